@@ -1,0 +1,1 @@
+"""Commands: each file parses, calls the library and prints."""

@@ -1,0 +1,32 @@
+"""Only owner of the time base: 24 kHz audio, frames at 10 FPS (spec 1)."""
+
+from __future__ import annotations
+
+SAMPLE_RATE = 24_000
+"""Audio rate in Hz."""
+
+FPS = 10
+"""Acoustic images a second."""
+
+SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
+"""2400 samples: frame k covers samples [2400 k, 2400 (k + 1))."""
+
+
+def frame_count(samples: int) -> int:
+    """Return the number of whole frames in ``samples`` samples at 24 kHz."""
+    return samples // SAMPLES_PER_FRAME
+
+
+def frame_slice(frame: int) -> slice:
+    """Return the sample range of a frame."""
+    return slice(frame * SAMPLES_PER_FRAME, (frame + 1) * SAMPLES_PER_FRAME)
+
+
+def frame_of_time(seconds: float) -> int:
+    """Return the frame that holds a time in seconds."""
+    return int(seconds * FPS + 1e-9)
+
+
+def time_of_frame(frame: int) -> float:
+    """Return the start of a frame in seconds."""
+    return frame / FPS
