@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from saiseld import sphere
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -56,5 +57,7 @@ def test_great_circle_projection_shows_the_nearest_direction_without_a_seam() ->
 
 
 def test_box_iou_wraps() -> None:
-    iou = sphere.box_iou([[350, 10, 370, 30]], [[-10, 10, 10, 30], [350, 10, 360, 30], [100, 0, 120, 9]])
+    iou = sphere.box_iou(
+        [[350, 10, 370, 30]], [[-10, 10, 10, 30], [350, 10, 360, 30], [100, 0, 120, 9]]
+    )
     np.testing.assert_allclose(iou, [[1.0, 0.5, 0.0]])

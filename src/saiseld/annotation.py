@@ -168,11 +168,7 @@ def encode_annotations(
 ) -> bytes:
     """Return the official JSON of masks as bytes, numbers rounded to the given decimals."""
     return orjson.dumps(
-        {
-            "annotations": [
-                _encoded(mask, coordinate_decimals, energy_decimals) for mask in masks
-            ]
-        }
+        {"annotations": [_encoded(mask, coordinate_decimals, energy_decimals) for mask in masks]}
     )
 
 

@@ -111,8 +111,13 @@ class Candidates:
         self._check("score", (self.score >= 0) & (self.score <= 1), "a score in [0, 1]")
         self._check(
             "box",
-            (x1 >= x0) & (y1 >= y0) & (x0 >= -WIDTH) & (x1 <= 2 * WIDTH) & (x1 - x0 <= WIDTH + 1e-3)
-            & (y0 >= -1e-3) & (y1 <= HEIGHT + 1e-3),
+            (x1 >= x0)
+            & (y1 >= y0)
+            & (x0 >= -WIDTH)
+            & (x1 <= 2 * WIDTH)
+            & (x1 - x0 <= WIDTH + 1e-3)
+            & (y0 >= -1e-3)
+            & (y1 <= HEIGHT + 1e-3),
             "a box on the canvas",
         )
         self._check("energy_map", np.isfinite(self.energy_map).all(axis=(1, 2)), "finite energies")
@@ -141,9 +146,7 @@ _COLUMNS = tuple(
 
 def write_candidates(path: str | Path, table: Candidates) -> None:
     """Write a candidate table, whole or not at all."""
-    columns = {
-        name: getattr(table, name) for name in _COLUMNS if name not in ("box", "energy_map")
-    }
+    columns = {name: getattr(table, name) for name in _COLUMNS if name not in ("box", "energy_map")}
     columns |= {name: table.box[:, i] for i, name in enumerate(("x0", "y0", "x1", "y1"))}
     flat = pa.array(np.ascontiguousarray(table.energy_map, np.float16).reshape(-1), pa.float16())
     arrays = [
@@ -196,9 +199,7 @@ def read_candidates(path: str | Path) -> Candidates:
         raise CandidateError(
             path, place=wrong[0], expected="the columns of schema version 1", found="others"
         )
-    columns = {
-        name: arrow[name].to_numpy() for name in _SCHEMA.names if name != "energy_map"
-    }
+    columns = {name: arrow[name].to_numpy() for name in _SCHEMA.names if name != "energy_map"}
     box = np.stack([columns.pop(name) for name in ("x0", "y0", "x1", "y1")], axis=1)
     maps = arrow["energy_map"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     try:

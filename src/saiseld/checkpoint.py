@@ -94,7 +94,10 @@ def write_checkpoint(
     """
     complex_keys = [key for key, value in state.items() if value.is_complex()]
     tensors = {
-        key: (torch.view_as_real(value) if value.is_complex() else value).detach().cpu().contiguous()
+        key: (torch.view_as_real(value) if value.is_complex() else value)
+        .detach()
+        .cpu()
+        .contiguous()
         for key, value in state.items()
     }
     metadata = {"saiseld": json.dumps({**header, _COMPLEX: complex_keys})}

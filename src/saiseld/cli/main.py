@@ -12,9 +12,7 @@ from rich.logging import RichHandler
 
 from saiseld.errors import SaiseldError
 
-COMMANDS = (
-    "features",
-)
+COMMANDS = ("features",)
 """Modules of `saiseld.cli`, each with a function of its own name, in the order of the help page."""
 
 TRAIN_COMMANDS: tuple[str, ...] = ()
@@ -53,7 +51,9 @@ def main() -> None:
     try:
         build()()
     except SaiseldError as error:
-        console.print(f"error: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            f"error: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True
+        )
         sys.exit(2)
     except KeyboardInterrupt:
         console.print("stopped: finished recordings are kept; the same command goes on from there")

@@ -1,0 +1,108 @@
+"""Recordings are read whole, in blocks, at any rate; bad ones are refused with one clear line."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from saiseld.data.recordings import TETRAHEDRON, open_recording, read_audio
+from saiseld.errors import AudioError
+
+
+def write(path: Path, audio: np.ndarray, rate: int = 24000, subtype: str = "FLOAT") -> Path:
+    soundfile.write(path, audio, rate, subtype=subtype)
+    return path
+
+
+@pytest.fixture
+def noise() -> np.ndarray:
+    return np.random.default_rng(0).uniform(-0.5, 0.5, (24000 + 1300, 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize("frames_per_block", [1, 3, 10, 100])
+def test_blocks_hold_every_whole_frame_once(tmp_path: Path, noise, frames_per_block: int) -> None:
+    recording = open_recording(write(tmp_path / "a.wav", noise))
+    blocks = list(recording.blocks(frames_per_block))
+    assert all(len(b) % 2400 == 0 and len(b) <= frames_per_block * 2400 for b in blocks)
+    np.testing.assert_array_equal(np.concatenate(blocks), noise[:24000])
+
+
+def test_flac_reads_as_the_wav_does(tmp_path: Path, noise) -> None:
+    whole = (noise * 32767).astype(np.int16)
+    wav = read_audio(write(tmp_path / "a.wav", whole, subtype="PCM_16"))
+    flac = read_audio(write(tmp_path / "a.flac", whole, subtype="PCM_16"))
+    np.testing.assert_array_equal(wav, flac)
+
+
+def test_the_four_capsules_are_picked_from_thirty_two(tmp_path: Path) -> None:
+    audio = np.tile(np.arange(32, dtype=np.float32) / 64, (2400, 1))
+    path = write(tmp_path / "a.wav", audio)
+    np.testing.assert_array_equal(read_audio(path)[0] * 64, TETRAHEDRON)
+    assert read_audio(path, tetrahedral=False).shape == (2400, 32)
+
+
+@pytest.mark.parametrize("rate", [16000, 44100, 48000])
+def test_other_rates_are_resampled_and_said(tmp_path: Path, rate: int, caplog) -> None:
+    time = np.arange(rate) / rate
+    tone = np.repeat(np.sin(2 * np.pi * 1000 * time)[:, None] * 0.5, 4, axis=1)
+    path = write(tmp_path / "tone.wav", tone, rate)
+    with caplog.at_level("INFO"):
+        audio = read_audio(path)
+    assert f"{rate} Hz resampled to 24000 Hz" in caplog.text
+    assert audio.shape == (24000, 4)
+    expected = np.sin(2 * np.pi * 1000 * np.arange(24000) / 24000) * 0.5
+    np.testing.assert_allclose(audio[2400:-2400, 0], expected[2400:-2400], atol=2e-4)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match=r"nothing\.wav: expected a WAV or FLAC .* no such file"):
+        open_recording(tmp_path / "nothing.wav")
+
+
+def test_text_named_wav(tmp_path: Path) -> None:
+    path = tmp_path / "text.wav"
+    path.write_text("this is not audio, however long it goes on " * 20)
+    with pytest.raises(AudioError, match=r"text\.wav: expected a WAV or FLAC recording"):
+        open_recording(path)
+
+
+def test_no_samples(tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match="at least one frame .* found 0 samples"):
+        open_recording(write(tmp_path / "a.wav", np.zeros((0, 4), np.float32)))
+
+
+def test_three_channels(tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match=r"channels: expected 4 .* or 32 .*, found 3"):
+        open_recording(write(tmp_path / "a.wav", np.zeros((2400, 3), np.float32)))
+
+
+def test_nan_is_named_by_channel_and_sample(tmp_path: Path, noise) -> None:
+    noise[1234, 2] = np.nan
+    path = write(tmp_path / "a.wav", noise)
+    with pytest.raises(AudioError, match="channel 3, sample 1234: expected finite .* found nan"):
+        read_audio(path)
+
+
+def test_truncated_wav(tmp_path: Path, noise) -> None:
+    path = write(tmp_path / "a.wav", noise)
+    path.write_bytes(path.read_bytes()[:-10000])
+    with pytest.raises(AudioError, match=r"data chunk: .* The file is cut off"):
+        open_recording(path)
+
+
+def test_truncated_flac(tmp_path: Path, noise) -> None:
+    path = write(tmp_path / "a.flac", noise, subtype="PCM_16")
+    path.write_bytes(path.read_bytes()[:-40000])
+    with pytest.raises(AudioError):
+        read_audio(path)
+
+
+def test_a_wav_of_open_length_is_read(tmp_path: Path, noise) -> None:
+    path = write(tmp_path / "a.wav", noise, subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = struct.pack("<I", 0xFFFFFFFF)
+    path.write_bytes(bytes(content))
+    assert open_recording(path).frames == 10

@@ -1,0 +1,84 @@
+"""Video comes out at 10 FPS by timestamps, 360 x 180, and what is missing is said."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from saiseld.data.video import IMAGENET_MEAN, open_video, rgb_planes
+from saiseld.errors import VideoError
+
+
+def write_video(path: Path, levels: list[int], fps: int = 10, size=(720, 360)) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=fps, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for number, level in enumerate(levels):
+            frame = av.VideoFrame.from_ndarray(
+                np.full((size[1], size[0], 3), level, np.uint8), format="rgb24"
+            )
+            frame.pts, frame.time_base = number, Fraction(1, fps)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def levels_of(path: Path) -> list[int]:
+    return [round(float(frame.mean())) for frame in open_video(path) if frame is not None]
+
+
+def test_ten_fps_video_keeps_every_frame_and_is_scaled(tmp_path: Path) -> None:
+    levels = list(range(20, 220, 10))
+    path = write_video(tmp_path / "a.mp4", levels)
+    assert next(iter(open_video(path))).shape == (180, 360, 3)
+    assert np.abs(np.array(levels_of(path)) - levels).max() <= 3
+
+
+def test_thirty_fps_video_is_thinned_by_time(tmp_path: Path) -> None:
+    levels = [10 + 4 * k for k in range(60)]
+    found = levels_of(write_video(tmp_path / "a.mp4", levels, fps=30))
+    # Input times round to the nearest tenth: output k shows the last input up to k + 1/2.
+    assert len(found) == 20
+    assert np.abs(np.array(found[:-1]) - [levels[3 * k + 1] for k in range(19)]).max() <= 3
+
+
+def test_five_fps_video_repeats_frames(tmp_path: Path) -> None:
+    found = levels_of(write_video(tmp_path / "a.mp4", [50, 100, 150], fps=5))
+    assert np.abs(np.array(found) - [50, 50, 100, 100, 150, 150]).max() <= 3
+
+
+def test_folder_of_frames_with_a_hole(tmp_path: Path) -> None:
+    for number in (0, 1, 3):
+        Image.new("RGB", (360, 180), (number, 0, 0)).save(tmp_path / f"rec_{number:04d}.png")
+    frames = list(open_video(tmp_path))
+    assert [None if f is None else int(f[0, 0, 0]) for f in frames] == [0, 1, None, 3]
+    np.testing.assert_allclose(rgb_planes(frames)[2, :, 7, 9], IMAGENET_MEAN, rtol=1e-6)
+
+
+def test_mp4_without_video(tmp_path: Path) -> None:
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=24000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.sample_rate = 24000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with pytest.raises(VideoError, match=r"sound\.mp4: expected a video stream, found none"):
+        next(iter(open_video(path)))
+
+
+def test_damaged_missing_and_empty(tmp_path: Path) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"not a video" * 100)
+    with pytest.raises(VideoError, match="expected a readable video"):
+        next(iter(open_video(tmp_path / "bad.mp4")))
+    with pytest.raises(VideoError, match="no such file"):
+        open_video(tmp_path / "absent.mp4")
+    (tmp_path / "frames").mkdir()
+    with pytest.raises(VideoError, match="expected frames named"):
+        list(open_video(tmp_path / "frames"))
+    (tmp_path / "frames" / "rec_0000.png").write_text("no image")
+    with pytest.raises(VideoError, match=r"rec_0000\.png: expected an image"):
+        list(open_video(tmp_path / "frames"))
