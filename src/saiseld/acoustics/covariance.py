@@ -1,0 +1,115 @@
+"""Visibilities: the normalised band covariances of 100 ms frames (spec 2; Roman et al. 2025).
+
+Convention: ``S_ij = sum conj(x_i) x_j`` over ten windowed 10 ms sub-frames, divided by the largest
+eigenvalue, so that a frame's loudness is gone and its spatial structure is left.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from saiseld.timebase import FPS, SAMPLE_RATE
+
+SUBFRAMES = 10
+"""Snapshots summed into one frame's covariance."""
+
+BANDS = 9
+"""Frequency bands of an acoustic image."""
+
+_HALF_WIDTH_HZ = 25.0
+
+_edges = np.linspace(1500.0, 4500.0, BANDS + 1)
+FRONT_END_CENTRES: tuple[float, ...] = tuple((_edges[:-1] + _edges[1:]) / 2)
+"""Band centres in Hz of the front end."""
+
+LABEL_CENTRES: tuple[float, ...] = tuple(np.linspace(1500.0, 4500.0, BANDS))
+"""Band centres in Hz of the label method (spec 6)."""
+
+
+def visibility(
+    audio: ArrayLike,
+    sample_rate: int = SAMPLE_RATE,
+    *,
+    centres: tuple[float, ...] = FRONT_END_CENTRES,
+    dtype: type[np.complexfloating[Any, Any]] = np.complex128,
+) -> NDArray[np.complexfloating[Any, Any]]:
+    """Return the normalised band covariances of every whole frame.
+
+    Parameters
+    ----------
+    audio
+        Samples (samples, channels) of any scale.
+    sample_rate
+        In Hz, a multiple of 100 (a sub-frame is 10 ms).
+    centres
+        Band centres in Hz.
+    dtype
+        ``numpy.complex128`` or ``numpy.complex64``; all arithmetic is done at this width.
+
+    Returns
+    -------
+    array (frames, bands, channels, channels)
+        Hermitian, positive semi-definite, largest eigenvalue 1; all zero for a silent band.
+    """
+    spectra = band_spectra(audio, sample_rate, centres=centres, dtype=dtype)
+    return normalised(np.swapaxes(spectra.conj(), -1, -2) @ spectra)
+
+
+def band_spectra(
+    audio: ArrayLike,
+    sample_rate: int = SAMPLE_RATE,
+    *,
+    centres: tuple[float, ...] = FRONT_END_CENTRES,
+    dtype: type[np.complexfloating[Any, Any]] = np.complex128,
+) -> NDArray[np.complexfloating[Any, Any]]:
+    """Return the (frames, bands, 10, channels) snapshots whose outer products make a covariance.
+
+    Parameters are those of `visibility`.
+    """
+    real = np.float64 if dtype is np.complex128 else np.float32
+    audio = np.asarray(audio, real)
+    if audio.ndim != 2:
+        raise ValueError(f"audio must be (samples, channels), not of shape {audio.shape}")
+    if sample_rate % (SUBFRAMES * FPS):
+        raise ValueError(f"sample_rate must be a multiple of 100 Hz, not {sample_rate}")
+    length = sample_rate // (SUBFRAMES * FPS)
+    frames = len(audio) // (SUBFRAMES * length)
+    channels = audio.shape[1]
+    # Nine bins of each spectrum are wanted: two small real products cost less than an FFT.
+    basis = _band_basis(length, sample_rate, centres)
+    blocks = audio[: frames * SUBFRAMES * length].T.reshape(channels, frames, SUBFRAMES, length)
+    spectra = np.empty((channels, frames, SUBFRAMES, len(centres)), dtype)
+    spectra.real = blocks @ basis.real.astype(real)
+    spectra.imag = blocks @ basis.imag.astype(real)
+    return np.ascontiguousarray(spectra.transpose(1, 3, 2, 0))
+
+
+def normalised(
+    covariance: NDArray[np.complexfloating[Any, Any]],
+) -> NDArray[np.complexfloating[Any, Any]]:
+    """Divide covariances (..., N, N) by their largest eigenvalues; all zero where none is positive.
+
+    The public front end also clips negative eigenvalues. A sum of outer products has none beyond
+    rounding, so a division is the same thing at a fraction of the cost.
+    """
+    largest = np.linalg.eigvalsh(covariance)[..., -1, None, None]
+    out = np.zeros_like(covariance)
+    return np.asarray(np.divide(covariance, largest, out=out, where=largest > 0))
+
+
+def _band_basis(
+    length: int, sample_rate: int, centres: tuple[float, ...]
+) -> NDArray[np.complex128]:
+    """Return the (length, bands) windowed Fourier vectors, the bins of a band summed."""
+    n = np.arange(length)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * n / (length - 1))  # symmetric Tukey, alpha = 1
+    basis = np.empty((length, len(centres)), np.complex128)
+    for band, centre in enumerate(centres):
+        first = int((centre - _HALF_WIDTH_HZ) * length / sample_rate)
+        last = int((centre + _HALF_WIDTH_HZ) * length / sample_rate)
+        bins = np.arange(first, last + 1)
+        basis[:, band] = window * np.exp(-2j * np.pi / length * np.outer(n, bins)).sum(axis=1)
+    return basis

@@ -1,0 +1,59 @@
+"""Band covariances, against golden vectors and by their properties."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from saiseld.acoustics.covariance import visibility
+
+GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "visibility.npz")
+
+
+def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+@pytest.mark.parametrize(("audio", "expected"), [("audio4", "S4"), ("audio32", "S32")])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.complex128, 1e-9), (np.complex64, 1e-4)])
+def test_visibility_is_golden(audio: str, expected: str, dtype: type, tolerance: float) -> None:
+    found = visibility(GOLDEN[audio], dtype=dtype)
+    assert found.dtype == dtype
+    assert relative_error(found, GOLDEN[expected].transpose(1, 0, 2, 3)) < tolerance
+
+
+def test_a_silent_frame_is_all_zero_and_a_loud_one_has_largest_eigenvalue_one() -> None:
+    found = visibility(GOLDEN["audio4"])
+    assert not found[2].any()
+    largest = np.linalg.eigvalsh(found)[..., -1]
+    np.testing.assert_allclose(np.delete(largest, 2, axis=0), 1)
+
+
+def test_loudness_does_not_matter_and_frames_are_independent() -> None:
+    audio = GOLDEN["audio4"].astype(float)
+    whole = visibility(audio)
+    np.testing.assert_allclose(visibility(1e-3 * audio[2400:4800]), whole[1:2], atol=1e-12)
+
+
+def test_an_unfinished_frame_is_left_out() -> None:
+    assert visibility(np.zeros((2399, 4))).shape == (0, 9, 4, 4)
+    assert visibility(np.zeros((4801, 4))).shape == (2, 9, 4, 4)
+
+
+def test_a_tone_at_twice_the_rate_gives_the_same_covariance() -> None:
+    delays = np.array([0, 1, 2, 3]) * 2e-5
+
+    def tone(rate: int) -> np.ndarray:
+        time = np.arange(rate // 10)[:, None] / rate
+        return np.cos(2 * np.pi * 1600 * (time - delays))
+
+    np.testing.assert_allclose(
+        visibility(tone(48_000), 48_000)[0, 0], visibility(tone(24_000))[0, 0], atol=1e-3
+    )
+
+
+def test_wrong_shapes_and_rates_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"\(samples, channels\), not of shape \(2400,\)"):
+        visibility(np.zeros(2400))
+    with pytest.raises(ValueError, match="multiple of 100 Hz, not 22050"):
+        visibility(np.zeros((2400, 4)), 22_050)
