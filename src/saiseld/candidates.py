@@ -1,4 +1,4 @@
-"""The candidate table: every detection of a recording, measured once, decided on many times (spec 4).
+"""The candidate table: every detection of a recording, measured once, decided on often (spec 4).
 
 One row per detection. Any imager may fill it: nothing downstream asks which model did. Boxes are
 canvas pixels and may reach past the seam (``x0 < 0`` or ``x1 > 360``, width at most 360). Kept as
@@ -102,7 +102,9 @@ class Candidates:
                 self._fail(name, f"shape {(rows, *tail)}", f"{shape}")
         x0, y0, x1, y1 = self.box.T
         self._check("frame", (self.frame >= 0) & (self.frame < self.frames), "0 <= frame < frames")
-        self._check("frame", np.diff(self.frame, prepend=0) >= 0, "rows sorted by frame")
+        self._check(
+            "frame", np.asarray(np.diff(self.frame, prepend=0) >= 0), "rows sorted by frame"
+        )
         self._check(
             "class_id",
             (self.class_id >= 0) & (self.class_id < NUM_CLASSES),

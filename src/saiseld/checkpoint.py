@@ -26,8 +26,8 @@ _COMPLEX = "complex_keys"
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return (state dict, header) of a ``.safetensors`` of ours or a public ``.pth``/``.pt``.
 
-    A ``.pth`` may wrap its state dict in ``model_state_dict``, ``state_dict`` or ``model``; it has an
-    empty header.
+    A ``.pth`` may wrap its state dict in ``model_state_dict``, ``state_dict`` or ``model``; its
+    header is empty.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def write_checkpoint(
 
 
 def load_state(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
-    """Load a state dict strictly, converting only the floating width; one clear error if it does not fit.
+    """Load a state dict strictly, converting only the floating width.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a user can see go wrong. Every error names the file, the place, what was expected and found."""
+"""What a user can see go wrong: every error names the file, the place, the expected, the found."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class SaiseldError(Exception):
-    """Base of every error that is the input's or the user's to mend; printed without a traceback."""
+    """Base of every error that is the user's to mend; printed without a traceback."""
 
 
 class InputError(SaiseldError):

@@ -73,7 +73,7 @@ def great_circle(
 
 
 def fibonacci_sphere(order: int = 10) -> FloatArray:
-    """Return the (3, 4 (order + 1)^2) unit vectors of a Fibonacci grid (spec 2: 484 for order 10)."""
+    """Return the (3, 4 (order + 1)^2) unit vectors of a Fibonacci grid (484 for order 10)."""
     count = 4 * (order + 1) ** 2
     n = np.arange(count)
     colatitude = np.arccos(1 - (2 * n + 1) / count)
@@ -92,9 +92,9 @@ def projection_table(projection: Projection) -> NDArray[np.int32]:
     """Return the (180, 360) index of the grid direction (of 484) shown at each canvas pixel.
 
     ``official`` is the public front end's table, flip included: nearest in the (azimuth, elevation)
-    plane at ``linspace(-180, 180, 360)``, ``linspace(90, -90, 180)``, then a horizontal flip; weights
-    trained with the public front end need exactly this. ``great_circle`` is nearest by angle at the
-    pixel centres of this project's convention, free of a seam. Source: spec 2, projection.
+    plane at ``linspace(-180, 180, 360)``, ``linspace(90, -90, 180)``, then a horizontal flip;
+    weights trained with the public front end need exactly this. ``great_circle`` is nearest by
+    angle at the pixel centres of this project's convention, free of a seam. Source: spec 2.
     """
     directions = fibonacci_sphere()
     if projection == "official":
@@ -110,7 +110,7 @@ def projection_table(projection: Projection) -> NDArray[np.int32]:
     if projection == "great_circle":
         x, y = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
         pixels = unit_vector(*angles_of_pixel(x, y))
-        return np.argmax(pixels @ directions, axis=-1).astype(np.int32)
+        return np.asarray(np.argmax(pixels @ directions, axis=-1), np.int32)
     raise ValueError(f"projection must be 'official' or 'great_circle', not {projection!r}")
 
 
@@ -136,4 +136,4 @@ def box_iou(boxes_a: ArrayLike, boxes_b: ArrayLike) -> FloatArray:
     area_a = (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
     area_b = (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])
     union = area_a[:, None] + area_b[None, :] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+    return np.asarray(np.divide(intersection, union, out=np.zeros_like(union), where=union > 0))

@@ -62,8 +62,8 @@ class Recording:
     ) -> Iterator[NDArray[np.float32]]:
         """Yield (n x 2400, channels) float32 blocks at 24 kHz, n <= ``frames_per_block``.
 
-        ``tetrahedral`` yields the four input capsules of a 32-channel recording. All blocks together
-        hold exactly ``frames`` frames; samples after the last whole frame are left out.
+        ``tetrahedral`` yields the four input capsules of a 32-channel recording. All blocks
+        together hold exactly ``frames`` frames; samples after the last whole frame are left out.
 
         Raises
         ------
@@ -173,7 +173,7 @@ def read_audio(path: str | Path, *, tetrahedral: bool = True) -> NDArray[np.floa
 
 
 def _check_wav_is_whole(path: Path) -> None:
-    """Refuse a WAV whose data chunk is longer than the file: libsndfile would shorten it in silence."""
+    """Refuse a WAV whose data chunk is longer than the file; libsndfile would shorten it."""
     with path.open("rb") as file:
         if file.read(4) != b"RIFF":
             return

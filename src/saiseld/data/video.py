@@ -33,8 +33,8 @@ def open_video(path: str | Path) -> Iterator[Frame | None]:
     Parameters
     ----------
     path
-        A video file, resampled by timestamps as FFmpeg's ``fps=10`` does, or a folder of frames named
-        ``<recording>_0000.png``, zero-based. A number missing in a folder is yielded as None.
+        A video file, resampled by timestamps as FFmpeg's ``fps=10`` does, or a folder of frames
+        named ``<recording>_0000.png``, zero-based. A number missing in a folder is yielded as None.
 
     Raises
     ------
@@ -117,10 +117,10 @@ def _at_ten_fps(container: av.container.InputContainer, path: Path) -> Iterator[
             for _ in range(number, position):
                 yield shown
             number = max(number, position)
-        shown = frame.to_ndarray(
-            width=WIDTH, height=HEIGHT, format="rgb24", interpolation="BICUBIC"
-        )
-        lasts = float(frame.duration * frame.time_base) if frame.duration else 1 / FPS
+        scaled = frame.reformat(WIDTH, HEIGHT, "rgb24", interpolation="BICUBIC")
+        shown = np.asarray(scaled.to_ndarray(), np.uint8)
+        base = frame.time_base
+        lasts = float(frame.duration * base) if frame.duration and base else 1 / FPS
         end = time + lasts
     if shown is None or first is None:
         raise VideoError(path, expected="at least one picture", found="none")

@@ -1,0 +1,1 @@
+"""From candidates to submitted masks: reranking, selection, emission, guarantees (spec 4)."""
