@@ -103,7 +103,7 @@ class Candidates:
         x0, y0, x1, y1 = self.box.T
         self._check("frame", (self.frame >= 0) & (self.frame < self.frames), "0 <= frame < frames")
         self._check(
-            "frame", np.asarray(np.diff(self.frame, prepend=0) >= 0), "rows sorted by frame"
+            "frame", np.append(True, self.frame[1:] >= self.frame[:-1]), "rows sorted by frame"
         )
         self._check(
             "class_id",

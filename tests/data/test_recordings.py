@@ -69,7 +69,7 @@ def test_text_named_wav(tmp_path: Path) -> None:
 
 
 def test_no_samples(tmp_path: Path) -> None:
-    with pytest.raises(AudioError, match="at least one frame .* found 0 samples"):
+    with pytest.raises(AudioError, match=r"at least one frame .* found 0 samples"):
         open_recording(write(tmp_path / "a.wav", np.zeros((0, 4), np.float32)))
 
 
@@ -81,7 +81,7 @@ def test_three_channels(tmp_path: Path) -> None:
 def test_nan_is_named_by_channel_and_sample(tmp_path: Path, noise) -> None:
     noise[1234, 2] = np.nan
     path = write(tmp_path / "a.wav", noise)
-    with pytest.raises(AudioError, match="channel 3, sample 1234: expected finite .* found nan"):
+    with pytest.raises(AudioError, match=r"channel 3, sample 1234: expected finite .* found nan"):
         read_audio(path)
 
 

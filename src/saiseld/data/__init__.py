@@ -1,0 +1,1 @@
+"""Recordings, video and the STAIRS26 tree."""
