@@ -1,0 +1,150 @@
+"""How a detection becomes points: grids, sparse peaks and blobs from its box and energy map.
+
+Points are ``x, y, energy`` rows on the 360 x 180 canvas; the official scorer draws them by linear
+interpolation over their triangulation (spec 5), so what is emitted between the points is what it
+draws. Boxes may reach past the seam; points never do. Source: report, Sec. 2.5, and spec 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import isnan
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from saiseld.annotation import EnergyMask
+from saiseld.candidates import MAP_SIZE
+from saiseld.sphere import HEIGHT, WIDTH, pixel_of_angles
+
+Placement = Literal["edge", "centre"]
+Points = NDArray[np.float64]
+
+SPARSE_POINTS = 20
+SPARSE_MINIMUM = 0.10
+
+BLOB_SIGMA = 10.0
+BLOB_RADIUS = 19.0
+"""Degrees: the label method multiplies by a Gaussian of 10 degrees, and its blobs end near 19."""
+
+
+def grid_points(
+    box: ArrayLike, energy_map: ArrayLike, size: int, placement: Placement = "edge"
+) -> Points:
+    """Sample energy maps on ``size`` x ``size`` grids inside their boxes.
+
+    Parameters
+    ----------
+    box, energy_map
+        (N, 4) boxes and (N, 28, 28) maps.
+    size
+        Points a side, 2 or more.
+    placement
+        ``"edge"`` puts the outer points on the box edge, ``"centre"`` at the centres of
+        ``size`` x ``size`` equal cells.
+
+    Returns
+    -------
+    (N, size * size, 3) points, energies bilinear in the map and min-max normalised per instance
+    (1 throughout where the map is flat).
+    """
+    box, energy_map = np.asarray(box, float), np.asarray(energy_map, float)
+    along = np.linspace(0, 1, size) if placement == "edge" else (np.arange(size) + 0.5) / size
+    weights = _bilinear_weights(along)
+    energy = np.einsum("ri,nij,cj->nrc", weights, energy_map, weights).reshape(len(box), -1)
+    x = box[:, :1] + along * (box[:, 2:3] - box[:, :1])
+    y = box[:, 1:2] + along * (box[:, 3:4] - box[:, 1:2])
+    points = np.empty((len(box), size * size, 3))
+    points[..., 0] = np.tile(x, (1, size))
+    points[..., 1] = np.repeat(y, size, axis=1)
+    points[..., 2] = _normalised(energy)
+    return _on_canvas(points)
+
+
+def sparse_points(box: ArrayLike, energy_map: ArrayLike) -> list[Points]:
+    """Return each instance's 20 strongest map cells of energy 0.10 or more, strongest first.
+
+    The single peak where none passes. Energies are the map's own. (The public baseline's emission.)
+    """
+    box = np.asarray(box, float)
+    flat = np.asarray(energy_map, float).reshape(len(box), -1)
+    strongest = np.argsort(-flat, axis=1, kind="stable")[:, :SPARSE_POINTS]
+    energy = np.take_along_axis(flat, strongest, axis=1)
+    row, column = np.divmod(strongest, MAP_SIZE)
+    x = box[:, :1] + (column + 0.5) / MAP_SIZE * (box[:, 2:3] - box[:, :1])
+    y = box[:, 1:2] + (row + 0.5) / MAP_SIZE * (box[:, 3:4] - box[:, 1:2])
+    points = _on_canvas(np.stack([x, y, energy], axis=2))
+    counts = np.maximum((energy >= SPARSE_MINIMUM).sum(axis=1), 1)
+    return [p[:count] for p, count in zip(points, counts, strict=True)]
+
+
+def blob_points(azimuth: ArrayLike, elevation: ArrayLike, sigma: float = BLOB_SIGMA) -> Points:
+    """Draw the label method's Gaussian at a direction, ignoring the energy map.
+
+    Parameters
+    ----------
+    azimuth, elevation
+        (N,) directions in degrees.
+    sigma
+        Width in degrees; the blob is cut at 19 degrees.
+
+    Returns
+    -------
+    (N, 37, 3) points: the centre and three rings of 12, energy 1 at the centre.
+    """
+    azimuth, elevation = np.asarray(azimuth, float), np.asarray(elevation, float)
+    radius = np.concatenate([[0.0], np.repeat([1 / 3, 2 / 3, 1.0], 12)]) * BLOB_RADIUS
+    angle = np.concatenate([[0.0], np.tile(np.arange(12) * np.pi / 6, 3)])
+    # The label method measures azimuth by cos(elevation), so a ring is wider towards the poles.
+    widening = 1 / np.maximum(np.cos(np.radians(elevation)), BLOB_RADIUS / 90)
+    x, y = pixel_of_angles(azimuth, elevation)
+    points = np.empty((len(x), len(radius), 3))
+    points[..., 0] = x[:, None] + widening[:, None] * radius * np.cos(angle)
+    points[..., 1] = y[:, None] + radius * np.sin(angle)
+    points[..., 2] = np.exp(-(radius**2) / (2 * sigma**2))
+    return _on_canvas(points)
+
+
+def energy_masks(
+    frame: ArrayLike,
+    instance_id: ArrayLike,
+    class_id: ArrayLike,
+    points: Iterable[Points],
+    distance_cm: ArrayLike,
+    score: ArrayLike,
+) -> list[EnergyMask]:
+    """Return one mask per row of the given columns; a distance of NaN is unknown."""
+    rows = zip(
+        np.asarray(frame).tolist(),
+        np.asarray(instance_id).tolist(),
+        np.asarray(class_id).tolist(),
+        points,
+        np.asarray(distance_cm, float).tolist(),
+        np.asarray(score, float).tolist(),
+        strict=True,
+    )
+    return [
+        EnergyMask(at, instance, label, (blob,), None if isnan(far) else far, value)
+        for at, instance, label, blob, far, value in rows
+    ]
+
+
+def _bilinear_weights(along: Points) -> Points:
+    """Return the (len(along), 28) weights that sample a row of cells at fractions of its length."""
+    cell = np.clip(along * MAP_SIZE - 0.5, 0, MAP_SIZE - 1)
+    return np.asarray(np.maximum(1 - np.abs(cell[:, None] - np.arange(MAP_SIZE)), 0.0))
+
+
+def _normalised(energy: Points) -> Points:
+    low, high = energy.min(axis=1, keepdims=True), energy.max(axis=1, keepdims=True)
+    span = high - low
+    return np.asarray(np.divide(energy - low, span, out=np.ones_like(energy), where=span > 0))
+
+
+def _on_canvas(points: Points) -> Points:
+    x, y = points[..., 0], points[..., 1]
+    # A point on either edge stays there: modulo alone would move x = 360 across the picture.
+    points[..., 0] = np.where((x < 0) | (x > WIDTH), np.mod(x, WIDTH), x)
+    points[..., 1] = np.clip(y, 0, HEIGHT)
+    return points

@@ -1,0 +1,141 @@
+"""The public baseline's rule, Table 1 row 1: threshold, suppression, tracker, sparse emission.
+
+Score of 0.35 or more, per-class suppression at IoU 0.30, at most 3 a class and frame. Tracks are
+matched by the Hungarian method on IoU within a class; an unmatched track coasts for up to 5 frames
+with its last box and map, its score falling by 0.9 a frame; a track is exported only if it was
+matched in 2 frames or more. Source: spec 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import linear_sum_assignment
+
+from saiseld.annotation import EnergyMask, encode_annotations
+from saiseld.candidates import MAP_SIZE, Candidates
+from saiseld.decision.emission import energy_masks, sparse_points
+from saiseld.decision.selection import BASELINE_THRESHOLD, suppress
+from saiseld.sphere import angles_of_pixel, box_iou
+from saiseld.taxonomy import class_of_label
+
+NMS_IOU = 0.30
+CLASS_CAP = 3
+MATCH_IOU = 0.3
+MAX_COAST = 5
+COAST_DECAY = 0.9
+MIN_HITS = 2
+
+DISTANCE_SCALE_CM = 500.0
+"""What a distance prediction of 1 means (spec 3)."""
+
+
+@dataclass(slots=True)
+class _Track:
+    track_id: int
+    row: int
+    hits: int = 1
+
+
+def baseline_masks(table: Candidates) -> list[EnergyMask]:
+    """Return what the public baseline's rule exports from a candidate table, frame by frame."""
+    # Hits are counted over the whole recording, so the list must be complete before it is filtered.
+    shown = [
+        (frame, track.track_id, row)
+        for frame, track, row in list(_follow(table))
+        if track.hits >= MIN_HITS
+    ]
+    frame, track_id, row = np.array(shown, np.int64).reshape(-1, 3).T
+    return energy_masks(
+        frame,
+        track_id,
+        table.class_id[row],
+        sparse_points(table.box[row], table.energy_map[row]),
+        table.distance_cm[row],
+        table.score[row] * COAST_DECAY ** (frame - table.frame[row]),
+    )
+
+
+def baseline_annotations(frames: Sequence[Mapping[str, ArrayLike]]) -> list[dict[str, Any]]:
+    """Apply the public baseline's rule to a detector's raw output.
+
+    Parameters
+    ----------
+    frames
+        Per frame a mapping with ``boxes`` (n, 4), ``labels`` (n,) of class id + 1, ``scores`` (n,),
+        ``energy_maps`` (n, 28, 28) and ``dist_pred`` (n,) in units of 5 m.
+
+    Returns
+    -------
+    The annotations in the form of the official JSON.
+    """
+    table = _table_of_detections(frames)
+    official = orjson.loads(encode_annotations(baseline_masks(table)))
+    return list(official["annotations"])
+
+
+def _follow(table: Candidates) -> Iterator[tuple[int, _Track, int]]:
+    """Yield (frame, track, row shown) for every live track of every frame, hits still growing."""
+    live: list[_Track] = []
+    track_ids = count()
+    bounds = np.searchsorted(table.frame, np.arange(table.frames + 1))
+    for frame in range(table.frames):
+        rows = _admitted(table, np.arange(bounds[frame], bounds[frame + 1]))
+        pairs = _matches(table, np.array([track.row for track in live], np.int64), rows)
+        for index, row in pairs.items():
+            live[index].row = row
+            live[index].hits += 1
+        live += [_Track(next(track_ids), row) for row in rows if row not in pairs.values()]
+        live = [track for track in live if frame - table.frame[track.row] <= MAX_COAST]
+        yield from ((frame, track, track.row) for track in live)
+
+
+def _admitted(table: Candidates, rows: NDArray[np.int64]) -> list[int]:
+    rows = rows[table.score[rows] >= BASELINE_THRESHOLD]
+    kept: list[int] = []
+    for class_id in np.unique(table.class_id[rows]):
+        same = rows[table.class_id[rows] == class_id]
+        kept += same[suppress(table.box[same], table.score[same], NMS_IOU)[:CLASS_CAP]].tolist()
+    return kept
+
+
+def _matches(table: Candidates, tracked: NDArray[np.int64], rows: list[int]) -> dict[int, int]:
+    """Return track index to row for the accepted pairs."""
+    # Pairs of two classes count as disjoint, which makes one assignment equal to one per class.
+    same_class = table.class_id[tracked][:, None] == table.class_id[rows][None, :]
+    iou = box_iou(table.box[tracked], table.box[rows]) * same_class
+    pairs = zip(*linear_sum_assignment(1 - iou), strict=True)
+    return {int(i): rows[j] for i, j in pairs if iou[i, j] >= MATCH_IOU}
+
+
+def _table_of_detections(frames: Sequence[Mapping[str, ArrayLike]]) -> Candidates:
+    def column(name: str, shape: tuple[int, ...] = ()) -> NDArray[Any]:
+        parts = [np.asarray(frame[name]).reshape(-1, *shape) for frame in frames]
+        return np.concatenate([np.empty((0, *shape)), *parts])
+
+    labels, box = column("labels"), column("boxes", (4,))
+    azimuth, elevation = angles_of_pixel(box[:, ::2].mean(axis=1), box[:, 1::2].mean(axis=1))
+    zeros = np.zeros(len(labels), np.float32)
+    return Candidates(
+        recording="detections",
+        frames=len(frames),
+        frame=np.repeat(np.arange(len(frames)), [np.size(f["labels"]) for f in frames]),
+        class_id=np.array([class_of_label(int(label)) for label in labels], np.int8),
+        score=column("scores"),
+        box=box,
+        azimuth=azimuth.astype(np.float32),
+        elevation=elevation.astype(np.float32),
+        distance_cm=(DISTANCE_SCALE_CM * column("dist_pred")).astype(np.float32),
+        has_map=np.ones(len(labels), bool),
+        # Kept at full width: the half precision of a stored table would show in the energies.
+        energy_map=column("energy_maps", (MAP_SIZE, MAP_SIZE)),
+        closure=zeros,
+        diffuseness=zeros,
+        matchability=zeros,
+    )
