@@ -102,9 +102,9 @@ class Candidates:
                 self._fail(name, f"shape {(rows, *tail)}", f"{shape}")
         x0, y0, x1, y1 = self.box.T
         self._check("frame", (self.frame >= 0) & (self.frame < self.frames), "0 <= frame < frames")
-        self._check(
-            "frame", np.append(True, self.frame[1:] >= self.frame[:-1]), "rows sorted by frame"
-        )
+        ordered = np.ones(rows, bool)
+        ordered[1:] = self.frame[1:] >= self.frame[:-1]
+        self._check("frame", ordered, "rows sorted by frame")
         self._check(
             "class_id",
             (self.class_id >= 0) & (self.class_id < NUM_CLASSES),
@@ -122,7 +122,9 @@ class Candidates:
             & (y1 <= HEIGHT + 1e-3),
             "a box on the canvas",
         )
-        self._check("energy_map", np.isfinite(self.energy_map).all(axis=(1, 2)), "finite energies")
+        self._check(
+            "energy_map", np.isfinite(self.energy_map.reshape(rows, -1)).all(1), "finite energies"
+        )
         for name in ("azimuth", "elevation", "closure", "diffuseness"):
             self._check(name, np.isfinite(getattr(self, name)), "a finite number")
 
