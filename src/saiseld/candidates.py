@@ -123,7 +123,7 @@ class Candidates:
             "a box on the canvas",
         )
         self._check(
-            "energy_map", np.isfinite(self.energy_map.reshape(rows, -1)).all(1), "finite energies"
+            "energy_map", np.asarray(np.isfinite(self.energy_map).all((1, 2))), "finite energies"
         )
         for name in ("azimuth", "elevation", "closure", "diffuseness"):
             self._check(name, np.isfinite(getattr(self, name)), "a finite number")
