@@ -1,0 +1,105 @@
+"""Sparse imaging: equal to the public generator, to a plain reference, and right in direction."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from saiseld.acoustics.array import eigenmike_xyz
+from saiseld.acoustics.covariance import LABEL_CENTRES, visibility
+from saiseld.errors import AudioError
+from saiseld.labels.sparse_imaging import TO_CONVERGENCE, solve, sparse_image
+from saiseld.sphere import angles_of_vector, fibonacci_sphere, great_circle, unit_vector
+from tests.reference.sparse_imaging import minimise, optimality_gap
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.fixture(scope="module")
+def golden():
+    with np.load(GOLDEN / "labels_input.npz") as file:
+        return {key: file[key] for key in file}
+
+
+def test_equals_the_public_generator(golden):
+    images = sparse_image(golden["audio32"], 24_000)
+    expected = golden["apgd"].transpose(2, 1, 0)
+    assert images.shape == expected.shape
+    for image, wanted in zip(images, expected, strict=True):
+        assert np.linalg.norm(image - wanted) <= 1e-9 * np.linalg.norm(wanted)
+
+
+def test_equals_the_operator_form(golden):
+    visibilities = visibility(golden["audio32"][:2400], centres=LABEL_CENTRES)
+    images = solve(visibilities)
+    for band in (0, 8):
+        plain = minimise(visibilities[0, band], np.zeros(484))
+        assert np.allclose(images[0, band], plain, rtol=1e-9, atol=1e-15)
+
+
+def test_convergence_reaches_the_minimum(golden):
+    visibilities = visibility(golden["audio32"][:2400], centres=LABEL_CENTRES)
+    early, converged = solve(visibilities), solve(visibilities, stopping=TO_CONVERGENCE)
+    for band in range(9):
+        gap = optimality_gap(visibilities[0, band], converged[0, band])
+        assert gap < 1e-3 * optimality_gap(visibilities[0, band], early[0, band])
+
+
+def test_chunks_hand_the_solution_on(golden, monkeypatch):
+    whole = sparse_image(golden["audio32"])
+    monkeypatch.setattr("saiseld.labels.sparse_imaging._CHUNK_FRAMES", 1)
+    assert np.allclose(sparse_image(golden["audio32"]), whole, rtol=1e-9, atol=1e-15)
+
+
+def test_silence_is_zero_and_audio_goes_on_after_it(golden):
+    audio = golden["audio32"].copy()
+    audio[2400:4800] = 0
+    audio[:2400] = 0
+    images = sparse_image(audio)
+    assert np.isfinite(images).all()
+    assert not images[:2].any()
+    assert images[2].max() > 0
+
+
+def test_scale_does_not_matter(golden):
+    audio = golden["audio32"][:2400]
+    assert np.allclose(sparse_image(3.7 * audio), sparse_image(audio), rtol=1e-5, atol=1e-12)
+
+
+def test_less_than_a_frame_gives_no_image():
+    assert sparse_image(np.zeros((2399, 32))).shape == (0, 9, 484)
+    assert sparse_image(np.zeros((0, 32))).shape == (0, 9, 484)
+
+
+def test_a_free_field_source_is_found_where_it_is():
+    """60 directions all round: median error at most 6 degrees, nothing mirrored."""
+    rng = np.random.default_rng(0)
+    steps = np.arange(60)
+    azimuths = np.degrees(np.pi * (1 + 5**0.5) * steps)
+    elevations = np.degrees(np.arcsin(1 - (2 * steps + 1) / 60))
+    frequency = np.fft.rfftfreq(2400, 1 / 24_000)
+    audio = []
+    for direction in unit_vector(azimuths, elevations):
+        # A capsule nearer to the source hears it earlier: exp(+j 2 pi f xyz.direction / c).
+        advance = eigenmike_xyz() @ direction / 340.5
+        spectrum = np.fft.rfft(rng.standard_normal(2400))
+        phase = np.exp(2j * np.pi * frequency[:, None] * advance)
+        audio.append(np.fft.irfft(spectrum[:, None] * phase, 2400, axis=0))
+    peaks = np.median(sparse_image(np.concatenate(audio)), axis=1).argmax(axis=1)
+    found_azimuth, found_elevation = angles_of_vector(fibonacci_sphere().T[peaks])
+    errors = great_circle(found_azimuth, found_elevation, azimuths, elevations)
+    assert np.median(errors) <= 6
+    assert errors.max() <= 20
+
+
+@pytest.mark.parametrize("channels", [4, 31])
+def test_needs_32_channels(channels):
+    with pytest.raises(AudioError, match=rf"expected 32 channels.*\(4800, {channels}\)"):
+        sparse_image(np.zeros((4800, channels)))
+
+
+def test_refuses_samples_that_are_not_finite():
+    audio = np.zeros((4800, 32))
+    audio[7, 3] = np.nan
+    with pytest.raises(AudioError, match="finite samples"):
+        sparse_image(audio)
