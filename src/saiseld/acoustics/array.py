@@ -1,6 +1,6 @@
 """The microphone array: the Eigenmike em32, its tetrahedral subset, free-field steering.
 
-Positions are metres, x to the front, y to the left, z up, like `saiseld.sphere`. Source: spec 1 and 2.
+Positions are metres, x to the front, y to the left, z up, like `saiseld.sphere` (spec 1, 2).
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def visibility(
         Hermitian, positive semi-definite, largest eigenvalue 1; all zero for a silent band.
     """
     spectra = band_spectra(audio, sample_rate, centres=centres, dtype=dtype)
-    return normalised(np.swapaxes(spectra.conj(), -1, -2) @ spectra)
+    return normalised_covariance(spectra)
 
 
 def band_spectra(
@@ -87,17 +87,46 @@ def band_spectra(
     return np.ascontiguousarray(spectra.transpose(1, 3, 2, 0))
 
 
-def normalised(
-    covariance: NDArray[np.complexfloating[Any, Any]],
+def normalised_covariance(
+    snapshots: NDArray[np.complexfloating[Any, Any]],
 ) -> NDArray[np.complexfloating[Any, Any]]:
-    """Divide covariances (..., N, N) by their largest eigenvalues; all zero where none is positive.
+    """Return ``sum conj(x_i) x_j`` over its largest eigenvalue; all zero where that is zero.
 
     The public front end also clips negative eigenvalues. A sum of outer products has none beyond
     rounding, so a division is the same thing at a fraction of the cost.
+
+    Parameters
+    ----------
+    snapshots
+        Spectra (..., snapshots, channels).
+
+    Returns
+    -------
+    array (..., channels, channels)
     """
-    largest = np.linalg.eigvalsh(covariance)[..., -1, None, None]
+    adjoint = np.swapaxes(snapshots.conj(), -1, -2)
+    covariance = adjoint @ snapshots
+    # X^H X and X X^H have the same largest eigenvalue, and one of them is smaller.
+    wide = snapshots.shape[-1] > snapshots.shape[-2]
+    gram = snapshots @ adjoint if wide else covariance
+    largest = np.linalg.eigvalsh(gram)[..., -1, None, None]
     out = np.zeros_like(covariance)
     return np.asarray(np.divide(covariance, largest, out=out, where=largest > 0))
+
+
+def band_frequencies(
+    sample_rate: int = SAMPLE_RATE, centres: tuple[float, ...] = FRONT_END_CENTRES
+) -> NDArray[np.float64]:
+    """Return the frequency in Hz that each band really hears: the mean of its bins."""
+    length = sample_rate // (SUBFRAMES * FPS)
+    bins = [_band_bins(centre, length, sample_rate) for centre in centres]
+    return np.array([b.mean() for b in bins]) * sample_rate / length
+
+
+def _band_bins(centre: float, length: int, sample_rate: int) -> NDArray[np.int64]:
+    first = int((centre - _HALF_WIDTH_HZ) * length / sample_rate)
+    last = int((centre + _HALF_WIDTH_HZ) * length / sample_rate)
+    return np.arange(first, last + 1)
 
 
 def _band_basis(
@@ -108,8 +137,6 @@ def _band_basis(
     window = 0.5 - 0.5 * np.cos(2 * np.pi * n / (length - 1))  # symmetric Tukey, alpha = 1
     basis = np.empty((length, len(centres)), np.complex128)
     for band, centre in enumerate(centres):
-        first = int((centre - _HALF_WIDTH_HZ) * length / sample_rate)
-        last = int((centre + _HALF_WIDTH_HZ) * length / sample_rate)
-        bins = np.arange(first, last + 1)
+        bins = _band_bins(centre, length, sample_rate)
         basis[:, band] = window * np.exp(-2j * np.pi / length * np.outer(n, bins)).sum(axis=1)
     return basis
