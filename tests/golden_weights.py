@@ -1,35 +1,38 @@
-"""Fill models by the rule that the golden outputs were made with, in place of trained weights.
+"""Fill state dicts by the rule that the golden outputs were made with.
 
-For the k-th key of the state dict in sorted order, ``numpy.random.RandomState(k)`` draws ``2 u - 1``;
-imaginary parts of complex tensors are drawn right after the real ones. Tensors of two or more dims
-are scaled by sqrt(6 / product of the dims after the first), vectors by 0.01; scalars stay as they are.
+Every tensor is drawn from a generator seeded with its rank among the sorted keys, so that the whole
+of a model of tens of millions of weights is pinned by its key names and shapes alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 _UNIT_NORMS = ("bn", "norm", ".net.", "smooth", "downsample.1", "energy_decoder.head")
 
 
-def fill_front_end(model: nn.Module) -> None:
-    """Fill a LAM or UpLAM: the general rule, and 0.5 as the scale of ``D``."""
-    _fill(model, lambda key, shape: 0.5 if key in ("D", "lam.D") else _spread(shape))
+def front_end_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the state dict of LAM or UpLAM filled by the front-end rule."""
+    return _filled(state, lambda key, value: 0.5 if key in ("D", "lam.D") else _spread(value))
 
 
-def fill_detector(model: nn.Module) -> None:
-    """Fill a paper-size detector: the general rule with smaller last layers and unit norms."""
-    _fill(model, lambda key, shape: _spread(shape) * _detector_factor(key))
-    state = model.state_dict()
-    for key, value in state.items():
+def detector_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the state dict of the paper-size detector filled by the detector rule."""
+    filled = _filled(state, lambda key, value: _spread(value) * _detector_factor(key))
+    for key, value in filled.items():
         if key == "class_weights":
-            value.fill_(1)
+            filled[key] = torch.ones_like(value)
         elif value.ndim == 1 and key.endswith("weight") and any(n in key for n in _UNIT_NORMS):
-            value.fill_(0.2 if ".bn3." in key else 1)
+            filled[key] = torch.full_like(value, 0.2 if ".bn3." in key else 1.0)
+    return filled
+
+
+def _spread(value: Tensor) -> float:
+    return float(np.sqrt(6 / np.prod(value.shape[1:]))) if value.ndim >= 2 else 0.01
 
 
 def _detector_factor(key: str) -> float:
@@ -43,28 +46,21 @@ def _detector_factor(key: str) -> float:
     return factor
 
 
-def _spread(shape: tuple[int, ...]) -> float:
-    return float(np.sqrt(6 / np.prod(shape[1:]))) if len(shape) > 1 else 0.01
+def _filled(
+    state: Mapping[str, Tensor], scale: Callable[[str, Tensor], float]
+) -> dict[str, Tensor]:
+    return {key: _fill(k, key, state[key], scale) for k, key in enumerate(sorted(state))}
 
 
-def _fill(model: nn.Module, scale: Callable[[str, tuple[int, ...]], float]) -> None:
-    state = model.state_dict()
-    for index, key in enumerate(sorted(state)):
-        state[key].copy_(_drawn(index, key, state[key], scale))
-
-
-def _drawn(
-    index: int, key: str, old: Tensor, scale: Callable[[str, tuple[int, ...]], float]
-) -> Tensor:
+def _fill(k: int, key: str, value: Tensor, scale: Callable[[str, Tensor], float]) -> Tensor:
     if key.endswith(("running_mean", "num_batches_tracked")):
-        return torch.zeros_like(old)
+        return torch.zeros_like(value)
     if key.endswith("running_var"):
-        return torch.ones_like(old)
-    if old.ndim == 0:
-        return old
-    shape = tuple(old.shape)
-    random = np.random.RandomState(index)
-    draws = 2 * random.random_sample(shape) - 1
-    if old.is_complex():
-        draws = draws + 1j * (2 * random.random_sample(shape) - 1)
-    return torch.from_numpy(np.asarray(scale(key, shape) * draws)).to(old.dtype)
+        return torch.ones_like(value)
+    if value.ndim == 0:
+        return value.clone()
+    random = np.random.RandomState(k)
+    drawn = 2 * random.random_sample(value.numel()) - 1
+    if value.is_complex():
+        drawn = drawn + 1j * (2 * random.random_sample(value.numel()) - 1)
+    return torch.from_numpy(scale(key, value) * drawn.reshape(tuple(value.shape))).to(value.dtype)
