@@ -1,0 +1,1 @@
+"""What a person looks at: panoramas with masks, overlay videos, pages."""

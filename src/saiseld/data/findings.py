@@ -1,0 +1,32 @@
+"""What a check found: how bad, where, what, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing a check noticed.
+
+    Parameters
+    ----------
+    severity
+        ``"error"``: results would be wrong or absent; ``"warning"``: they may be; ``"note"``: good
+        to know.
+    path
+        The file or folder it is about.
+    what
+        What was expected and found.
+    advice
+        What to do about it.
+    """
+
+    severity: Severity
+    path: Path
+    what: str
+    advice: str = ""
