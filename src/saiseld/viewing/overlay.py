@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -82,7 +83,7 @@ def write_overlay(
 
 def _encode_sound(
     stream: AudioStream, block: NDArray[np.float32], number: int
-) -> list[av.packet.Packet]:
+) -> list[Any]:
     # Capsules 0 and 2 of the tetrahedron face left, 1 and 3 right (spec 1).
     stereo = np.stack([block[:, 0] + block[:, 2], block[:, 1] + block[:, 3]]) / 2
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(stereo), "fltp", "stereo")

@@ -78,8 +78,12 @@ def _background(picture: Frame | None) -> NDArray[np.float32]:
 
 
 def _enlarged(energy: NDArray[np.floating]) -> NDArray[np.float32]:
-    image = Image.fromarray(np.asarray(energy, np.float32))
-    return np.asarray(image.resize(PANORAMA, Image.Resampling.BILINEAR))
+    # The scorer's pixel (i, j) stands for the point (i, j), a picture's for (i + 1/2, j + 1/2).
+    padded = np.pad(np.asarray(energy, np.float32), ((0, 1), (0, 0)), mode="edge")
+    image = Image.fromarray(np.pad(padded, ((0, 0), (0, 1)), mode="wrap"))
+    columns, rows = energy.shape[1], energy.shape[0]
+    half = (0.5, 0.5, columns + 0.5, rows + 0.5)
+    return np.asarray(image.resize(PANORAMA, Image.Resampling.BILINEAR, box=half))
 
 
 def _contour(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -91,17 +95,17 @@ def _contour(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _draw_frame(draw: ImageDraw.ImageDraw, present: set[int]) -> None:
+    foot = TOP + PANORAMA[1]
     for azimuth in range(-150, 181, 30):
         x = LEFT + SCALE * float(pixel_of_angles(azimuth, 0)[0])
-        y = TOP + PANORAMA[1]
-        draw.line((x, y, x, y + 4), _INK)
-        draw.text((x, y + 6), f"{azimuth}°", _INK, _font(12), anchor="ma")
+        draw.line((x, foot, x, foot + 4), _INK)
+        draw.text((x, foot + 6), f"{azimuth}°", _INK, _font(12), anchor="ma")
     for elevation in range(-60, 61, 30):
         y = TOP + SCALE * float(pixel_of_angles(0, elevation)[1])
         draw.line((LEFT - 4, y, LEFT, y), _INK)
         draw.text((LEFT - 7, y), f"{elevation}°", _INK, _font(12), anchor="rm")
     for class_id, (name, colour) in enumerate(zip(CLASS_NAMES, CLASS_COLOURS, strict=True)):
-        x, y = LEFT + PANORAMA[0] + 14, TOP + 12 + class_id * 24
+        x, y = LEFT + PANORAMA[0] + 14.0, TOP + 12.0 + class_id * 24
         draw.rectangle((x, y - 7, x + 14, y + 7), colour)
         ink = _INK if class_id in present else (130, 134, 140)
         draw.text((x + 22, y), name, ink, _font(14), anchor="lm")

@@ -1,0 +1,50 @@
+"""The overlay video has every frame and the sound on its own side, and is whole or absent."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from saiseld.annotation import EnergyMask
+from saiseld.data.recordings import open_recording
+from saiseld.errors import OutputError
+from saiseld.viewing.overlay import write_overlay
+
+
+@pytest.fixture
+def recording(tmp_path: Path):
+    audio = np.zeros((7 * 2400, 4), np.float32)
+    time = np.arange(len(audio)) / 24000
+    audio[:, [0, 2]] = 0.5 * np.sin(2 * np.pi * 440 * time)[:, None]
+    soundfile.write(tmp_path / "rec.wav", audio, 24000)
+    return open_recording(tmp_path / "rec.wav")
+
+
+def test_every_frame_and_the_sound_of_the_left_side(tmp_path: Path, recording) -> None:
+    mask = EnergyMask(3, 0, 1, (np.array([[90.0, 90, 1], [100, 90, 1], [95, 99, 1]]),), None, 0.5)
+    ticks = []
+    path = tmp_path / "overlay.mp4"
+    write_overlay(path, recording, [mask], [None], on_frame=lambda: ticks.append(1))
+    with av.open(str(path)) as container:
+        frames = [f.to_ndarray(format="rgb24").astype(int) for f in container.decode(video=0)]
+    with av.open(str(path)) as container:
+        sound = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
+    assert len(frames) == len(ticks) == 7
+    difference = [np.abs(frame - frames[0])[60:500].sum() for frame in frames]
+    assert np.argmax(difference) == 3
+    left, right = (sound**2).mean(axis=1)
+    assert left > 100 * right
+
+
+def test_no_half_video_is_left(tmp_path: Path, recording) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_overlay(tmp_path / "overlay.mp4", recording, [], [], on_frame=stop)
+    assert [p.name for p in tmp_path.iterdir()] == ["rec.wav"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError):
+        write_overlay(tmp_path / "file" / "overlay.mp4", recording, [], [])
