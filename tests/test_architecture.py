@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "saiseld"
-FOUNDATIONS = {"errors", "taxonomy", "timebase", "sphere", "files"}
+FOUNDATIONS = {"errors", "taxonomy", "timebase", "sphere", "files", "parallel"}
 VALUES = FOUNDATIONS | {"annotation", "candidates"}
 CORE = VALUES | {"checkpoint", "data"}
 
@@ -24,7 +24,9 @@ ALLOWED = {
     "evaluation": VALUES,
     "detector": CORE | {"acoustics"},
     "decision": CORE | {"acoustics", "detector", "evaluation"},
-    "imaging": CORE | {"acoustics", "detector", "decision"},
+    "system": FOUNDATIONS,
+    "doctor": CORE | {"acoustics"},
+    "imaging": CORE | {"system", "acoustics", "detector", "decision"},
     "viewing": CORE | {"acoustics", "detector", "decision", "evaluation", "imaging"},
 }
 ALLOWED["training"] = (set(ALLOWED) - {"viewing"}) | {"labels", "simulation", "evaluation"}

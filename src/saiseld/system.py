@@ -1,0 +1,69 @@
+"""A trained system: the weights that belong together, the packaged ones or a folder of yours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from saiseld.errors import CheckpointError
+
+PACKAGED = Path(__file__).parent / "assets"
+"""Where the default weights lie."""
+
+_ADVICE = (
+    "A weights folder holds uplam.safetensors (or .pth), detector.safetensors (or .pth) and, to "
+    "rank by matchability, matchability.skops. Train them with `saiseld train uplam`, `saiseld "
+    "train detector` and `saiseld train matchability`, or put the public checkpoints there"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """The weights of one system.
+
+    Parameters
+    ----------
+    front_end, detector
+        Checkpoints of UpLAM and of the detector.
+    matchability
+        The reranker, or None to rank by raw score.
+    """
+
+    front_end: Path
+    detector: Path
+    matchability: Path | None
+
+
+def find_system(weights: str | Path | None = None) -> System:
+    """Return the system of a weights folder, or the packaged one.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder or one of its parts is not there.
+    """
+    folder = PACKAGED if weights is None else Path(weights)
+    if not folder.is_dir():
+        raise CheckpointError(
+            folder, expected="a folder of weights", found="no such folder", advice=_ADVICE
+        )
+    reranker = folder / "matchability.skops"
+    return System(
+        front_end=_part(folder, "uplam"),
+        detector=_part(folder, "detector"),
+        matchability=reranker if reranker.is_file() else None,
+    )
+
+
+def _part(folder: Path, name: str) -> Path:
+    for suffix in (".safetensors", ".pth"):
+        path = folder / f"{name}{suffix}"
+        if path.is_file():
+            return path
+    raise CheckpointError(
+        folder,
+        place=name,
+        expected=f"{name}.safetensors or {name}.pth",
+        found="none",
+        advice=_ADVICE,
+    )
