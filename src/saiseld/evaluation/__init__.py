@@ -1,0 +1,1 @@
+"""The official metrics, exact and fast, and what explains them. Imports no torch."""

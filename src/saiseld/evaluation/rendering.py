@@ -1,0 +1,227 @@
+"""Energy masks drawn exactly as the official scorer draws them (2026-05-28 and 2026-06-30).
+
+The canvas is 100 x 50, one pixel per 3.6 degrees. Each point list becomes a surface by linear
+interpolation over the Delaunay triangulation of its points. The triangulation of a pixel lattice is
+not unique, so it is left to the same Qhull call as the official scorer's: any other choice of
+diagonals changes scores in the second digit. What is saved, without changing a bit, is the
+evaluation of pixels outside the points' bounding box, where the surface is zero by definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import LinearNDInterpolator
+from scipy.spatial import QhullError
+
+from saiseld.annotation import EnergyMask
+from saiseld.sphere import HEIGHT, WIDTH, angles_of_pixel
+from saiseld.taxonomy import NUM_CLASSES
+
+CANVAS_WIDTH = 100
+CANVAS_HEIGHT = 50
+_SEAM_GAP = 50  # columns; a wider gap between points means that the blob crosses the seam
+_FLAT = 1e-8  # a canvas whose maximum is no more than this is left as it is
+
+FloatArray = NDArray[np.float64]
+
+
+def render(segmentation: Iterable[NDArray[np.float64]]) -> FloatArray:
+    """Return the (50, 100) float64 canvas of one mask, peak 1 (all zero where it has no energy).
+
+    Parameters
+    ----------
+    segmentation
+        One (n, 3) array of ``x, y, energy`` per blob; x in [0, 360], y in [0, 180].
+    """
+    canvas = np.zeros((CANVAS_HEIGHT, CANVAS_WIDTH))
+    for blob in segmentation:
+        if len(blob):
+            np.maximum(canvas, _fold(*_draw(blob)), out=canvas)
+    peak = canvas.max()
+    return canvas / peak if peak > _FLAT else canvas
+
+
+def _draw(blob: NDArray[np.float64]) -> tuple[int, int, FloatArray]:
+    """Return first column, first row and the drawn rectangle of a blob on the 200 x 50 canvas."""
+    points = np.asarray(blob, np.float32)
+    # One float32 factor, as the official scorer has it: where the scaled lattice rounds decides
+    # which diagonals Qhull picks.
+    x = points[:, 0] * (CANVAS_WIDTH / WIDTH)
+    y = points[:, 1] * (CANVAS_HEIGHT / HEIGHT)
+    x = _unwrap(x)
+    if len(points) >= 3:
+        try:
+            return _interpolate(x, y, points[:, 2])
+        except QhullError:  # collinear points have no triangulation
+            pass
+    return _plot(x, y, points[:, 2])
+
+
+def _unwrap(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Move the part left of the largest gap to the right copy of the canvas if the gap is wide."""
+    ordered = np.sort(x)
+    gaps = np.diff(ordered)
+    if len(gaps) and gaps.max() > _SEAM_GAP:
+        return np.where(x <= ordered[np.argmax(gaps)], x + CANVAS_WIDTH, x)
+    return x
+
+
+def _interpolate(
+    x: NDArray[np.float32], y: NDArray[np.float32], energy: NDArray[np.float32]
+) -> tuple[int, int, FloatArray]:
+    left, top = int(np.floor(x.min())), int(np.floor(y.min()))
+    right = min(int(np.ceil(x.max())), 2 * CANVAS_WIDTH - 1)
+    bottom = min(int(np.ceil(y.max())), CANVAS_HEIGHT - 1)
+    columns, rows = np.meshgrid(np.arange(left, right + 1.0), np.arange(top, bottom + 1.0))
+    surface = LinearNDInterpolator(np.stack([x, y], axis=1), energy, fill_value=0.0)
+    drawn = surface(np.stack([columns, rows], axis=-1))
+    return left, top, np.clip(np.nan_to_num(drawn, nan=0.0), 0, None)
+
+
+def _plot(
+    x: NDArray[np.float32], y: NDArray[np.float32], energy: NDArray[np.float32]
+) -> tuple[int, int, FloatArray]:
+    column = np.clip(np.rint(x), 0, 2 * CANVAS_WIDTH - 1).astype(int)
+    row = np.clip(np.rint(y), 0, CANVAS_HEIGHT - 1).astype(int)
+    canvas = np.zeros((CANVAS_HEIGHT, 2 * CANVAS_WIDTH))
+    np.maximum.at(canvas, (row, column), energy)
+    return 0, 0, canvas
+
+
+def _fold(left: int, top: int, drawn: FloatArray) -> FloatArray:
+    """Return the (50, 100) maximum of the two halves of a drawing on the 200 x 50 canvas."""
+    wide = np.zeros((CANVAS_HEIGHT, 2 * CANVAS_WIDTH))
+    wide[top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
+    return np.maximum(wide[:, :CANVAS_WIDTH], wide[:, CANVAS_WIDTH:])
+
+
+@dataclass(frozen=True, eq=False)
+class RenderedMasks:
+    """The masks of one recording, drawn: what scoring needs of an annotation file; N rows.
+
+    Parameters
+    ----------
+    frame, class_id
+        (N,) int64; classes are 0-12 only.
+    score
+        (N,) float64, NaN on ground truth.
+    distance_cm
+        (N,) float64, NaN where unknown.
+    azimuth, elevation
+        (N,) float64 degrees of the strongest point (the first of equals), NaN for an empty mask.
+    offset, pixel, value
+        The canvases without their zeros: mask i holds ``value[offset[i]:offset[i + 1]]`` at the
+        row-major canvas indices ``pixel[offset[i]:offset[i + 1]]``.
+    position
+        (N,) int64: index of the mask in its file, where masks of other categories count too.
+    ignored_class_id
+        (I,) int64: category ids of the annotations left out because they are outside 0-12.
+    """
+
+    frame: NDArray[np.int64]
+    class_id: NDArray[np.int64]
+    score: FloatArray
+    distance_cm: FloatArray
+    azimuth: FloatArray
+    elevation: FloatArray
+    offset: NDArray[np.int64]
+    pixel: NDArray[np.uint16]
+    value: FloatArray
+    position: NDArray[np.int64]
+    ignored_class_id: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def canvases(self, rows: Sequence[int] | NDArray[np.int64]) -> FloatArray:
+        """Return the (len(rows), 50, 100) canvases of some masks."""
+        dense = np.zeros((len(rows), CANVAS_HEIGHT * CANVAS_WIDTH))
+        for canvas, row in zip(dense, rows, strict=True):
+            part = slice(self.offset[row], self.offset[row + 1])
+            canvas[self.pixel[part]] = self.value[part]
+        return dense.reshape(-1, CANVAS_HEIGHT, CANVAS_WIDTH)
+
+    @cached_property
+    def rows_of_frame(self) -> dict[int, NDArray[np.int64]]:
+        """Rows of each frame that has any, in file order."""
+        order = np.argsort(self.frame, kind="stable")
+        frames, starts = np.unique(self.frame[order], return_index=True)
+        ends = [*starts[1:], len(order)]
+        return {int(f): order[a:b] for f, a, b in zip(frames, starts, ends, strict=True)}
+
+
+Drawings = dict[tuple[bytes, ...], tuple[NDArray[np.uint16], FloatArray]]
+"""Masks drawn so far, by their points; shared between calls, each mask is drawn once."""
+
+
+def render_masks(masks: Iterable[EnergyMask], drawings: Drawings | None = None) -> RenderedMasks:
+    """Draw the masks of one recording.
+
+    Parameters
+    ----------
+    masks
+        In file order. Category ids outside 0-12 are counted and left out, as by the official
+        scorer.
+    drawings
+        Where masks that several systems share are kept, so that each is drawn once.
+    """
+    frame, class_id, score, distance, azimuth, elevation = [], [], [], [], [], []
+    position, ignored = [], []
+    parts: list[tuple[NDArray[np.uint16], FloatArray]] = []
+    for index, mask in enumerate(masks):
+        if not 0 <= mask.class_id < NUM_CLASSES:
+            ignored.append(mask.class_id)
+            continue
+        position.append(index)
+        frame.append(mask.frame)
+        class_id.append(mask.class_id)
+        score.append(np.nan if mask.score is None else mask.score)
+        distance.append(np.nan if mask.distance_cm is None else mask.distance_cm)
+        direction = strongest_direction(mask)
+        azimuth.append(direction[0])
+        elevation.append(direction[1])
+        parts.append(_drawing(mask, drawings))
+    return RenderedMasks(
+        frame=np.array(frame, np.int64),
+        class_id=np.array(class_id, np.int64),
+        score=np.array(score, float),
+        distance_cm=np.array(distance, float),
+        azimuth=np.array(azimuth, float),
+        elevation=np.array(elevation, float),
+        offset=np.cumsum([0, *(len(pixel) for pixel, _ in parts)], dtype=np.int64),
+        pixel=np.concatenate([np.zeros(0, np.uint16), *(pixel for pixel, _ in parts)]),
+        value=np.concatenate([np.zeros(0), *(value for _, value in parts)]),
+        position=np.array(position, np.int64),
+        ignored_class_id=np.array(ignored, np.int64),
+    )
+
+
+def strongest_direction(mask: EnergyMask) -> tuple[float, float]:
+    """Return (azimuth, elevation) in degrees of a mask's strongest point; NaN if it has none."""
+    points = [blob for blob in mask.segmentation if len(blob)]
+    if not points:
+        return np.nan, np.nan
+    stacked = np.concatenate(points)
+    x, y, _ = stacked[np.argmax(stacked[:, 2])]
+    azimuth, elevation = angles_of_pixel(x, y)
+    return float(azimuth), float(elevation)
+
+
+def _drawing(mask: EnergyMask, drawings: Drawings | None) -> tuple[NDArray[np.uint16], FloatArray]:
+    if drawings is None:
+        return _without_zeros(render(mask.segmentation))
+    key = tuple(blob.tobytes() for blob in mask.segmentation)
+    if key not in drawings:
+        drawings[key] = _without_zeros(render(mask.segmentation))
+    return drawings[key]
+
+
+def _without_zeros(canvas: FloatArray) -> tuple[NDArray[np.uint16], FloatArray]:
+    flat = canvas.reshape(-1)
+    pixel = np.flatnonzero(flat).astype(np.uint16)
+    return pixel, flat[pixel]
