@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 
@@ -38,6 +39,12 @@ class InputError(SaiseldError):
         super().__init__(f"{message}. {advice}" if advice else message)
         self.source, self.place, self.expected, self.found = str(source), place, expected, found
         self.advice = advice
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the way between processes, which keyword-only arguments would not."""
+        texts = {"expected": self.expected, "found": self.found}
+        texts |= {"place": self.place, "advice": self.advice}
+        return partial(type(self), **texts), (self.source,)
 
 
 class AudioError(InputError):

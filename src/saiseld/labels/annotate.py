@@ -13,7 +13,7 @@ from scipy.spatial import Delaunay
 from scipy.special import expit
 
 from saiseld.annotation import EnergyMask
-from saiseld.labels.events import Event, check_within
+from saiseld.data.events import Event, check_within
 from saiseld.sphere import (
     HEIGHT,
     WIDTH,

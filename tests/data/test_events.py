@@ -2,8 +2,8 @@
 
 import pytest
 
+from saiseld.data.events import Event, read_events, write_events
 from saiseld.errors import DataError
-from saiseld.labels import Event, read_events, write_events
 
 
 def test_round_trip(tmp_path):
