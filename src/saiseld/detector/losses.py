@@ -1,0 +1,133 @@
+"""What the detector is trained on: targets on the cylinder, and the losses of its own heads (spec 3)."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from saiseld.candidates import MAP_SIZE
+from saiseld.detector.heads import DISTANCE_UNIT_CM
+from saiseld.sphere import WIDTH
+from saiseld.taxonomy import NUM_CLASSES
+
+MIN_VISIBLE = 0.2
+"""Share of a box that must lie on the (extended) canvas for the part there to be a target."""
+
+BOX_JITTER = 0.10
+"""Each edge of a true box moves by up to this share of its width or height before pooling."""
+
+ANNOTATED_ENERGY_WEIGHT = 5.0
+ANNOTATED_FIELD_WEIGHT = 10.0
+MAX_CLASS_WEIGHT = 10.0
+
+
+class FrameTargets(TypedDict):
+    """The instances of one frame; n of them, possibly none.
+
+    ``boxes`` (n, 4) float32, canvas pixels, may reach past the seam; ``labels`` (n,) int64, class
+    id + 1; ``energy`` (n, 180, 360) float32, 0 where nothing is annotated, the value at index
+    (y, x) belonging to the canvas point (x, y); ``distance_cm`` (n,) float32, NaN where unknown.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    energy: Tensor
+    distance_cm: Tensor
+
+
+def class_weights(counts: Tensor) -> Tensor:
+    """Return the (14,) weights of the classification loss, background first, from 13 box counts.
+
+    ``sqrt(total / (13 count))``, at most 10; background and classes never seen weigh 1.
+    """
+    counts = counts.to(torch.float64)
+    weights = (counts.sum() / (NUM_CLASSES * counts)).sqrt().clamp(max=MAX_CLASS_WEIGHT)
+    weights = torch.where(counts > 0, weights, torch.ones_like(weights))
+    return torch.cat([torch.ones(1, dtype=torch.float64), weights]).float()
+
+
+def visible_copies(boxes: Tensor, margin: int) -> tuple[Tensor, Tensor]:
+    """Return every part of boxes on the canvas extended by ``margin`` pixels past either edge.
+
+    A box on the seam has a copy at either edge: two halves where the margin is 0, whole ones
+    where it is wide enough.
+
+    Returns
+    -------
+    boxes
+        (m, 4), clipped to ``-margin <= x <= 360 + margin``.
+    owner
+        (m,) index of the box that each is a part of.
+    """
+    shifts = torch.tensor([-WIDTH, 0, WIDTH], dtype=boxes.dtype, device=boxes.device)
+    copies = boxes[:, None, :].repeat(1, 3, 1)
+    copies[..., 0::2] += shifts[None, :, None]
+    clipped = copies.clone()
+    clipped[..., 0::2] = clipped[..., 0::2].clamp(-margin, WIDTH + margin)
+    visible = clipped[..., 2] - clipped[..., 0] >= MIN_VISIBLE * (boxes[:, 2] - boxes[:, 0])[:, None]
+    owner, shift = torch.where(visible)
+    return clipped[owner, shift], owner
+
+
+def jittered(boxes: Tensor) -> Tensor:
+    """Return boxes with every edge moved at random by up to 10 % of the box's width or height."""
+    size = boxes[:, 2:] - boxes[:, :2]
+    noise = (2 * torch.rand_like(boxes) - 1) * BOX_JITTER
+    return boxes + noise * size.repeat(1, 2)
+
+
+def crop_energy(energy: Tensor, owner: Tensor, boxes: Tensor) -> Tensor:
+    """Return the (m, 28, 28) energy maps inside boxes, sampled bilinearly at the cells' centres.
+
+    Parameters
+    ----------
+    energy
+        (n, 180, 360) canvases, which wrap in x.
+    owner
+        (m,) the canvas of each box.
+    boxes
+        (m, 4) canvas pixels, anywhere in x.
+    """
+    height, width = energy.shape[-2:]
+    cell = (torch.arange(MAP_SIZE, device=boxes.device, dtype=boxes.dtype) + 0.5) / MAP_SIZE
+    x = boxes[:, :1] + cell * (boxes[:, 2:3] - boxes[:, :1])
+    y = (boxes[:, 1:2] + cell * (boxes[:, 3:] - boxes[:, 1:2])).clamp(0, height - 1)
+    x_low, y_low = x.floor(), y.floor()
+    x_share, y_share = (x - x_low)[:, None, :], (y - y_low)[:, :, None]
+    columns = [(x_low.long() + step) % width for step in (0, 1)]
+    rows = [(y_low.long() + step).clamp(max=height - 1) for step in (0, 1)]
+
+    def at(row: Tensor, column: Tensor) -> Tensor:
+        return energy[owner[:, None, None], row[:, :, None], column[:, None, :]]
+
+    top = at(rows[0], columns[0]).lerp(at(rows[0], columns[1]), x_share)
+    bottom = at(rows[1], columns[0]).lerp(at(rows[1], columns[1]), x_share)
+    return top.lerp(bottom, y_share)
+
+
+def energy_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the mean squared error, plus 5 times that over the annotated pixels."""
+    annotated = target > 0
+    everywhere = F.mse_loss(predicted, target)
+    if not annotated.any():
+        return everywhere
+    return everywhere + ANNOTATED_ENERGY_WEIGHT * F.mse_loss(
+        predicted[annotated], target[annotated]
+    )
+
+
+def field_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the mean squared error of the energy field, annotated pixels weighing 10."""
+    weight = torch.where(target > 0, ANNOTATED_FIELD_WEIGHT, 1.0)
+    return (weight * (predicted - target) ** 2).mean()
+
+
+def distance_loss(predicted: Tensor, distance_cm: Tensor) -> Tensor:
+    """Return the smooth L1 error in units of 500 cm over the instances of known distance."""
+    known = distance_cm.isfinite()
+    if not known.any():
+        return predicted.sum() * 0.0
+    return F.smooth_l1_loss(predicted[known], distance_cm[known] / DISTANCE_UNIT_CM)

@@ -1,0 +1,312 @@
+"""The detector: a 12-channel panorama in; boxes, classes, energy maps and distances out (spec 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import MultiScaleRoIAlign
+
+from saiseld.candidates import MAP_SIZE
+from saiseld.checkpoint import load_state, read_checkpoint, write_checkpoint
+from saiseld.data.video import IMAGENET_MEAN
+from saiseld.detector.architecture import Size, build
+from saiseld.detector.losses import (
+    FrameTargets,
+    crop_energy,
+    distance_loss,
+    energy_loss,
+    field_loss,
+    jittered,
+    visible_copies,
+)
+from saiseld.detector.regions import NMS_IOU, NUM_LABELS
+from saiseld.detector.stem import ACOUSTIC_CHANNELS, RGB_CHANNELS
+from saiseld.errors import CheckpointError
+from saiseld.sphere import HEIGHT, WIDTH, Projection, box_iou, projection_table
+from saiseld.taxonomy import class_of_label
+
+IMAGENET_STD = (0.229, 0.224, 0.225)
+CHANNELS = RGB_CHANNELS + ACOUSTIC_CHANNELS
+POOLED = 14
+
+Keep = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.bool_]]
+"""From the scores and class ids of a frame's detections, which ones can be emitted or scored."""
+
+_KIND = "detector"
+
+
+class Detector(nn.Module):
+    """Mask R-CNN with energy heads on picture and acoustic image.
+
+    Parameters
+    ----------
+    size
+        ``paper`` (44.87 M parameters, the public checkpoint's) or ``compact``.
+    projection
+        How a latent becomes an acoustic image; the front end's that the weights were trained with.
+    """
+
+    def __init__(self, size: Size = "paper", projection: Projection = "official") -> None:
+        super().__init__()
+        parts = build(size)
+        self.size, self.projection = size, projection
+        self.margin, self.multiple = parts.margin, parts.multiple
+        self.class_weights: Tensor
+        self.register_buffer("class_weights", torch.ones(NUM_LABELS))
+        self.det = parts.det
+        self.acoustic_norm = nn.InstanceNorm2d(ACOUSTIC_CHANNELS, affine=True)
+        self.energy_head = parts.energy_head
+        self.energy_decoder = parts.energy_decoder
+        self.distance_head = parts.distance_head
+        self.energy_pool = MultiScaleRoIAlign(parts.levels, POOLED, sampling_ratio=2)
+        self.table: Tensor
+        table = torch.from_numpy(projection_table(projection).reshape(-1).astype(np.int64))
+        self.register_buffer("table", table, persistent=False)
+        for name, value in (("rgb_mean", IMAGENET_MEAN), ("rgb_std", IMAGENET_STD)):
+            self.register_buffer(name, torch.tensor(value)[:, None, None], persistent=False)
+        self.rgb_mean: Tensor
+        self.rgb_std: Tensor
+
+    @classmethod
+    def load(cls, path: str | Path) -> Detector:
+        """Return the detector of a checkpoint, ours or a public ``.pth``, ready for inference.
+
+        Raises
+        ------
+        CheckpointError
+            If it cannot be read, or a key is missing, unknown, wrongly shaped or not finite.
+        """
+        state, header = read_checkpoint(path)
+        size, projection = header.get("size", "paper"), header.get("projection", "official")
+        if header and header.get("kind") != _KIND:
+            raise CheckpointError(
+                path,
+                place="header, kind",
+                expected=f"{_KIND!r}",
+                found=repr(header.get("kind")),
+                advice="Give the weights of a detector",
+            )
+        if size not in ("paper", "compact") or projection not in ("official", "great_circle"):
+            raise CheckpointError(
+                path,
+                place="header",
+                expected="a known size and projection",
+                found=f"{size!r}, {projection!r}",
+            )
+        detector = cls(size, projection)
+        load_state(detector, state, path)
+        return detector.eval()
+
+    def save(
+        self, path: str | Path, *, half: bool = False, header: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write a checkpoint of ours; ``half`` keeps floating weights in 16 bits.
+
+        ``header`` adds what is to be known about the weights (data, recipe, scores): JSON values.
+        """
+        state = {
+            key: value.half() if half and value.is_floating_point() else value
+            for key, value in self.state_dict().items()
+        }
+        own = {"kind": _KIND, "size": self.size, "projection": self.projection}
+        write_checkpoint(path, state, {**(header or {}), **own})
+
+    def compose(self, rgb: Tensor, latent: Tensor) -> Tensor:
+        """Return (B, 12, 180, 360) images of pictures and acoustic latents.
+
+        Parameters
+        ----------
+        rgb
+            (B, 3, 180, 360), uint8 or floating in [0, 1].
+        latent
+            (B, 9, 484), projected to the canvas here.
+        """
+        if rgb.dtype == torch.uint8:
+            rgb = rgb.float() / 255
+        acoustic = latent.float()[..., self.table].unflatten(-1, (HEIGHT, WIDTH))
+        return torch.cat([rgb, acoustic], dim=1)
+
+    @torch.inference_mode()
+    def detect(
+        self, rgb: Tensor, latent: Tensor, *, keep: Keep | None = None, full_energy: bool = False
+    ) -> list[dict[str, Tensor]]:
+        """Return the detections of pictures and latents: `compose`, then the detector itself."""
+        return self._detections(self.compose(rgb, latent), keep, full_energy)
+
+    def forward(
+        self,
+        images: Sequence[Tensor] | Tensor,
+        targets: Sequence[FrameTargets] | None = None,
+        *,
+        keep: Keep | None = None,
+        full_energy: bool = False,
+    ) -> Any:
+        """Return detections, or in training mode, with targets, losses.
+
+        Parameters
+        ----------
+        images
+            (12, 180, 360) each: 3 RGB in [0, 1], 9 acoustic bands.
+        targets
+            For training, the instances of each image.
+        keep
+            Energy and distance heads run only where it says so; everywhere without it.
+        full_energy
+            Run the full-field decoder too.
+
+        Returns
+        -------
+        list of dict
+            For every image, best score first: ``boxes`` (n, 4) canvas pixels, ``labels`` (n,) class
+            id + 1, ``scores`` (n,), ``measured`` (n,) bool, ``energy_maps`` (n, 28, 28) in [0, 1],
+            ``distances`` (n,) in units of 500 cm; zero and NaN where not measured. With
+            ``full_energy`` also ``full_energy`` (180, 360).
+        dict
+            In training: one scalar tensor a loss.
+        """
+        batch = images if isinstance(images, Tensor) else torch.stack(list(images))
+        if batch.shape[1:] != (CHANNELS, HEIGHT, WIDTH):
+            raise ValueError(
+                f"expected images of shape {(CHANNELS, HEIGHT, WIDTH)}, found {tuple(batch.shape[1:])}"
+            )
+        if self.training:
+            if targets is None:
+                raise ValueError("a detector in training mode needs targets; call eval() to detect")
+            return self._losses(batch, targets)
+        with torch.inference_mode():
+            return self._detections(batch, keep, full_energy)
+
+    def _features(self, batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        rgb, acoustic = batch.split([RGB_CHANNELS, ACOUSTIC_CHANNELS], dim=1)
+        image = torch.cat([(rgb - self.rgb_mean) / self.rgb_std, acoustic], dim=1)
+        image = F.pad(image, (self.margin, self.margin, 0, 0), mode="circular")
+        bottom, right = (-side % self.multiple for side in image.shape[-2:])
+        rgb, acoustic = F.pad(image, (0, right, 0, bottom)).split(
+            [RGB_CHANNELS, ACOUSTIC_CHANNELS], dim=1
+        )
+        # The padding counts in the norm's statistics, as it did where the public weights were made.
+        image = torch.cat([rgb, self.acoustic_norm(acoustic)], dim=1)
+        return image, self.det.backbone(image)
+
+    def _sizes(self, count: int) -> list[tuple[int, int]]:
+        return [(HEIGHT, WIDTH + 2 * self.margin)] * count
+
+    def _shifted(self, boxes: Tensor, by: int) -> Tensor:
+        return boxes + boxes.new_tensor([by, 0, by, 0]) if by else boxes
+
+    def _detections(
+        self, batch: Tensor, keep: Keep | None, full_energy: bool
+    ) -> list[dict[str, Tensor]]:
+        image, features = self._features(batch)
+        sizes = self._sizes(len(batch))
+        found = [
+            self._on_cylinder(*frame)
+            for frame in zip(*self.det.detections(image, features, sizes), strict=True)
+        ]
+        measured = [_kept(scores, labels, keep) for _, scores, labels in found]
+        maps, distances = self._measure(
+            features, [boxes[rows] for (boxes, _, _), rows in zip(found, measured, strict=True)]
+        )
+        counts = [int(rows.sum()) for rows in measured]
+        results = []
+        for (boxes, scores, labels), rows, own_maps, own_distances in zip(
+            found, measured, maps.split(counts), distances.split(counts), strict=True
+        ):
+            energy = boxes.new_zeros(len(boxes), MAP_SIZE, MAP_SIZE)
+            distance = boxes.new_full((len(boxes),), torch.nan)
+            energy[rows], distance[rows] = own_maps, own_distances
+            results.append(
+                {
+                    "boxes": self._shifted(boxes, -self.margin),
+                    "labels": labels,
+                    "scores": scores,
+                    "measured": rows,
+                    "energy_maps": energy,
+                    "distances": distance,
+                }
+            )
+        if full_energy:
+            for result, field in zip(results, self._field(features), strict=True):
+                result["full_energy"] = field
+        return results
+
+    def _measure(
+        self, features: dict[str, Tensor], boxes: list[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return energy maps and distances of boxes (in extended pixels), all frames at once."""
+        pooled = self.energy_pool(features, boxes, self._sizes(len(boxes)))
+        return self.energy_head(pooled), self.distance_head(pooled)
+
+    def _field(self, features: dict[str, Tensor]) -> Tensor:
+        field: Tensor = self.energy_decoder(features)
+        return field
+
+    def _on_cylinder(
+        self, boxes: Tensor, scores: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Drop what the margin shows twice: the weaker of two detections of one place and class."""
+        if self.margin == 0 or len(boxes) == 0:
+            return boxes, scores, labels
+        centre = (boxes[:, 0] + boxes[:, 2]) / 2 - self.margin
+        # A copy that is centred deep in the margin is cut by its end; the other one is whole.
+        rows = torch.where((centre > -self.margin / 2) & (centre < WIDTH + self.margin / 2))[0]
+        boxes, scores, labels = boxes[rows], scores[rows], labels[rows]
+        same = box_iou(boxes.cpu(), boxes.cpu()) > NMS_IOU
+        same &= (labels[:, None] == labels[None, :]).cpu().numpy()
+        alive = np.ones(len(boxes), bool)
+        for row in range(len(boxes)):
+            if alive[row]:
+                alive[row + 1 :] &= ~same[row, row + 1 :]
+        kept = torch.from_numpy(np.flatnonzero(alive)).to(boxes.device)
+        return boxes[kept], scores[kept], labels[kept]
+
+    def _losses(self, batch: Tensor, targets: Sequence[FrameTargets]) -> dict[str, Tensor]:
+        image, features = self._features(batch)
+        copies = [visible_copies(target["boxes"], self.margin) for target in targets]
+        regions = [
+            {"boxes": self._shifted(boxes, self.margin), "labels": target["labels"][owner]}
+            for (boxes, owner), target in zip(copies, targets, strict=True)
+        ]
+        losses = self.det.losses(
+            image, features, self._sizes(len(batch)), regions, self.class_weights
+        )
+        field = torch.stack([_field_target(target["energy"]) for target in targets])
+        losses["field"] = field_loss(self._field(features), field)
+        moved = [jittered(boxes) for boxes, _ in copies]
+        maps, distances = self._measure(
+            features, [self._shifted(boxes, self.margin) for boxes in moved]
+        )
+        if len(maps) == 0:
+            zero = losses["field"] * 0.0
+            return {**losses, "energy": zero, "distance": zero}
+        expected = torch.cat(
+            [
+                crop_energy(target["energy"], owner, boxes)
+                for (_, owner), boxes, target in zip(copies, moved, targets, strict=True)
+            ]
+        )
+        distance_cm = torch.cat(
+            [target["distance_cm"][owner] for (_, owner), target in zip(copies, targets, strict=True)]
+        )
+        losses["energy"] = energy_loss(maps, expected)
+        losses["distance"] = distance_loss(distances, distance_cm)
+        return losses
+
+
+def _field_target(energy: Tensor) -> Tensor:
+    return energy.amax(dim=0) if len(energy) else energy.new_zeros(HEIGHT, WIDTH)
+
+
+def _kept(scores: Tensor, labels: Tensor, keep: Keep | None) -> Tensor:
+    if keep is None or len(scores) == 0:
+        return torch.ones_like(labels, dtype=torch.bool)
+    class_ids = class_of_label(labels)  # type: ignore[arg-type]
+    rows = keep(scores.cpu().numpy(), class_ids.cpu().numpy())  # type: ignore[attr-defined]
+    return torch.from_numpy(rows).to(scores.device)

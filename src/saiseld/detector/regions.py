@@ -1,0 +1,171 @@
+"""Region proposals and box classification: torchvision's parts, put together through constructors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.ops import MultiScaleRoIAlign
+
+from saiseld.detector.heads import BoxHead
+from saiseld.taxonomy import NUM_CLASSES
+
+NUM_LABELS = NUM_CLASSES + 1
+"""Background is label 0."""
+
+SCORE_THRESHOLD = 0.01
+NMS_IOU = 0.5
+DETECTIONS_PER_FRAME = 100
+
+BoxTargets = list[dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class RegionSettings:
+    """How many regions are proposed, sampled and pooled.
+
+    Parameters
+    ----------
+    pooled_levels, proposed_levels
+        Names of the feature maps that regions are pooled from, and proposed on.
+    anchor_sizes, anchor_ratios
+        Side in pixels and height / width of the anchors, a tuple for every map proposed on.
+    training_proposals, inference_proposals
+        Kept per map before, and per image after, suppression at IoU 0.7.
+    sampled_proposals, sampled_boxes
+        Drawn per image for the losses of the two stages.
+    box_width, box_dropout
+        Units and dropout of the box head.
+    """
+
+    pooled_levels: tuple[str, ...]
+    proposed_levels: tuple[str, ...]
+    anchor_sizes: tuple[tuple[int, ...], ...]
+    anchor_ratios: tuple[tuple[float, ...], ...]
+    training_proposals: int
+    inference_proposals: int
+    sampled_proposals: int
+    sampled_boxes: int
+    box_width: int
+    box_dropout: float
+
+
+class BoxHeads(RoIHeads):  # type: ignore[misc]
+    """Box classification and regression, with class weights in the classification loss."""
+
+    def losses(
+        self,
+        features: Mapping[str, Tensor],
+        proposals: list[Tensor],
+        sizes: list[tuple[int, int]],
+        targets: BoxTargets,
+        class_weights: Tensor,
+    ) -> dict[str, Tensor]:
+        """Return ``box_class`` (weighted cross-entropy) and ``box`` (smooth L1, beta 1/9)."""
+        proposals, _, labels, regression = self.select_training_samples(proposals, targets)
+        logits, deltas = self._scores(features, proposals, sizes)
+        label, target = torch.cat(labels), torch.cat(regression)
+        positive = torch.where(label > 0)[0]
+        delta = deltas.reshape(len(label), -1, 4)[positive, label[positive]]
+        box = F.smooth_l1_loss(delta, target[positive], beta=1 / 9, reduction="sum")
+        return {
+            "box_class": F.cross_entropy(logits, label, class_weights.to(logits.dtype)),
+            "box": box / label.numel(),
+        }
+
+    def detections(
+        self, features: Mapping[str, Tensor], proposals: list[Tensor], sizes: list[tuple[int, int]]
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Return boxes, scores and labels of each image, best score first."""
+        logits, deltas = self._scores(features, proposals, sizes)
+        found: tuple[list[Tensor], list[Tensor], list[Tensor]] = self.postprocess_detections(
+            logits, deltas, proposals, sizes
+        )
+        return found
+
+    def _scores(
+        self, features: Mapping[str, Tensor], proposals: list[Tensor], sizes: list[tuple[int, int]]
+    ) -> tuple[Tensor, Tensor]:
+        pooled = self.box_roi_pool(features, proposals, sizes)
+        logits, deltas = self.box_predictor(self.box_head(pooled))
+        return logits, deltas
+
+
+class RegionDetector(nn.Module):
+    """Backbone, proposals and box heads: images and features in, boxes out."""
+
+    def __init__(self, backbone: nn.Module, channels: int, settings: RegionSettings) -> None:
+        super().__init__()
+        anchors = AnchorGenerator(settings.anchor_sizes, settings.anchor_ratios)
+        self.backbone = backbone
+        self.proposed_levels = settings.proposed_levels
+        self.rpn = RegionProposalNetwork(
+            anchors,
+            RPNHead(channels, anchors.num_anchors_per_location()[0]),
+            fg_iou_thresh=0.7,
+            bg_iou_thresh=0.3,
+            batch_size_per_image=settings.sampled_proposals,
+            positive_fraction=0.5,
+            pre_nms_top_n=_numbers(settings),
+            post_nms_top_n=_numbers(settings),
+            nms_thresh=0.7,
+        )
+        self.roi_heads = BoxHeads(
+            MultiScaleRoIAlign(settings.pooled_levels, output_size=7, sampling_ratio=2),
+            BoxHead(channels * 7 * 7, settings.box_width, settings.box_dropout),
+            FastRCNNPredictor(settings.box_width, NUM_LABELS),
+            fg_iou_thresh=0.5,
+            bg_iou_thresh=0.5,
+            batch_size_per_image=settings.sampled_boxes,
+            positive_fraction=0.25,
+            bbox_reg_weights=None,
+            score_thresh=SCORE_THRESHOLD,
+            nms_thresh=NMS_IOU,
+            detections_per_img=DETECTIONS_PER_FRAME,
+        )
+
+    def losses(
+        self,
+        image: Tensor,
+        features: Mapping[str, Tensor],
+        sizes: list[tuple[int, int]],
+        targets: BoxTargets,
+        class_weights: Tensor,
+    ) -> dict[str, Tensor]:
+        """Return the losses of both stages."""
+        proposals, found = self._propose(image, features, sizes, targets)
+        return {
+            "objectness": found["loss_objectness"],
+            "proposal_box": found["loss_rpn_box_reg"],
+            **self.roi_heads.losses(features, proposals, sizes, targets, class_weights),
+        }
+
+    def detections(
+        self, image: Tensor, features: Mapping[str, Tensor], sizes: list[tuple[int, int]]
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Return boxes, scores and labels of each image, best score first."""
+        proposals, _ = self._propose(image, features, sizes, None)
+        return self.roi_heads.detections(features, proposals, sizes)
+
+    def _propose(
+        self,
+        image: Tensor,
+        features: Mapping[str, Tensor],
+        sizes: list[tuple[int, int]],
+        targets: BoxTargets | None,
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        maps = {level: features[level] for level in self.proposed_levels}
+        proposals, losses = self.rpn(ImageList(image, sizes), maps, targets)
+        return proposals, losses
+
+
+def _numbers(settings: RegionSettings) -> dict[str, int]:
+    return {"training": settings.training_proposals, "testing": settings.inference_proposals}
