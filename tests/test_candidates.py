@@ -7,7 +7,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from saiseld.candidates import Candidates, candidate_files, read_candidates, write_candidates
+from saiseld.candidates import (
+    Candidates,
+    candidate_files,
+    candidate_writer,
+    read_candidates,
+    write_candidates,
+)
 from saiseld.errors import CandidateError
 
 
@@ -44,6 +50,19 @@ def test_round_trip(tmp_path: Path, rows: int) -> None:
         if isinstance(getattr(back, name), np.ndarray):
             assert getattr(back, name).dtype == getattr(table(rows), name).dtype
     assert candidate_files(tmp_path) == {"fold4_room1_mix001": path}
+
+
+def test_blocks_are_read_back_as_one_table(tmp_path: Path) -> None:
+    whole, path = table(), tmp_path / "a.candidates.parquet"
+    with candidate_writer(path, whole.recording, whole.frames, whole.provenance) as append:
+        for frame in range(whole.frames):
+            append(whole.take(whole.frame == frame))
+    np.testing.assert_array_equal(read_candidates(path).energy_map, whole.energy_map)
+    with pytest.raises(KeyboardInterrupt), candidate_writer(path, "b", 7, {}) as append:
+        append(whole)
+        raise KeyboardInterrupt
+    assert len(read_candidates(path)) == len(whole)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_take_keeps_rows_in_order() -> None:

@@ -8,7 +8,8 @@ Parquet, one file per recording, schema versioned, written whole or not at all.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -148,28 +149,45 @@ _COLUMNS = tuple(
 )
 
 
+@contextmanager
+def candidate_writer(
+    path: str | Path, recording: str, frames: int, provenance: Mapping[str, Any]
+) -> Iterator[Callable[[Candidates], None]]:
+    """Yield a function that appends the next frames' candidates; the file is whole or absent.
+
+    A long recording is written block by block, so that it never has to be held at once.
+    """
+    header = {
+        "schema_version": SCHEMA_VERSION,
+        "recording": recording,
+        "frames": frames,
+        "provenance": dict(provenance),
+    }
+    schema = _SCHEMA.with_metadata({"saiseld": json.dumps(header)})
+    with (
+        atomic_path(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+    ):
+        yield lambda block: writer.write_table(_arrow(block, schema))
+
+
 def write_candidates(path: str | Path, table: Candidates) -> None:
     """Write a candidate table, whole or not at all."""
+    with candidate_writer(path, table.recording, table.frames, table.provenance) as append:
+        append(table)
+
+
+def _arrow(table: Candidates, schema: pa.Schema) -> pa.Table:
     columns = {name: getattr(table, name) for name in _COLUMNS if name not in ("box", "energy_map")}
     columns |= {name: table.box[:, i] for i, name in enumerate(("x0", "y0", "x1", "y1"))}
     flat = pa.array(np.ascontiguousarray(table.energy_map, np.float16).reshape(-1), pa.float16())
     arrays = [
         pa.FixedSizeListArray.from_arrays(flat, type=_MAP)
         if name == "energy_map"
-        else pa.array(np.ascontiguousarray(columns[name]), type=_SCHEMA.field(name).type)
-        for name in _SCHEMA.names
+        else pa.array(np.ascontiguousarray(columns[name]), type=schema.field(name).type)
+        for name in schema.names
     ]
-    header = {
-        "schema_version": SCHEMA_VERSION,
-        "recording": table.recording,
-        "frames": table.frames,
-        "provenance": dict(table.provenance),
-    }
-    arrow = pa.Table.from_arrays(arrays, schema=_SCHEMA).replace_schema_metadata(
-        {"saiseld": json.dumps(header)}
-    )
-    with atomic_path(path) as temporary:
-        pq.write_table(arrow, temporary, compression="zstd")
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def read_candidates(path: str | Path) -> Candidates:
