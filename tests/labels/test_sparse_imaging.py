@@ -9,7 +9,7 @@ from tests.reference.sparse_imaging import minimise, optimality_gap
 from saiseld.acoustics.array import eigenmike_xyz
 from saiseld.acoustics.covariance import LABEL_CENTRES, visibility
 from saiseld.errors import AudioError
-from saiseld.labels.sparse_imaging import solve, sparse_image
+from saiseld.labels.sparse_imaging import sparse_image
 from saiseld.sphere import angles_of_vector, fibonacci_sphere, great_circle, unit_vector
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -30,19 +30,21 @@ def test_equals_the_public_generator(golden):
 
 
 def test_equals_the_operator_form(golden):
-    visibilities = visibility(golden["audio32"][:2400], centres=LABEL_CENTRES)
-    images = solve(visibilities)
+    images = sparse_image(golden["audio32"])
+    visibilities = visibility(golden["audio32"], centres=LABEL_CENTRES)
     for band in (0, 8):
-        plain = minimise(visibilities[0, band], np.zeros(484))
-        assert np.allclose(images[0, band], plain, rtol=1e-9, atol=1e-15)
+        x = np.zeros(484)
+        for frame in range(2):
+            x = minimise(visibilities[frame, band], x)
+            assert np.allclose(images[frame, band], x, rtol=1e-9, atol=1e-15)
 
 
 def test_convergence_reaches_the_minimum(golden):
     visibilities = visibility(golden["audio32"], centres=LABEL_CENTRES)
-    for frame, images in enumerate(solve(visibilities, to_convergence=True)):
-        for band in (0, 4, 8):
-            gap = optimality_gap(visibilities[frame, band], images[band])
-            assert gap < 1e-12 * np.linalg.norm(images[band])
+    images = sparse_image(golden["audio32"], to_convergence=True)
+    for frame, band in ((0, 0), (1, 4), (2, 0), (3, 8)):
+        gap = optimality_gap(visibilities[frame, band], images[frame, band])
+        assert gap < 1e-12 * np.linalg.norm(images[frame, band])
 
 
 def test_blocks_hand_the_solution_on(golden, monkeypatch):

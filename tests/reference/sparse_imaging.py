@@ -14,47 +14,44 @@ GAMMA = 0.5
 
 @cache
 def operator():
-    """Return steering (32, 484) and the Lipschitz constant of the quadratic term's gradient."""
+    """Return the matrix (1024, 484) from an image to its covariance, column p being a_p a_p^H."""
     a = steering(340.5 / 5000)
-    # Column p of the operator is a_p a_p^H, flattened.
-    columns = (a[:, None, :] * a.conj()[None, :, :]).reshape(1024, 484)
-    return a, 2 * np.linalg.norm(columns, ord=2) ** 2
+    return (a[:, None, :] * a.conj()[None, :, :]).reshape(1024, 484)
 
 
-def residual(x, s, a):
-    # S is `conj(x_i) x_j`, so the model of a plane wave p is a_p a_p^H.
-    return (a * x) @ a.conj().T - s
+@cache
+def lipschitz():
+    """Return the Lipschitz constant of the quadratic term's gradient."""
+    return 2 * np.linalg.norm(operator(), ord=2) ** 2
 
 
-def gradient(x, s, a):
-    return 2 * np.einsum("ip,ij,jp->p", a.conj(), residual(x, s, a), a, optimize=True).real
+def gradient(x, s):
+    k = operator()
+    return 2 * (k.conj().T @ (k @ x - s.ravel())).real
 
 
 def weight(s):
-    a, lipschitz = operator()
-    one_step = np.maximum(-gradient(np.zeros(484), s, a) / lipschitz, 0)
-    return one_step.max() / (10 * GAMMA / lipschitz)
+    one_step = np.maximum(-gradient(np.zeros(484), s) / lipschitz(), 0)
+    return one_step.max() / (10 * GAMMA / lipschitz())
 
 
-def step(y, s):
-    a, lipschitz = operator()
-    lam = weight(s)
-    moved = y - gradient(y, s, a) / lipschitz - lam * GAMMA / lipschitz
-    return np.maximum(moved, 0) / (1 + 2 * lam * (1 - GAMMA) / lipschitz)
+def step(x, s, lam):
+    moved = x - gradient(x, s) / lipschitz() - lam * GAMMA / lipschitz()
+    return np.maximum(moved, 0) / (1 + 2 * lam * (1 - GAMMA) / lipschitz())
 
 
-def objective(x, s):
-    a, _ = operator()
-    fit = np.linalg.norm(residual(x, s, a)) ** 2
-    return fit + weight(s) * (GAMMA * np.abs(x).sum() + (1 - GAMMA) * (x**2).sum())
+def objective(x, s, lam):
+    fit = np.linalg.norm(operator() @ x - s.ravel()) ** 2
+    return fit + lam * (GAMMA * np.abs(x).sum() + (1 - GAMMA) * (x**2).sum())
 
 
 def minimise(s, start, tolerance=1e-3, max_iterations=200):
     """Return the sparse image (484,) of one visibility matrix (32, 32)."""
-    x, value = start, objective(start, s)
+    lam = weight(s)
+    x, value = start, objective(start, s, lam)
     for _ in range(max_iterations):
-        x, value_before = step(x, s), value
-        value = objective(x, s)
+        x, value_before = step(x, s, lam), value
+        value = objective(x, s, lam)
         if abs(value - value_before) < tolerance * abs(value):
             break
     return x
@@ -62,4 +59,4 @@ def minimise(s, start, tolerance=1e-3, max_iterations=200):
 
 def optimality_gap(s, x):
     """Return how far one step moves ``x``: zero at the minimum only."""
-    return np.linalg.norm(step(x, s) - x)
+    return np.linalg.norm(step(x, s, weight(s)) - x)

@@ -9,8 +9,9 @@ by proximal gradient descent from the previous frame's solution. Source: Simeoni
 (NeurIPS 2019), as the public label generator runs it (spec 6). The generator's momentum never
 reaches its iterates: its maps are reproduced to rounding without one and missed by 3-5 % with one.
 
-The 32 x 32 matrices are needed once only: with ``G = |A^H A|^2`` and ``b_p = a_p^H S a_p`` the
-quadratic term is ``x G x - 2 b x + ||S||^2`` and its gradient ``2 (G x - b)``.
+No 32 x 32 matrix is needed: with ``G = |A^H A|^2`` and ``b_p = a_p^H S a_p``, which is the power of
+the ten snapshots beamformed to direction p, the quadratic term is ``x G x - 2 b x + ||S||^2`` and
+its gradient ``2 (G x - b)``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve as solve_linear
 
 from saiseld.acoustics.array import CHANNELS, SPEED_OF_SOUND, steering
-from saiseld.acoustics.covariance import LABEL_CENTRES, visibility
+from saiseld.acoustics.covariance import LABEL_CENTRES, band_spectra
 from saiseld.errors import AudioError
 from saiseld.timebase import FPS, SAMPLE_RATE
 
@@ -93,62 +94,74 @@ def image_blocks(
 
     What `sparse_image` does, for recordings that are read piece by piece.
     """
-    start: FloatArray | None = None
+    x = np.zeros((len(LABEL_CENTRES), len(_gram()[0])))
     for block in blocks:
-        visibilities = visibility(block, sample_rate, centres=LABEL_CENTRES)
-        images = solve(visibilities, start=start, to_convergence=to_convergence)
-        start = images[-1] if len(images) else start
+        spectra = band_spectra(block, sample_rate, centres=LABEL_CENTRES)
+        b, power = _backprojection(spectra)
+        images = _minima(b, x) if to_convergence else _descend(b, power, x)
+        x = images[-1] if len(images) else x
         yield images
 
 
-def solve(
-    visibilities: NDArray[np.complexfloating[Any, Any]],
-    *,
-    start: FloatArray | None = None,
-    to_convergence: bool = False,
-) -> FloatArray:
-    """Return the sparse images (frames, bands, 484) of visibilities (frames, bands, 32, 32).
+def _backprojection(
+    spectra: NDArray[np.complexfloating[Any, Any]],
+) -> tuple[FloatArray, FloatArray]:
+    """Return ``b`` (frames, 9, 484) and ``||S||^2`` (frames, 9) of snapshots (frames, 9, 10, 32).
 
-    Every band starts from its solution of the frame before, the first frame from ``start``
-    (bands, 484) or zero.
+    ``S`` is their normalised covariance: its largest eigenvalue and its norm are those of the
+    10 x 10 products between snapshots.
     """
-    # b_p = sum_ij conj(a_ip) a_jp S_ij, real as S is Hermitian: one real product over both parts.
-    flat = visibilities.astype(np.complex128).reshape(*visibilities.shape[:2], CHANNELS**2)
-    parts = flat.view(np.float64)
-    images = parts @ _backprojection()
-    power = (parts**2).sum(axis=-1)
-    x = np.zeros(images.shape[1:]) if start is None else start
-    for frame, b in enumerate(images):
-        # A step from zero ends at 2 b / L; lambda is its maximum over 10 gamma / L.
-        weight = np.maximum(2 * b.max(axis=1), 0) / (10 * _GAMMA)
-        if to_convergence:
-            x = np.stack([_minimum(*band) for band in zip(b, weight, x, strict=True)])
-        else:
-            x = _descend(b, weight, power[frame], x)
-        images[frame] = x
-    return images
+    products = spectra @ np.swapaxes(spectra.conj(), -1, -2)
+    largest = np.linalg.eigvalsh(products)[..., -1]
+    scale = np.divide(1, largest, out=np.zeros_like(largest), where=largest > 0)
+    steer = steering(LABEL_WAVELENGTH)
+    b = np.empty((*largest.shape, steer.shape[1]))
+    for frame, snapshots in enumerate(spectra):
+        beams = snapshots @ steer
+        b[frame] = scale[frame, :, None] * (beams.real**2 + beams.imag**2).sum(axis=-2)
+    return b, scale**2 * (np.abs(products) ** 2).sum((-2, -1))
 
 
-def _descend(b: FloatArray, weight: FloatArray, power: FloatArray, x: FloatArray) -> FloatArray:
-    """Step from ``x`` (bands, 484) until every band has met the public stopping rule by itself."""
+def _weight(b: FloatArray) -> FloatArray:
+    """Return lambda (...) of ``b`` (..., 484).
+
+    A step from zero ends at 2 b / L; lambda is its maximum over 10 gamma / L.
+    """
+    return np.asarray(np.maximum(2 * b.max(axis=-1), 0) / (10 * _GAMMA))
+
+
+def _descend(b: FloatArray, power: FloatArray, x: FloatArray) -> FloatArray:
+    """Return the images (frames, 9, 484) where the public labels stop, from ``x`` (9, 484) on.
+
+    A band that is done with a frame goes on to the next without waiting for the other bands.
+    """
     gram, lipschitz = _gram()
-    result = np.empty_like(x)
-    going = np.arange(len(b))
+    images = np.empty_like(b)
+    band = np.arange(b.shape[1] if len(b) else 0)
+    frame, steps = np.zeros_like(band), np.zeros_like(band)
+    x = x[band]
     gx = x @ gram
-    objective = _objective(x, gx, b, weight, power)
-    for _ in range(MAX_ITERATIONS):
-        shrunk = x - (2 * (gx - b) + (_GAMMA * weight)[:, None]) / lipschitz
+    weights = _weight(b)
+    now = b[frame, band], weights[frame, band], power[frame, band]
+    objective = _objective(x, gx, *now)
+    while len(band):
+        aim, weight, _ = now
+        shrunk = x - (2 * (gx - aim) + (_GAMMA * weight)[:, None]) / lipschitz
         x = np.maximum(shrunk, 0) / (1 + 2 * (1 - _GAMMA) * weight / lipschitz)[:, None]
         gx = x @ gram
-        before, objective = objective, _objective(x, gx, b, weight, power)
-        on = np.abs(objective - before) >= TOLERANCE * np.abs(objective)
-        on &= objective != 0
-        if not on.all():
-            result[going[~on]] = x[~on]
-            going, x, gx, b = going[on], x[on], gx[on], b[on]
-            weight, power, objective = weight[on], power[on], objective[on]
-    result[going] = x
-    return result
+        before, objective = objective, _objective(x, gx, *now)
+        steps += 1
+        done = np.abs(objective - before) < TOLERANCE * np.abs(objective)
+        done |= (objective == 0) | (steps == MAX_ITERATIONS)
+        if done.any():
+            images[frame[done], band[done]] = x[done]
+            frame[done] += 1
+            steps[done] = 0
+            left = frame < len(b)
+            band, frame, steps, x, gx = band[left], frame[left], steps[left], x[left], gx[left]
+            now = b[frame, band], weights[frame, band], power[frame, band]
+            objective = _objective(x, gx, *now)
+    return images
 
 
 def _objective(
@@ -157,6 +170,15 @@ def _objective(
     fit = (x * (gx - 2 * b)).sum(axis=1) + power
     penalty = _GAMMA * x.sum(axis=1) + (1 - _GAMMA) * (x * x).sum(axis=1)
     return np.asarray(fit + weight * penalty)
+
+
+def _minima(b: FloatArray, x: FloatArray) -> FloatArray:
+    """Return the exact minimisers (frames, 9, 484); ``x`` (9, 484) helps to find the first."""
+    images = np.empty_like(b)
+    for frame, weights in enumerate(_weight(b)):
+        x = np.stack([_minimum(*band) for band in zip(b[frame], weights, x, strict=True)])
+        images[frame] = x
+    return images
 
 
 def _minimum(b: FloatArray, weight: float, x: FloatArray) -> FloatArray:
@@ -195,11 +217,3 @@ def _gram() -> tuple[FloatArray, float]:
     steer = steering(LABEL_WAVELENGTH)
     gram = np.abs(steer.conj().T @ steer) ** 2
     return gram, 2 * float(np.linalg.eigvalsh(gram)[-1])
-
-
-@cache
-def _backprojection() -> FloatArray:
-    """Return the (2048, 484) map from the real and imaginary parts of ``S`` to ``b``."""
-    steer = steering(LABEL_WAVELENGTH)
-    outer = steer.conj()[:, None] * steer[None, :]
-    return np.stack([outer.real, -outer.imag], axis=2).reshape(-1, steer.shape[1])

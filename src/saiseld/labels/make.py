@@ -1,0 +1,123 @@
+"""Labels of whole recordings, from files to files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from saiseld.annotation import write_annotations
+from saiseld.data.events import check_within, read_events
+from saiseld.data.recordings import AUDIO_SUFFIXES, open_recording
+from saiseld.errors import AudioError, DataError, OutputError
+from saiseld.files import write_bytes
+from saiseld.labels.annotate import annotate
+from saiseld.labels.sparse_imaging import image_blocks
+
+RAW_SUFFIX, STANDARDISED_SUFFIX = "_raw.json", "_std.json"
+SETTINGS_FILE = "label-settings.json"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTask:
+    """One recording to label: its 32-channel audio, its events, and the folder for its labels."""
+
+    audio: Path
+    events: Path
+    folder: Path
+
+    @property
+    def standardised(self) -> Path:
+        """The file that is written last."""
+        return self.folder / f"{self.audio.stem}{STANDARDISED_SUFFIX}"
+
+
+def label_tasks(audio: Path, events: Path, folder: Path) -> dict[str, LabelTask]:
+    """Pair recordings and event CSVs by name, in a folder (and those in it) or one of each.
+
+    Labels go to ``folder`` as the recordings lie in ``audio``.
+
+    Raises
+    ------
+    DataError
+        If a recording has no CSV, a CSV no recording, or a name appears twice.
+    """
+    if audio.is_file():
+        csv = events if events.is_file() else events / f"{audio.stem}.csv"
+        return {audio.stem: LabelTask(audio, csv, folder)}
+    recordings = _by_name(audio, AUDIO_SUFFIXES, "recordings")
+    csvs = _by_name(events, (".csv",), "event CSVs")
+    for name, path in recordings.items():
+        if name not in csvs:
+            raise DataError(path, expected=f"{name}.csv in {events}", found="none")
+    for name, path in csvs.items():
+        if name not in recordings:
+            raise DataError(path, expected=f"a recording {name} in {audio}", found="none")
+    return {
+        name: LabelTask(path, csvs[name], folder / path.relative_to(audio).parent)
+        for name, path in recordings.items()
+    }
+
+
+def make_labels(task: LabelTask, *, to_convergence: bool = False) -> None:
+    """Write ``<recording>_raw.json`` and then ``<recording>_std.json``, each whole or not at all.
+
+    Raises
+    ------
+    AudioError
+        If the recording has not 32 channels or cannot be read.
+    DataError
+        If the events cannot be read or reach beyond the audio.
+    """
+    recording = open_recording(task.audio)
+    if recording.channels != 32:
+        raise AudioError(
+            task.audio,
+            place="channels",
+            expected="32 (the whole em32)",
+            found=str(recording.channels),
+            advice="Labels cannot be made from the 4-channel subset",
+        )
+    events = read_events(task.events)
+    check_within(events, recording.frames, task.events)
+    blocks = image_blocks(recording.blocks(tetrahedral=False), to_convergence=to_convergence)
+    medians = np.concatenate([np.median(block, axis=1) for block in blocks])
+    raw = task.folder / f"{recording.name}{RAW_SUFFIX}"
+    # Raw energies are thousandths: nine decimals keep four digits at the mask's edge.
+    write_annotations(raw, annotate(medians, events, standardised=False), energy_decimals=9)
+    write_annotations(task.standardised, annotate(medians, events))
+
+
+def claim_folder(folder: Path, *, to_convergence: bool) -> None:
+    """Note the settings in an output folder; refuse one that holds labels of other settings."""
+    settings = {"to_convergence": to_convergence}
+    path = folder / SETTINGS_FILE
+    try:
+        before = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        write_bytes(path, json.dumps(settings).encode())
+        return
+    except ValueError:
+        before = "something else"
+    if before != settings:
+        raise OutputError(
+            path,
+            expected=f"the settings {settings}",
+            found=str(before),
+            advice="Choose another folder, so that one folder holds labels of one kind",
+        )
+
+
+def _by_name(folder: Path, suffixes: tuple[str, ...], what: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in suffixes and not path.name.startswith("."):
+            if path.stem in found:
+                raise DataError(path, expected="one file of this name", found=f"{found[path.stem]}")
+            found[path.stem] = path
+    if not found:
+        there = "none" if folder.is_dir() else "no such folder"
+        raise DataError(folder, expected=f"{what} ({', '.join(suffixes)})", found=there)
+    return found

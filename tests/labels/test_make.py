@@ -1,0 +1,130 @@
+"""`saiseld label`, from files to files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import typer
+from typer.testing import CliRunner
+
+from saiseld.annotation import read_annotations
+from saiseld.cli.label import label
+from saiseld.data.events import read_events
+from saiseld.errors import AudioError, DataError, OutputError
+from saiseld.labels import annotate, sparse_image
+from saiseld.labels.make import LabelTask, claim_folder, label_tasks, make_labels
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.fixture(scope="module")
+def audio():
+    with np.load(GOLDEN / "labels_input.npz") as file:
+        return file["audio32"]
+
+
+@pytest.fixture
+def tree(tmp_path, audio):
+    for split, name in (("dev-train-tau", "fold3_room4_mix001"), ("dev-test-tau", "fold4_room2_a")):
+        (tmp_path / "audio" / split).mkdir(parents=True)
+        (tmp_path / "csv" / split).mkdir(parents=True)
+        path = tmp_path / "audio" / split / f"{name}.wav"
+        soundfile.write(path, audio[:4800], 24_000, subtype="FLOAT")
+        (tmp_path / "csv" / split / f"{name}.csv").write_text(
+            "0,0,0,40,10,150\n1,8,1,-100,-20,220\n"
+        )
+    return tmp_path
+
+
+def run(tree, *options):
+    app = typer.Typer()
+    app.command()(label)
+    arguments = ["--audio", tree / "audio", "--events", tree / "csv", "-o", tree / "out", *options]
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_labels_a_tree_and_goes_on_where_it_stopped(tree, audio):
+    assert run(tree).exit_code == 0
+    path = tree / "out" / "dev-train-tau" / "fold3_room4_mix001_std.json"
+    expected = annotate(
+        sparse_image(audio[:4800]), read_events(next((tree / "csv").rglob("fold3*.csv")))
+    )
+    for mask, wanted in zip(read_annotations(path), expected, strict=True):
+        assert (mask.frame, mask.class_id) == (wanted.frame, wanted.class_id)
+        assert np.allclose(mask.segmentation[0], wanted.segmentation[0], atol=1e-6)
+    raw = read_annotations(path.with_name("fold3_room4_mix001_raw.json"))
+    assert raw[0].segmentation[0][:, 2].max() < 0.01
+    other = tree / "out" / "dev-test-tau" / "fold4_room2_a_std.json"
+    before = path.read_bytes()
+    path.write_bytes(b"left alone")
+    other.unlink()
+    result = run(tree)
+    assert "1 recordings labelled, 1 there before" in result.output
+    assert path.read_bytes() == b"left alone"
+    path.unlink()
+    assert run(tree).exit_code == 0
+    assert path.read_bytes() == before
+
+
+def test_two_processes_write_the_same(tree):
+    run(tree)
+    one = {path.name: path.read_bytes() for path in (tree / "out").rglob("*_*.json")}
+    (tree / "out").rename(tree / "before")
+    assert run(tree, "--jobs", "2").exit_code == 0
+    assert {path.name: path.read_bytes() for path in (tree / "out").rglob("*_*.json")} == one
+
+
+def test_one_folder_holds_labels_of_one_kind(tree):
+    claim_folder(tree / "out", to_convergence=True)
+    claim_folder(tree / "out", to_convergence=True)
+    with pytest.raises(OutputError, match=r"'to_convergence': False.*found.*True.*another folder"):
+        claim_folder(tree / "out", to_convergence=False)
+    (tree / "out" / "label-settings.json").write_text("{")
+    with pytest.raises(OutputError, match="found something else"):
+        claim_folder(tree / "out", to_convergence=False)
+
+
+def test_four_channels_are_not_enough(tree, audio):
+    path = tree / "four.wav"
+    soundfile.write(path, audio[:, :4], 24_000)
+    with pytest.raises(AudioError, match=r"four\.wav: channels: expected 32 .*found 4\. Labels"):
+        make_labels(LabelTask(path, tree / "absent.csv", tree / "out"))
+    assert not (tree / "out").exists()
+
+
+def test_event_beyond_the_audio(tree):
+    task = label_tasks(tree / "audio", tree / "csv", tree / "out")["fold4_room2_a"]
+    task.events.write_text("0,0,0,40,10\n2,0,0,40,10\n")
+    with pytest.raises(DataError, match=r"a\.csv: event 2: expected a frame below 2.*frame 2"):
+        make_labels(task)
+    assert not (tree / "out").exists()
+
+
+def test_partners_must_be_there(tree):
+    (tree / "csv" / "dev-test-tau" / "fold4_room2_a.csv").rename(tree / "csv" / "other.csv")
+    with pytest.raises(DataError, match=r"a\.wav: expected fold4_room2_a\.csv in .*found none"):
+        label_tasks(tree / "audio", tree / "csv", tree / "out")
+    (tree / "audio" / "dev-test-tau" / "fold4_room2_a.wav").unlink()
+    with pytest.raises(DataError, match=r"other\.csv: expected a recording other in"):
+        label_tasks(tree / "audio", tree / "csv", tree / "out")
+    with pytest.raises(DataError, match=r"expected recordings .*found no such folder"):
+        label_tasks(tree / "nowhere", tree / "csv", tree / "out")
+
+
+def test_a_name_must_be_alone(tree):
+    twin = tree / "audio" / "fold4_room2_a.flac"
+    twin.write_bytes(b"")
+    with pytest.raises(DataError, match="expected one file of this name"):
+        label_tasks(tree / "audio", tree / "csv", tree / "out")
+
+
+def test_one_recording_may_be_given_with_a_folder_of_events(tree):
+    audio = next((tree / "audio").rglob("fold3*.wav"))
+    csv = next((tree / "csv").rglob("fold3*.csv"))
+    by_folder = label_tasks(audio, csv.parent, tree / "out")
+    assert by_folder == label_tasks(audio, csv, tree / "out")
+    make_labels(by_folder[audio.stem])
+    labels = json.loads((tree / "out" / f"{audio.stem}_std.json").read_bytes())
+    assert len(labels["annotations"]) == 2
