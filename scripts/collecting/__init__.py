@@ -1,0 +1,1 @@
+"""Parts of `collect_sounds.py`."""
