@@ -51,6 +51,24 @@ class EnergyMask:
     score: float | None = None
 
 
+def bounding_box(mask: EnergyMask) -> tuple[float, float, float, float]:
+    """Return the box (x0, y0, x1, y1) around the label pixels of a mask, the short way round.
+
+    A pixel reaches one to the right and one down of its coordinates. A box across the seam has
+    ``x1 > 360``. A mask without points has a box without area.
+    """
+    points = np.concatenate([np.zeros((0, 3)), *mask.segmentation])
+    if not len(points):
+        return 0.0, 0.0, 0.0, 0.0
+    x = np.unique(np.mod(points[:, 0], WIDTH))
+    gaps = np.diff(x, append=x[0] + WIDTH)
+    # The box is what the widest gap leaves: it starts at the gap's right end.
+    start = (int(np.argmax(gaps)) + 1) % len(x)
+    left, reach = float(x[start]), WIDTH - float(gaps.max())
+    top, bottom = float(points[:, 1].min()), float(points[:, 1].max()) + 1
+    return left, top, left + reach + 1, min(bottom, float(HEIGHT))
+
+
 class _File(msgspec.Struct):
     annotations: list[msgspec.Raw]
 

@@ -7,7 +7,8 @@ draws. Boxes may reach past the seam; points never do. Source: report, Sec. 2.5,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from math import isnan
 from typing import Literal
 
@@ -15,11 +16,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from saiseld.annotation import EnergyMask
-from saiseld.candidates import MAP_SIZE
+from saiseld.candidates import MAP_SIZE, Candidates
+from saiseld.errors import CandidateError, RecipeError
 from saiseld.sphere import HEIGHT, WIDTH, pixel_of_angles
 
 Placement = Literal["edge", "centre"]
 Points = NDArray[np.float64]
+
+DECIMALS = 4
+"""Decimals of everything emitted: a shorter number is a shorter file."""
 
 SPARSE_POINTS = 20
 SPARSE_MINIMUM = 0.10
@@ -52,7 +57,7 @@ def grid_points(
     box, energy_map = np.asarray(box, float), np.asarray(energy_map, float)
     along = np.linspace(0, 1, size) if placement == "edge" else (np.arange(size) + 0.5) / size
     weights = _bilinear_weights(along)
-    energy = np.einsum("ri,nij,cj->nrc", weights, energy_map, weights).reshape(len(box), -1)
+    energy = (weights @ energy_map @ weights.T).reshape(len(box), size * size)
     x = box[:, :1] + along * (box[:, 2:3] - box[:, :1])
     y = box[:, 1:2] + along * (box[:, 3:4] - box[:, 1:2])
     points = np.empty((len(box), size * size, 3))
@@ -106,6 +111,47 @@ def blob_points(azimuth: ArrayLike, elevation: ArrayLike, sigma: float = BLOB_SI
     return _on_canvas(points)
 
 
+def emission_points(table: Candidates, emission: str) -> Sequence[Points]:
+    """Return the points of every row of a table under a named emission.
+
+    Parameters
+    ----------
+    table
+        Rows that have a map.
+    emission
+        ``"sparse"``, ``"blob"``, ``"grid<N>"`` (points on the box edge) or ``"grid<N>-centre"``.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such emission.
+    CandidateError
+        If a row has no energy map.
+    """
+    if not table.has_map.all():
+        row = int(np.argmin(table.has_map))
+        raise CandidateError(
+            table.recording,
+            place=f"frame {table.frame[row]}, score {table.score[row]:.3f}",
+            expected="an energy map",
+            found="none",
+            advice="Run `saiseld detect` again: it maps every detection a system may emit",
+        )
+    if emission == "sparse":
+        return sparse_points(table.box, table.energy_map)
+    if emission == "blob":
+        return list(blob_points(table.azimuth, table.elevation))
+    grid = re.fullmatch(r"grid([2-9]|[12]\d)(-centre)?", emission)
+    if grid is None:
+        raise RecipeError(
+            "emission",
+            expected="sparse, blob, adaptive, grid<N> or grid<N>-centre (N from 2 to 29)",
+            found=emission,
+        )
+    placement: Placement = "centre" if grid[2] else "edge"
+    return list(grid_points(table.box, table.energy_map, int(grid[1]), placement))
+
+
 def energy_masks(
     frame: ArrayLike,
     instance_id: ArrayLike,
@@ -147,4 +193,6 @@ def _on_canvas(points: Points) -> Points:
     # A point on either edge stays there: modulo alone would move x = 360 across the picture.
     points[..., 0] = np.where((x < 0) | (x > WIDTH), np.mod(x, WIDTH), x)
     points[..., 1] = np.clip(y, 0, HEIGHT)
-    return points
+    # As they are written: a scorer must see the very numbers that were measured here, since the
+    # triangulation of a grid turns on the last digit.
+    return np.round(points, DECIMALS)

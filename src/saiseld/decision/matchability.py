@@ -1,0 +1,318 @@
+"""Matchability: the probability that a detection matches the ground truth (report, Sec. 2.4).
+
+It replaces the raw score in the ranking and nothing else: selection stays by raw score. The honest
+number of a development split is cross-fitted by room: every detection is scored by a model that
+never saw its room.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skops.io
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.inspection import permutation_importance
+from sklearn.model_selection import GroupKFold
+from skops.io.exceptions import UntrustedTypesFoundException
+
+from saiseld.candidates import Candidates
+from saiseld.decision.features import FEATURE_NAMES, features
+from saiseld.errors import CheckpointError, DataError
+from saiseld.files import atomic_path
+from saiseld.taxonomy import NUM_CLASSES
+
+TARGET_IOU = 0.25
+"""A detection is matchable if its best IoU with the ground truth of its class reaches this."""
+
+FOLDS = 5
+"""Most groups of rooms that are held out in turn."""
+
+MIN_OUTCOMES = 10
+"""Fewest examples of either outcome that a model is fitted on."""
+
+FORMAT_VERSION = 1
+
+# The one type of a fitted classifier that skops does not already know to be harmless.
+_TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Detections with known outcome; N rows, one per candidate that has an energy map.
+
+    Parameters
+    ----------
+    features
+        (N, 16), see `saiseld.decision.features`.
+    matched
+        (N,) whether the best IoU with same-class ground truth reaches ``TARGET_IOU``.
+    class_id, room
+        (N,) class and name of the room (of the recording where the name tells no room).
+    """
+
+    features: NDArray[np.float32]
+    matched: NDArray[np.bool_]
+    class_id: NDArray[np.int64]
+    room: NDArray[np.str_]
+
+
+def examples(table: Candidates, best_iou: NDArray[np.float64], *, gates: bool = False) -> Examples:
+    """Return the examples of one recording from its candidates' best IoU with the ground truth."""
+    rows = table.has_map
+    return Examples(
+        features=features(table, gates=gates)[rows],
+        matched=best_iou[rows] >= TARGET_IOU,
+        class_id=table.class_id[rows].astype(np.int64),
+        room=np.full(int(rows.sum()), room_of(table.recording)),
+    )
+
+
+def joined(parts: Sequence[Examples]) -> Examples:
+    """Return the examples of several recordings as one."""
+    return Examples(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("features", "matched", "class_id", "room")
+        )
+    )
+
+
+def room_of(recording: str) -> str:
+    """Return the room in a recording's name; the whole name where it tells none."""
+    found = re.search(r"room\d+", recording)
+    return found[0] if found else recording
+
+
+@dataclass(frozen=True, eq=False)
+class Matchability:
+    """A fitted model and what it was fitted on.
+
+    Parameters
+    ----------
+    classifier
+        Fitted on `features`.
+    training
+        JSON values: rows, matched rows, examples of each class, rooms, target, whatever the
+        caller adds.
+    """
+
+    classifier: HistGradientBoostingClassifier
+    training: Mapping[str, Any]
+
+    def predict(self, table: Candidates) -> NDArray[np.float32]:
+        """Return (N,) probabilities of matching; NaN where a row has no energy map.
+
+        The frame gates are 0 here whatever the table says: nothing that training may have drawn
+        from ground truth can reach a prediction.
+        """
+        probability = np.full(len(table), np.nan, np.float32)
+        if table.has_map.any():
+            rows = features(table)[table.has_map]
+            probability[table.has_map] = self.classifier.predict_proba(rows)[:, 1]
+        return probability
+
+    def calibrate(self, table: Candidates) -> Candidates:
+        """Return the table with its matchability column filled."""
+        return replace(table, matchability=self.predict(table))
+
+    def unseen_classes(self, table: Candidates) -> list[int]:
+        """Return the classes of a table that no training example had."""
+        seen = self.training["examples_per_class"]
+        return [int(c) for c in np.unique(table.class_id[table.has_map]) if not seen[c]]
+
+    def save(self, path: str | Path) -> None:
+        """Write the model as skops, whole or not at all."""
+        header = {
+            "format_version": FORMAT_VERSION,
+            "features": list(FEATURE_NAMES),
+            "training": dict(self.training),
+        }
+        content = {"header": json.dumps(header), "classifier": self.classifier}
+        with atomic_path(path) as temporary:
+            skops.io.dump(content, temporary, compression=zipfile.ZIP_DEFLATED)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Matchability:
+        """Read a model; only the types of a fitted classifier are let in.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is no such model, is damaged, holds any other type, or was fitted on other
+            features.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise CheckpointError(
+                path,
+                expected="a matchability model",
+                found="no such file",
+                advice="Train one with `saiseld train matchability`",
+            )
+        try:
+            content = skops.io.load(path, trusted=_TRUSTED)
+            header, classifier = json.loads(content["header"]), content["classifier"]
+        except UntrustedTypesFoundException as error:
+            raise CheckpointError(
+                path, expected="a matchability model and no other type", found=str(error)
+            ) from error
+        except Exception as error:  # a damaged archive fails in as many ways as there are readers
+            raise CheckpointError(
+                path, expected="a matchability model (.skops)", found=f"{type(error).__name__}"
+            ) from error
+        _check(header, classifier, path)
+        return cls(classifier, header["training"])
+
+
+def fit(known: Examples, **training: Any) -> Matchability:
+    """Fit the report's classifier.
+
+    Parameters
+    ----------
+    known
+        Examples of every recording to learn from.
+    **training
+        JSON values kept with the model.
+
+    Raises
+    ------
+    DataError
+        If too few examples matched, or too few did not.
+    """
+    return Matchability(
+        _fitted(known, np.ones(len(known.matched), bool)),
+        {
+            "rows": len(known.matched),
+            "matched": int(known.matched.sum()),
+            "examples_per_class": np.bincount(known.class_id, minlength=NUM_CLASSES).tolist(),
+            "rooms": np.unique(known.room).tolist(),
+            "target_iou": TARGET_IOU,
+            **training,
+        },
+    )
+
+
+def cross_fit(known: Examples) -> NDArray[np.float64]:
+    """Return (N,) probabilities, each from a model that saw no example of its room.
+
+    Raises
+    ------
+    DataError
+        If there is but one room, or a fold has too few examples of either kind.
+    """
+    probability = np.full(len(known.matched), np.nan)
+    for held_out, model in _folds(known):
+        probability[held_out] = model.predict_proba(known.features[held_out])[:, 1]
+    return probability
+
+
+def importances(known: Examples, *, repeats: int = 5) -> NDArray[np.float64]:
+    """Return (16,) how much average precision falls when a feature is shuffled, on unseen rooms.
+
+    The mean over folds and repeats; negative or near zero for a feature that is not used.
+    """
+    falls, weights = [], []
+    for held_out, model in _folds(known):
+        if known.matched[held_out].any():
+            found = permutation_importance(
+                model,
+                known.features[held_out],
+                known.matched[held_out],
+                scoring="average_precision",
+                n_repeats=repeats,
+                random_state=0,
+            )
+            falls.append(found.importances_mean)
+            weights.append(held_out.sum())
+    return np.asarray(np.average(falls, axis=0, weights=weights))
+
+
+def _folds(
+    known: Examples,
+) -> Iterator[tuple[NDArray[np.bool_], HistGradientBoostingClassifier]]:
+    rooms = np.unique(known.room)
+    if len(rooms) < 2:
+        raise DataError(
+            "candidates",
+            expected="recordings of two rooms or more, to hold one out",
+            found=f"only {rooms[0]}" if len(rooms) else "none with an energy map",
+        )
+    for _, held_out in GroupKFold(min(FOLDS, len(rooms))).split(known.features, groups=known.room):
+        mask = np.zeros(len(known.matched), bool)
+        mask[held_out] = True
+        yield mask, _fitted(known, ~mask)
+
+
+def _fitted(known: Examples, rows: NDArray[np.bool_]) -> HistGradientBoostingClassifier:
+    matched = known.matched[rows]
+    if min(matched.sum(), (~matched).sum()) < MIN_OUTCOMES:
+        raise DataError(
+            "labels",
+            expected=f"at least {MIN_OUTCOMES} candidates that match them and as many that do not",
+            found=f"{matched.sum()} and {(~matched).sum()} in "
+            f"{', '.join(np.unique(known.room[rows])) or 'no room'}",
+        )
+    classifier = HistGradientBoostingClassifier(
+        max_iter=120,
+        max_depth=6,
+        learning_rate=0.1,
+        l2_regularization=1.0,
+        min_samples_leaf=100,
+        early_stopping=True,
+        random_state=0,
+    )
+    return classifier.fit(known.features[rows], matched)
+
+
+def _check(header: Mapping[str, Any], classifier: object, path: Path) -> None:
+    if header.get("format_version") != FORMAT_VERSION:
+        raise CheckpointError(
+            path,
+            place="format_version",
+            expected=str(FORMAT_VERSION),
+            found=str(header.get("format_version")),
+        )
+    if header["features"] != list(FEATURE_NAMES):
+        other = sorted(set(header["features"]) ^ set(FEATURE_NAMES))
+        raise CheckpointError(
+            path,
+            place="features",
+            expected="the 16 features of this version",
+            found=f"others ({', '.join(other) or 'another order'})",
+            advice="Train the model again with `saiseld train matchability`",
+        )
+    sound = (
+        isinstance(classifier, HistGradientBoostingClassifier)
+        and classifier.n_features_in_ == len(FEATURE_NAMES)
+        and classifier._preprocessor is None
+        and all(_is_tree(p.nodes) for stage in classifier._predictors for p in stage)
+    )
+    if not sound:
+        raise CheckpointError(
+            path,
+            place="classifier",
+            expected="fitted trees over 16 features",
+            found="something that cannot be evaluated safely",
+        )
+
+
+def _is_tree(nodes: NDArray[Any]) -> bool:
+    """Return whether compiled code may walk the nodes: it checks no index and no cycle itself."""
+    inner = nodes[nodes["is_leaf"] == 0]
+    place = np.flatnonzero(nodes["is_leaf"] == 0)
+    return bool(
+        len(nodes)
+        and not inner["is_categorical"].any()
+        and ((inner["feature_idx"] >= 0) & (inner["feature_idx"] < len(FEATURE_NAMES))).all()
+        and all(
+            ((inner[side] > place) & (inner[side] < len(nodes))).all() for side in ("left", "right")
+        )
+    )

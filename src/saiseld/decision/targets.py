@@ -1,0 +1,63 @@
+"""What matchability learns: each candidate's best IoU with the ground truth of its frame and class.
+
+Either of the mask it would emit, as the official scorer draws it, or of its box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saiseld.annotation import EnergyMask, bounding_box
+from saiseld.candidates import Candidates
+from saiseld.decision.emission import emission_points, energy_masks
+from saiseld.evaluation.matched import match_recording
+from saiseld.evaluation.rendering import Drawings, RenderedMasks, render_masks
+from saiseld.sphere import box_iou
+from saiseld.taxonomy import NUM_CLASSES
+
+
+def best_mask_iou(
+    table: Candidates,
+    truth: RenderedMasks,
+    emission: str,
+    drawings: Drawings | None = None,
+) -> NDArray[np.float64]:
+    """Return (N,) the best soft IoU of each candidate's mask; 0 where it has no energy map.
+
+    Parameters
+    ----------
+    table, truth
+        One recording's candidates and its ground truth, drawn.
+    emission
+        Name of the emission whose masks are measured.
+    drawings
+        Where drawn masks are shared with other users of the same recording.
+    """
+    # Only a mask that meets ground truth of its class in its frame needs drawing.
+    met = np.isin(_frame_and_class(table), _frame_and_class(truth))
+    rows = np.flatnonzero(table.has_map & met)
+    kept = table.take(rows)
+    points = emission_points(kept, emission)
+    masks = energy_masks(kept.frame, rows, kept.class_id, points, kept.distance_cm, kept.score)
+    best = np.zeros(len(table))
+    best[rows] = match_recording(render_masks(masks, drawings), truth).same_class_iou
+    return best
+
+
+def best_box_iou(table: Candidates, truth: Sequence[EnergyMask]) -> NDArray[np.float64]:
+    """Return (N,) the best IoU of each candidate's box with the boxes around the label pixels."""
+    truth_box = np.array([bounding_box(mask) for mask in truth]).reshape(-1, 4)
+    truth_group = np.array([mask.frame * NUM_CLASSES + mask.class_id for mask in truth], np.int64)
+    group = _frame_and_class(table)
+    best = np.zeros(len(table))
+    for at in np.intersect1d(group, truth_group):
+        rows = np.flatnonzero(group == at)
+        best[rows] = box_iou(table.box[rows], truth_box[truth_group == at]).max(axis=1)
+    return best
+
+
+def _frame_and_class(masks: Candidates | RenderedMasks) -> NDArray[np.int64]:
+    return masks.frame.astype(np.int64) * NUM_CLASSES + masks.class_id

@@ -1,0 +1,198 @@
+import inspect
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import skops.io
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.metrics import brier_score_loss, roc_auc_score
+
+from saiseld.decision.features import FEATURE_NAMES, features
+from saiseld.decision.matchability import (
+    Matchability,
+    cross_fit,
+    examples,
+    fit,
+    importances,
+    joined,
+    room_of,
+)
+from saiseld.decision.targets import best_box_iou, best_mask_iou
+from saiseld.errors import CheckpointError, DataError
+from saiseld.evaluation.rendering import render_masks
+from tests.reference.perturbed_labels import perturbed, pure_noise
+
+
+def known_of(make, rooms=4, **options):
+    tables, parts = [], []
+    for room in range(rooms):
+        table, labels = make(room, f"fold4_room{room}_mix001", **options)
+        tables.append(table)
+        # Box targets of half need no drawing; what is learned is tested on drawn masks elsewhere.
+        parts.append(examples(table, best_box_iou(table, labels) / 2))
+    return tables, joined(parts)
+
+
+@pytest.fixture(scope="module")
+def telling():
+    return known_of(perturbed)
+
+
+@pytest.fixture(scope="module")
+def model(telling):
+    return fit(telling[1])
+
+
+def test_cross_fitting_tells_right_from_wrong_in_unseen_rooms(telling):
+    _, known = telling
+    probability = cross_fit(known)
+    raw = known.features[:, 0]
+    assert roc_auc_score(known.matched, probability) > roc_auc_score(known.matched, raw) + 0.3
+    assert brier_score_loss(known.matched, probability) < known.matched.var()
+
+
+def test_cross_fitting_does_not_pretend_on_pure_noise_where_one_split_does():
+    _, known = known_of(pure_noise, frames=150)
+    honest = roc_auc_score(known.matched, cross_fit(known))
+    optimistic = fit(known).classifier.predict_proba(known.features)[:, 1]
+    assert abs(honest - 0.5) < 0.06
+    assert roc_auc_score(known.matched, optimistic) > 0.6
+
+
+def test_no_detection_is_scored_by_a_model_that_saw_its_room(telling):
+    _, known = telling
+    flipped = replace(known, matched=np.where(known.room == "room0", ~known.matched, known.matched))
+    held_out = known.room == "room0"
+    np.testing.assert_array_equal(cross_fit(known)[held_out], cross_fit(flipped)[held_out])
+    assert not np.array_equal(cross_fit(known)[~held_out], cross_fit(flipped)[~held_out])
+
+
+def test_importances_find_what_tells(telling):
+    found = importances(telling[1], repeats=2)
+    maps = found[[k for k, name in enumerate(FEATURE_NAMES) if name.startswith("map")]]
+    assert maps.max() > 0.05
+    assert abs(found[FEATURE_NAMES.index("closure")]) < 1e-12
+
+
+def test_nothing_of_the_labels_reaches_inference(telling):
+    """Gates may carry truth into training; a prediction is the same whatever they say."""
+    tables, known = telling
+    leaking = replace(known, features=known.features.copy())
+    leaking.features[:, -1] = known.matched
+    model = fit(leaking)
+    assert roc_auc_score(known.matched, model.classifier.predict_proba(leaking.features)[:, 1]) == 1
+    table = tables[0]
+    truthful = known.matched[: len(table)].astype(np.float32)
+    leaked = replace(table, closure=truthful, diffuseness=truthful, matchability=truthful)
+    np.testing.assert_array_equal(model.predict(leaked), model.predict(table))
+    for function in (Matchability.predict, Matchability.calibrate, features):
+        assert set(inspect.signature(function).parameters) <= {"self", "table", "gates"}
+
+
+def test_rows_without_a_map_are_counted_but_not_scored(model, telling):
+    table = telling[0][0]
+    has_map = np.arange(len(table)) % 3 > 0
+    partial = replace(table, has_map=has_map)
+    predicted = model.predict(partial)
+    assert np.isnan(predicted[~has_map]).all()
+    np.testing.assert_array_equal(predicted[has_map], model.predict(table)[has_map])
+    assert len(examples(partial, np.zeros(len(table))).matched) == has_map.sum()
+
+
+def test_saved_model_predicts_the_same(model, telling, tmp_path):
+    model.save(tmp_path / "m.skops")
+    loaded = Matchability.load(tmp_path / "m.skops")
+    np.testing.assert_array_equal(loaded.predict(telling[0][1]), model.predict(telling[0][1]))
+    assert loaded.training == model.training
+
+
+def test_model_of_other_features_is_refused(model, tmp_path, monkeypatch):
+    other = ("loudness", *FEATURE_NAMES[1:])
+    monkeypatch.setattr("saiseld.decision.matchability.FEATURE_NAMES", other)
+    model.save(tmp_path / "m.skops")
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match=r"features.*loudness, raw score.*Train the model"):
+        Matchability.load(tmp_path / "m.skops")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"not a zip"])
+def test_damaged_model_is_refused(content, tmp_path):
+    path = tmp_path / "m.skops"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="expected a matchability model"):
+        Matchability.load(path)
+
+
+def test_missing_model_names_the_command_that_makes_one(tmp_path):
+    with pytest.raises(CheckpointError, match="no such file. Train one with"):
+        Matchability.load(tmp_path / "m.skops")
+
+
+class Innocent:
+    pass
+
+
+def test_model_file_with_another_type_is_refused(model, tmp_path):
+    path = tmp_path / "m.skops"
+    skops.io.dump({"header": "{}", "classifier": Innocent()}, path)
+    with pytest.raises(CheckpointError, match="no other type"):
+        Matchability.load(path)
+
+
+def test_another_estimator_is_refused(model, telling, tmp_path):
+    known = telling[1]
+    other = GradientBoostingClassifier(n_estimators=1).fit(known.features, known.matched)
+    replace(model, classifier=other).save(tmp_path / "m.skops")
+    with pytest.raises(CheckpointError, match=r"classifier|no other type"):
+        Matchability.load(tmp_path / "m.skops")
+
+
+@pytest.mark.parametrize("field, value", [("left", 10_000), ("right", 0), ("feature_idx", 99)])
+def test_trees_that_lead_out_of_bounds_are_refused(telling, tmp_path, field, value):
+    model = fit(telling[1])
+    model.classifier._predictors[0][0].nodes[field][0] = value
+    model.save(tmp_path / "m.skops")
+    with pytest.raises(CheckpointError, match="something that cannot be evaluated safely"):
+        Matchability.load(tmp_path / "m.skops")
+
+
+def test_too_few_matches_are_refused():
+    _, known = known_of(perturbed, rooms=2, frames=8)
+    with pytest.raises(DataError, match="at least 10 candidates that match them.*found 0 and"):
+        fit(replace(known, matched=np.zeros_like(known.matched)))
+
+
+def test_one_room_cannot_be_cross_fitted():
+    _, known = known_of(perturbed, rooms=1)
+    with pytest.raises(DataError, match="two rooms or more.*found only room0"):
+        cross_fit(known)
+
+
+def test_class_never_seen_in_training_is_named(model, telling):
+    table = telling[0][0]
+    training = {**model.training, "examples_per_class": [5, 0, *[5] * 11]}
+    seen = replace(model, training=training)
+    assert seen.unseen_classes(replace(table, class_id=np.full(len(table), 1, np.int8))) == [1]
+    assert seen.unseen_classes(replace(table, class_id=np.full(len(table), 0, np.int8))) == []
+
+
+def test_targets_are_the_best_overlap_of_the_same_class():
+    table, labels = perturbed(0, "fold4_room1_mix001", frames=3)
+    mask_iou = best_mask_iou(table, render_masks(labels), "grid3")
+    box_iou = best_box_iou(table, labels)
+    # By construction: per event a find, a duplicate 15 degrees off, a wrong class.
+    for iou, least in ((mask_iou, 0.4), (box_iou, 0.5)):
+        assert (iou[[0, 3, 8, 11, 16, 19]] > least).all()
+        assert (iou[[2, 5, 10, 13, 18, 21]] == 0).all()
+    assert (mask_iou[[1, 4, 9, 12]] < mask_iou[[0, 3, 8, 11]]).all()
+
+
+def test_target_of_a_row_without_a_map_is_no_mask():
+    table, labels = perturbed(0, "fold4_room1_mix001", frames=1)
+    bare = replace(table, has_map=np.zeros(len(table), bool))
+    assert (best_mask_iou(bare, render_masks(labels), "grid3") == 0).all()
+
+
+def test_room_is_the_number_in_the_name():
+    assert room_of("fold4_room23_mix001") == "room23"
+    assert room_of("kitchen") == "kitchen"
