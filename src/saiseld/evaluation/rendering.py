@@ -151,7 +151,7 @@ class RenderedMasks:
         """Rows of each frame that has any, in file order."""
         order = np.argsort(self.frame, kind="stable")
         frames, starts = np.unique(self.frame[order], return_index=True)
-        ends = [*starts[1:], len(order)]
+        ends = [*starts, len(order)][1:]
         return {int(f): order[a:b] for f, a, b in zip(frames, starts, ends, strict=True)}
 
 

@@ -1,0 +1,148 @@
+"""A recording after the costly part of scoring: drawn, compared and matched.
+
+Matching ignores scores (official scorer), so everything here stays true when the same masks get
+other scores: `MatchedRecording.rescored` re-ranks them without drawing a mask again, and pooling
+recordings (`saiseld.evaluation.scores`) costs milliseconds, a thousand bootstrap draws seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saiseld.evaluation.matching import assign
+from saiseld.evaluation.rendering import RenderedMasks
+from saiseld.evaluation.soft_iou import pearson, soft_iou_matrix
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """The predictions or the ground truth of a recording, without their pixels; N rows.
+
+    Parameters
+    ----------
+    frame, class_id
+        (N,) int64.
+    azimuth, elevation
+        (N,) float64 degrees of the strongest point, NaN for an empty mask.
+    """
+
+    frame: IntArray
+    class_id: IntArray
+    azimuth: FloatArray
+    elevation: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MatchedRecording:
+    """Predictions of a recording matched with its ground truth; D detections, G ground truths.
+
+    Parameters
+    ----------
+    detections, truths
+        Where and what they are, in file order.
+    score
+        (D,) float64, larger is better.
+    position
+        (D,) int64: index of each detection in its file.
+    partner
+        (D,) int64: the ground truth matched with (same frame and class), -1 for none.
+    iou, pearson_r
+        (D,) float64 of the matched pair: -1 and NaN where there is none. r is also NaN where it
+        is undefined.
+    same_class_iou, same_class_truth, other_class_iou, other_class_truth
+        (D,) largest soft IoU with any ground truth of the frame of the same (of another) class,
+        matched or not, and which it is; 0 and -1 where the IoU is 0.
+    truth_iou
+        (G,) largest soft IoU with any detection of the frame and class.
+    ignored_class_id
+        (I,) int64: category ids outside 0-12 on either side, left out.
+    """
+
+    detections: Side
+    truths: Side
+    score: FloatArray
+    position: IntArray
+    partner: IntArray
+    iou: FloatArray
+    pearson_r: FloatArray
+    same_class_iou: FloatArray
+    same_class_truth: IntArray
+    other_class_iou: FloatArray
+    other_class_truth: IntArray
+    truth_iou: FloatArray
+    ignored_class_id: IntArray
+
+    def rescored(self, score: FloatArray) -> MatchedRecording:
+        """Return the same matches ranked by other scores (D,), in the order of ``position``."""
+        score = np.asarray(score, float)
+        if score.shape != self.score.shape or not np.isfinite(score).all():
+            raise ValueError(f"score must be {self.score.shape} finite numbers, not {score.shape}")
+        return replace(self, score=score)
+
+
+def match_recording(predictions: RenderedMasks, labels: RenderedMasks) -> MatchedRecording:
+    """Match the drawn predictions of a recording with its drawn ground truth.
+
+    Per frame and class, the assignment of largest total soft IoU; scores play no part.
+    """
+    count = len(predictions)
+    partner = np.full(count, -1, np.int64)
+    iou, pearson_r = np.full(count, -1.0), np.full(count, np.nan)
+    truth_iou = np.zeros(len(labels))
+    best = {same: (np.zeros(count), np.full(count, -1, np.int64)) for same in (True, False)}
+    for detected, truths in _shared_frames(predictions, labels):
+        truth_canvases, canvases = labels.canvases(truths), predictions.canvases(detected)
+        pairs = soft_iou_matrix(truth_canvases, canvases)
+        same_class = labels.class_id[truths][:, None] == predictions.class_id[detected]
+        for same, (best_iou, best_truth) in best.items():
+            among = np.where(same_class == same, pairs, 0.0)
+            best_iou[detected] = among.max(axis=0)
+            found = truths[among.argmax(axis=0)]
+            best_truth[detected] = np.where(best_iou[detected] > 0, found, -1)
+        truth_iou[truths] = np.where(same_class, pairs, 0.0).max(axis=1)
+        for class_id in np.unique(labels.class_id[truths]):
+            rows = np.flatnonzero(labels.class_id[truths] == class_id)
+            columns = np.flatnonzero(predictions.class_id[detected] == class_id)
+            for row, column in zip(*assign(pairs[np.ix_(rows, columns)]), strict=True):
+                i, j = rows[row], columns[column]
+                partner[detected[j]] = truths[i]
+                iou[detected[j]] = pairs[i, j]
+                pearson_r[detected[j]] = pearson(truth_canvases[i], canvases[j])
+    return MatchedRecording(
+        detections=_side(predictions),
+        truths=_side(labels),
+        score=predictions.score,
+        position=predictions.position,
+        partner=partner,
+        iou=iou,
+        pearson_r=pearson_r,
+        same_class_iou=best[True][0],
+        same_class_truth=best[True][1],
+        other_class_iou=best[False][0],
+        other_class_truth=best[False][1],
+        truth_iou=truth_iou,
+        ignored_class_id=np.concatenate([predictions.ignored_class_id, labels.ignored_class_id]),
+    )
+
+
+def _shared_frames(
+    predictions: RenderedMasks, labels: RenderedMasks
+) -> Iterator[tuple[IntArray, IntArray]]:
+    for frame, detected in predictions.rows_of_frame.items():
+        truths = labels.rows_of_frame.get(frame)
+        if truths is not None:
+            yield detected, truths
+
+
+def _side(masks: RenderedMasks) -> Side:
+    return Side(masks.frame, masks.class_id, masks.azimuth, masks.elevation)
