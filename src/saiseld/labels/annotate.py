@@ -94,14 +94,14 @@ def canvas(values: FloatArray) -> FloatArray:
 def event_blobs(field: FloatArray, azimuth: float, elevation: float) -> list[FloatArray]:
     """Return the blobs (n, 3) of ``x, y, energy`` of one event in an energy field (180, 360)."""
     x, y = (int(v) for v in pixel_of_angles(azimuth, elevation))
-    across = wrap_x_difference(np.arange(WIDTH) - x) * np.cos(np.radians(elevation))
+    across = wrap_x_difference(np.arange(WIDTH) - x) * np.cos(np.radians(90 - y))
     down = np.arange(HEIGHT) - y
     window = np.exp(-(down**2) / (2 * SIGMA_DEG**2))[:, None]
-    window = window * np.exp(-(across**2) / (2 * SIGMA_DEG**2))
-    energy = field * window
+    energy = field * window * np.exp(-(across**2) / (2 * SIGMA_DEG**2))
     inside = energy >= THRESHOLD
     if not inside.any():
         return []
+    energy[~inside] = 0
     # Only the bounding box is worth labelling; an outer contour takes its holes along.
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
