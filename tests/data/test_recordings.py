@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from saiseld.data.recordings import TETRAHEDRON, open_recording, read_audio
+from saiseld.data.recordings import TETRAHEDRON, find_recordings, open_recording, read_audio
 from saiseld.errors import AudioError
 
 
@@ -54,6 +54,21 @@ def test_other_rates_are_resampled_and_said(tmp_path: Path, rate: int, caplog) -
     assert audio.shape == (24000, 4)
     expected = np.sin(2 * np.pi * 1000 * np.arange(24000) / 24000) * 0.5
     np.testing.assert_allclose(audio[2400:-2400, 0], expected[2400:-2400], atol=2e-4)
+
+
+def test_recordings_are_found_in_folders_once(tmp_path: Path, noise) -> None:
+    for folder, name in (("a", "x.wav"), ("b", "y.flac")):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / name, noise, subtype="PCM_16")
+    found = find_recordings([tmp_path / "a" / "x.wav", tmp_path / "b"])
+    assert [path.name for path in found] == ["x.wav", "y.flac"]
+    with pytest.raises(AudioError, match="expected recordings of different names"):
+        find_recordings([tmp_path / "a" / "x.wav", tmp_path])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(AudioError, match="expected recordings"):
+        find_recordings([tmp_path / "empty"])
+    with pytest.raises(AudioError, match="no such file"):
+        find_recordings([tmp_path / "absent"])
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -164,6 +164,29 @@ def open_recording(path: str | Path) -> Recording:
             path, expected="at least one frame (100 ms)", found=f"{info.frames} samples"
         )
     return recording
+
+
+def find_recordings(paths: Iterable[str | Path]) -> list[Path]:
+    """Return the audio files among ``paths`` and, recursively, in the folders among them.
+
+    Raises
+    ------
+    AudioError
+        If a path is not there, a folder holds no recording, or two have the same name: results are
+        named after recordings.
+    """
+    found: dict[str, Path] = {}
+    for path in map(Path, paths):
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+        if path.is_dir() and not inside:
+            raise AudioError(path, expected="recordings (WAV, FLAC) in it", found="none")
+        for file in inside if path.is_dir() else [open_recording(path).path]:
+            if file.stem in found:
+                raise AudioError(
+                    file, expected="recordings of different names", found=f"also {found[file.stem]}"
+                )
+            found[file.stem] = file
+    return list(found.values())
 
 
 def read_audio(path: str | Path, *, tetrahedral: bool = True) -> NDArray[np.float32]:

@@ -1,0 +1,53 @@
+"""``saiseld features``: recordings to acoustic images."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from saiseld.acoustics.features import Width
+
+
+class _Width(StrEnum):
+    float16 = "float16"
+    float32 = "float32"
+
+
+def features(
+    recordings: Annotated[
+        list[Path], typer.Argument(help="Recordings (WAV, FLAC), or folders searched for them.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the features files.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights folder; the packaged ones without it.")
+    ] = None,
+    width: Annotated[_Width, typer.Option(help="How latents are stored.")] = _Width.float16,
+    jobs: Annotated[int, typer.Option(min=1, help="Recordings at a time.")] = 1,
+) -> None:
+    """Turn recordings into acoustic images, one features file each; finished ones are kept."""
+    from saiseld.acoustics.features import SUFFIX, FrontEnd, is_current
+    from saiseld.data.recordings import find_recordings
+    from saiseld.files import output_folder
+    from saiseld.parallel import run_all
+    from saiseld.system import find_system
+
+    front_end_path = find_system(weights).front_end
+    front_end = FrontEnd(front_end_path)
+    output_folder(output)
+    tasks = {
+        path.stem: (path, output / f"{path.stem}{SUFFIX}", front_end_path, width.value)
+        for path in find_recordings(recordings)
+        if not is_current(output / f"{path.stem}{SUFFIX}", front_end, width.value)
+    }
+    run_all(_features_of, tasks, jobs=jobs, title="features")
+
+
+def _features_of(recording: Path, target: Path, weights: Path, width: Width) -> None:
+    from saiseld.acoustics.features import FrontEnd, write_features
+    from saiseld.data.recordings import open_recording
+
+    write_features(target, open_recording(recording), FrontEnd(weights), width)
