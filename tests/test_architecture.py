@@ -24,9 +24,9 @@ ALLOWED = {
     "evaluation": VALUES,
     "detector": CORE | {"acoustics"},
     "decision": CORE | {"acoustics", "detector", "evaluation"},
-    "system": FOUNDATIONS,
+    "weights": FOUNDATIONS,
     "doctor": CORE | {"acoustics"},
-    "imaging": CORE | {"system", "acoustics", "detector", "decision"},
+    "imaging": CORE | {"weights", "acoustics", "detector", "decision"},
     "viewing": CORE | {"acoustics", "detector", "decision", "evaluation", "imaging"},
 }
 ALLOWED["training"] = (set(ALLOWED) - {"viewing"}) | {"labels", "simulation", "evaluation"}

@@ -33,9 +33,9 @@ def features(
     from saiseld.data.recordings import find_recordings
     from saiseld.files import output_folder
     from saiseld.parallel import run_all
-    from saiseld.system import find_system
+    from saiseld.weights import find_weights
 
-    front_end_path = find_system(weights).front_end
+    front_end_path = find_weights(weights).front_end
     front_end = FrontEnd(front_end_path)
     output_folder(output)
     tasks = {

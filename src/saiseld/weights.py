@@ -1,4 +1,4 @@
-"""A trained system: the weights that belong together, the packaged ones or a folder of yours."""
+"""The weights that belong together: the packaged ones, or a folder of yours."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _ADVICE = (
 
 
 @dataclass(frozen=True, slots=True)
-class System:
-    """The weights of one system.
+class Weights:
+    """The weights of one trained system.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ class System:
     matchability: Path | None
 
 
-def find_system(weights: str | Path | None = None) -> System:
-    """Return the system of a weights folder, or the packaged one.
+def find_weights(weights: str | Path | None = None) -> Weights:
+    """Return the weights in a folder, or the packaged ones.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def find_system(weights: str | Path | None = None) -> System:
             folder, expected="a folder of weights", found="no such folder", advice=_ADVICE
         )
     reranker = folder / "matchability.skops"
-    return System(
+    return Weights(
         front_end=_part(folder, "uplam"),
         detector=_part(folder, "detector"),
         matchability=reranker if reranker.is_file() else None,
