@@ -31,8 +31,8 @@ class Item:
 def file_name(index: int, kind: str, package: str, path: str, suffix: str) -> str:
     """Return a safe file name that tells kind and source: nothing in it is a path."""
     stem = PurePosixPath(path).name.split(".")[0]
-    words = [word for word in (kind, package, stem) if word]
-    return f"{index:03d}_{re.sub('[^A-Za-z0-9]+', '-', '_'.join(words))[:80]}{suffix}"
+    words = (re.sub("[^A-Za-z0-9]+", "-", word).strip("-") for word in (kind, package, stem))
+    return "_".join([f"{index:03d}", *filter(None, words)])[:80] + suffix
 
 
 def write_attribution(
@@ -74,7 +74,7 @@ def write_attribution(
     licences = folder / "licences"
     licences.mkdir()
     for package, _, _ in used:
-        name = re.sub("[^A-Za-z0-9.+-]+", "-", package)
+        name = re.sub("[^A-Za-z0-9.+]+", "-", package).strip("-")
         (licences / f"{name}.txt").write_text(texts[package], encoding="utf-8")
 
 

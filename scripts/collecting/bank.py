@@ -32,7 +32,7 @@ from saiseld.taxonomy import CLASS_FOLDERS
 from saiseld.timebase import SAMPLE_RATE
 
 MAX_CLIPS: dict[Split, int] = {"train": 300, "test": 100}
-MAX_SECONDS: dict[Split, float] = {"train": 900.0, "test": 300.0}
+MAX_SECONDS: dict[Split, float] = {"train": 720.0, "test": 240.0}
 """Most recordings, and seconds of them, that a class keeps; its sources take turns until then."""
 
 SEQUENCES: dict[Split, int] = {"train": 40, "test": 15}

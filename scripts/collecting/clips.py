@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.signal import fftconvolve, firwin, stft
 
 from saiseld.errors import AudioError
+from saiseld.simulation.sounds import levelled
 from saiseld.timebase import SAMPLE_RATE
 
 Signal = NDArray[np.float32]
@@ -39,7 +40,7 @@ MIN_HIT_SECONDS = 0.03
 SILENCE_DB = -45.0
 """Ends this far under the loudest 20 ms are cut off."""
 ACTIVE_RMS = 0.07
-"""RMS over the 20 ms blocks within 25 dB of the loudest; less where the peak would pass PEAK."""
+"""RMS of a clip while it sounds, as `levelled` measures it; less where peaks would pass `PEAK`."""
 PEAK = 0.9
 
 ALIKE = 0.995
@@ -62,7 +63,10 @@ def decode(name: str, content: bytes) -> tuple[Signal, int]:
                 rate = file.samplerate
                 frames = int(MAX_SOURCE_SECONDS * rate)
                 samples = file.read(frames, dtype="float32", always_2d=True).mean(axis=1)
-    except (soundfile.SoundFileError, av.FFmpegError, OSError, ValueError) as error:
+    except soundfile.LibsndfileError as error:
+        found = error.error_string
+        raise AudioError(name, expected="a readable sound file", found=found) from error
+    except (av.FFmpegError, OSError, ValueError) as error:
         raise AudioError(name, expected="a readable sound file", found=str(error)) from error
     if rate < MIN_SOURCE_RATE:
         raise AudioError(
@@ -95,15 +99,9 @@ def clean(samples: Signal, rate: int) -> Signal:
 
 
 def level(clip: Signal) -> Signal:
-    """Return a clip with 5 ms fades, at the bank's level: `ACTIVE_RMS`, with peaks under `PEAK`."""
-    clip = clip.copy()
-    fade = np.linspace(0, 1, min(SAMPLE_RATE // 200, len(clip)), dtype=np.float32)
-    clip[: len(fade)] *= fade
-    clip[-len(fade) :] *= fade[::-1]
-    block = min(SAMPLE_RATE // 50, len(clip))
-    power = np.mean(clip[: len(clip) // block * block].reshape(-1, block) ** 2, axis=1)
-    active = np.sqrt(power[power >= power.max() * 10**-2.5].mean())
-    return clip * np.float32(min(ACTIVE_RMS / active, PEAK / np.abs(clip).max()))
+    """Return a clip with soft edges, at the bank's level: `ACTIVE_RMS`, with peaks under `PEAK`."""
+    clip = levelled(clip)
+    return clip * np.float32(min(ACTIVE_RMS, PEAK / np.abs(clip).max()))
 
 
 def excerpts(clip: Signal) -> list[Signal]:

@@ -75,7 +75,8 @@ def tone_map(linear: NDArray[np.float32]) -> NDArray[np.uint8]:
 
     Reinhard et al., "Photographic tone reproduction for digital images", 2002, equations 1 to 3.
     """
-    light = np.clip(linear, 0, None)
+    # Small panoramas ring to below zero about their lamps; black rings are seen, grey ones are not.
+    light = np.abs(linear)
     log_mean = np.exp(np.mean(np.log(light @ np.array(LUMINANCE) + 1e-4)))
     scaled = light * (MIDDLE_GREY / log_mean)
     display: NDArray[np.float32] = 255 * (scaled / (1 + scaled)) ** (1 / 2.2)
