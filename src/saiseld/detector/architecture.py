@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+import torch
+from torch import Tensor
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.resnet import Bottleneck, ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
-from saiseld.detector.compact import CompactBackbone
+from saiseld.detector.compact import ACOUSTIC_STRIDE, CompactBackbone
 from saiseld.detector.heads import DistanceHead, EnergyDecoder, EnergyHead
 from saiseld.detector.regions import RegionDetector, RegionSettings
 from saiseld.detector.stem import AudioVisualStem
@@ -36,6 +38,8 @@ class Architecture:
         whole; a box may then reach past the seam.
     multiple
         The input is padded with zeros to multiples of this.
+    acoustic_stride
+        The acoustic image is averaged over squares of this many pixels.
     """
 
     det: RegionDetector
@@ -45,6 +49,7 @@ class Architecture:
     levels: tuple[str, ...]
     margin: int
     multiple: int
+    acoustic_stride: int
 
 
 def build(size: Size) -> Architecture:
@@ -59,15 +64,21 @@ class _AudioVisualResNet(ResNet):  # type: ignore[misc]
     """
 
     def __init__(self) -> None:
-        super().__init__(
-            Bottleneck, [3, 4, 6, 3], norm_layer=partial(FrozenBatchNorm2d, eps=0.0)
-        )
+        super().__init__(Bottleneck, [3, 4, 6, 3], norm_layer=partial(FrozenBatchNorm2d, eps=0.0))
         self.conv1 = AudioVisualStem()
+
+
+class _AudioVisualFPN(BackboneWithFPN):  # type: ignore[misc]
+    """Feature pyramid of picture and acoustic image of one size."""
+
+    def forward(self, rgb: Tensor, acoustic: Tensor) -> dict[str, Tensor]:
+        maps: dict[str, Tensor] = super().forward(torch.cat([rgb, acoustic], dim=1))
+        return maps
 
 
 def _paper() -> Architecture:
     levels, channels = ("0", "1", "2", "3"), 256
-    backbone = BackboneWithFPN(
+    backbone = _AudioVisualFPN(
         _AudioVisualResNet(),
         return_layers={f"layer{i + 1}": level for i, level in enumerate(levels)},
         in_channels_list=[256, 512, 1024, 2048],
@@ -95,6 +106,7 @@ def _paper() -> Architecture:
         levels=levels,
         margin=0,
         multiple=32,
+        acoustic_stride=1,
     )
 
 
@@ -122,4 +134,5 @@ def _compact() -> Architecture:
         levels=("0",),
         margin=36,
         multiple=16,
+        acoustic_stride=ACOUSTIC_STRIDE,
     )

@@ -1,44 +1,37 @@
 """Backbone of the compact detector: few channels, trained from scratch, quick on a CPU.
 
-The acoustic image is smooth (484 directions, about 9 degrees apart), so it is averaged over 4 x 4
-pixels and joins the picture's features at stride 4. Objects and labels are of nearly one size, so
-one feature map at stride 8 serves them all; coarser maps give it its surroundings.
+The acoustic image is smooth (484 directions, about 9 degrees apart), so it arrives averaged over
+4 x 4 pixels and joins the picture's features at stride 4. Objects and labels are of nearly one
+size, so one feature map at stride 8 serves them all; a coarser map gives it its surroundings.
 """
 
 from __future__ import annotations
 
+from typing import cast
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from saiseld.detector.stem import ACOUSTIC_CHANNELS, RGB_CHANNELS
 
+ACOUSTIC_STRIDE = 4
+
 _WIDTHS = (32, 64, 128, 192)
 
 
-class _Block(nn.Module):
-    """Residual block of two 3 x 3 convolutions, the first one with a stride."""
-
-    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = _normed(in_channels, channels, 3, stride)
-        self.conv2 = _normed(channels, channels, 3)
-        same = stride == 1 and in_channels == channels
-        self.shortcut = nn.Identity() if same else _normed(in_channels, channels, 1, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.conv2(F.relu(self.conv1(x))) + self.shortcut(x))
-
-
 class CompactBackbone(nn.Module):
-    """(B, 12, H, W) images to feature maps ``0`` (stride 8) and ``1`` (stride 16) of equal width."""
+    """Picture and acoustic image to feature maps ``0`` (stride 8) and ``1`` (stride 16)."""
 
     def __init__(self, out_channels: int) -> None:
         super().__init__()
         first, quarter, eighth, sixteenth = _WIDTHS
         self.rgb = nn.Sequential(
-            _normed(RGB_CHANNELS, first, 5, 2), nn.ReLU(), _normed(first, quarter, 3, 2)
+            _ConvNorm(RGB_CHANNELS, first, 5, 2),
+            nn.ReLU(inplace=True),
+            _ConvNorm(first, quarter, 3, 2),
         )
-        self.acoustic = _normed(ACOUSTIC_CHANNELS, quarter, 3)
+        self.acoustic = _ConvNorm(ACOUSTIC_CHANNELS, quarter, 3)
         self.quarter = _Block(quarter, quarter, 1)
         self.eighth = nn.Sequential(_Block(quarter, eighth, 2), _Block(eighth, eighth, 1))
         self.sixteenth = nn.Sequential(
@@ -46,20 +39,51 @@ class CompactBackbone(nn.Module):
         )
         self.lateral_eighth = nn.Conv2d(eighth, out_channels, 1)
         self.lateral_sixteenth = nn.Conv2d(sixteenth, out_channels, 1)
-        self.smooth = nn.Sequential(_normed(out_channels, out_channels, 3), nn.ReLU())
+        self.smooth = _ConvNorm(out_channels, out_channels, 3)
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Return the two feature maps."""
-        rgb, acoustic = image.split([RGB_CHANNELS, ACOUSTIC_CHANNELS], dim=1)
-        fused = self.rgb(rgb) + self.acoustic(F.avg_pool2d(acoustic, 4))
-        eighth = self.eighth(self.quarter(F.relu(fused)))
+    def forward(self, rgb: Tensor, acoustic: Tensor) -> dict[str, Tensor]:
+        """Return the two feature maps.
+
+        Parameters
+        ----------
+        rgb, acoustic
+            (B, 3, H, W) and (B, 9, H / 4, W / 4); H and W multiples of 16.
+        """
+        fused = F.relu_(self.rgb(rgb) + self.acoustic(acoustic))
+        eighth = self.eighth(self.quarter(fused))
         coarse = self.lateral_sixteenth(self.sixteenth(eighth))
         fine = self.lateral_eighth(eighth) + F.interpolate(coarse, scale_factor=2.0)
-        return {"0": self.smooth(fine), "1": coarse}
+        return {"0": F.relu_(self.smooth(fine)), "1": coarse}
 
 
-def _normed(in_channels: int, channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(in_channels, channels, kernel, stride, kernel // 2, bias=False),
-        nn.BatchNorm2d(channels),
-    )
+class _Block(nn.Module):
+    """Residual block of two 3 x 3 convolutions, the first one with a stride."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = _ConvNorm(in_channels, channels, 3, stride)
+        self.conv2 = _ConvNorm(channels, channels, 3)
+        same = stride == 1 and in_channels == channels
+        self.shortcut = nn.Identity() if same else _ConvNorm(in_channels, channels, 1, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu_(self.conv2(F.relu_(self.conv1(x))) + self.shortcut(x))
+
+
+class _ConvNorm(nn.Module):
+    """Convolution and batch norm; one convolution of folded weights at inference."""
+
+    def __init__(self, in_channels: int, channels: int, kernel: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, channels, kernel, stride, kernel // 2, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            return cast(Tensor, self.norm(self.conv(x)))
+        mean, variance = self.norm.running_mean, self.norm.running_var
+        assert mean is not None and variance is not None
+        gain = self.norm.weight * torch.rsqrt(variance + self.norm.eps)
+        weight = self.conv.weight * gain[:, None, None, None]
+        bias = self.norm.bias - mean * gain
+        return F.conv2d(x, weight, bias, self.conv.stride, self.conv.padding)

@@ -1,4 +1,4 @@
-"""Heads beside torchvision's own: box features with dropout, energy maps, energy field, distance (spec 3)."""
+"""The detector's own heads: box features with dropout, energy maps, energy field, distance."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class BoxHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, C, h, w) pooled features to (N, width)."""
         features = self.dropout(F.relu(self.fc6(features.flatten(1))))
-        return self.dropout(F.relu(self.fc7(features)))
+        hidden: Tensor = self.dropout(F.relu(self.fc7(features)))
+        return hidden
 
 
 class EnergyHead(nn.Module):

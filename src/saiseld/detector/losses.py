@@ -1,4 +1,4 @@
-"""What the detector is trained on: targets on the cylinder, and the losses of its own heads (spec 3)."""
+"""Targets on the cylinder, and the losses of the detector's own heads (spec 3)."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def visible_copies(boxes: Tensor, margin: int) -> tuple[Tensor, Tensor]:
     copies[..., 0::2] += shifts[None, :, None]
     clipped = copies.clone()
     clipped[..., 0::2] = clipped[..., 0::2].clamp(-margin, WIDTH + margin)
-    visible = clipped[..., 2] - clipped[..., 0] >= MIN_VISIBLE * (boxes[:, 2] - boxes[:, 0])[:, None]
+    visible = (
+        clipped[..., 2] - clipped[..., 0] >= MIN_VISIBLE * (boxes[:, 2] - boxes[:, 0])[:, None]
+    )
     owner, shift = torch.where(visible)
     return clipped[owner, shift], owner
 

@@ -1,4 +1,4 @@
-"""The detector: a 12-channel panorama in; boxes, classes, energy maps and distances out (spec 3)."""
+"""The detector: a 12-channel panorama in; boxes, classes, energy maps, distances out (spec 3)."""
 
 from __future__ import annotations
 
@@ -58,6 +58,7 @@ class Detector(nn.Module):
         parts = build(size)
         self.size, self.projection = size, projection
         self.margin, self.multiple = parts.margin, parts.multiple
+        self.acoustic_stride = parts.acoustic_stride
         self.class_weights: Tensor
         self.register_buffer("class_weights", torch.ones(NUM_LABELS))
         self.det = parts.det
@@ -67,7 +68,7 @@ class Detector(nn.Module):
         self.distance_head = parts.distance_head
         self.energy_pool = MultiScaleRoIAlign(parts.levels, POOLED, sampling_ratio=2)
         self.table: Tensor
-        table = torch.from_numpy(projection_table(projection).reshape(-1).astype(np.int64))
+        table = torch.from_numpy(projection_table(projection).astype(np.int64))
         self.register_buffer("table", table, persistent=False)
         for name, value in (("rgb_mean", IMAGENET_MEAN), ("rgb_std", IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(value)[:, None, None], persistent=False)
@@ -130,7 +131,7 @@ class Detector(nn.Module):
         """
         if rgb.dtype == torch.uint8:
             rgb = rgb.float() / 255
-        acoustic = latent.float()[..., self.table].unflatten(-1, (HEIGHT, WIDTH))
+        acoustic = latent.float()[..., self.table]
         return torch.cat([rgb, acoustic], dim=1)
 
     @torch.inference_mode()
@@ -173,9 +174,8 @@ class Detector(nn.Module):
         """
         batch = images if isinstance(images, Tensor) else torch.stack(list(images))
         if batch.shape[1:] != (CHANNELS, HEIGHT, WIDTH):
-            raise ValueError(
-                f"expected images of shape {(CHANNELS, HEIGHT, WIDTH)}, found {tuple(batch.shape[1:])}"
-            )
+            wanted, found = (CHANNELS, HEIGHT, WIDTH), tuple(batch.shape[1:])
+            raise ValueError(f"expected images of shape {wanted}, found {found}")
         if self.training:
             if targets is None:
                 raise ValueError("a detector in training mode needs targets; call eval() to detect")
@@ -184,16 +184,21 @@ class Detector(nn.Module):
             return self._detections(batch, keep, full_energy)
 
     def _features(self, batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        rgb, acoustic = batch.split([RGB_CHANNELS, ACOUSTIC_CHANNELS], dim=1)
-        image = torch.cat([(rgb - self.rgb_mean) / self.rgb_std, acoustic], dim=1)
-        image = F.pad(image, (self.margin, self.margin, 0, 0), mode="circular")
-        bottom, right = (-side % self.multiple for side in image.shape[-2:])
-        rgb, acoustic = F.pad(image, (0, right, 0, bottom)).split(
-            [RGB_CHANNELS, ACOUSTIC_CHANNELS], dim=1
-        )
+        rgb, acoustic = torch.split(batch, [RGB_CHANNELS, ACOUSTIC_CHANNELS], dim=1)
+        if self.acoustic_stride > 1:
+            acoustic = F.avg_pool2d(acoustic, self.acoustic_stride)
+        rgb = self._extended((rgb - self.rgb_mean) / self.rgb_std, stride=1)
         # The padding counts in the norm's statistics, as it did where the public weights were made.
-        image = torch.cat([rgb, self.acoustic_norm(acoustic)], dim=1)
-        return image, self.det.backbone(image)
+        acoustic = self.acoustic_norm(self._extended(acoustic, self.acoustic_stride))
+        return rgb, self.det.backbone(rgb, acoustic)
+
+    def _extended(self, canvas: Tensor, stride: int) -> Tensor:
+        """Repeat the margin past either edge and pad with zeros to the backbone's multiple."""
+        margin, multiple = self.margin // stride, self.multiple // stride
+        if margin:
+            canvas = F.pad(canvas, (margin, margin, 0, 0), mode="circular")
+        bottom, right = (-side % multiple for side in canvas.shape[-2:])
+        return F.pad(canvas, (0, right, 0, bottom))
 
     def _sizes(self, count: int) -> list[tuple[int, int]]:
         return [(HEIGHT, WIDTH + 2 * self.margin)] * count
@@ -206,10 +211,7 @@ class Detector(nn.Module):
     ) -> list[dict[str, Tensor]]:
         image, features = self._features(batch)
         sizes = self._sizes(len(batch))
-        found = [
-            self._on_cylinder(*frame)
-            for frame in zip(*self.det.detections(image, features, sizes), strict=True)
-        ]
+        found = [self._on_cylinder(*frame) for frame in self.det.detections(image, features, sizes)]
         measured = [_kept(scores, labels, keep) for _, scores, labels in found]
         maps, distances = self._measure(
             features, [boxes[rows] for (boxes, _, _), rows in zip(found, measured, strict=True)]
@@ -217,7 +219,7 @@ class Detector(nn.Module):
         counts = [int(rows.sum()) for rows in measured]
         results = []
         for (boxes, scores, labels), rows, own_maps, own_distances in zip(
-            found, measured, maps.split(counts), distances.split(counts), strict=True
+            found, measured, torch.split(maps, counts), torch.split(distances, counts), strict=True
         ):
             energy = boxes.new_zeros(len(boxes), MAP_SIZE, MAP_SIZE)
             distance = boxes.new_full((len(boxes),), torch.nan)
@@ -237,9 +239,7 @@ class Detector(nn.Module):
                 result["full_energy"] = field
         return results
 
-    def _measure(
-        self, features: dict[str, Tensor], boxes: list[Tensor]
-    ) -> tuple[Tensor, Tensor]:
+    def _measure(self, features: dict[str, Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return energy maps and distances of boxes (in extended pixels), all frames at once."""
         pooled = self.energy_pool(features, boxes, self._sizes(len(boxes)))
         return self.energy_head(pooled), self.distance_head(pooled)
@@ -293,7 +293,10 @@ class Detector(nn.Module):
             ]
         )
         distance_cm = torch.cat(
-            [target["distance_cm"][owner] for (_, owner), target in zip(copies, targets, strict=True)]
+            [
+                target["distance_cm"][owner]
+                for (_, owner), target in zip(copies, targets, strict=True)
+            ]
         )
         losses["energy"] = energy_loss(maps, expected)
         losses["distance"] = distance_loss(distances, distance_cm)

@@ -1,4 +1,4 @@
-"""Region proposals and box classification: torchvision's parts, put together through constructors."""
+"""Region proposals and box classification: torchvision's parts, joined through constructors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
-from torchvision.ops import MultiScaleRoIAlign
+from torchvision.ops import MultiScaleRoIAlign, clip_boxes_to_image, nms, remove_small_boxes
 
 from saiseld.detector.heads import BoxHead
 from saiseld.taxonomy import NUM_CLASSES
@@ -24,6 +24,11 @@ NUM_LABELS = NUM_CLASSES + 1
 SCORE_THRESHOLD = 0.01
 NMS_IOU = 0.5
 DETECTIONS_PER_FRAME = 100
+
+_APART = 4096
+
+Boxes = tuple[Tensor, Tensor, Tensor]
+"""Boxes (n, 4), scores (n,) and labels (n,) of one image."""
 
 BoxTargets = list[dict[str, Tensor]]
 
@@ -83,13 +88,40 @@ class BoxHeads(RoIHeads):  # type: ignore[misc]
 
     def detections(
         self, features: Mapping[str, Tensor], proposals: list[Tensor], sizes: list[tuple[int, int]]
-    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    ) -> list[Boxes]:
         """Return boxes, scores and labels of each image, best score first."""
         logits, deltas = self._scores(features, proposals, sizes)
-        found: tuple[list[Tensor], list[Tensor], list[Tensor]] = self.postprocess_detections(
-            logits, deltas, proposals, sizes
-        )
-        return found
+        counts = [len(boxes) for boxes in proposals]
+        scores = torch.split(F.softmax(logits, dim=-1), counts)
+        images = zip(proposals, scores, torch.split(deltas, counts), sizes, strict=True)
+        return [self._best(*image) for image in images]
+
+    def _best(
+        self, proposals: Tensor, scores: Tensor, deltas: Tensor, size: tuple[int, int]
+    ) -> Boxes:
+        """Return what torchvision's ``postprocess_detections`` would, for less work.
+
+        Whether a box is suppressed depends on better ones alone, so as soon as a prefix of the
+        boxes in order of score has enough survivors, the rest need not be looked at.
+        """
+        row, label = torch.where(scores[:, 1:] > self.score_thresh)
+        label += 1
+        score, order = scores[row, label].sort(descending=True, stable=True)
+        row, label = row[order], label[order]
+        deltas = deltas.reshape(len(deltas), -1, 4)
+        prefix = 4 * self.detections_per_img
+        while True:
+            r, c, s = row[:prefix], label[:prefix], score[:prefix]
+            boxes = self.box_coder.decode_single(deltas[r, c], proposals[r])
+            boxes = clip_boxes_to_image(boxes, size)
+            large = remove_small_boxes(boxes, min_size=1e-2)
+            boxes, c, s = boxes[large], c[large], s[large]
+            # Classes are moved out of each other's way; double precision keeps the IoU exact.
+            apart = boxes.double() + (c * _APART)[:, None]
+            kept = nms(apart, s.double(), self.nms_thresh)[: self.detections_per_img]
+            if len(kept) == self.detections_per_img or prefix >= len(row):
+                return boxes[kept], s[kept], c[kept]
+            prefix *= 4
 
     def _scores(
         self, features: Mapping[str, Tensor], proposals: list[Tensor], sizes: list[tuple[int, int]]
@@ -150,7 +182,7 @@ class RegionDetector(nn.Module):
 
     def detections(
         self, image: Tensor, features: Mapping[str, Tensor], sizes: list[tuple[int, int]]
-    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    ) -> list[Boxes]:
         """Return boxes, scores and labels of each image, best score first."""
         proposals, _ = self._propose(image, features, sizes, None)
         return self.roi_heads.detections(features, proposals, sizes)

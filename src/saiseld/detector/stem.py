@@ -1,4 +1,4 @@
-"""First layer of the detector: picture and acoustic image enter by their own convolutions (spec 3)."""
+"""First layer of the detector: picture and acoustic image by kernels of their own (spec 3)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ ACOUSTIC_CHANNELS = 9
 class AudioVisualStem(nn.Module):
     """``rgb_scale * conv_rgb(rgb) + (softplus(audio_raw) + 0.1) * conv_audio(acoustic)``.
 
-    The softplus keeps the acoustic gain at 0.1 or more: training cannot switch hearing off. It starts
-    at 0.666.
+    The softplus keeps the acoustic gain at 0.1 or more: training cannot switch hearing off. It
+    starts at 0.666.
     """
 
     def __init__(self, width: int = 64) -> None:
@@ -26,6 +26,9 @@ class AudioVisualStem(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (B, 12, H, W) images, picture first, to (B, width, H / 2, W / 2)."""
-        rgb, acoustic = image.split([RGB_CHANNELS, ACOUSTIC_CHANNELS], dim=1)
         audio_gain = F.softplus(self.audio_raw) + 0.10
-        return self.rgb_scale * self.conv1_rgb(rgb) + audio_gain * self.conv1_audio(acoustic)
+        # A sum of convolutions is one convolution of the stacked kernels.
+        weight = torch.cat(
+            [self.rgb_scale * self.conv1_rgb.weight, audio_gain * self.conv1_audio.weight], dim=1
+        )
+        return F.conv2d(image, weight, stride=2, padding=3)

@@ -1,0 +1,103 @@
+"""From latents and pictures to a candidate table: detection runs once a recording (spec 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from saiseld.candidates import MAP_SIZE, Candidates
+from saiseld.detector.heads import DISTANCE_UNIT_CM
+from saiseld.detector.model import Detector, Keep
+from saiseld.detector.regions import SCORE_THRESHOLD
+from saiseld.sphere import angles_of_pixel
+
+
+def detect_recording(
+    detector: Detector,
+    recording: str,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    keep: Keep | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> Candidates:
+    """Detect in every frame of a recording.
+
+    Parameters
+    ----------
+    detector
+        In evaluation mode.
+    recording
+        Its name.
+    batches
+        Consecutive frames: latents (B, 9, 484) and pictures (B, 3, 180, 360), uint8 or floating in
+        [0, 1]. B may vary.
+    keep
+        Which detections get an energy map and a distance; all of them without it.
+    provenance
+        Added to what the table says of its making.
+
+    Returns
+    -------
+    The candidate table at score 0.01, frames in order, best score first in a frame.
+    """
+    frames: list[dict[str, NDArray[Any]]] = []
+    for latent, rgb in batches:
+        for found in detector.detect(rgb, latent, keep=keep):
+            frames.append({name: value.cpu().numpy() for name, value in found.items()})
+    counts = [len(frame["scores"]) for frame in frames]
+
+    def column(name: str, empty: NDArray[Any]) -> NDArray[Any]:
+        return np.concatenate([empty, *(frame[name] for frame in frames)])
+
+    box = column("boxes", np.empty((0, 4), np.float32))
+    energy_map = column("energy_maps", np.empty((0, MAP_SIZE, MAP_SIZE), np.float32))
+    measured = column("measured", np.empty(0, bool))
+    azimuth, elevation = peak_direction(box, energy_map, measured)
+    nothing = np.zeros(len(box), np.float32)
+    return Candidates(
+        recording=recording,
+        frames=len(frames),
+        frame=np.repeat(np.arange(len(frames), dtype=np.int32), counts),
+        class_id=(column("labels", np.empty(0, np.int64)) - 1).astype(np.int8),
+        score=column("scores", np.empty(0, np.float32)),
+        box=box,
+        azimuth=azimuth,
+        elevation=elevation,
+        distance_cm=column("distances", np.empty(0, np.float32)) * np.float32(DISTANCE_UNIT_CM),
+        has_map=measured,
+        energy_map=energy_map.astype(np.float16),
+        closure=nothing,
+        diffuseness=nothing,
+        matchability=np.full(len(box), np.nan, np.float32),
+        provenance={
+            "imager": "detector",
+            "size": detector.size,
+            "projection": detector.projection,
+            "score_threshold": SCORE_THRESHOLD,
+            **(provenance or {}),
+        },
+    )
+
+
+def peak_direction(
+    box: NDArray[np.float32], energy_map: NDArray[np.float32], measured: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the (azimuth, elevation) of energy peaks, of the box centre where there is no map.
+
+    Parameters
+    ----------
+    box, energy_map, measured
+        (N, 4) boxes, (N, 28, 28) maps, and (N,) whether there is a map.
+    """
+    peak = energy_map.reshape(len(box), MAP_SIZE**2).argmax(axis=1)
+    row, column = np.divmod(peak, MAP_SIZE)
+    across = np.where(measured, (column + 0.5) / MAP_SIZE, 0.5)
+    down = np.where(measured, (row + 0.5) / MAP_SIZE, 0.5)
+    azimuth, elevation = angles_of_pixel(
+        box[:, 0] + across * (box[:, 2] - box[:, 0]), box[:, 1] + down * (box[:, 3] - box[:, 1])
+    )
+    return azimuth.astype(np.float32), elevation.astype(np.float32)

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from saiseld.candidates import read_candidates, write_candidates
+from saiseld.decision.selection import emittable
+from saiseld.detector.detect import detect_recording, peak_direction
+from saiseld.detector.model import Detector
+
+
+def test_table_of_a_recording(tmp_path) -> None:
+    torch.manual_seed(0)
+    detector = Detector("compact", "great_circle").eval()
+    rgb = torch.randint(0, 256, (3, 3, 180, 360), dtype=torch.uint8)
+    latent = torch.rand(3, 9, 484)
+    batches = [(latent[:2], rgb[:2]), (latent[2:], rgb[2:])]
+    table = detect_recording(
+        detector, "room1", batches, keep=emittable, provenance={"video": "absent"}
+    )
+    assert table.frames == 3
+    assert table.provenance["video"] == "absent"
+    assert table.provenance["score_threshold"] == 0.01
+    frames = detector.detect(rgb, latent, keep=emittable)
+    for number, found in enumerate(frames):
+        rows = table.frame == number
+        np.testing.assert_allclose(table.score[rows], found["scores"].numpy(), rtol=1e-4)
+        assert table.has_map[rows].sum() == found["measured"].sum()
+    assert np.isfinite(table.distance_cm[table.has_map]).all()
+    write_candidates(tmp_path / "t.parquet", table)
+    assert len(read_candidates(tmp_path / "t.parquet")) == len(table)
+
+
+def test_no_frames_and_no_detections() -> None:
+    detector = Detector("compact").eval()
+    detector.det.roi_heads.score_thresh = 1.1
+    assert len(detect_recording(detector, "none", [])) == 0
+    batch = (torch.rand(2, 9, 484), torch.rand(2, 3, 180, 360))
+    table = detect_recording(detector, "silent", [batch])
+    assert (len(table), table.frames) == (0, 2)
+
+
+def test_peak_direction_by_hand() -> None:
+    energy = np.zeros((2, 28, 28), np.float32)
+    energy[:, 0, 27] = 1  # upper right cell
+    box = np.array([[-14, 76, 14, 104], [-14, 76, 14, 104]], np.float32)
+    azimuth, elevation = peak_direction(box, energy, np.array([True, False]))
+    np.testing.assert_allclose(azimuth, [180 - 13.5, -180], atol=1e-4)
+    np.testing.assert_allclose(elevation, [90 - 76.5, 0], atol=1e-4)
