@@ -1,0 +1,42 @@
+"""``saiseld simulate``: recordings of simulated rooms in the layout of STAIRS26."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def simulate(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the tree: new, empty or begun.")
+    ],
+    recipe: Annotated[str, typer.Option(help="sim26, tiny, or a TOML file.")] = "sim26",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same files.")] = 0,
+    sounds: Annotated[
+        Path | None, typer.Option(help="Class-folder bank of real sounds (default: synthetic).")
+    ] = None,
+    panoramas: Annotated[
+        Path | None, typer.Option(help="Equirectangular pictures of rooms (default: drawn rooms).")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Recordings at a time.")] = 1,
+) -> None:
+    """Simulate 32-channel recordings, panoramic video, events and labels.
+
+    Recordings that are finished are left as they are: after a stop, the same command goes on.
+    """
+    import logging
+
+    from saiseld.simulation.picture import read_panoramas
+    from saiseld.simulation.recipes import read_recipe
+    from saiseld.simulation.sounds import read_bank
+    from saiseld.simulation.tree import simulate_tree
+
+    chosen = read_recipe(recipe)
+    bank = read_bank(sounds) if sounds else None
+    for reason in bank.skipped if bank else ():
+        logging.getLogger(__name__).warning("skipped: %s", reason)
+    rooms = read_panoramas(panoramas) if panoramas else None
+    made, found = simulate_tree(output, chosen, seed, bank=bank, panoramas=rooms, jobs=jobs)
+    typer.echo(f"{made} recordings made, {found} there before: {output}")

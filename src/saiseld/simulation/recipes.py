@@ -1,0 +1,138 @@
+"""What to simulate: typed recipes, read from TOML; the built-in ones lie beside this file."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from saiseld.errors import RecipeError
+from saiseld.taxonomy import NUM_CLASSES
+
+Range = tuple[float, float]
+
+
+class Split(BaseModel):
+    """Recordings of one side: dev-train or dev-test."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    recordings: int = Field(ge=1, le=10_000)
+    rooms: int = Field(ge=1, le=500)
+
+
+class Recipe(BaseModel):
+    """A simulated data set. Ranges are (lowest, highest), drawn from uniformly."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seconds: float = Field(ge=1, le=600)
+    """Length of a recording."""
+    train: Split
+    test: Split
+    room_length_m: Range
+    room_width_m: Range
+    room_height_m: Range
+    rt60_s: Range
+    snr_db: Range
+    """Events (mean power while any sounds) over ambient noise."""
+    distance_m: Range
+    event_weights: tuple[float, ...]
+    """How often each class starts an event, in class order; need not sum to 1."""
+    event_seconds: tuple[Range, ...]
+    """Shortest and longest event of each class."""
+    level_db: tuple[float, ...]
+    """Level of each class at 1 m over speech."""
+    gap_s: tuple[float, ...]
+    """Mean silence between events in each of the layers that may overlap."""
+    moving: float = Field(ge=0, le=1)
+    """Share of people that walk."""
+    silent_objects: tuple[int, int]
+    """Fewest and most objects that never sound."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for name in ("event_weights", "event_seconds", "level_db"):
+            if len(getattr(self, name)) != NUM_CLASSES:
+                raise ValueError(f"{name} needs {NUM_CLASSES} values, one a class")
+        ranges = {
+            name: getattr(self, name)
+            for name in (
+                "room_length_m",
+                "room_width_m",
+                "room_height_m",
+                "rt60_s",
+                "snr_db",
+                "distance_m",
+                "silent_objects",
+            )
+        }
+        ranges |= {f"event_seconds {i}": r for i, r in enumerate(self.event_seconds)}
+        for name, (low, high) in ranges.items():
+            if low > high or (low <= 0 and name not in ("snr_db", "silent_objects")):
+                raise ValueError(f"{name} needs 0 < lowest <= highest, not {low}, {high}")
+        if self.distance_m[0] < 0.4:
+            raise ValueError("distance_m starts at 0.4 or more: nearer waves are not plane")
+        if min(self.event_weights) < 0 or sum(self.event_weights) <= 0:
+            raise ValueError("event_weights need to be 0 or more, not all 0")
+        if not self.gap_s or min(self.gap_s) <= 0:
+            raise ValueError("gap_s needs at least one positive value")
+        return self
+
+
+def builtin_recipes() -> tuple[str, ...]:
+    """Return the names of the recipes that come with the package."""
+    files = resources.files("saiseld.simulation").joinpath("builtin").iterdir()
+    return tuple(sorted(Path(f.name).stem for f in files if f.name.endswith(".toml")))
+
+
+def read_recipe(name: str) -> Recipe:
+    """Return a built-in recipe by name, or the one in a TOML file.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such recipe, a key is unknown or a value impossible.
+    """
+    try:
+        return Recipe.model_validate(_read_toml(name))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RecipeError(
+            name,
+            place=".".join(str(part) for part in first["loc"]),
+            expected="the keys and values of a recipe",
+            found=first["msg"],
+        ) from error
+
+
+def _read_toml(name: str) -> dict[str, Any]:
+    """Return the keys of a recipe over those of the built-in recipe that it ``extends``."""
+    if name in builtin_recipes():
+        text = resources.files("saiseld.simulation").joinpath(f"builtin/{name}.toml").read_text()
+    else:
+        try:
+            text = Path(name).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(
+                name,
+                expected=f"a built-in recipe ({', '.join(builtin_recipes())}) or a TOML file",
+                found=str(error),
+            ) from error
+    try:
+        keys = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(name, expected="TOML", found=str(error)) from error
+    base = keys.pop("extends", None)
+    if base is None:
+        return keys
+    if base not in builtin_recipes() or base == name:
+        raise RecipeError(
+            name,
+            place="extends",
+            expected=f"a built-in recipe ({', '.join(builtin_recipes())})",
+            found=repr(base),
+        )
+    return _read_toml(base) | keys

@@ -1,0 +1,222 @@
+"""A simulated data set on disk, in the layout of STAIRS26 (spec 1), with a manifest.
+
+Every file is written whole or not at all and depends on seed, recipe, sounds and panoramas alone,
+so a run that was stopped goes on to the very same tree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib.metadata import version
+from pathlib import Path
+
+import av
+import numpy as np
+import orjson
+import soundfile
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from saiseld.acoustics.array import eigenmike_xyz
+from saiseld.annotation import write_annotations
+from saiseld.data.events import write_events
+from saiseld.data.stairs26 import EVENTS_FOLDER, LABEL_FOLDER, LABEL_SUFFIX, VIDEO_FOLDER
+from saiseld.errors import OutputError
+from saiseld.files import atomic_path, output_folder, write_bytes
+from saiseld.labels.annotate import annotate
+from saiseld.labels.sparse_imaging import sparse_image
+from saiseld.parallel import run_all
+from saiseld.simulation.picture import Panoramas, render_frames
+from saiseld.simulation.recipes import Recipe
+from saiseld.simulation.render import render_audio
+from saiseld.simulation.rigid_sphere import RigidSphereArray
+from saiseld.simulation.scene import generator, plan_scene
+from saiseld.simulation.sounds import FolderBank, ProceduralBank, Split
+from saiseld.sphere import HEIGHT, WIDTH
+from saiseld.timebase import FPS, SAMPLE_RATE
+
+AUDIO_FOLDER = "eigen_dev"
+MANIFEST = "manifest.json"
+FOLDS: dict[Split, int] = {"train": 3, "test": 4}
+SITE = "sim"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One recording to make."""
+
+    tree: Path
+    name: str
+    split: Split
+    room: int
+    index: int
+
+    def path(self, folder: str, suffix: str) -> Path:
+        """Return one of the recording's files."""
+        return self.tree / folder / f"dev-{self.split}-{SITE}" / f"{self.name}{suffix}"
+
+    @property
+    def finished(self) -> bool:
+        """Whether all four files are there."""
+        files = (
+            (AUDIO_FOLDER, ".wav"),
+            (VIDEO_FOLDER, ".mp4"),
+            (EVENTS_FOLDER, ".csv"),
+            (LABEL_FOLDER, LABEL_SUFFIX),
+        )
+        return all(self.path(*file).is_file() for file in files)
+
+
+def simulate_tree(
+    tree: str | Path,
+    recipe: Recipe,
+    seed: int,
+    *,
+    bank: ProceduralBank | FolderBank | None = None,
+    panoramas: Panoramas | None = None,
+    jobs: int = 1,
+    title: str = "simulating",
+) -> tuple[int, int]:
+    """Make all recordings of a recipe that are not there yet.
+
+    Parameters
+    ----------
+    tree
+        Output folder: absent, empty, or begun with the same recipe, seed, sounds and panoramas.
+    recipe, seed
+        What to make; the same pair always makes the same files.
+    bank
+        Dry sounds; the procedural bank if None.
+    panoramas
+        Pictures to draw on, for each split; procedural rooms if None.
+    jobs
+        Recordings at a time.
+    title
+        Of the progress line; empty for none.
+
+    Returns
+    -------
+    made, found
+        Number of recordings made now, and found finished.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds anything else, or cannot be written.
+    """
+    bank = bank or ProceduralBank()
+    tree = output_folder(tree)
+    _claim(tree, _manifest(recipe, seed, bank, panoramas))
+    tasks = list(_tasks(tree, recipe))
+    left = {t.name: (t, recipe, seed, bank, panoramas) for t in tasks if not t.finished}
+    run_all(write_recording, left, jobs=jobs, title=title)
+    return len(left), len(tasks) - len(left)
+
+
+def write_recording(
+    task: Task,
+    recipe: Recipe,
+    seed: int,
+    bank: ProceduralBank | FolderBank,
+    panoramas: Panoramas | None,
+) -> None:
+    """Make the four files of a recording; labels come last, from the audio as it was written."""
+    scene = plan_scene(
+        recipe,
+        bank,
+        seed,
+        name=task.name,
+        room=task.room,
+        split=task.split,
+        index=task.index,
+    )
+    panorama = None
+    if panoramas is not None:
+        rng = generator(seed, f"panorama of {task.name}")
+        panorama = panoramas.draw(task.split, rng)
+    with threadpool_limits(1):  # sums in one order, whatever the number of jobs
+        pcm = np.round(render_audio(scene, RigidSphereArray(eigenmike_xyz())) * 32767)
+        pcm = pcm.astype(np.int16)
+        with atomic_path(task.path(AUDIO_FOLDER, ".wav")) as path:
+            soundfile.write(path, pcm, SAMPLE_RATE, subtype="PCM_16")
+        _write_video(task.path(VIDEO_FOLDER, ".mp4"), render_frames(scene, panorama))
+        events = scene.frame_events()
+        write_events(task.path(EVENTS_FOLDER, ".csv"), events)
+        maps = sparse_image(pcm / np.float32(32768))
+        write_annotations(task.path(LABEL_FOLDER, LABEL_SUFFIX), annotate(maps, events))
+
+
+def _write_video(target: Path, frames: Iterator[NDArray[np.uint8]]) -> None:
+    """Write H.264 at 10 FPS; one thread, so that the same frames give the same bytes."""
+    with atomic_path(target) as path, av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.time_base = Fraction(1, FPS)
+        stream.codec_context.thread_count = 1
+        stream.options = {"crf": "20", "preset": "veryfast"}
+        for picture in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def _tasks(tree: Path, recipe: Recipe) -> Iterator[Task]:
+    """Yield the recordings; the rooms of dev-test follow those of dev-train."""
+    first_room = 1
+    sides: tuple[Split, Split] = ("train", "test")
+    for split in sides:
+        side = recipe.train if split == "train" else recipe.test
+        for index in range(side.recordings):
+            room = first_room + index % side.rooms
+            name = f"fold{FOLDS[split]}_room{room}_mix{1 + index // side.rooms:03d}"
+            yield Task(tree, name, split, room, index)
+        first_room += side.rooms
+
+
+def _manifest(
+    recipe: Recipe,
+    seed: int,
+    bank: ProceduralBank | FolderBank,
+    panoramas: Panoramas | None,
+) -> bytes:
+    content = {
+        "seed": seed,
+        "recipe": recipe.model_dump(),
+        "sounds": "procedural" if isinstance(bank, ProceduralBank) else _fingerprint(bank.files()),
+        "panoramas": "procedural" if panoramas is None else panoramas.fingerprint(),
+        "versions": {
+            name: version(name) for name in ("saiseld", "numpy", "scipy", "soundfile", "soxr", "av")
+        },
+    }
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2)
+
+
+def _fingerprint(files: list[Path]) -> dict[str, object]:
+    """Return the number of files and a digest of their names and sizes."""
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.parent.name}/{path.name} {path.stat().st_size}\n".encode())
+    return {"files": len(files), "sha256": digest.hexdigest()}
+
+
+def _claim(tree: Path, manifest: bytes) -> None:
+    """Write the manifest into an empty folder; refuse a folder that was not begun with it."""
+    path = tree / MANIFEST
+    if path.is_file():
+        if path.read_bytes() != manifest:
+            raise OutputError(
+                path,
+                expected="the seed, recipe, sounds, panoramas and versions of this run",
+                found="others",
+                advice="Choose another folder, or repeat the command the tree was begun with",
+            )
+    elif any(entry.name != MANIFEST for entry in tree.iterdir()):
+        raise OutputError(
+            tree,
+            expected="an empty folder or a simulation to go on with",
+            found=f"other files and no {MANIFEST}",
+        )
+    else:
+        write_bytes(path, manifest)
