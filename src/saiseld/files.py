@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,3 +58,15 @@ def output_folder(folder: str | Path) -> Path:
             folder, expected="a folder that can be written", found=error.strerror or str(error)
         ) from error
     return folder
+
+
+def content_digest(path: str | Path) -> str:
+    """Return a name for the content of a file, or of the files in a folder (24 hex digits)."""
+    path = Path(path)
+    whole = hashlib.blake2b(digest_size=12)
+    for part in sorted(path.iterdir()) if path.is_dir() else [path]:
+        whole.update(f"{part.name} {part.stat().st_size} ".encode())
+        with part.open("rb") as file:
+            while block := file.read(1 << 20):
+                whole.update(block)
+    return whole.hexdigest()

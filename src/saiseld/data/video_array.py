@@ -1,0 +1,43 @@
+"""Videos as arrays on disk: decoded once, then read through a memory map, frame by frame.
+
+Exact 8-bit frames, 194 kB each. Files are named by the video's content, like label columns.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saiseld.data.video import IMAGENET_MEAN, open_video
+from saiseld.files import atomic_path, content_digest
+from saiseld.sphere import HEIGHT, WIDTH
+
+MISSING_RGB = np.round(255 * np.array(IMAGENET_MEAN)).astype(np.uint8)
+"""Colour of a frame that is not there: the ImageNet mean in 8 bits."""
+
+_SHAPE = (-1, 3, HEIGHT, WIDTH)
+
+
+def video_array(video: str | Path, cache: str | Path) -> NDArray[np.uint8]:
+    """Return a video as (frames, 3, 180, 360), decoded only if the cache folder lacks it.
+
+    Raises
+    ------
+    VideoError
+        If it cannot be read.
+    """
+    video = Path(video)
+    path = Path(cache) / f"{video.stem}-{content_digest(video)}.rgb"
+    if not path.exists():
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            for frame in open_video(video):
+                planes = missing_frame() if frame is None else frame.transpose(2, 0, 1)
+                file.write(planes.tobytes())
+    return np.memmap(path, np.uint8, "r").reshape(_SHAPE)
+
+
+def missing_frame() -> NDArray[np.uint8]:
+    """Return the picture (3, 180, 360) that stands for a missing one."""
+    return np.broadcast_to(MISSING_RGB[:, None, None], (3, HEIGHT, WIDTH)).copy()
