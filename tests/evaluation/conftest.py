@@ -40,3 +40,12 @@ def golden_case():
         {recording: to_masks(annotations) for recording, annotations in case[side].items()}
         for side in ("predictions", "ground_truth")
     )
+
+
+@pytest.fixture(scope="session")
+def small_case(golden_case):
+    """Return (predictions, labels) of the first frames of two golden recordings."""
+    return tuple(
+        {name: [m for m in side[name] if m.frame < 10] for name in sorted(side)[:2]}
+        for side in golden_case
+    )

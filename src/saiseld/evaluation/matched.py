@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from saiseld.errors import DataError
 from saiseld.evaluation.matching import assign
 from saiseld.evaluation.rendering import RenderedMasks
 from saiseld.evaluation.soft_iou import pearson, soft_iou_matrix
@@ -96,6 +97,13 @@ def match_recording(predictions: RenderedMasks, labels: RenderedMasks) -> Matche
     Per frame and class, the assignment of largest total soft IoU; scores play no part.
     """
     count = len(predictions)
+    if np.isnan(predictions.score).any():
+        raise DataError(
+            "predictions",
+            place=f"mask {predictions.position[np.isnan(predictions.score)][0]}",
+            expected="a finite score",
+            found="none",
+        )
     partner = np.full(count, -1, np.int64)
     iou, pearson_r = np.full(count, -1.0), np.full(count, np.nan)
     truth_iou = np.zeros(len(labels))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -27,7 +27,7 @@ class PooledScores:
     n_gt, n_det
         Ground-truth instances and detections.
     ap
-        AP at each threshold; NaN without ground truth.
+        AP at each threshold; NaN without ground truth (2026-05-28: without detections too).
     pearson_r, pearson_n
         Mean r of the matched pairs where it is defined (NaN if nowhere), and their number.
     """
@@ -128,7 +128,7 @@ class Scores:
 
 def json_values(numbers: Mapping[str, float]) -> dict[str, float | None]:
     """Return numbers with None for NaN, which JSON lacks."""
-    return {key: None if np.isnan(value) else float(value) for key, value in numbers.items()}
+    return {key: None if np.isnan(value) else value for key, value in numbers.items()}
 
 
 def _named_aps(thresholds: Sequence[float], aps: Sequence[float]) -> dict[str, float]:
@@ -216,12 +216,15 @@ def score_pool(
         weight = np.ones(len(detections.truths), np.int64)
     truths = weight @ detections.truths
     repeated = np.repeat(np.arange(len(detections.score)), weight[detections.recording])
+    class_of_row = detections.class_id[repeated]
     per_class = tuple(
-        _score_rows(detections, repeated[of_class], int(truths[class_id]), thresholds)
-        for class_id in range(NUM_CLASSES)
-        for of_class in [detections.class_id[repeated] == class_id]
+        _score_rows(detections, repeated[class_of_row == c], int(truths[c]), thresholds)
+        for c in range(NUM_CLASSES)
     )
-    counted = [c for c in per_class if c.n_gt and (c.n_det or metric == "2026-06-30")]
+    if metric == "2026-05-28":
+        undefined = (np.nan,) * len(thresholds)
+        per_class = tuple(c if c.n_det else replace(c, ap=undefined) for c in per_class)
+    counted = [c for c in per_class if not np.isnan(c.mAP)]
     correlated = [c.pearson_r for c in per_class if c.pearson_n]
     return Scores(
         metric=metric,

@@ -1,0 +1,66 @@
+"""Drawn label files on disk, found by content: the same bytes are never drawn twice.
+
+Any number of processes may share a folder: entries appear whole (written beside, then renamed) and
+never change. A damaged entry is drawn again. The folder may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from saiseld.annotation import iter_annotations
+from saiseld.evaluation.rendering import RenderedMasks, render_masks
+from saiseld.files import atomic_path
+
+_VERSION = b"saiseld drawn masks 1"
+"""Raise the number whenever drawing or `RenderedMasks` changes."""
+_COLUMNS = tuple(f.name for f in fields(RenderedMasks))
+
+
+def draw_labels(path: Path, cache: Path | None) -> RenderedMasks:
+    """Return the drawn masks of a label file, from the cache if its content was drawn before.
+
+    Parameters
+    ----------
+    path
+        Official JSON.
+    cache
+        Folder of the cache; None for no cache.
+
+    Raises
+    ------
+    AnnotationError
+        If the file breaks the format.
+    """
+    if cache is None or not path.is_file():
+        return render_masks(iter_annotations(path))
+    entry = cache / f"{_digest(path)}.npz"
+    drawn = _read(entry)
+    if drawn is None:
+        drawn = render_masks(iter_annotations(path))
+        with atomic_path(entry) as temporary:
+            np.savez(temporary, **{name: getattr(drawn, name) for name in _COLUMNS})
+    return drawn
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256(_VERSION)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _read(entry: Path) -> RenderedMasks | None:
+    try:
+        with np.load(entry, allow_pickle=False) as columns:
+            return RenderedMasks(**{name: columns[name] for name in _COLUMNS})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None

@@ -1,0 +1,126 @@
+"""Which file belongs to which recording: labels, predictions, and what lacks a partner (spec 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from saiseld.annotation import EnergyMask
+from saiseld.errors import DataError
+
+Masks = Path | Sequence[EnergyMask]
+"""The masks of one recording: its file, or themselves."""
+Source = str | Path | Mapping[str, Sequence[EnergyMask]]
+"""The masks of many recordings: a folder (or one file), or masks by recording."""
+
+_NAMED = 5  # recordings listed in a message before the rest are counted
+
+
+def find_labels(source: Source) -> dict[str, Masks]:
+    """Return the labels of each recording.
+
+    In a folder: ``<recording>_std.json`` or ``<recording>.json``, at any depth. Labels before
+    standardisation (``<recording>_raw.json``) are no labels.
+
+    Raises
+    ------
+    DataError
+        If there are none, or two files for one recording.
+    """
+    if isinstance(source, Mapping):
+        return dict(source)
+    paths = (p for p in _json_files(source, "**/*.json") if not p.stem.endswith("_raw"))
+    return dict(_by_recording(source, paths, "_std"))
+
+
+def find_predictions(source: Source) -> tuple[dict[str, Masks], tuple[str, ...]]:
+    """Return the predictions of each recording and remarks on their names.
+
+    In a folder: ``<recording>.json`` or ``<recording>_inference.json``.
+
+    Raises
+    ------
+    DataError
+        If there are none, or two files for one recording.
+    """
+    if isinstance(source, Mapping):
+        return dict(source), ()
+    found = _by_recording(source, _json_files(source, "*.json"), "_inference")
+    skipped = [path.name for path in found.values() if path.stem.endswith("_inference")]
+    if not skipped:
+        return dict(found), ()
+    return dict(found), (
+        f"the official scorer would skip {len(skipped)} files not named <recording>.json: "
+        f"{listed(skipped)}",
+    )
+
+
+def _json_files(source: str | Path, pattern: str) -> list[Path]:
+    source = Path(source)
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise DataError(source, expected="a folder of JSON files", found="no such folder")
+    # A name with a leading dot is a file being written.
+    paths = sorted(path for path in source.glob(pattern) if not path.name.startswith("."))
+    if not paths:
+        raise DataError(source, expected="annotation files (<recording>.json)", found="none")
+    return paths
+
+
+def _by_recording(source: str | Path, paths: Iterable[Path], suffix: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in paths:
+        recording = path.stem.removesuffix(suffix)
+        if recording in found:
+            raise DataError(
+                source,
+                place=f"recording {recording}",
+                expected="one file",
+                found=f"{found[recording]} and {path}",
+            )
+        found[recording] = path
+    return found
+
+
+def paired(
+    system: str, predictions: Collection[str], labels: Collection[str], *, allow_missing: bool
+) -> tuple[list[str], tuple[str, ...]]:
+    """Return the recordings to score, sorted, and remarks on those left out.
+
+    A recording counts only if both sides have it, which is what the official scorer does in
+    silence.
+
+    Raises
+    ------
+    DataError
+        If a partner is missing and ``allow_missing`` is false, or nothing is left.
+    """
+    unlabelled = sorted(set(predictions) - set(labels))
+    unpredicted = sorted(set(labels) - set(predictions))
+    notes = []
+    for missing, what in (
+        (unlabelled, "predictions without labels"),
+        (unpredicted, "labels without predictions"),
+    ):
+        if missing and not allow_missing:
+            raise DataError(
+                system,
+                expected="one prediction file for every label file and the other way round",
+                found=f"{len(missing)} {what}: {listed(missing)}",
+                advice="Recordings without a partner are left out with --allow-missing",
+            )
+        if missing:
+            notes.append(f"{len(missing)} {what} were left out: {listed(missing)}")
+    common = sorted(set(predictions) & set(labels))
+    if not common:
+        raise DataError(
+            system, expected="predictions for some labelled recording", found="none in common"
+        )
+    return common, tuple(notes)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a text, the first few only."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
