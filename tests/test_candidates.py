@@ -54,11 +54,11 @@ def test_round_trip(tmp_path: Path, rows: int) -> None:
 
 def test_blocks_are_read_back_as_one_table(tmp_path: Path) -> None:
     whole, path = table(), tmp_path / "a.candidates.parquet"
-    with candidate_writer(path, whole.recording, whole.frames, whole.provenance) as append:
+    with candidate_writer(path) as append:
         for frame in range(whole.frames):
             append(whole.take(whole.frame == frame))
     np.testing.assert_array_equal(read_candidates(path).energy_map, whole.energy_map)
-    with pytest.raises(KeyboardInterrupt), candidate_writer(path, "b", 7, {}) as append:
+    with pytest.raises(KeyboardInterrupt), candidate_writer(path) as append:
         append(whole)
         raise KeyboardInterrupt
     assert len(read_candidates(path)) == len(whole)

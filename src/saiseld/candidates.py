@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -150,31 +150,38 @@ _COLUMNS = tuple(
 
 
 @contextmanager
-def candidate_writer(
-    path: str | Path, recording: str, frames: int, provenance: Mapping[str, Any]
-) -> Iterator[Callable[[Candidates], None]]:
-    """Yield a function that appends the next frames' candidates; the file is whole or absent.
+def candidate_writer(path: str | Path) -> Iterator[Callable[[Candidates], None]]:
+    """Yield a function that appends a recording's next frames; the file is whole or absent.
 
-    A long recording is written block by block, so that it never has to be held at once.
+    A long recording is written block by block, so that it never has to be held at once. The first
+    block says whose recording it is and what made it.
     """
-    header = {
-        "schema_version": SCHEMA_VERSION,
-        "recording": recording,
-        "frames": frames,
-        "provenance": dict(provenance),
-    }
-    schema = _SCHEMA.with_metadata({"saiseld": json.dumps(header)})
-    with (
-        atomic_path(path) as temporary,
-        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
-    ):
-        yield lambda block: writer.write_table(_arrow(block, schema))
+    with atomic_path(path) as temporary, ExitStack() as stack:
+        writers: list[pq.ParquetWriter] = []
+
+        def append(block: Candidates) -> None:
+            if not writers:
+                schema = _SCHEMA.with_metadata({"saiseld": json.dumps(_header(block))})
+                writer = pq.ParquetWriter(temporary, schema, compression="zstd")
+                writers.append(stack.enter_context(writer))
+            writers[0].write_table(_arrow(block, writers[0].schema))
+
+        yield append
 
 
 def write_candidates(path: str | Path, table: Candidates) -> None:
     """Write a candidate table, whole or not at all."""
-    with candidate_writer(path, table.recording, table.frames, table.provenance) as append:
+    with candidate_writer(path) as append:
         append(table)
+
+
+def _header(table: Candidates) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "recording": table.recording,
+        "frames": table.frames,
+        "provenance": dict(table.provenance),
+    }
 
 
 def _arrow(table: Candidates, schema: pa.Schema) -> pa.Table:
