@@ -1,10 +1,10 @@
 from dataclasses import replace
 
 import numpy as np
-
-from saiseld.decision.features import FEATURE_NAMES, features
 from tests.reference.perturbed_labels import perturbed
 from tests.reference.slow_features import slow_features
+
+from saiseld.decision.features import FEATURE_NAMES, features
 
 
 def small_table():

@@ -6,6 +6,7 @@ import pytest
 import skops.io
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.metrics import brier_score_loss, roc_auc_score
+from tests.reference.perturbed_labels import perturbed, pure_noise
 
 from saiseld.decision.features import FEATURE_NAMES, features
 from saiseld.decision.matchability import (
@@ -20,7 +21,6 @@ from saiseld.decision.matchability import (
 from saiseld.decision.targets import best_box_iou, best_mask_iou
 from saiseld.errors import CheckpointError, DataError
 from saiseld.evaluation.rendering import render_masks
-from tests.reference.perturbed_labels import perturbed, pure_noise
 
 
 def known_of(make, rooms=4, **options):
@@ -124,7 +124,7 @@ def test_damaged_model_is_refused(content, tmp_path):
 
 
 def test_missing_model_names_the_command_that_makes_one(tmp_path):
-    with pytest.raises(CheckpointError, match="no such file. Train one with"):
+    with pytest.raises(CheckpointError, match=r"no such file. Train one with"):
         Matchability.load(tmp_path / "m.skops")
 
 
@@ -158,13 +158,13 @@ def test_trees_that_lead_out_of_bounds_are_refused(telling, tmp_path, field, val
 
 def test_too_few_matches_are_refused():
     _, known = known_of(perturbed, rooms=2, frames=8)
-    with pytest.raises(DataError, match="at least 10 candidates that match them.*found 0 and"):
+    with pytest.raises(DataError, match=r"at least 10 candidates that match them.*found 0 and"):
         fit(replace(known, matched=np.zeros_like(known.matched)))
 
 
 def test_one_room_cannot_be_cross_fitted():
     _, known = known_of(perturbed, rooms=1)
-    with pytest.raises(DataError, match="two rooms or more.*found only room0"):
+    with pytest.raises(DataError, match=r"two rooms or more.*found only room0"):
         cross_fit(known)
 
 

@@ -23,9 +23,10 @@ from saiseld.sphere import HEIGHT, WIDTH, pixel_of_angles
 Placement = Literal["edge", "centre"]
 Points = NDArray[np.float64]
 
-DECIMALS = 4
-"""Decimals of everything emitted: a shorter number is a shorter file."""
+SURFACE_DECIMALS = (1, 1, 3)
+"""Decimals of x, y and energy where points span a surface: 0.1 is 1/36 of a scorer's pixel."""
 
+SPARSE_DECIMALS = (4, 4, 6)
 SPARSE_POINTS = 20
 SPARSE_MINIMUM = 0.10
 
@@ -64,7 +65,7 @@ def grid_points(
     points[..., 0] = np.tile(x, (1, size))
     points[..., 1] = np.repeat(y, size, axis=1)
     points[..., 2] = _normalised(energy)
-    return _on_canvas(points)
+    return _on_canvas(points, SURFACE_DECIMALS)
 
 
 def sparse_points(box: ArrayLike, energy_map: ArrayLike) -> list[Points]:
@@ -73,13 +74,13 @@ def sparse_points(box: ArrayLike, energy_map: ArrayLike) -> list[Points]:
     The single peak where none passes. Energies are the map's own. (The public baseline's emission.)
     """
     box = np.asarray(box, float)
-    flat = np.asarray(energy_map, float).reshape(len(box), -1)
+    flat = np.asarray(energy_map, float).reshape(len(box), MAP_SIZE**2)
     strongest = np.argsort(-flat, axis=1, kind="stable")[:, :SPARSE_POINTS]
     energy = np.take_along_axis(flat, strongest, axis=1)
     row, column = np.divmod(strongest, MAP_SIZE)
     x = box[:, :1] + (column + 0.5) / MAP_SIZE * (box[:, 2:3] - box[:, :1])
     y = box[:, 1:2] + (row + 0.5) / MAP_SIZE * (box[:, 3:4] - box[:, 1:2])
-    points = _on_canvas(np.stack([x, y, energy], axis=2))
+    points = _on_canvas(np.stack([x, y, energy], axis=2), SPARSE_DECIMALS)
     counts = np.maximum((energy >= SPARSE_MINIMUM).sum(axis=1), 1)
     return [p[:count] for p, count in zip(points, counts, strict=True)]
 
@@ -108,7 +109,7 @@ def blob_points(azimuth: ArrayLike, elevation: ArrayLike, sigma: float = BLOB_SI
     points[..., 0] = x[:, None] + widening[:, None] * radius * np.cos(angle)
     points[..., 1] = y[:, None] + radius * np.sin(angle)
     points[..., 2] = np.exp(-(radius**2) / (2 * sigma**2))
-    return _on_canvas(points)
+    return _on_canvas(points, SURFACE_DECIMALS)
 
 
 def emission_points(table: Candidates, emission: str) -> Sequence[Points]:
@@ -188,11 +189,14 @@ def _normalised(energy: Points) -> Points:
     return np.asarray(np.divide(energy - low, span, out=np.ones_like(energy), where=span > 0))
 
 
-def _on_canvas(points: Points) -> Points:
-    x, y = points[..., 0], points[..., 1]
+def _on_canvas(points: Points, decimals: tuple[int, int, int]) -> Points:
+    """Wrap and clip points, and round them as they are written.
+
+    A scorer must see the very numbers that were measured here, since the triangulation of a grid
+    turns on the last digit.
+    """
+    x, y, energy = np.moveaxis(points, -1, 0)
     # A point on either edge stays there: modulo alone would move x = 360 across the picture.
-    points[..., 0] = np.where((x < 0) | (x > WIDTH), np.mod(x, WIDTH), x)
-    points[..., 1] = np.clip(y, 0, HEIGHT)
-    # As they are written: a scorer must see the very numbers that were measured here, since the
-    # triangulation of a grid turns on the last digit.
-    return np.round(points, DECIMALS)
+    x = np.where((x < 0) | (x > WIDTH), np.mod(x, WIDTH), x)
+    columns = zip((x, np.clip(y, 0, HEIGHT), energy), decimals, strict=True)
+    return np.stack([np.round(value, places) for value, places in columns], axis=-1)

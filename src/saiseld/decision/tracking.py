@@ -8,7 +8,7 @@ matched in 2 frames or more. Source: spec 4.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -48,7 +48,7 @@ def baseline_masks(table: Candidates) -> list[EnergyMask]:
     # Hits are counted over the whole recording, so the list must be complete before it is filtered.
     shown = [
         (frame, track.track_id, row)
-        for frame, track, row in list(_follow(table))
+        for frame, track, row in list(_follow(table, _admitted))
         if track.hits >= MIN_HITS
     ]
     frame, track_id, row = np.array(shown, np.int64).reshape(-1, 3).T
@@ -80,13 +80,33 @@ def baseline_annotations(frames: Sequence[Mapping[str, ArrayLike]]) -> list[dict
     return list(official["annotations"])
 
 
-def _follow(table: Candidates) -> Iterator[tuple[int, _Track, int]]:
+def tracks(table: Candidates) -> NDArray[np.int64]:
+    """Return (N,) the track each detection belongs to, linked as the baseline's tracker does.
+
+    Every row takes part; tracks are numbered from 0 in order of their first detection.
+    """
+    track_id = np.empty(len(table), np.int64)
+    for frame, track, row in _follow(table, lambda _, rows: rows.tolist()):
+        if table.frame[row] == frame:
+            track_id[row] = track.track_id
+    return track_id
+
+
+def track_lengths(table: Candidates) -> NDArray[np.int64]:
+    """Return (N,) the number of detections in each detection's track."""
+    track_id = tracks(table)
+    return np.asarray(np.bincount(track_id)[track_id])
+
+
+def _follow(
+    table: Candidates, admitted: Callable[[Candidates, NDArray[np.int64]], list[int]]
+) -> Iterator[tuple[int, _Track, int]]:
     """Yield (frame, track, row shown) for every live track of every frame, hits still growing."""
     live: list[_Track] = []
     track_ids = count()
     bounds = np.searchsorted(table.frame, np.arange(table.frames + 1))
     for frame in range(table.frames):
-        rows = _admitted(table, np.arange(bounds[frame], bounds[frame + 1]))
+        rows = admitted(table, np.arange(bounds[frame], bounds[frame + 1]))
         pairs = _matches(table, np.array([track.row for track in live], np.int64), rows)
         for index, row in pairs.items():
             live[index].row = row
