@@ -260,6 +260,8 @@ def _door(voice: Generator, rng: Generator, seconds: float) -> Signal:
         _place(out, 0, 0.5 * creak / (np.std(creak) + 1e-9))
     else:
         handle = _struck(rng, voice.uniform(900, 4000, 5), np.full(5, 0.08), 0.12, 1.0)
+        out = out[: _samples(0.7)]
+        slam_at = 0.2
         _place(out, 0, handle * 2)
     boom = _struck(rng, voice.uniform(60, 320, 6), voice.uniform(0.15, 0.4, 6), 0.4, 2.0)
     crack = _noise(rng, _samples(0.3), 200, 6000, -3) * _decay(0.3, voice.uniform(0.1, 0.22), 1e-3)
@@ -384,7 +386,7 @@ def _bell(voice: Generator, rng: Generator, seconds: float) -> Signal:
             partials = pitch * np.array([1, 2.76, 5.4, 8.9])
             _place(out, at, _struck(rng, partials, np.array([2, 1.2, 0.6, 0.3]), seconds, 0.4))
         return out
-    partials = voice.uniform(300, 900) * np.array([0.5, 1, 1.18, 1.5, 2, 2.66, 3.0, 4.1, 5.4])
+    partials = voice.uniform(500, 1100) * np.array([0.5, 1, 1.18, 1.5, 2, 2.66, 3.0, 4.1, 5.4])
     decays = voice.uniform(2, 5) / np.sqrt(np.arange(1, 10))
     for at in np.arange(0, seconds, voice.uniform(1.0, 2.2)):
         _place(out, float(at), _struck(rng, partials, decays, seconds - float(at), 0.6))
