@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from saiseld.data.video import IMAGENET_MEAN, open_video, rgb_planes
+from saiseld.data.video import IMAGENET_MEAN, find_video, open_video, rgb_planes
 from saiseld.errors import VideoError
 
 
@@ -82,3 +82,14 @@ def test_damaged_missing_and_empty(tmp_path: Path) -> None:
     (tmp_path / "frames" / "rec_0000.png").write_text("no image")
     with pytest.raises(VideoError, match=r"rec_0000\.png: expected an image"):
         list(open_video(tmp_path / "frames"))
+
+
+def test_a_recording_s_own_video_is_found(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "b").mkdir()
+    assert find_video(tmp_path / "a.mp4", "x") == tmp_path / "a.mp4"
+    assert find_video(tmp_path, "a") == tmp_path / "a.mp4"
+    assert find_video(tmp_path, "b") == tmp_path / "b"
+    assert find_video(tmp_path, "c") is None
+    (tmp_path / "b" / "b_0000.png").touch()
+    assert find_video(tmp_path / "b", "x") == tmp_path / "b"

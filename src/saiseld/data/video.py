@@ -49,6 +49,22 @@ def open_video(path: str | Path) -> Iterator[Frame | None]:
     return _video_frames(path)
 
 
+def find_video(video: str | Path, recording: str) -> Path | None:
+    """Return a recording's own video: ``video`` itself, or what a folder of several has for it.
+
+    A folder may hold ``<recording>.mp4``, frames in ``<recording>/``, or one recording's frames.
+    None where a folder of several has nothing for it.
+    """
+    video = Path(video)
+    if not video.is_dir():
+        return video
+    for own in (video / f"{recording}.mp4", video / recording):
+        if own.exists():
+            return own
+    has_frames = any(_FRAME_NUMBER.search(path.name) for path in video.iterdir())
+    return video if has_frames else None
+
+
 def rgb_planes(frames: Iterable[Frame | None]) -> NDArray[np.float32]:
     """Return (n, 3, 180, 360) float32 in [0, 1]; None becomes the ImageNet mean (spec 3)."""
     mean = np.broadcast_to(np.array(IMAGENET_MEAN, np.float32)[:, None, None], (3, HEIGHT, WIDTH))

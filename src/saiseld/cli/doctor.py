@@ -1,0 +1,39 @@
+"""``saiseld doctor``: is this recording, or this tree, what it should be?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def doctor(
+    path: Annotated[Path, typer.Argument(help="A recording (WAV, FLAC) or a STAIRS26 tree.")],
+    video: Annotated[
+        Path | None, typer.Option(help="The recording's video or folder of frames.")
+    ] = None,
+) -> None:
+    """Check a recording or a data tree and say what to do; exit 1 if something is wrong."""
+    from rich.console import Console
+
+    from saiseld.doctor import check_recording
+
+    if path.is_dir():
+        from saiseld.tree_check import check_tree
+
+        findings = check_tree(path)
+    else:
+        findings = check_recording(path, video)
+    console = Console(highlight=False)
+    colours = {"error": "bold red", "warning": "yellow", "note": "dim"}
+    for finding in findings:
+        console.print(f"{finding.severity}:", style=colours[finding.severity], end=" ")
+        console.print(f"{finding.path}: {finding.what}", markup=False, soft_wrap=True)
+        if finding.advice:
+            console.print(f"  → {finding.advice}", style="dim", markup=False, soft_wrap=True)
+    errors = sum(finding.severity == "error" for finding in findings)
+    warnings = sum(finding.severity == "warning" for finding in findings)
+    console.print(f"{path}: {errors} errors, {warnings} warnings", markup=False, soft_wrap=True)
+    if errors:
+        raise typer.Exit(1)
