@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -51,33 +52,18 @@ class EnergyMask:
     score: float | None = None
 
 
-def bounding_box(mask: EnergyMask) -> tuple[float, float, float, float]:
-    """Return the box (x0, y0, x1, y1) around the label pixels of a mask, the short way round.
-
-    A pixel reaches one to the right and one down of its coordinates. A box across the seam has
-    ``x1 > 360``. A mask without points has a box without area.
-    """
-    points = np.concatenate([np.zeros((0, 3)), *mask.segmentation])
-    if not len(points):
-        return 0.0, 0.0, 0.0, 0.0
-    x = np.unique(np.mod(points[:, 0], WIDTH))
-    gaps = np.diff(x, append=x[0] + WIDTH)
-    # The box is what the widest gap leaves: it starts at the gap's right end.
-    start = (int(np.argmax(gaps)) + 1) % len(x)
-    left, reach = float(x[start]), WIDTH - float(gaps.max())
-    top, bottom = float(points[:, 1].min()), float(points[:, 1].max()) + 1
-    return left, top, left + reach + 1, min(bottom, float(HEIGHT))
-
-
 class _File(msgspec.Struct):
     annotations: list[msgspec.Raw]
 
 
+_Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
+
+
 class _Annotation(msgspec.Struct):
-    metadata_frame_index: int
-    category_id: int
+    metadata_frame_index: _Int32
+    category_id: _Int32
     segmentation: list[list[tuple[float, float, float]]]
-    instance_id: int = 0
+    instance_id: _Int32 = 0
     distance: float | None = None
     score: float | None = None
 
@@ -170,7 +156,9 @@ def _checked(item: _Annotation, path: Path, place: str, predictions: bool) -> En
 
 def _check_points(blob: NDArray[np.float64], source: Path, place: str) -> None:
     x, y = blob[:, 0], blob[:, 1]
-    ok = (x >= 0) & (x <= WIDTH) & (y >= 0) & (y <= HEIGHT) & np.isfinite(blob[:, 2])
+    # The official scorer reads energies in single precision, where more is infinite.
+    finite = np.abs(blob[:, 2]) <= np.finfo(np.float32).max
+    ok = (x >= 0) & (x <= WIDTH) & (y >= 0) & (y <= HEIGHT) & finite
     if not ok.all():
         point = int(np.argmin(ok))
         raise AnnotationError(

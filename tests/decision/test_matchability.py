@@ -1,5 +1,7 @@
 import inspect
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.metrics import brier_score_loss, roc_auc_score
 from tests.reference.perturbed_labels import perturbed, pure_noise
 
+from saiseld.annotation import write_annotations
+from saiseld.data.label_columns import label_columns
 from saiseld.decision.features import FEATURE_NAMES, features
 from saiseld.decision.matchability import (
     Matchability,
@@ -18,7 +22,7 @@ from saiseld.decision.matchability import (
     joined,
     room_of,
 )
-from saiseld.decision.targets import best_box_iou, best_mask_iou
+from saiseld.decision.targets import best_box_iou, best_mask_iou, proposed_box_iou
 from saiseld.errors import CheckpointError, DataError
 from saiseld.evaluation.rendering import render_masks
 
@@ -29,8 +33,14 @@ def known_of(make, rooms=4, **options):
         table, labels = make(room, f"fold4_room{room}_mix001", **options)
         tables.append(table)
         # Box targets of half need no drawing; what is learned is tested on drawn masks elsewhere.
-        parts.append(examples(table, best_box_iou(table, labels) / 2))
+        parts.append(examples(table, best_box_iou(table, columns_of(labels)) / 2))
     return tables, joined(parts)
+
+
+def columns_of(labels):
+    with TemporaryDirectory() as folder:
+        write_annotations(Path(folder) / "labels.json", labels)
+        return label_columns(Path(folder) / "labels.json", folder)
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +189,7 @@ def test_class_never_seen_in_training_is_named(model, telling):
 def test_targets_are_the_best_overlap_of_the_same_class():
     table, labels = perturbed(0, "fold4_room1_mix001", frames=3)
     mask_iou = best_mask_iou(table, render_masks(labels), "grid3")
-    box_iou = best_box_iou(table, labels)
+    box_iou = best_box_iou(table, columns_of(labels))
     # By construction: per event a find, a duplicate 15 degrees off, a wrong class.
     for iou, least in ((mask_iou, 0.4), (box_iou, 0.5)):
         assert (iou[[0, 3, 8, 11, 16, 19]] > least).all()
@@ -191,6 +201,16 @@ def test_target_of_a_row_without_a_map_is_no_mask():
     table, labels = perturbed(0, "fold4_room1_mix001", frames=1)
     bare = replace(table, has_map=np.zeros(len(table), bool))
     assert (best_mask_iou(bare, render_masks(labels), "grid3") == 0).all()
+
+
+def test_recall_ceiling_counts_every_proposal():
+    table, labels = perturbed(0, "fold4_room1_mix001", frames=10)
+    truth = columns_of(labels)
+    assert (proposed_box_iou(table, truth) > 0.5).all()
+    unmapped = replace(table, has_map=np.zeros(len(table), bool))
+    np.testing.assert_array_equal(proposed_box_iou(unmapped, truth), proposed_box_iou(table, truth))
+    nothing = table.take(np.zeros(0, int))
+    assert proposed_box_iou(nothing, truth).tolist() == [0] * len(labels)
 
 
 def test_room_is_the_number_in_the_name():

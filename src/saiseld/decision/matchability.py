@@ -209,9 +209,31 @@ def cross_fit(known: Examples) -> NDArray[np.float64]:
         If there is but one room, or a fold has too few examples of either kind.
     """
     probability = np.full(len(known.matched), np.nan)
-    for held_out, model in _folds(known):
+    for held_out in room_folds(known.room):
+        model = _fitted(known, ~held_out)
         probability[held_out] = model.predict_proba(known.features[held_out])[:, 1]
     return probability
+
+
+def room_folds(room: NDArray[np.str_]) -> Iterator[NDArray[np.bool_]]:
+    """Yield the (N,) masks of up to ``FOLDS`` groups of whole rooms, each held out once.
+
+    Raises
+    ------
+    DataError
+        If there is but one room.
+    """
+    rooms = np.unique(room)
+    if len(rooms) < 2:
+        raise DataError(
+            "candidates",
+            expected="recordings of two rooms or more, to hold one out",
+            found=f"only {rooms[0]}" if len(rooms) else "none with an energy map",
+        )
+    for _, rows in GroupKFold(min(FOLDS, len(rooms))).split(room, groups=room):
+        held_out = np.zeros(len(room), bool)
+        held_out[rows] = True
+        yield held_out
 
 
 def importances(known: Examples, *, repeats: int = 5) -> NDArray[np.float64]:
@@ -220,10 +242,10 @@ def importances(known: Examples, *, repeats: int = 5) -> NDArray[np.float64]:
     The mean over folds and repeats; negative or near zero for a feature that is not used.
     """
     falls, weights = [], []
-    for held_out, model in _folds(known):
+    for held_out in room_folds(known.room):
         if known.matched[held_out].any():
             found = permutation_importance(
-                model,
+                _fitted(known, ~held_out),
                 known.features[held_out],
                 known.matched[held_out],
                 scoring="average_precision",
@@ -233,22 +255,6 @@ def importances(known: Examples, *, repeats: int = 5) -> NDArray[np.float64]:
             falls.append(found.importances_mean)
             weights.append(held_out.sum())
     return np.asarray(np.average(falls, axis=0, weights=weights))
-
-
-def _folds(
-    known: Examples,
-) -> Iterator[tuple[NDArray[np.bool_], HistGradientBoostingClassifier]]:
-    rooms = np.unique(known.room)
-    if len(rooms) < 2:
-        raise DataError(
-            "candidates",
-            expected="recordings of two rooms or more, to hold one out",
-            found=f"only {rooms[0]}" if len(rooms) else "none with an energy map",
-        )
-    for _, held_out in GroupKFold(min(FOLDS, len(rooms))).split(known.features, groups=known.room):
-        mask = np.zeros(len(known.matched), bool)
-        mask[held_out] = True
-        yield mask, _fitted(known, ~mask)
 
 
 def _fitted(known: Examples, rows: NDArray[np.bool_]) -> HistGradientBoostingClassifier:

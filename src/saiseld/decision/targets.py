@@ -5,13 +5,13 @@ Either of the mask it would emit, as the official scorer draws it, or of its box
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saiseld.annotation import EnergyMask, bounding_box
 from saiseld.candidates import Candidates
+from saiseld.data.label_columns import LabelColumns
 from saiseld.decision.emission import emission_points, energy_masks
 from saiseld.evaluation.matched import match_recording
 from saiseld.evaluation.rendering import Drawings, RenderedMasks, render_masks
@@ -47,17 +47,34 @@ def best_mask_iou(
     return best
 
 
-def best_box_iou(table: Candidates, truth: Sequence[EnergyMask]) -> NDArray[np.float64]:
-    """Return (N,) the best IoU of each candidate's box with the boxes around the label pixels."""
-    truth_box = np.array([bounding_box(mask) for mask in truth]).reshape(-1, 4)
-    truth_group = np.array([mask.frame * NUM_CLASSES + mask.class_id for mask in truth], np.int64)
-    group = _frame_and_class(table)
+def best_box_iou(table: Candidates, truth: LabelColumns) -> NDArray[np.float64]:
+    """Return (N,) the best IoU of each candidate's box with a ground-truth box."""
     best = np.zeros(len(table))
-    for at in np.intersect1d(group, truth_group):
-        rows = np.flatnonzero(group == at)
-        best[rows] = box_iou(table.box[rows], truth_box[truth_group == at]).max(axis=1)
+    for rows, truths in _meetings(table, truth):
+        best[rows] = box_iou(table.box[rows], truth.box[truths]).max(axis=1)
     return best
 
 
-def _frame_and_class(masks: Candidates | RenderedMasks) -> NDArray[np.int64]:
+def proposed_box_iou(table: Candidates, truth: LabelColumns) -> NDArray[np.float64]:
+    """Return (G,) the best IoU of each ground-truth box with any candidate of its class.
+
+    The share that reaches an IoU is the recall if every proposed box were accepted: a ceiling that
+    no decision can pass (report, Sec. 3).
+    """
+    best = np.zeros(len(truth.frame))
+    for rows, truths in _meetings(table, truth):
+        best[truths] = box_iou(table.box[rows], truth.box[truths]).max(axis=0)
+    return best
+
+
+def _meetings(
+    table: Candidates, truth: LabelColumns
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield (rows, truths) of each frame and class that has both."""
+    mine, theirs = _frame_and_class(table), _frame_and_class(truth)
+    for group in np.intersect1d(mine, theirs):
+        yield np.flatnonzero(mine == group), np.flatnonzero(theirs == group)
+
+
+def _frame_and_class(masks: Candidates | RenderedMasks | LabelColumns) -> NDArray[np.int64]:
     return masks.frame.astype(np.int64) * NUM_CLASSES + masks.class_id
