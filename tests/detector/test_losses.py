@@ -5,6 +5,7 @@ import pytest
 import torch
 from tests.reference.crop_energy import crop_energy as reference_crop
 
+from saiseld.data.dataset import FrameTargets
 from saiseld.detector import losses
 from saiseld.detector.model import Detector
 
@@ -77,7 +78,7 @@ def test_every_parameter_is_trained(instances: int) -> None:
     energy = torch.zeros(instances, 180, 360)
     energy[:, 60:100, 340:] = 0.5
     energy[:, 60:100, :20] = 0.5
-    target: losses.FrameTargets = {
+    target: FrameTargets = {
         "boxes": torch.tensor([[-20.0, 60, 20, 100]])[:instances],
         "labels": torch.tensor([3])[:instances],
         "energy": energy,

@@ -12,7 +12,7 @@ from rich.logging import RichHandler
 
 from saiseld.errors import SaiseldError
 
-COMMANDS = ("image", "doctor", "features", "evaluate", "label", "simulate", "emit", "submit")
+COMMANDS = ("image", "doctor", "features", "detect", "evaluate", "label", "simulate", "emit", "submit")
 """Modules of `saiseld.cli`, each with a function of its own name, in the order of the help page."""
 
 TRAIN_COMMANDS: tuple[str, ...] = ()

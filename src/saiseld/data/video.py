@@ -52,13 +52,18 @@ def open_video(path: str | Path) -> Iterator[Frame | None]:
 def find_video(video: str | Path, recording: str) -> Path | None:
     """Return a recording's own video: ``video`` itself, or what a folder of several has for it.
 
-    A folder may hold ``<recording>.mp4``, frames in ``<recording>/``, or one recording's frames.
+    A folder may hold ``<recording>.mp4``, frames in ``<recording>/``, either of them one folder
+    down (``video_dev/dev-test-tau/<recording>.mp4``), or one recording's frames.
     None where a folder of several has nothing for it.
     """
     video = Path(video)
     if not video.is_dir():
         return video
-    for own in (video / f"{recording}.mp4", video / recording):
+    names = (f"{recording}.mp4", recording)
+    for own in (
+        *(video / name for name in names),
+        *(p for n in names for p in video.glob(f"*/{n}")),
+    ):
         if own.exists():
             return own
     has_frames = any(_FRAME_NUMBER.search(path.name) for path in video.iterdir())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -22,20 +20,6 @@ BOX_JITTER = 0.10
 ANNOTATED_ENERGY_WEIGHT = 5.0
 ANNOTATED_FIELD_WEIGHT = 10.0
 MAX_CLASS_WEIGHT = 10.0
-
-
-class FrameTargets(TypedDict):
-    """The instances of one frame; n of them, possibly none.
-
-    ``boxes`` (n, 4) float32, canvas pixels, may reach past the seam; ``labels`` (n,) int64, class
-    id + 1; ``energy`` (n, 180, 360) float32, 0 where nothing is annotated, the value at index
-    (y, x) belonging to the canvas point (x, y); ``distance_cm`` (n,) float32, NaN where unknown.
-    """
-
-    boxes: Tensor
-    labels: Tensor
-    energy: Tensor
-    distance_cm: Tensor
 
 
 def class_weights(counts: Tensor) -> Tensor:

@@ -15,10 +15,10 @@ from torchvision.ops import MultiScaleRoIAlign
 
 from saiseld.candidates import MAP_SIZE
 from saiseld.checkpoint import load_state, read_checkpoint, write_checkpoint
+from saiseld.data.dataset import FrameTargets
 from saiseld.data.video import IMAGENET_MEAN
 from saiseld.detector.architecture import Size, build
 from saiseld.detector.losses import (
-    FrameTargets,
     crop_energy,
     distance_loss,
     energy_loss,
