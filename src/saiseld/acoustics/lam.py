@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from saiseld.acoustics.array import CHANNELS, steering
+from saiseld.acoustics.array import steering
 from saiseld.acoustics.covariance import BANDS
 from saiseld.checkpoint import load_state, read_checkpoint
 
@@ -69,19 +69,32 @@ class LAM(nn.Module):
 
     def energies(self, covariance: Tensor) -> Tensor:
         """Return ``d_p^H S d_p`` as (frames, 9, 484) for Hermitian S (frames, 9, 32, 32)."""
-        # Real and linear in the lower triangle of S: one real product a band, a quarter of the
-        # work of applying D to S.
-        row, column = torch.tril_indices(CHANNELS, CHANNELS, -1, device=covariance.device)
-        off = self.D[:, row].conj() * self.D[:, column] * 2
-        filters = torch.cat([self.D.abs().square(), off.real, -off.imag], dim=1)
-        entries = covariance[..., row, column]
-        diagonal = covariance.diagonal(dim1=-2, dim2=-1).real
-        values = torch.cat([diagonal, entries.real, entries.imag], dim=-1)
-        return torch.matmul(values.transpose(0, 1), filters).transpose(0, 1)
+        return quadratic_values(covariance, quadratic_filters(self.D))
 
     def reconstruct(self, latent: Tensor) -> Tensor:
         """Return ``A diag(x) A^H``, (frames, 9, 32, 32), of latent maps (frames, 9, 484)."""
-        return torch.matmul(self.steering * latent[..., None, :], self.steering.mH)
+        return (self.steering * latent[..., None, :]) @ self.steering.mH
+
+
+def quadratic_filters(vectors: Tensor) -> Tensor:
+    """Return real filters (bands, N^2, P) that make ``d^H S d`` linear, for d in (bands, N, P).
+
+    A Hermitian S has N^2 real numbers, its lower triangle, and the form is linear in them: one real
+    product a band, a quarter of the work of applying the vectors to S.
+    """
+    row, column = torch.tril_indices(vectors.shape[1], vectors.shape[1], -1, device=vectors.device)
+    off = vectors[:, row].conj() * vectors[:, column] * 2
+    return torch.cat([vectors.abs().square(), off.real, -off.imag], dim=1)
+
+
+def quadratic_values(covariance: Tensor, filters: Tensor) -> Tensor:
+    """Return ``d_p^H S d_p``, (frames, bands, P), for S (frames, bands, N, N) and its filters."""
+    channels = covariance.shape[-1]
+    row, column = torch.tril_indices(channels, channels, -1, device=covariance.device)
+    entries = covariance[..., row, column]
+    diagonal = covariance.diagonal(dim1=-2, dim2=-1).real
+    values = torch.cat([diagonal, entries.real, entries.imag], dim=-1)
+    return (values.transpose(0, 1) @ filters).transpose(0, 1)
 
 
 def load_model(model: nn.Module, path: str | Path) -> nn.Module:
@@ -101,6 +114,8 @@ class _PositivePart(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hermitian: Tensor) -> Tensor:
+        eigenvalues: Tensor
+        vectors: Tensor
         eigenvalues, vectors = torch.linalg.eigh(hermitian)
         ctx.save_for_backward(eigenvalues, vectors)
         return (vectors * eigenvalues.clamp(min=0)[..., None, :]) @ vectors.mH
@@ -108,6 +123,8 @@ class _PositivePart(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         # Daleckii-Krein: entries are weighted by (f(a) - f(b)) / (a - b), here within [0, 1].
+        eigenvalues: Tensor
+        vectors: Tensor
         eigenvalues, vectors = ctx.saved_tensors
         positive = eigenvalues.clamp(min=0)
         a, b = eigenvalues[..., :, None], eigenvalues[..., None, :]

@@ -67,9 +67,11 @@ class BackProjection(nn.Module):
 
     def forward(self, visibility: Tensor) -> Tensor:
         """Return predicted 32-channel covariances, Hermitian only in so far as learnt."""
-        return torch.complex(
-            self._path("rel", visibility.real), self._path("imag", visibility.imag)
-        )
+        return torch.complex(*self.parts(visibility))
+
+    def parts(self, visibility: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the real and the imaginary part of what `forward` predicts."""
+        return self._path("rel", visibility.real), self._path("imag", visibility.imag)
 
     def _path(self, part: str, x: Tensor) -> Tensor:
         layer = self.get_submodule
