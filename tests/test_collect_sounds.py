@@ -360,8 +360,8 @@ def world(tmp_path, monkeypatch):
     for split in ("train", "test"):
         table += f'[[panoramas]]\nsplit = "{split}"\npackage = "rooms"\npaths = ["{split}*"]\n'
     cache = tmp_path / "cache"
-    tgz(cache / "packages/npm/@a__sounds/a-sounds-1.0.tgz", members)
-    wheel = cache / "packages/pip/rooms/rooms-2.0-py3-none-any.whl"
+    tgz(cache / "npm/@a__sounds/a-sounds-1.0.tgz", members)
+    wheel = cache / "pip/rooms/rooms-2.0-py3-none-any.whl"
     wheel.parent.mkdir(parents=True)
     rooms = {f"{split}.png": picture.getvalue() for split in ("train", "test")}
     wheel.write_bytes(zipped(rooms | {"rooms.dist-info/METADATA": b"License: MIT"}))

@@ -46,7 +46,7 @@ def fetch(package: str, manager: Manager, cache: Path) -> Path:
     DataError
         If the package manager is not installed or cannot give the package.
     """
-    folder = cache / "packages" / manager / package.replace("/", "__")
+    folder = cache / manager / package.replace("/", "__")
     if folder.is_dir():
         return next(folder.iterdir())
     command = FETCH_COMMANDS[manager]
