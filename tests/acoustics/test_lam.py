@@ -8,9 +8,10 @@ import pytest
 import torch
 from tests.golden_weights import front_end_weights
 
-from saiseld.acoustics.array import eigenmike_xyz, steering
+from saiseld.acoustics.array import FRONT_END_WAVELENGTH, eigenmike_xyz, steering
 from saiseld.acoustics.lam import LAM, positive_part
 from saiseld.errors import CheckpointError
+from saiseld.sphere import fibonacci_sphere
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -43,10 +44,9 @@ def test_public_state_dict_keys_shapes_and_types() -> None:
 
 
 def test_a_fresh_lam_is_the_steered_response() -> None:
-    covariance = torch.from_numpy(
-        np.einsum("i,j->ij", steering()[:, 300], steering()[:, 300].conj())
-    )
-    latent = LAM(torch.float64)(covariance.expand(1, 9, 32, 32)).detach()
+    wave = steering()[:, 300]
+    covariance = torch.from_numpy(np.outer(wave, wave.conj())).expand(1, 9, 32, 32)
+    latent = LAM(torch.float64)(covariance).detach()
     assert (latent.argmax(dim=-1) == 300).all()
     torch.testing.assert_close(latent[0, :, 300], torch.full((9,), 32.0**2, dtype=torch.float64))
 
@@ -91,10 +91,7 @@ def test_a_checkpoint_with_a_wrong_shape_names_the_key(tmp_path: Path) -> None:
 def test_steering_agrees_with_the_covariance_convention() -> None:
     """A plane wave's pressures exp(+j k r.p) have the covariance a a^H."""
     direction = np.array([0.0, 1.0, 0.0])
-    k = 2 * np.pi / (340.5 / (13000 / 3 + 500))
-    x = np.exp(1j * k * eigenmike_xyz() @ direction)
+    x = np.exp(2j * np.pi / FRONT_END_WAVELENGTH * eigenmike_xyz() @ direction)
     image = LAM(torch.float64)(torch.from_numpy(np.outer(x.conj(), x)).expand(1, 9, 32, 32))
-    from saiseld.sphere import fibonacci_sphere
-
     peak = fibonacci_sphere()[:, image[0, 0].argmax()]
     assert np.degrees(np.arccos(peak @ direction)) < 7

@@ -76,10 +76,7 @@ def test_our_checkpoint_gives_the_same_model(public: Path, tmp_path: Path) -> No
         assert torch.equal(value, again[key]), key
 
 
-@pytest.mark.parametrize(
-    ("key", "message"), [("lam.D", "key lam.D: expected shape .* found nothing")]
-)
-def test_a_missing_key_is_named(weights: Weights, tmp_path: Path, key: str, message: str) -> None:
-    torch.save({k: v for k, v in weights.items() if k != key}, tmp_path / "uplam.pth")
-    with pytest.raises(CheckpointError, match=message):
+def test_a_missing_key_is_named(weights: Weights, tmp_path: Path) -> None:
+    torch.save({k: v for k, v in weights.items() if k != "lam.D"}, tmp_path / "uplam.pth")
+    with pytest.raises(CheckpointError, match=r"key lam\.D: expected shape .* found nothing"):
         UpLAM.load(tmp_path / "uplam.pth")
