@@ -54,6 +54,11 @@ class System:
     cap: int | None
     paper_mAP: float | None = None
     paper_EFRQ: float | None = None
+
+    @property
+    def frame_by_frame(self) -> bool:
+        """Whether frames are decided one by one: by no tracker, under no limit of the whole file."""
+        return self.cap is not None and self.emission != "adaptive"
     min_hits: int = 1
 
 
@@ -109,9 +114,7 @@ def decide(
     """
     if system.cap is None:
         return [mask for mask in baseline_masks(table) if (mask.score or 0.0) >= threshold]
-    kept = table.take(select(table.score, table.frame, table.class_id, system.cap))
-    if system.min_hits > 1:
-        kept = kept.take(track_lengths(kept) >= system.min_hits)
+    kept = table.take(selected(table, system))
     kept = kept.take(submitted_score(kept, system.ranking) >= threshold)
     score = submitted_score(kept, system.ranking)
     instance_id = np.arange(len(kept)) - np.searchsorted(kept.frame, kept.frame)
@@ -123,6 +126,15 @@ def decide(
         without = energy_masks(*columns, no_points, kept.distance_cm, score)
         points = adaptive_points(kept, max_bytes - len(encode_annotations(without)))
     return energy_masks(*columns, points, kept.distance_cm, score)
+
+
+def selected(table: Candidates, system: System) -> NDArray[np.int64]:
+    """Return the rows a system keeps, whatever it ranks by; it must have a cap."""
+    assert system.cap is not None
+    rows = np.flatnonzero(select(table.score, table.frame, table.class_id, system.cap))
+    if system.min_hits > 1:
+        rows = rows[track_lengths(table.take(rows)) >= system.min_hits]
+    return rows
 
 
 def submitted_score(table: Candidates, ranking: Ranking) -> NDArray[np.float32]:
