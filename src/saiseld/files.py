@@ -10,6 +10,9 @@ from pathlib import Path
 
 from saiseld.errors import OutputError
 
+PARTIAL_FILES = ".*.part.*"
+"""Pattern of the temporary files that a killed process may leave behind."""
+
 
 @contextmanager
 def atomic_path(target: str | Path) -> Iterator[Path]:

@@ -25,7 +25,7 @@ from saiseld.annotation import write_annotations
 from saiseld.data.events import write_events
 from saiseld.data.stairs26 import EVENTS_FOLDER, LABEL_FOLDER, LABEL_SUFFIX, VIDEO_FOLDER
 from saiseld.errors import OutputError
-from saiseld.files import atomic_path, output_folder, write_bytes
+from saiseld.files import PARTIAL_FILES, atomic_path, output_folder, write_bytes
 from saiseld.labels.annotate import annotate
 from saiseld.labels.sparse_imaging import sparse_image
 from saiseld.parallel import run_all
@@ -111,6 +111,8 @@ def simulate_tree(
     tree = output_folder(tree)
     _claim(tree, _manifest(recipe, seed, bank, panoramas))
     tasks = list(_tasks(tree, recipe))
+    for remains in tree.rglob(PARTIAL_FILES):  # of a run that was killed while it wrote
+        remains.unlink()
     left = {t.name: (t, recipe, seed, bank, panoramas) for t in tasks if not t.finished}
     run_all(write_recording, left, jobs=jobs, title=title)
     return len(left), len(tasks) - len(left)
