@@ -6,7 +6,6 @@ never change. A damaged entry is drawn again. The folder may be deleted at any t
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from dataclasses import fields
 from pathlib import Path
@@ -15,10 +14,10 @@ import numpy as np
 
 from saiseld.annotation import iter_annotations
 from saiseld.evaluation.rendering import RenderedMasks, render_masks
-from saiseld.files import atomic_path
+from saiseld.files import atomic_path, content_digest
 
-_VERSION = b"saiseld drawn masks 1"
-"""Raise the number whenever drawing or `RenderedMasks` changes."""
+_VERSION = 1
+"""Raise it whenever drawing or `RenderedMasks` changes."""
 _COLUMNS = tuple(f.name for f in fields(RenderedMasks))
 
 
@@ -39,7 +38,7 @@ def draw_labels(path: Path, cache: Path | None) -> RenderedMasks:
     """
     if cache is None or not path.is_file():
         return render_masks(iter_annotations(path))
-    entry = cache / f"{_digest(path)}.npz"
+    entry = cache / f"{content_digest(path)}-{_VERSION}.npz"
     drawn = _read(entry)
     if drawn is None:
         drawn = render_masks(iter_annotations(path))
@@ -48,19 +47,9 @@ def draw_labels(path: Path, cache: Path | None) -> RenderedMasks:
     return drawn
 
 
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256(_VERSION)
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _read(entry: Path) -> RenderedMasks | None:
     try:
-        with np.load(entry, allow_pickle=False) as columns:
+        with entry.open("rb") as file, np.load(file, allow_pickle=False) as columns:
             return RenderedMasks(**{name: columns[name] for name in _COLUMNS})
-    except FileNotFoundError:
-        return None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
