@@ -26,6 +26,7 @@ ALLOWED = {
     "decision": CORE | {"acoustics", "detector", "evaluation"},
     "weights": FOUNDATIONS,
     "doctor": CORE | {"acoustics"},
+    "tree_check": CORE | {"acoustics", "doctor"},
     "imaging": CORE | {"weights", "acoustics", "detector", "decision"},
     "viewing": CORE | {"acoustics", "detector", "decision", "evaluation", "imaging"},
 }

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saiseld.acoustics.array import RADIUS_M, TETRAHEDRON, eigenmike_xyz
-from saiseld.data.findings import Finding
+from saiseld.data.findings import Finding, unreadable
 from saiseld.data.recordings import Recording, open_recording
 from saiseld.data.video import open_video
 from saiseld.errors import AudioError, VideoError
@@ -44,7 +44,7 @@ def check_recording(path: str | Path, video: str | Path | None = None) -> list[F
         recording = open_recording(path)
         summary = _Summary(recording)
     except AudioError as error:
-        return [Finding("error", path, _told(error), error.advice)]
+        return [unreadable(path, error)]
     findings = [*_level_findings(path, summary), *_channel_findings(path, summary)]
     if recording.sample_rate != SAMPLE_RATE:
         what = f"sample rate {recording.sample_rate} Hz, not {SAMPLE_RATE} Hz"
@@ -60,7 +60,7 @@ def check_video(video: str | Path, audio_frames: int) -> list[Finding]:
     try:
         pictures = [picture is not None for picture in open_video(video)]
     except VideoError as error:
-        return [Finding("error", video, _told(error), error.advice)]
+        return [unreadable(video, error)]
     findings = []
     # A video that ends up to two frames early or late is how cameras stop, not a fault.
     if abs(len(pictures) - audio_frames) > 2:
@@ -207,8 +207,3 @@ def _order_findings(path: Path, channels: int, covariance: NDArray[np.complex128
             Finding("warning", path, what, "Check the capsule order and the capsules' noise")
         )
     return findings
-
-
-def _told(error: AudioError | VideoError) -> str:
-    where = f"{error.place}: " if error.place else ""
-    return f"{where}expected {error.expected}, found {error.found}"

@@ -51,8 +51,13 @@ def recording(tmp_path):
     )
 
 
-def latents(recording):
-    return np.arange(4 * 9 * 484, dtype=np.float32).reshape(4, 9, 484)
+class Latents:
+    def __init__(self, recording):
+        self.frames = 4
+
+    def latent(self, start, stop):
+        values = np.arange(self.frames * 9 * 484, dtype=np.float32).reshape(self.frames, 9, 484)
+        return values[start:stop]
 
 
 def test_columns_hold_the_masks_sorted_by_frame(recording, tmp_path):
@@ -158,13 +163,13 @@ def test_video_files_are_cached_too(tmp_path):
 
 
 def test_samples(recording, tmp_path):
-    data = FrameDataset([recording, recording], latents, tmp_path / "cache")
+    data = FrameDataset([recording, recording], Latents, tmp_path / "cache")
     assert len(data) == 8
     assert data.place(5) == (1, 1)
     sample = data[5]
     assert sample.rgb.dtype == torch.uint8
     assert torch.equal(sample.rgb[:, 0, 0], torch.from_numpy(MISSING_RGB))
-    assert np.array_equal(sample.latent, latents(recording)[1])
+    assert np.array_equal(sample.latent, Latents(recording).latent(1, 2)[0])
     targets = sample.targets
     assert targets["labels"].tolist() == [1, 4]
     assert targets["boxes"][1].tolist() == [350, 90, 364, 91]
@@ -181,7 +186,7 @@ def test_samples(recording, tmp_path):
 
 
 def test_counts_tell_what_is_in_each_sample(recording, tmp_path):
-    data = FrameDataset([recording, recording], latents, tmp_path / "cache")
+    data = FrameDataset([recording, recording], Latents, tmp_path / "cache")
     assert data.counts.sum(axis=0).nonzero()[0].tolist() == [0, 3, 8]
     assert data.counts[6, 8] == 1
     assert data.counts.sum() == 6
@@ -204,11 +209,15 @@ def asdict(recording):
 
 
 def test_labels_beyond_the_recording_are_named(recording, tmp_path):
+    class Short(Latents):
+        def __init__(self, recording):
+            self.frames = 2
+
     with pytest.raises(DataError, match=r"labels_std\.json: expected labels of frames below 2"):
-        FrameDataset([recording], lambda r: latents(r)[:2], tmp_path / "cache")
+        FrameDataset([recording], Short, tmp_path / "cache")
 
 
 def test_no_labels_are_named(recording, tmp_path):
     bare = TreeRecording(**{**asdict(recording), "labels": None})
     with pytest.raises(DataError, match=r"fold3_room1_mix001: expected labels to train on"):
-        FrameDataset([bare], latents, tmp_path / "cache")
+        FrameDataset([bare], Latents, tmp_path / "cache")

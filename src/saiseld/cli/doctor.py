@@ -13,6 +13,7 @@ def doctor(
     video: Annotated[
         Path | None, typer.Option(help="The recording's video or folder of frames.")
     ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Recordings of a tree at a time.")] = 1,
 ) -> None:
     """Check a recording or a data tree and say what to do; exit 1 if something is wrong."""
     from rich.console import Console
@@ -22,7 +23,7 @@ def doctor(
     if path.is_dir():
         from saiseld.tree_check import check_tree
 
-        findings = check_tree(path)
+        findings = check_tree(path, jobs=jobs)
     else:
         findings = check_recording(path, video)
     console = Console(highlight=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -25,8 +25,17 @@ from saiseld.errors import DataError
 from saiseld.sphere import HEIGHT, WIDTH
 from saiseld.taxonomy import NUM_CLASSES, detector_label
 
-Latents = Callable[[TreeRecording], NDArray[np.float32]]
-"""From a recording to its latents (frames, 9, 484)."""
+
+class Latents(Protocol):
+    """A recording's latent maps, as `saiseld.acoustics.features.Features` holds them."""
+
+    frames: int
+
+    def latent(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Return the (stop - start, 9, 484) latents of some frames."""
+
+
+Open = Callable[[TreeRecording], Latents]
 
 
 class FrameTargets(TypedDict):
@@ -52,7 +61,7 @@ class Sample(NamedTuple):
 
 
 class _Opened(NamedTuple):
-    latents: NDArray[np.float32]
+    latents: Latents
     labels: LabelColumns
     rgb: NDArray[np.uint8] | None
 
@@ -67,7 +76,7 @@ class FrameDataset(Dataset[Sample]):
     recordings
         Recordings that have labels.
     latents
-        Returns a recording's latent maps; its frames are theirs.
+        Opens a recording's latent maps, say its features file; its frames are theirs.
     cache
         Folder for decoded labels and video.
 
@@ -78,11 +87,11 @@ class FrameDataset(Dataset[Sample]):
     """
 
     def __init__(
-        self, recordings: Sequence[TreeRecording], latents: Latents, cache: str | Path
+        self, recordings: Sequence[TreeRecording], latents: Open, cache: str | Path
     ) -> None:
         self.recordings = tuple(recordings)
         self._opened = [_open(recording, latents, Path(cache)) for recording in self.recordings]
-        counts = [len(opened.latents) for opened in self._opened]
+        counts = [opened.latents.frames for opened in self._opened]
         self._start = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
     def __len__(self) -> int:
@@ -95,7 +104,7 @@ class FrameDataset(Dataset[Sample]):
         picture = missing_frame() if rgb is None or frame >= len(rgb) else np.array(rgb[frame])
         return Sample(
             torch.from_numpy(picture),
-            torch.from_numpy(np.array(opened.latents[frame], np.float32)),
+            torch.from_numpy(opened.latents.latent(frame, frame + 1)[0]),
             _targets(opened.labels, frame),
         )
 
@@ -124,13 +133,13 @@ def collate(samples: Sequence[Sample]) -> tuple[Tensor, Tensor, list[FrameTarget
     )
 
 
-def _open(recording: TreeRecording, latents: Latents, cache: Path) -> _Opened:
+def _open(recording: TreeRecording, latents: Open, cache: Path) -> _Opened:
     labels = read_labels(recording, cache)
     own = latents(recording)
-    if len(labels.frame) and labels.frame[-1] >= len(own):
+    if len(labels.frame) and labels.frame[-1] >= own.frames:
         raise DataError(
             recording.labels or recording.name,
-            expected=f"labels of frames below {len(own)}, as the recording has",
+            expected=f"labels of frames below {own.frames}, as the recording has",
             found=f"one of frame {labels.frame[-1]}",
         )
     return _Opened(own, labels, read_video(recording, cache))

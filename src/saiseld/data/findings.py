@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from saiseld.errors import InputError
+
 Severity = Literal["error", "warning", "note"]
 
 
@@ -30,3 +32,10 @@ class Finding:
     path: Path
     what: str
     advice: str = ""
+
+
+def unreadable(path: Path, error: InputError) -> Finding:
+    """Return the finding that a file cannot be used, as reading it said."""
+    where = f"{error.place}: " if error.place else ""
+    what = f"{where}expected {error.expected}, found {error.found}"
+    return Finding("error", path, what, error.advice)

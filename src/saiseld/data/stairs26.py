@@ -70,6 +70,14 @@ class Tree:
         """Return the recordings of ``dev-train`` or ``dev-test``."""
         return tuple(r for r in self.recordings if r.split == split)
 
+    def rooms(self, split: Split) -> set[int]:
+        """Return the rooms of ``dev-train`` or ``dev-test``."""
+        return {r.room for r in self.recordings if r.split == split}
+
+    def shared_rooms(self) -> set[int]:
+        """Return the rooms on both sides: there should be none."""
+        return self.rooms("dev-train") & self.rooms("dev-test")
+
 
 def open_tree(path: str | Path) -> Tree:
     """Find the recordings of a tree, reading none of them.
@@ -122,12 +130,11 @@ def split_by_room(tree: Tree, *, seed: int = 0) -> dict[Role, tuple[TreeRecordin
     DataError
         If dev-train has fewer than three rooms, or shares one with dev-test.
     """
-    rooms = sorted({r.room for r in tree.split("dev-train")})
-    shared = sorted(set(rooms) & {r.room for r in tree.split("dev-test")})
-    if shared:
+    rooms = sorted(tree.rooms("dev-train"))
+    for shared in sorted(tree.shared_rooms()):
         raise DataError(
             tree.path,
-            place=f"room {shared[0]}",
+            place=f"room {shared}",
             expected="a room of dev-train or of dev-test",
             found="recordings of it in both",
             advice="What is learnt from a room must not be scored in it",
