@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-import sys
+from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -12,7 +14,18 @@ from rich.logging import RichHandler
 
 from saiseld.errors import SaiseldError
 
-COMMANDS = ("image", "doctor", "features", "detect", "evaluate", "label", "simulate", "emit", "submit")
+COMMANDS = (
+    "image",
+    "doctor",
+    "features",
+    "detect",
+    "evaluate",
+    "label",
+    "simulate",
+    "emit",
+    "submit",
+    "table1",
+)
 """Modules of `saiseld.cli`, each with a function of its own name, in the order of the help page."""
 
 TRAIN_COMMANDS: tuple[str, ...] = ()
@@ -30,34 +43,41 @@ def build() -> typer.Typer:
     )
     for name in COMMANDS:
         command = getattr(import_module(f"saiseld.cli.{name}"), name)
-        app.command(name)(command)
+        app.command(name)(_guarded(command))
     if TRAIN_COMMANDS:
         train = typer.Typer(no_args_is_help=True, help="Train a part of the system.")
         for name in TRAIN_COMMANDS:
             function = getattr(import_module(f"saiseld.cli.train_{name}"), f"train_{name}")
-            train.command(name)(function)
+            train.command(name)(_guarded(function))
         app.add_typer(train, name="train")
     return app
 
 
+def _guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command end on a user's mistake with one line and exit 2, on Ctrl-C with 130."""
+
+    @wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        console = Console(stderr=True)
+        try:
+            command(*arguments, **options)
+        except SaiseldError as error:
+            console.print(f"error: {error}", style="bold red", markup=False, soft_wrap=True)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            console.print("stopped: what is finished is kept; the same command goes on from there")
+            raise typer.Exit(130) from None
+
+    return run
+
+
 def main() -> None:
-    """Run the command line: exit 2 with one clear line on a user's mistake, 130 on Ctrl-C."""
-    console = Console(stderr=True)
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(message)s",
-        handlers=[RichHandler(console=console, show_time=False, show_path=False, markup=False)],
+    """Run the command line."""
+    handler = RichHandler(
+        console=Console(stderr=True), show_time=False, show_path=False, markup=False
     )
-    try:
-        build()()
-    except SaiseldError as error:
-        console.print(
-            f"error: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True
-        )
-        sys.exit(2)
-    except KeyboardInterrupt:
-        console.print("stopped: finished recordings are kept; the same command goes on from there")
-        sys.exit(130)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+    build()()
 
 
 if __name__ == "__main__":
