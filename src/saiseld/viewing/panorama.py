@@ -58,7 +58,8 @@ def draw_panorama(
     draw = ImageDraw.Draw(image)
     _draw_frame(draw, {mask.class_id for mask in shown})
     for mask, energy in zip(shown, energies, strict=True):
-        _draw_name(draw, mask, energy)
+        if energy.any():
+            _draw_name(draw, mask, energy)
     draw.text((LEFT, TOP / 2), title, _INK, _font(17), anchor="lm")
     draw.text((LEFT + PANORAMA[0], TOP / 2), clock, _INK, _font(17), anchor="rm")
     return np.asarray(image)
