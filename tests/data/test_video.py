@@ -91,5 +91,8 @@ def test_a_recording_s_own_video_is_found(tmp_path: Path) -> None:
     assert find_video(tmp_path, "a") == tmp_path / "a.mp4"
     assert find_video(tmp_path, "b") == tmp_path / "b"
     assert find_video(tmp_path, "c") is None
+    (tmp_path / "tau").mkdir()
+    (tmp_path / "tau" / "d.mp4").touch()
+    assert find_video(tmp_path, "d") == tmp_path / "tau" / "d.mp4"
     (tmp_path / "b" / "b_0000.png").touch()
     assert find_video(tmp_path / "b", "x") == tmp_path / "b"

@@ -1,0 +1,75 @@
+"""The detector's saved work against everything on, paper size; the compact size's frame time.
+
+Both sides see the same batches, so that sums run in the same order; weights are random. Run with
+two threads: ``OMP_NUM_THREADS=2 python benchmarks/detector.py``.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+import torch
+
+from saiseld.candidates import Candidates
+from saiseld.decision.emission import emission_points
+from saiseld.decision.selection import emittable, select
+from saiseld.detector.detect import detect_recording
+from saiseld.detector.model import Detector
+
+FRAMES, BATCH, ROUNDS = 8, 4, 3
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    rgb = torch.randint(0, 256, (FRAMES, 3, 180, 360), dtype=torch.uint8)
+    latent = torch.rand(FRAMES, 9, 484)
+    paper = _random("paper")
+    seconds: dict[str, list[float]] = {"everything": [], "saved": []}
+    for _ in range(ROUNDS):  # in turns, so that a busy machine slows both
+        start = perf_counter()
+        for part in range(0, FRAMES, BATCH):
+            rows = slice(part, part + BATCH)
+            paper.detect(rgb[rows], latent[rows], full_energy=True)
+        seconds["everything"].append(perf_counter() - start)
+        start = perf_counter()
+        saved = _table(paper, rgb, latent, save=True)
+        seconds["saved"].append(perf_counter() - start)
+    everything = _table(paper, rgb, latent, save=False)
+    everything_ms, saved_ms = (1e3 * min(s) / FRAMES for s in seconds.values())
+    print(f"paper size, everything on: {everything_ms:.0f} ms a frame")
+    print(f"paper size, saved work:    {saved_ms:.0f} ms a frame, {everything_ms / saved_ms:.2f} x")
+    for cap in (1, 3):
+        print(f"masks at cap {cap} identical: {_masks(everything, cap) == _masks(saved, cap)}")
+    compact = _random("compact")
+    compact_seconds = []
+    for _ in range(2 * ROUNDS):
+        start = perf_counter()
+        _table(compact, rgb, latent, save=True)
+        compact_seconds.append(perf_counter() - start)
+    print(f"compact size: {1e3 * min(compact_seconds) / FRAMES:.1f} ms a frame")
+
+
+def _random(size: str) -> Detector:
+    detector = Detector(size, "official").eval()  # type: ignore[arg-type]
+    # A classifier that is sure of background nearly everywhere, as a trained one is.
+    predictor = detector.det.roi_heads.box_predictor.cls_score
+    torch.nn.init.normal_(predictor.weight, std=0.05)
+    predictor.bias.data[0] = 4.0
+    return detector
+
+
+def _table(detector: Detector, rgb: torch.Tensor, latent: torch.Tensor, save: bool) -> Candidates:
+    batches = zip(torch.split(latent, BATCH), torch.split(rgb, BATCH), strict=True)
+    keep = emittable if save else None
+    return detect_recording(detector, "benchmark", batches, keep=keep)
+
+
+def _masks(table: Candidates, cap: int) -> list[object]:
+    chosen = table.take(select(table.score, table.frame, table.class_id, cap))
+    points = [emission_points(chosen, emission) for emission in ("grid7", "sparse", "blob")]
+    columns = (chosen.frame, chosen.class_id, chosen.score, chosen.distance_cm)
+    return [[column.tolist() for column in columns], [[p.tolist() for p in e] for e in points]]
+
+
+if __name__ == "__main__":
+    main()
