@@ -60,7 +60,9 @@ def run_all(
         TimeRemainingColumn(),
     )
     results = {}
-    with Progress(*columns, console=Console(stderr=True), disable=not title) as progress:
+    with Progress(
+        *columns, console=Console(stderr=True), disable=not title or not tasks
+    ) as progress:
         line = progress.add_task(title, total=len(tasks))
         done = (
             _here(function, tasks)
