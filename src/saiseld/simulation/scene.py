@@ -78,7 +78,7 @@ class Source:
     def position(self, time_s: ArrayLike) -> FloatArray:
         """Return positions (..., 3) in metres at times in seconds."""
         turn = np.sin(2 * np.pi * np.asarray(time_s, float) / self.period_s + self.phase)
-        flat = unit_vector(self.azimuth_deg + self.swing_deg * turn, 0.0)
+        flat = unit_vector(self.azimuth_deg + self.swing_deg * turn, np.zeros_like(turn))
         return self.range_m * flat + np.array([0.0, 0.0, self.up_m])
 
 

@@ -1,0 +1,50 @@
+import pytest
+
+from saiseld.errors import RecipeError
+from saiseld.simulation.recipes import builtin_recipes, read_recipe
+
+
+def test_built_in_recipes_are_what_they_say():
+    assert builtin_recipes() == ("sim26", "tiny")
+    sim26, tiny = read_recipe("sim26"), read_recipe("tiny")
+    assert (sim26.train.recordings, sim26.train.rooms) == (60, 12)
+    assert (sim26.test.recordings, sim26.test.rooms) == (24, 6)
+    assert sim26.seconds == 30
+    assert (tiny.train.recordings, tiny.test.recordings, tiny.seconds) == (4, 2, 5)
+    assert tiny.rt60_s == sim26.rt60_s == (0.3, 0.7)
+
+
+def test_recipe_file_extends_a_built_in_one(tmp_path):
+    path = tmp_path / "dry.toml"
+    path.write_text('extends = "tiny"\nrt60_s = [0.1, 0.2]\n')
+    recipe = read_recipe(str(path))
+    assert recipe.rt60_s == (0.1, 0.2)
+    assert recipe.seconds == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("echo = 3", "echo: expected the keys and values of a recipe, found Extra inputs"),
+        ("seconds = -1", "seconds: .*greater than or equal to 1"),
+        ("rt60_s = [0.7, 0.3]", "rt60_s needs 0 < lowest <= highest"),
+        ("distance_m = [0.1, 2]", "distance_m starts at 0.4"),
+        ("event_weights = [1, 2]", "event_weights needs 13 values"),
+        ("gap_s = []", "gap_s needs at least one"),
+        ("seconds = = 3", "expected TOML"),
+    ],
+)
+def test_bad_recipes_are_refused_by_key(tmp_path, text, message):
+    path = tmp_path / "bad.toml"
+    path.write_text(f'extends = "tiny"\n{text}\n')
+    with pytest.raises(RecipeError, match=message):
+        read_recipe(str(path))
+
+
+def test_unknown_recipes_are_refused(tmp_path):
+    with pytest.raises(RecipeError, match=r"built-in recipe \(sim26, tiny\)"):
+        read_recipe("sim27")
+    path = tmp_path / "loop.toml"
+    path.write_text('extends = "loop"')
+    with pytest.raises(RecipeError, match="extends: expected a built-in recipe"):
+        read_recipe(str(path))

@@ -1,0 +1,167 @@
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from saiseld.acoustics.array import eigenmike_xyz
+from saiseld.cli.main import build
+from saiseld.data.events import read_events
+from saiseld.data.recordings import open_recording
+from saiseld.data.stairs26 import open_tree
+from saiseld.data.video import open_video
+from saiseld.tree_check import check_tree
+from saiseld.errors import OutputError, RecipeError
+from saiseld.labels.annotate import annotate
+from saiseld.labels.sparse_imaging import sparse_image
+from saiseld.simulation.recipes import read_recipe
+from saiseld.simulation.render import render_audio
+from saiseld.simulation.rigid_sphere import RigidSphereArray
+from saiseld.simulation.room import Room
+from saiseld.simulation.scene import Scene, Sound, Source
+from saiseld.simulation.sounds import levelled
+from saiseld.simulation.tree import simulate_tree
+from saiseld.sphere import angles_of_pixel, great_circle
+
+MICRO = """
+extends = "tiny"
+seconds = 2
+train = { recordings = 2, rooms = 1 }
+test = { recordings = 1, rooms = 1 }
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipe") / "micro.toml"
+    path.write_text(MICRO)
+    return path
+
+
+@pytest.fixture(scope="module")
+def tree(recipe_file, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("simulated") / "tree"
+    assert simulate_tree(folder, read_recipe(str(recipe_file)), 7, title="") == (3, 0)
+    return folder
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_tree_is_laid_out_as_stairs26(tree):
+    found = open_tree(tree)
+    assert [(r.name, r.folder, r.room) for r in found.recordings] == [
+        ("fold4_room2_mix001", "dev-test-sim", 2),
+        ("fold3_room1_mix001", "dev-train-sim", 1),
+        ("fold3_room1_mix002", "dev-train-sim", 1),
+    ]
+    for recording in found.recordings:
+        audio = open_recording(recording.audio)
+        assert (audio.channels, audio.sample_rate, audio.samples) == (32, 24_000, 48_000)
+        frames = list(open_video(recording.video))
+        assert len(frames) == 20
+        assert frames[0].shape == (180, 360, 3)
+        assert read_events(recording.events)
+
+
+def test_labels_are_those_of_the_audio_and_events_on_disk(tree):
+    from saiseld.annotation import read_annotations
+
+    recording = open_tree(tree).recordings[0]
+    audio, _ = soundfile.read(recording.audio)
+    expected = annotate(sparse_image(audio), read_events(recording.events))
+    written = read_annotations(recording.labels)
+    assert len(written) == len(expected) > 0
+    for ours, theirs in zip(expected, written, strict=True):
+        assert (ours.frame, ours.class_id, ours.instance_id, ours.distance_cm) == (
+            theirs.frame, theirs.class_id, theirs.instance_id, theirs.distance_cm,
+        )
+        assert len(ours.segmentation) == len(theirs.segmentation)
+
+
+def test_killed_and_resumed_is_identical_to_made_in_one_go(tree, recipe_file, tmp_path):
+    other = tmp_path / "tree"
+    command = [sys.executable, "-m", "saiseld.cli.main", "simulate"]
+    command += ["-o", str(other), "--recipe", str(recipe_file), "--seed", "7"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not list(other.rglob("*_std.json")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+    finished = list(other.rglob("*_std.json"))
+    assert 1 <= len(finished) < 3
+    (other / "eigen_dev" / ".0a1b2c3d.part.fold4_room2_mix001.wav").write_bytes(b"half")
+    before = finished[0].stat().st_mtime_ns
+    made, found = simulate_tree(other, read_recipe(str(recipe_file)), 7, jobs=2, title="")
+    assert (made + found, found) == (3, len(finished))
+    assert finished[0].stat().st_mtime_ns == before
+    assert digests(other) == digests(tree)
+
+
+def test_manifest_tells_what_made_the_tree(tree):
+    manifest = orjson.loads((tree / "manifest.json").read_bytes())
+    assert manifest["seed"] == 7
+    assert manifest["recipe"]["seconds"] == 2
+    assert manifest["sounds"] == manifest["panoramas"] == "procedural"
+    assert {"saiseld", "numpy", "av"} <= manifest["versions"].keys()
+
+
+def test_other_trees_are_left_alone(tree, recipe_file, tmp_path):
+    recipe = read_recipe(str(recipe_file))
+    before = digests(tree)
+    with pytest.raises(OutputError, match=r"manifest.json: expected the seed, recipe"):
+        simulate_tree(tree, recipe, 8, title="")
+    with pytest.raises(OutputError, match=r"manifest.json: expected the seed, recipe"):
+        simulate_tree(tree, read_recipe("tiny"), 7, title="")
+    assert digests(tree) == before
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(OutputError, match="expected an empty folder or a simulation to go on"):
+        simulate_tree(tmp_path, recipe, 7, title="")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_command_goes_on_with_a_tree_and_refuses_unknown_recipes(tree, recipe_file):
+    runner = CliRunner()
+    arguments = ["simulate", "-o", str(tree), "--recipe", str(recipe_file), "--seed", "7"]
+    result = runner.invoke(build(), arguments)
+    assert result.exit_code == 0
+    assert "0 recordings made, 3 there before" in result.output
+    result = runner.invoke(build(), ["simulate", "-o", str(tree), "--recipe", "sim27"])
+    assert isinstance(result.exception, RecipeError)
+
+
+def test_label_peaks_sit_at_single_static_sources():
+    array = RigidSphereArray(eigenmike_xyz())
+    rng = np.random.default_rng(2)
+    errors = []
+    for azimuth, range_m, up_m in ((40, 1.0, 0.2), (178, 2.0, -0.4), (-100, 2.5, 0.5)):
+        source = Source(0, 1, 1, azimuth, range_m, up_m)
+        sound = Sound(source, 0, levelled(rng.standard_normal(24_000)))
+        scene = Scene("one", Room((7.0, 6.0, 3.0), 0.4), 0, (3.6, 2.9, 1.4), (source,), (sound,),
+                      24_000, 25.0, 0.5, 0)
+        events = scene.frame_events()
+        for mask, event in zip(
+            annotate(sparse_image(render_audio(scene, array)), events), events, strict=True
+        ):
+            points = np.concatenate(mask.segmentation)
+            peak = angles_of_pixel(*(points[points[:, 2].argmax(), :2] + 0.5))
+            errors.append(great_circle(*peak, event.azimuth, event.elevation))
+    assert len(errors) == 30
+    assert np.max(errors) < 5
+
+
+def test_simulated_tree_passes_the_doctor(tree):
+    assert check_tree(tree) == []
