@@ -15,6 +15,7 @@ from rich.logging import RichHandler
 from saiseld.errors import SaiseldError
 
 COMMANDS = (
+    "demo",
     "image",
     "doctor",
     "features",
