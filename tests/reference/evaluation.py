@@ -56,15 +56,17 @@ def pearson(truth, prediction) -> float:
 def average_precision(detections: list[tuple[float, float]], n_gt: int, threshold: float) -> float:
     """AP of (score, IoU) pairs."""
     found = wrong = 0
-    curve = []
+    recalls, precisions = [], []
     for _, iou in sorted(detections, key=lambda d: -d[0]):
         if iou >= threshold:
             found += 1
         else:
             wrong += 1
-        curve.append((found / n_gt, found / (found + wrong + 1e-9)))
+        recalls.append(found / n_gt)
+        precisions.append(found / (found + wrong + 1e-9))
+    recalls, precisions = np.array(recalls), np.array(precisions)
     levels = np.linspace(0, 1, 101)
-    return float(np.mean([max([p for r, p in curve if r >= level], default=0) for level in levels]))
+    return float(np.mean([precisions[recalls >= level].max(initial=0) for level in levels]))
 
 
 def evaluate(
@@ -98,7 +100,7 @@ def evaluate(
                     detections.append((class_id, p[2], -1.0, float("nan")))
 
     def summary(classes):
-        own = [d for d in detections if d[0] in classes]
+        own = sorted((d for d in detections if d[0] in classes), key=lambda d: -d[1])
         total = sum(n_gt[c] for c in classes)
         ap = [average_precision([d[1:3] for d in own], total, t) for t in thresholds]
         r = [d[3] for d in own if not np.isnan(d[3])]
@@ -106,9 +108,13 @@ def evaluate(
 
     per_class = {c: summary([c]) for c in range(13) if n_gt[c]}
     correlated = [s["r"] for s in per_class.values() if s["r"] is not None]
+    macro_ap = [
+        float(np.mean([s["ap"][k] for s in per_class.values()])) for k in range(len(thresholds))
+    ]
     return {
         "per_class": per_class,
-        "macro_ap": np.mean([s["ap"] for s in per_class.values()], axis=0).tolist(),
+        "macro_ap": macro_ap,
+        "macro_mAP": float(np.mean(macro_ap)),
         "macro_r": float(np.mean(correlated)) if correlated else None,
         "micro": summary(range(13)),
     }

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import QhullError
+from threadpoolctl import threadpool_limits
 
 from saiseld.annotation import EnergyMask
 from saiseld.sphere import HEIGHT, WIDTH, angles_of_pixel
@@ -173,19 +174,21 @@ def render_masks(masks: Iterable[EnergyMask], drawings: Drawings | None = None) 
     frame, class_id, score, distance, azimuth, elevation = [], [], [], [], [], []
     position, ignored = [], []
     parts: list[tuple[NDArray[np.uint16], FloatArray]] = []
-    for index, mask in enumerate(masks):
-        if not 0 <= mask.class_id < NUM_CLASSES:
-            ignored.append(mask.class_id)
-            continue
-        position.append(index)
-        frame.append(mask.frame)
-        class_id.append(mask.class_id)
-        score.append(np.nan if mask.score is None else mask.score)
-        distance.append(np.nan if mask.distance_cm is None else mask.distance_cm)
-        direction = strongest_direction(mask)
-        azimuth.append(direction[0])
-        elevation.append(direction[1])
-        parts.append(_drawing(mask, drawings))
+    # Interpolation solves many 2 x 2 systems, where threads of BLAS only wait for one another.
+    with threadpool_limits(1, user_api="blas"):
+        for index, mask in enumerate(masks):
+            if not 0 <= mask.class_id < NUM_CLASSES:
+                ignored.append(mask.class_id)
+                continue
+            position.append(index)
+            frame.append(mask.frame)
+            class_id.append(mask.class_id)
+            score.append(np.nan if mask.score is None else mask.score)
+            distance.append(np.nan if mask.distance_cm is None else mask.distance_cm)
+            direction = strongest_direction(mask)
+            azimuth.append(direction[0])
+            elevation.append(direction[1])
+            parts.append(_drawing(mask, drawings))
     return RenderedMasks(
         frame=np.array(frame, np.int64),
         class_id=np.array(class_id, np.int64),
