@@ -22,6 +22,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.inspection import permutation_importance
 from sklearn.model_selection import GroupKFold
 from skops.io.exceptions import UntrustedTypesFoundException
+from threadpoolctl import threadpool_limits
 
 from saiseld.candidates import Candidates
 from saiseld.decision.features import FEATURE_NAMES, features
@@ -115,9 +116,13 @@ class Matchability:
         """
         probability = np.full(len(table), np.nan, np.float32)
         if table.has_map.any():
-            rows = features(table)[table.has_map]
-            probability[table.has_map] = self.classifier.predict_proba(rows)[:, 1]
+            probability[table.has_map] = self.probability(features(table)[table.has_map])
         return probability
+
+    def probability(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the probability of matching of feature rows (N, 16)."""
+        with threadpool_limits(1, user_api="openmp"):
+            return np.asarray(self.classifier.predict_proba(rows)[:, 1])
 
     def calibrate(self, table: Candidates) -> Candidates:
         """Return the table with its matchability column filled."""
@@ -275,7 +280,9 @@ def _fitted(known: Examples, rows: NDArray[np.bool_]) -> HistGradientBoostingCla
         early_stopping=True,
         random_state=0,
     )
-    return classifier.fit(known.features[rows], matched)
+    # Threads that wait for each other on a busy machine cost far more than these trees.
+    with threadpool_limits(1, user_api="openmp"):
+        return classifier.fit(known.features[rows], matched)
 
 
 def _check(header: Mapping[str, Any], classifier: object, path: Path) -> None:

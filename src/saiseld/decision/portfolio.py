@@ -54,12 +54,12 @@ class System:
     cap: int | None
     paper_mAP: float | None = None
     paper_EFRQ: float | None = None
+    min_hits: int = 1
 
     @property
     def frame_by_frame(self) -> bool:
-        """Whether frames are decided one by one: by no tracker, under no limit of the whole file."""
-        return self.cap is not None and self.emission != "adaptive"
-    min_hits: int = 1
+        """Whether frames are decided one by one: no tracker, no limit of a whole file."""
+        return self.cap is not None and self.emission != "adaptive" and self.min_hits == 1
 
 
 TABLE1 = (

@@ -1,0 +1,148 @@
+"""``saiseld table1``: the report's Table 1, Figures 2 and 3 from one's own development split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from saiseld.decision.table1 import Interval, Row, Table1
+
+
+def table1(
+    data: Annotated[Path, typer.Option(help="STAIRS26 tree with the labels.")],
+    candidates: Annotated[Path, typer.Option(help="Folder of candidate tables of the split.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for table1.txt, .json and the figures.")
+    ] = Path("table1"),
+    split: Annotated[Literal["dev-train", "dev-test"], typer.Option(help="Split.")] = "dev-test",
+    model: Annotated[
+        Path | None, typer.Option(help="A matchability model of other data, scored beside.")
+    ] = None,
+    temporal: Annotated[
+        bool, typer.Option("--temporal", help="Score matchability with temporal evidence beside.")
+    ] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Leave out recordings that lack either side.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Recordings at a time.")] = 1,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of drawn labels; the user's cache by default.")
+    ] = None,
+) -> None:
+    """Compare the six systems, the ceiling of recall, and what suppressing detections costs."""
+    import orjson
+    from rich.console import Console
+
+    from saiseld.candidates import candidate_files
+    from saiseld.data.stairs26 import open_tree
+    from saiseld.decision.development import measure_all
+    from saiseld.decision.matchability import Matchability
+    from saiseld.decision.table1 import MEASURED_SYSTEMS
+    from saiseld.decision.table1 import table1 as compare
+    from saiseld.evaluation.sources import paired
+    from saiseld.files import output_folder, user_cache, write_bytes
+    from saiseld.viewing.table1_figures import (
+        busiest_frame,
+        draw_figure2,
+        draw_figure3,
+        draw_table1,
+        typical_match,
+    )
+
+    tree = {recording.name: recording for recording in open_tree(data).split(split)}
+    labels = {name: r.labels for name, r in tree.items() if r.labels is not None}
+    tables = candidate_files(candidates)
+    names, notes = paired(str(candidates), tables, labels, allow_missing=allow_missing)
+    folder, cached = output_folder(output), cache or user_cache("drawn-labels")
+    learned = None if model is None else Matchability.load(model)
+    recordings = measure_all(
+        tables, {name: labels[name] for name in names}, MEASURED_SYSTEMS, cached, jobs=jobs
+    )
+    table = compare(
+        recordings,
+        data=f"{data.resolve().name} {split}",
+        model=learned,
+        temporal=temporal,
+        jobs=jobs,
+    )
+    with (folder / "table1.txt").open("w", encoding="utf-8") as text:
+        for console in (Console(), Console(file=text, width=150)):
+            _print(table, console)
+            for note in notes:
+                console.print(note, markup=False)
+    write_bytes(folder / "table1.json", orjson.dumps(table.as_dict(), option=orjson.OPT_INDENT_2))
+    draw_table1(folder / "table1.png", table)
+    if match := typical_match(recordings):
+        name, mask = match
+        draw_figure2(folder / "figure2.png", tables[name], labels[name], cached, mask)
+    if busiest := busiest_frame(recordings):
+        name, frame = busiest
+        video = tree[name].video
+        draw_figure3(folder / "figure3.png", tables[name], labels[name], video, frame)
+    typer.echo(f"Text, JSON and figures: {folder}")
+
+
+def _print(table: Table1, console: Console) -> None:
+    from saiseld.decision.table1 import PAPER_RECALL, RECALL_IOUS
+
+    console.print(
+        f"{table.data}: {table.recordings} recordings of {table.rooms} rooms, "
+        f"{table.frames} frames, {table.truths} masks",
+        markup=False,
+    )
+    main = _table("Table 1 (95 % intervals over recordings)", "rank", "report mAP", "report EFRQ")
+    for row, rank in zip(table.rows, table.rank, strict=True):
+        paper = f"{row.system.paper_mAP:.4f}", f"{row.system.paper_EFRQ:.3f}"
+        main.add_row(*_cells(row), str(rank), *paper)
+    console.print(main)
+    console.print("rank: sum of the places by mAP, AP50 and EFRQ; smallest is best")
+    for title, rows in (
+        ("Matchability fitted in other ways", table.beside),
+        ("Over-prediction: caps and temporal filters", table.suppression),
+    ):
+        lines = _table(title)
+        for row in rows:
+            lines.add_row(*_cells(row))
+        console.print(lines)
+    for loss in table.losses:
+        console.print(f"{loss.name} loses {_text(loss.lost, 3)} EFRQ against cap 3", markup=False)
+    verdict = {True: "is confirmed here", False: "is not confirmed here"}[table.suppression_hurts]
+    console.print(f"The report's finding that suppressing detections costs EFRQ {verdict}.")
+    ceiling = ", ".join(
+        f"{here:.2f} at IoU {iou} (report {paper:.2f})"
+        for here, iou, paper in zip(table.recall, RECALL_IOUS, PAPER_RECALL, strict=True)
+    )
+    console.print(f"Recall if every proposed box were accepted: {ceiling}")
+    console.print(f"Matchable share of the candidates that can be emitted: {table.matchable:.3f}")
+
+
+def _table(title: str, *more: str) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title)
+    table.add_column("")
+    for name in ("matchability", "masks/frame", "mAP", "AP50", "EFRQ", *more):
+        table.add_column(name, justify="right")
+    return table
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        row.system.name,
+        row.fitted or "–",
+        f"{row.masks_per_frame:.2f}",
+        _text(row.mAP, 4),
+        f"{row.AP50.value:.4f}",
+        _text(row.EFRQ, 3),
+    )
+
+
+def _text(interval: Interval, places: int) -> str:
+    value, low, high = (f"{v:.{places}f}" for v in (interval.value, interval.low, interval.high))
+    return f"{value} ({low}–{high})"
