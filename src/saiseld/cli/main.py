@@ -29,7 +29,7 @@ COMMANDS = (
 )
 """Modules of `saiseld.cli`, each with a function of its own name, in the order of the help page."""
 
-TRAIN_COMMANDS: tuple[str, ...] = ()
+TRAIN_COMMANDS: tuple[str, ...] = ("detector",)
 """Modules ``train_<name>`` of `saiseld.cli`, under ``saiseld train <name>``."""
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.resnet import Bottleneck, ResNet
 from torchvision.ops import FrozenBatchNorm2d
@@ -52,19 +52,24 @@ class Architecture:
     acoustic_stride: int
 
 
-def build(size: Size) -> Architecture:
-    """Return freshly initialised parts of one size."""
-    return {"paper": _paper, "compact": _compact}[size]()
+def build(size: Size, *, frozen_norms: bool = True) -> Architecture:
+    """Return freshly initialised parts of one size.
+
+    ``frozen_norms`` is for the paper size: its backbone's norms stand still, as fits weights from
+    COCO, or learn like others, as training from scratch needs.
+    """
+    return _paper(frozen_norms) if size == "paper" else _compact()
 
 
 class _AudioVisualResNet(ResNet):  # type: ignore[misc]
     """ResNet-50 whose first convolution takes picture and acoustic image apart.
 
-    Its norms are frozen, with the eps of 0 that the public COCO weights were made for.
+    Frozen norms have the eps of 0 that the public COCO weights were made for.
     """
 
-    def __init__(self) -> None:
-        super().__init__(Bottleneck, [3, 4, 6, 3], norm_layer=partial(FrozenBatchNorm2d, eps=0.0))
+    def __init__(self, frozen_norms: bool) -> None:
+        norm = partial(FrozenBatchNorm2d, eps=0.0) if frozen_norms else nn.BatchNorm2d
+        super().__init__(Bottleneck, [3, 4, 6, 3], norm_layer=norm)
         self.conv1 = AudioVisualStem()
 
 
@@ -76,10 +81,10 @@ class _AudioVisualFPN(BackboneWithFPN):  # type: ignore[misc]
         return maps
 
 
-def _paper() -> Architecture:
+def _paper(frozen_norms: bool) -> Architecture:
     levels, channels = ("0", "1", "2", "3"), 256
     backbone = _AudioVisualFPN(
-        _AudioVisualResNet(),
+        _AudioVisualResNet(frozen_norms),
         return_layers={f"layer{i + 1}": level for i, level in enumerate(levels)},
         in_channels_list=[256, 512, 1024, 2048],
         out_channels=channels,
@@ -111,12 +116,12 @@ def _paper() -> Architecture:
 
 
 def _compact() -> Architecture:
-    channels = 128
+    channels = 96
     regions = RegionSettings(
         pooled_levels=("0",),
         proposed_levels=("0",),
-        anchor_sizes=((28, 40),),
-        anchor_ratios=((0.6, 1.0),),
+        anchor_sizes=((20, 36),),
+        anchor_ratios=((1.0,),),
         training_proposals=150,
         inference_proposals=100,
         sampled_proposals=64,

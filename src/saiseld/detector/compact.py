@@ -17,7 +17,7 @@ from saiseld.detector.stem import ACOUSTIC_CHANNELS, RGB_CHANNELS
 
 ACOUSTIC_STRIDE = 4
 
-_WIDTHS = (32, 64, 128, 192)
+_WIDTHS = (24, 48, 96, 192)
 
 
 class CompactBackbone(nn.Module):

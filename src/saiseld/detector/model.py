@@ -51,12 +51,20 @@ class Detector(nn.Module):
         ``paper`` (44.87 M parameters, the public checkpoint's) or ``compact``.
     projection
         How a latent becomes an acoustic image; the front end's that the weights were trained with.
+    frozen_norms
+        See `saiseld.detector.architecture.build`.
     """
 
-    def __init__(self, size: Size = "paper", projection: Projection = "official") -> None:
+    def __init__(
+        self,
+        size: Size = "paper",
+        projection: Projection = "official",
+        *,
+        frozen_norms: bool = True,
+    ) -> None:
         super().__init__()
-        parts = build(size)
-        self.size, self.projection = size, projection
+        parts = build(size, frozen_norms=frozen_norms)
+        self.size, self.projection, self.frozen_norms = size, projection, frozen_norms
         self.margin, self.multiple = parts.margin, parts.multiple
         self.acoustic_stride = parts.acoustic_stride
         self.class_weights: Tensor
@@ -101,7 +109,7 @@ class Detector(nn.Module):
                 expected="a known size and projection",
                 found=f"{size!r}, {projection!r}",
             )
-        detector = cls(size, projection)
+        detector = cls(size, projection, frozen_norms=bool(header.get("frozen_norms", True)))
         load_state(detector, state, path)
         return detector.eval()
 
@@ -116,7 +124,12 @@ class Detector(nn.Module):
             key: value.half() if half and value.is_floating_point() else value
             for key, value in self.state_dict().items()
         }
-        own = {"kind": _KIND, "size": self.size, "projection": self.projection}
+        own = {
+            "kind": _KIND,
+            "size": self.size,
+            "projection": self.projection,
+            "frozen_norms": self.frozen_norms,
+        }
         write_checkpoint(path, state, {**(header or {}), **own})
 
     def compose(self, rgb: Tensor, latent: Tensor) -> Tensor:

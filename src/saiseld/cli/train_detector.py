@@ -1,0 +1,48 @@
+"""``saiseld train detector``: a detector from a tree with labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train_detector(
+    data: Annotated[Path, typer.Option(help="Tree in the layout of STAIRS26, with labels.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the run; one that stopped goes on.")
+    ],
+    recipe: Annotated[
+        str, typer.Option(help="compact, paper, paper_scratch or a TOML file.")
+    ] = "compact",
+    features: Annotated[
+        Path | None,
+        typer.Option(help="Folder of features files; <data>/features without it."),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Weights to start from: a detector's or torchvision's COCO Mask R-CNN."),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder for decoded labels and video; <output>/cache without it."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read frames.")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Recordings decoded at a time.")] = 1,
+) -> None:
+    """Train a detector; model selection uses rooms of its own, never dev-test.
+
+    For several GPUs or machines start it with `accelerate launch`.
+    """
+    from saiseld.training.data import training_data
+    from saiseld.training.engine import Trainer
+    from saiseld.training.recipes import read_recipe
+
+    chosen = read_recipe(recipe)
+    frames = training_data(
+        data, features or data / "features", cache or output / "cache", seed=0, jobs=jobs
+    )
+    trainer = Trainer(frames, chosen, output, start=start, workers=workers)
+    weights = trainer.run()
+    typer.echo(f"{weights}: best macro mAP in the selection rooms {trainer.best:.4f}")

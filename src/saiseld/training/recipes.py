@@ -1,0 +1,169 @@
+"""How a detector is trained: typed recipes, read from TOML; the built-in ones lie beside this file.
+
+``paper`` is the recipe of the described system, for a start from COCO weights; ``compact`` trains
+the compact size from scratch on a CPU.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from saiseld.detector.architecture import Size
+from saiseld.errors import RecipeError
+
+Share = Field(ge=0, le=1)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Group(_Strict):
+    """Parameters that are trained alike; a parameter belongs to the first group that fits it."""
+
+    parameters: str
+    """Regular expression that parameter names begin with."""
+    rate: float = Field(default=1.0, ge=0)
+    """Factor on the learning rate."""
+    weight_decay: float | None = Field(default=None, ge=0)
+    """In place of the recipe's."""
+    from_epoch: int | Literal["never"] = 1
+    """First epoch, counted from 1, in which they move."""
+
+    @field_validator("parameters")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        re.compile(value)
+        return value
+
+    def frozen_in(self, epoch: int) -> bool:
+        """Return whether the group stands still in an epoch."""
+        return self.from_epoch == "never" or epoch < self.from_epoch
+
+
+class Augmentation(_Strict):
+    """Changes of a training frame; targets follow, over the seam too."""
+
+    rgb_dropout: float = Field(default=0.0, ge=0, le=1)
+    """Share of the frames whose whole picture becomes the ImageNet mean."""
+    rotation: bool = False
+    """Turn the world about the vertical axis by any angle."""
+    flip: float = Field(default=0.0, ge=0, le=1)
+    """Share of the frames mirrored left to right."""
+    rgb_jitter: float = Field(default=0.0, ge=0, lt=1)
+    """Largest relative change of the brightness of each colour."""
+    masked_bands: int = Field(default=0, ge=0, le=9)
+    """Largest number of acoustic bands set to zero."""
+    acoustic_noise: float = Field(default=0.0, ge=0)
+    """Standard deviation of added noise, relative to the acoustic image's own."""
+
+
+class LossWeights(_Strict):
+    """Factors on the losses."""
+
+    objectness: float = Field(default=1.0, ge=0)
+    proposal_box: float = Field(default=1.0, ge=0)
+    box_class: float = Field(default=1.0, ge=0)
+    box: float = Field(default=1.0, ge=0)
+    energy: float = Field(default=1.0, ge=0)
+    field: float = Field(default=1.0, ge=0)
+    distance: float = Field(default=1.0, ge=0)
+
+
+class Recipe(_Strict):
+    """Everything that decides a training run, but for the data and the weights to start from."""
+
+    size: Size
+    frozen_norms: bool = True
+    """Keep the paper-size backbone's norms as the start weights have them (needs such weights)."""
+    seed: int = 0
+    epochs: int = Field(ge=1)
+    frames_per_epoch: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    """Frames a step and process."""
+    silent_share: float = Field(default=0.1, ge=0, le=1)
+    """Share of frames without a sound among those drawn; the others are balanced by class."""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """Mixed precision on an accelerator."""
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    clip_norm: float = Field(gt=0)
+    schedule: Literal["plateau", "one_cycle"]
+    """Halve the rate when selection does not improve, or rise to the rate once and fall to zero."""
+    patience: int = Field(default=3, ge=0)
+    """Epochs without improvement that a plateau bears."""
+    rise: float = Field(default=0.1, ge=0, le=1)
+    """Share of all steps in which one cycle rises."""
+    balanced_loss: bool = True
+    """Weight classes in the classification loss by the root of their rarity."""
+    groups: tuple[Group, ...] = ()
+    augmentation: Augmentation = Augmentation()
+    loss_weights: LossWeights = LossWeights()
+    selection_frames: int = Field(default=1000, ge=1)
+    """Frames of the selection rooms that every epoch is measured on."""
+    checkpoint_minutes: float = Field(default=5.0, ge=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.batch_size > self.frames_per_epoch:
+            raise ValueError("batch_size exceeds frames_per_epoch")
+        return self
+
+
+def builtin_recipes() -> tuple[str, ...]:
+    """Return the names of the recipes that come with the package."""
+    files = resources.files("saiseld.training").joinpath("builtin").iterdir()
+    return tuple(sorted(Path(f.name).stem for f in files if f.name.endswith(".toml")))
+
+
+def read_recipe(name: str) -> Recipe:
+    """Return a built-in recipe by name, or the one in a TOML file.
+
+    A file may say ``extends = "compact"`` and hold only what it changes.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such recipe, a key is unknown or a value impossible.
+    """
+    try:
+        return Recipe.model_validate(_read_toml(name))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RecipeError(
+            name,
+            place=".".join(str(part) for part in first["loc"]),
+            expected="the keys and values of a detector recipe",
+            found=first["msg"],
+        ) from error
+
+
+def _read_toml(name: str) -> dict[str, Any]:
+    known = ", ".join(builtin_recipes())
+    if name in builtin_recipes():
+        text = resources.files("saiseld.training").joinpath(f"builtin/{name}.toml").read_text()
+    else:
+        try:
+            text = Path(name).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(
+                name, expected=f"a built-in recipe ({known}) or a TOML file", found=str(error)
+            ) from error
+    try:
+        keys = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(name, expected="TOML", found=str(error)) from error
+    base = keys.pop("extends", None)
+    if base is None:
+        return keys
+    if base not in builtin_recipes() or base == name:
+        raise RecipeError(
+            name, place="extends", expected=f"a built-in recipe ({known})", found=repr(base)
+        )
+    return _read_toml(base) | keys

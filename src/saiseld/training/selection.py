@@ -1,0 +1,59 @@
+"""What models are selected by: realised mAP in rooms set aside for it (report, Sec. 2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from torch import Tensor
+
+from saiseld.annotation import EnergyMask, iter_annotations
+from saiseld.data.dataset import FrameDataset, collate
+from saiseld.decision.portfolio import System, decide
+from saiseld.decision.selection import emittable
+from saiseld.detector.detect import detect_recording
+from saiseld.detector.model import Detector
+from saiseld.evaluation import Scores, match_recording, render_masks, score
+
+SYSTEM = System("selection", emission="grid7", ranking="raw", cap=3)
+"""A grid fine enough for masks to be as good as the boxes and maps are."""
+
+_BATCH = 8
+
+
+class Selection:
+    """Frames of some recordings, evenly spread, whose ground truth is drawn once.
+
+    Parameters
+    ----------
+    dataset
+        The recordings of the rooms to select in.
+    frames
+        How many frames at most.
+    """
+
+    def __init__(self, dataset: FrameDataset, frames: int) -> None:
+        self._dataset = dataset
+        step = max(1, -(-len(dataset) // frames))
+        self._samples = range(0, len(dataset), step)
+        self._truth = render_masks(self._masks())
+
+    def score(self, detector: Detector) -> Scores:
+        """Return the official scores of a detector, in evaluation mode, on these frames."""
+        table = detect_recording(detector, "selection", self._batches(), keep=emittable)
+        predicted = render_masks(decide(table, SYSTEM))
+        return score([match_recording(predicted, self._truth)])
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for start in range(0, len(self._samples), _BATCH):
+            numbers = self._samples[start : start + _BATCH]
+            rgb, latent, _ = collate([self._dataset[number] for number in numbers])
+            yield latent, rgb
+
+    def _masks(self) -> Iterator[EnergyMask]:
+        frame_of = {self._dataset.place(n): frame for frame, n in enumerate(self._samples)}
+        for number, recording in enumerate(self._dataset.recordings):
+            assert recording.labels is not None  # the dataset has read them
+            for mask in iter_annotations(recording.labels):
+                if (number, mask.frame) in frame_of:
+                    yield replace(mask, frame=frame_of[number, mask.frame])
