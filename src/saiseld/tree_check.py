@@ -255,6 +255,8 @@ def _check_against_sound(said: _Said, audio: Path) -> list[Finding]:
 
     def power(azimuth: FloatArray, shift: int = 0) -> float:
         inside = (frame + shift >= 0) & (frame + shift < len(covariance))
+        if not inside.any():  # shifted out of a short recording
+            return 0.0
         steered = _steered_power(
             covariance[frame[inside] + shift], azimuth[inside], elevation[inside]
         )

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from tests.reference.rigid_sphere import response
 
 from saiseld.acoustics.array import eigenmike_xyz
 from saiseld.labels.sparse_imaging import sparse_image
@@ -10,7 +11,6 @@ from saiseld.simulation.rigid_sphere import (
 )
 from saiseld.sphere import angles_of_vector, fibonacci_sphere, great_circle, unit_vector
 from saiseld.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
-from tests.reference.rigid_sphere import response
 
 RADIUS_M = 0.042
 

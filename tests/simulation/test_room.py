@@ -62,7 +62,7 @@ def test_direct_sound_falls_as_one_over_distance(array):
     room, receiver = Room((9.0, 7.5, 3.6), 0.3), np.array([4.5, 3.5, 1.8])
     energies = []
     for distance in (0.5, 1.0, 2.0):
-        response = early_response(room, receiver + [distance, 0, 0], receiver, array)
+        response = early_response(room, receiver + np.array([distance, 0, 0]), receiver, array)
         arrival = int(distance / 343 * SAMPLE_RATE)
         # The first reflection, off floor or ceiling, comes no less than 4 ms behind.
         energies.append(np.square(response[:, arrival - 20 : arrival + 60]).sum())

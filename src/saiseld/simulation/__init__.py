@@ -1,0 +1,1 @@
+"""Simulated rooms, sounds and pictures: data in the layout of STAIRS26."""

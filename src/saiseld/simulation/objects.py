@@ -32,7 +32,7 @@ class Ellipse(NamedTuple):
     def distance(self, u: Plane, v: Plane) -> Plane:
         """Return the (nearly) signed distance in metres, negative inside."""
         scaled = np.hypot((u - self.u) / self.half_u, (v - self.v) / self.half_v)
-        return (scaled - 1) * min(self.half_u, self.half_v)
+        return np.asarray((scaled - 1) * min(self.half_u, self.half_v))
 
     def reach(self) -> tuple[float, float, float, float]:
         """Return u0, v0, u1, v1."""
@@ -59,7 +59,8 @@ class Box(NamedTuple):
         du = np.abs(u - self.u) - (self.half_u - self.corner)
         dv = np.abs(v - self.v) - (self.half_v - self.corner)
         outside = np.hypot(np.maximum(du, 0), np.maximum(dv, 0))
-        return outside + np.minimum(np.maximum(du, dv), 0) - np.float32(self.corner)
+        inside = np.minimum(np.maximum(du, dv), 0)
+        return np.asarray(outside + inside - np.float32(self.corner))
 
     def reach(self) -> tuple[float, float, float, float]:
         """Return u0, v0, u1, v1."""
@@ -148,7 +149,9 @@ def _person(
 ) -> list[Shape]:
     """A person whose mouth is at v = ``mouth`` and whose soles are at v = ``floor``."""
     skin = _hsv(look.uniform(0.04, 0.09), look.uniform(0.25, 0.6), look.uniform(0.4, 0.95))
-    hair = _hsv(look.uniform(0.02, 0.12), look.uniform(0.1, 0.8), look.choice([0.1, 0.25, 0.5, 0.8]))
+    hair = _hsv(
+        look.uniform(0.02, 0.12), look.uniform(0.1, 0.8), look.choice([0.1, 0.25, 0.5, 0.8])
+    )
     top, legs = _cloth(look), _dark(_cloth(look), 0.8)
     long_hair = look.random() < (0.85 if woman else 0.1)
     skirt = woman and look.random() < 0.5
@@ -181,8 +184,9 @@ def _person(
     shapes.append(Ellipse(0, mouth + 0.045, 0.095, 0.125, skin))
     for side in (-1, 1):
         shapes.append(Ellipse(side * 0.037, mouth + 0.075, 0.013, 0.012, (0.1, 0.08, 0.08)))
-    shapes.append(Ellipse(0, mouth, 0.035 + 0.01 * open_mouth, 0.009 + 0.035 * open_mouth,
-                          (0.45, 0.1, 0.12)))
+    shapes.append(
+        Ellipse(0, mouth, 0.035 + 0.01 * open_mouth, 0.009 + 0.035 * open_mouth, (0.45, 0.1, 0.12))
+    )
     return shapes
 
 
@@ -263,8 +267,14 @@ def _stand(look: Generator, top: float, floor: float) -> list[Shape]:
     shapes: list[Shape]
     if look.random() < 0.5:
         shapes = [
-            Stroke(side * (half - 0.04), top - 0.02, side * (half - 0.02), floor, 0.02,
-                   _dark(colour, 0.8))
+            Stroke(
+                side * (half - 0.04),
+                top - 0.02,
+                side * (half - 0.02),
+                floor,
+                0.02,
+                _dark(colour, 0.8),
+            )
             for side in (-1, 1)
         ]
     else:
@@ -333,7 +343,9 @@ def _appliance(look: Generator, height: float, pose: float | None) -> list[Shape
 
 
 def _loudspeaker(look: Generator, height: float, pose: float | None) -> list[Shape]:
-    body = _wood(look) if look.random() < 0.4 else _hsv(look.random(), 0.1, look.uniform(0.08, 0.35))
+    body = (
+        _wood(look) if look.random() < 0.4 else _hsv(look.random(), 0.1, look.uniform(0.08, 0.35))
+    )
     cone = _hsv(look.random(), look.uniform(0, 0.5), look.uniform(0.4, 0.85))
     half_u, half_v = look.uniform(0.12, 0.24), look.uniform(0.2, 0.34)
     half_v = min(half_v, height)
@@ -371,10 +383,15 @@ def _instrument(look: Generator, height: float, pose: float | None) -> list[Shap
             Box(0, -0.02, 0.60, 0.05, (0.92, 0.92, 0.88)),
             Box(0, -0.09, 0.65, 0.03, _dark(case)),
         ]
-        return keys + [Box(u, 0.0, 0.018, 0.03, (0.05, 0.05, 0.05)) for u in np.linspace(-0.5, 0.5, 9)]
+        return keys + [
+            Box(u, 0.0, 0.018, 0.03, (0.05, 0.05, 0.05)) for u in np.linspace(-0.5, 0.5, 9)
+        ]
     brass = _hsv(0.12, look.uniform(0.4, 0.8), look.uniform(0.6, 0.9))  # trumpet and player
     player = _person(
-        look, 0.05, -max(height, 1.2), woman=bool(look.random() < 0.5),
+        look,
+        0.05,
+        -max(height, 1.2),
+        woman=bool(look.random() < 0.5),
         hands=((-0.05, -0.02), (0.09, -0.02)),
     )
     return [
@@ -390,8 +407,13 @@ def _tap(look: Generator, height: float, pose: float | None) -> list[Shape]:
     metal, basin = _metal(look), _hsv(look.random(), 0.06, look.uniform(0.75, 0.97))
     rim = -0.15
     shapes: list[Shape] = [
-        Box(0, (rim - height) / 2, 0.10 if look.random() < 0.4 else 0.34, (rim + height) / 2,
-            _dark(basin, 0.85)),
+        Box(
+            0,
+            (rim - height) / 2,
+            0.10 if look.random() < 0.4 else 0.34,
+            (rim + height) / 2,
+            _dark(basin, 0.85),
+        ),
         Box(0, rim - 0.06, 0.34, 0.08, basin, 0.05),
         Box(0, rim + 0.005, 0.27, 0.02, _dark(basin, 0.55)),
         Stroke(0.12, rim, 0.12, 0.10, 0.022, metal),

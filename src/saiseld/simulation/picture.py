@@ -92,7 +92,10 @@ class _Patch:
 
 
 def _patch(
-    scene: Scene, source: Source, place: NDArray[np.float64], pose: float | None,
+    scene: Scene,
+    source: Source,
+    place: NDArray[np.float64],
+    pose: float | None,
     view: NDArray[np.float32],
 ) -> _Patch:
     shapes = figure(source.class_id, source.seed, float(place[2]) + scene.array_m[2], pose)
@@ -195,7 +198,7 @@ def draw_room(scene: Scene) -> Light:
     lit = np.clip(colour * light[..., None] * tint, 0, None)
     lit = lit / (1 + 0.35 * lit)
     blocks = lit.reshape(HEIGHT, oversampling, WIDTH, oversampling, 3).mean((1, 3))
-    return np.clip(blocks * look.uniform(0.95, 1.25), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(blocks * look.uniform(0.95, 1.25), 0, 1), np.float32)
 
 
 Values = NDArray[np.float64]
@@ -325,9 +328,9 @@ class Panoramas:
     def draw(self, split: Split, rng: np.random.Generator) -> Light:
         """Return one of them, turned by any angle, lit a little more or less."""
         pictures = self.pictures[split]
-        picture = pictures[rng.integers(len(pictures))]
+        picture = pictures[int(rng.integers(len(pictures)))]
         turned = np.roll(picture, int(rng.integers(WIDTH)), axis=1)
-        return np.clip(turned * np.float32(rng.uniform(0.75, 1.15)), 0, 1)
+        return np.asarray(np.clip(turned * np.float32(rng.uniform(0.75, 1.15)), 0, 1))
 
     def fingerprint(self) -> str:
         """Return a digest of all pixels."""
@@ -380,4 +383,4 @@ def _read_panorama(path: Path) -> Light:
             small = image.convert("RGB").resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
     except (OSError, Image.DecompressionBombError, SyntaxError) as error:
         raise DataError(path, expected="a JPEG or PNG panorama", found=str(error)) from error
-    return np.asarray(small, np.float32) / 255
+    return np.asarray(small, np.float32) / np.float32(255)

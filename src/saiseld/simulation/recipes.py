@@ -119,7 +119,7 @@ def _read_toml(name: str) -> dict[str, Any]:
             raise RecipeError(
                 name,
                 expected=f"a built-in recipe ({', '.join(builtin_recipes())}) or a TOML file",
-                found=str(error),
+                found=getattr(error, "strerror", None) or str(error),
             ) from error
     try:
         keys = tomllib.loads(text)

@@ -67,8 +67,10 @@ def _add_early(mix: Audio, scene: Scene, sound: Sound, array: RigidSphereArray) 
 def _noise(samples: int, array: RigidSphereArray, rng: np.random.Generator) -> Audio:
     """Return room noise, (M, samples) of RMS about 1: diffuse, falling with frequency, and hiss."""
     ambient = lfilter(
-        [np.float32(1)], np.array([1, -0.85], np.float32),
-        array.diffuse_field(np.ones(samples, np.float32), rng), axis=1,
+        [np.float32(1)],
+        np.array([1, -0.85], np.float32),
+        array.diffuse_field(np.ones(samples, np.float32), rng),
+        axis=1,
     )
     ambient /= np.std(ambient)
     hiss = rng.standard_normal(ambient.shape, np.float32)

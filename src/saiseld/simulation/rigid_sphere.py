@@ -95,7 +95,7 @@ class RigidSphereArray:
         delay = self.LATENCY + np.arange(self.FRACTIONS) / self.FRACTIONS
         shift = np.exp(-2j * np.pi * np.outer(delay, frequency) / SAMPLE_RATE)
         spectrum = (response * taper)[:, None, :] * shift
-        return irfft(spectrum, self.TAPS, axis=-1).astype(np.float32)
+        return np.asarray(irfft(spectrum, self.TAPS, axis=-1), np.float32)
 
     def responses(self, direction: ArrayLike, fraction: int = 0) -> NDArray[np.float32]:
         """Return the (M, TAPS) responses to an arrival from a unit vector, `LATENCY` samples late.
@@ -107,12 +107,12 @@ class RigidSphereArray:
         low = np.minimum(position.astype(int), self.ANGLES - 2)
         weight = (position - low).astype(np.float32)[:, None]
         table = self._table[:, fraction]
-        return (1 - weight) * table[low] + weight * table[low + 1]
+        return np.asarray((1 - weight) * table[low] + weight * table[low + 1])
 
     def add_arrival(
         self, response: NDArray[np.float32], direction: ArrayLike, delay: float, gain: float
     ) -> None:
-        """Add an arrival to impulse responses (M, N) in place; ``delay`` is in samples, >= LATENCY."""
+        """Add an arrival, ``delay >= LATENCY`` samples late, to responses (M, N) in place."""
         steps = round((delay - self.LATENCY) * self.FRACTIONS)
         start, fraction = divmod(steps, self.FRACTIONS)
         taps = min(self.TAPS, response.shape[1] - start)

@@ -79,7 +79,7 @@ class Source:
         """Return positions (..., 3) in metres at times in seconds."""
         turn = np.sin(2 * np.pi * np.asarray(time_s, float) / self.period_s + self.phase)
         flat = unit_vector(self.azimuth_deg + self.swing_deg * turn, np.zeros_like(turn))
-        return self.range_m * flat + np.array([0.0, 0.0, self.up_m])
+        return np.asarray(self.range_m * flat + np.array([0.0, 0.0, self.up_m]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,13 +148,14 @@ def generator(seed: int, name: str) -> np.random.Generator:
 def plan_room(recipe: Recipe, seed: int, room: int) -> tuple[Room, int]:
     """Return a room and the seed of its looks."""
     rng = generator(seed, f"room{room}")
-    size = tuple(
-        float(rng.uniform(*r))
-        for r in (recipe.room_length_m, recipe.room_width_m, recipe.room_height_m)
+    size = (
+        float(rng.uniform(*recipe.room_length_m)),
+        float(rng.uniform(*recipe.room_width_m)),
+        float(rng.uniform(*recipe.room_height_m)),
     )
     liveliness = tuple(float(v) for v in rng.uniform(0.5, 1.5, 6))
     rt60 = float(rng.uniform(*recipe.rt60_s))
-    return Room(size, rt60, liveliness), int(rng.integers(2**31))  # type: ignore[arg-type]
+    return Room(size, rt60, liveliness), int(rng.integers(2**31))
 
 
 def plan_scene(
@@ -172,9 +173,12 @@ def plan_scene(
     """
     shoebox, room_seed = plan_room(recipe, seed, room)
     rng = generator(seed, name)
-    array = tuple(
-        float(rng.uniform(0.42, 0.58) * side) for side in shoebox.size_m[:2]
-    ) + (float(rng.uniform(1.2, 1.6)),)
+    length, width, _ = shoebox.size_m
+    array = (
+        float(rng.uniform(0.42, 0.58) * length),
+        float(rng.uniform(0.42, 0.58) * width),
+        float(rng.uniform(1.2, 1.6)),
+    )
     planner = _Planner(recipe, shoebox, np.array(array), bank, split, rng)
     dealt = [index % NUM_CLASSES, (5 * index + 6) % NUM_CLASSES]
     for gap in recipe.gap_s:
@@ -185,7 +189,7 @@ def plan_scene(
         name=name,
         room=shoebox,
         room_seed=room_seed,
-        array_m=array,  # type: ignore[arg-type]
+        array_m=array,
         sources=tuple(planner.sources),
         sounds=tuple(sorted(planner.sounds, key=lambda sound: sound.start)),
         samples=int(recipe.seconds * SAMPLE_RATE),
@@ -272,13 +276,13 @@ class _Planner:
         if class_id in ON_WALLS:
             # The nearest of a few directions whose wall is within reach.
             several = rng.uniform(-180, 180, 12)
-            reach = np.array([self._wall_distance(a) for a in several])
+            reach = self._wall_distance(several)
             within = reach <= recipe.distance_m[1]
             pick = int(np.argmax(within)) if within.any() else int(np.argmin(reach))
             azimuth, horizontal = float(several[pick]), float(reach[pick])
         else:
             distance = float(rng.uniform(*recipe.distance_m))
-            free = min(self._wall_distance(a) for a in swept) - 0.35
+            free = float(self._wall_distance(swept).min()) - 0.35
             # Never steeper than 55 degrees, where there would be no figure to see.
             horizontal = float(np.sqrt(max(distance**2 - up**2, (0.7 * up) ** 2)))
             horizontal = min(max(horizontal, recipe.distance_m[0]), free)
@@ -294,9 +298,9 @@ class _Planner:
             phase=float(rng.uniform(0, 2 * np.pi)),
         )
 
-    def _wall_distance(self, azimuth_deg: float) -> float:
-        """Return the horizontal distance from the array to the wall in a direction."""
-        direction = unit_vector(azimuth_deg, 0.0)[:2]
+    def _wall_distance(self, azimuth_deg: FloatArray) -> FloatArray:
+        """Return the horizontal distances from the array to the walls in some directions."""
+        direction = unit_vector(azimuth_deg, np.zeros_like(azimuth_deg))[:, :2]
         side = np.where(direction > 0, np.array(self.room.size_m[:2]), 0.0)
         safe = np.where(np.abs(direction) > 1e-9, direction, 1e-9)
-        return float(np.min((side - self.array[:2]) / safe))
+        return np.asarray(np.min((side - self.array[:2]) / safe, axis=1))

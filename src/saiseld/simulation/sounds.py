@@ -77,7 +77,7 @@ class FolderBank:
     ) -> Signal:
         """Return a random clip of the class, cut where it is longer than asked."""
         clips = self.clips[split][class_id]
-        clip = levelled(_decode(clips[rng.integers(len(clips))]))
+        clip = levelled(_decode(clips[int(rng.integers(len(clips)))]))
         length = int(seconds * SAMPLE_RATE)
         if len(clip) <= length:
             return clip
@@ -117,9 +117,7 @@ def read_bank(folder: str | Path, mapping: Mapping[str, str] = FOLDER_ALIASES) -
     return FolderBank(clips, tuple(skipped))  # type: ignore[arg-type]
 
 
-def _read_classes(
-    folder: Path, mapping: Mapping[str, str], skipped: list[str]
-) -> list[list[Path]]:
+def _read_classes(folder: Path, mapping: Mapping[str, str], skipped: list[str]) -> list[list[Path]]:
     clips: list[list[Path]] = [[] for _ in range(NUM_CLASSES)]
     if not folder.is_dir():
         raise DataError(folder, expected="a folder of class folders", found="no such folder")
@@ -176,7 +174,7 @@ def _decode(path: Path) -> Signal:
 
 
 def levelled(signal: NDArray[np.floating]) -> Signal:
-    """Return a signal with soft edges and RMS 1 over the 20 ms blocks within 25 dB of the loudest."""
+    """Return a signal with soft edges, RMS 1 over the 20 ms blocks within 25 dB of the loudest."""
     edge = np.hanning(2 * (SAMPLE_RATE // 200))[: SAMPLE_RATE // 200]
     out = np.array(signal, np.float64)
     out[: len(edge)] *= edge[: len(out)]
@@ -185,4 +183,4 @@ def levelled(signal: NDArray[np.floating]) -> Signal:
     power = np.square(out[: max(len(out) // block, 1) * block])
     power = power.reshape(-1, block if len(power) >= block else len(power)).mean(1)
     active = power[power > power.max() * 10**-2.5]
-    return (out / np.sqrt(active.mean() + 1e-20)).astype(np.float32)
+    return np.asarray(out / np.sqrt(active.mean() + 1e-20), np.float32)

@@ -104,7 +104,7 @@ def _struck(
     )
     length = min(_samples(0.02), len(wave))
     wave[:length] += click * _noise(rng, length, 800, 8000) * _decay(0.02, 0.012, 5e-4)[:length]
-    return wave
+    return np.asarray(wave)
 
 
 # Voices --------------------------------------------------------------------------------------
@@ -253,9 +253,7 @@ def _door(voice: Generator, rng: Generator, seconds: float) -> Signal:
         rate = voice.uniform(40, 130) * np.exp(0.5 * _slow(rng, length, 2.5))
         phase = np.cumsum(rate * (1 + 0.15 * rng.standard_normal(length))) / SAMPLE_RATE
         pulses = np.diff(np.floor(phase), prepend=0.0)
-        creak = sum(
-            _resonate(pulses, frequency, 90) for frequency in voice.uniform(500, 3800, 4)
-        )
+        creak = sum(_resonate(pulses, frequency, 90) for frequency in voice.uniform(500, 3800, 4))
         creak = np.asarray(creak) * _swell(length, 0.15, 0.2) * (1 + 0.5 * _slow(rng, length, 4))
         _place(out, 0, 0.5 * creak / (np.std(creak) + 1e-9))
     else:
@@ -305,18 +303,19 @@ def _telephone(voice: Generator, rng: Generator, seconds: float) -> Signal:
         for index, at in enumerate(np.arange(0, seconds, 1 / rate)):
             partials = bells[index % 2] * np.array([1, 2.4, 3.9, 5.4])
             _place(ring, at, _struck(rng, partials, np.array([0.5, 0.4, 0.3, 0.2]), 0.18, 0.3))
-        return ring * gate
+        return np.asarray(ring * gate)
     if kind == 1:  # electronic trill
         low, step = voice.uniform(700, 1800), voice.uniform(1.12, 1.35)
         trill = (time * voice.uniform(8, 25)) % 1 < 0.5
         f0 = np.where(trill, low, low * step)
-        return _harmonics(f0, [1.0, voice.uniform(0, 0.5), 0.3, voice.uniform(0, 0.3)]) * gate
+        colour = [1.0, voice.uniform(0, 0.5), 0.3, voice.uniform(0, 0.3)]
+        return np.asarray(_harmonics(f0, colour) * gate)
     if kind == 2:  # a mobile telephone's tune
         scale = voice.uniform(600, 1100) * 2 ** (np.array([0, 2, 4, 7, 9, 12]) / 12)
         tune, beat = voice.choice(scale, 8), voice.uniform(0.11, 0.2)
-        index = (time / beat).astype(int)
+        note = (time / beat).astype(int)
         fade = np.exp(-4 * (time % beat) / beat)
-        return _harmonics(tune[index % 8], [1.0, 0.5, 0.35, 0.2]) * fade
+        return _harmonics(tune[note % 8], [1.0, 0.5, 0.35, 0.2]) * fade
     buzz = 1 + 0.9 * np.sign(np.sin(2 * np.pi * voice.uniform(10, 18) * time))
     tones = voice.uniform(900, 2600, 2)
     return np.asarray(np.sin(2 * np.pi * tones[:, None] * time).sum(0) * buzz * gate)
@@ -329,7 +328,7 @@ def _domestic(voice: Generator, rng: Generator, seconds: float) -> Signal:
     if kind in (0, 1):  # vacuum cleaner, blender: a motor and its air
         rate = voice.uniform(90, 180) if kind == 0 else voice.uniform(220, 420)
         load = 1 + (0.02 if kind == 0 else 0.08) * _slow(rng, samples, 3)
-        motor = _harmonics(rate * load * (0.7 + 0.3 * ramp), voice.uniform(0.1, 1, 24))
+        motor = _harmonics(rate * load * (0.7 + 0.3 * ramp), voice.uniform(0.1, 1, 24).tolist())
         air = _noise(rng, samples, voice.uniform(200, 600), voice.uniform(3000, 9000), -2)
         return (motor / np.std(motor) * voice.uniform(0.3, 1.2) + air) * ramp
     if kind == 2:  # frying
@@ -411,7 +410,7 @@ def _note(kind: int, pitch: float, seconds: float, voice: Generator, rng: Genera
             pluck[keep],
             np.sin(2 * np.pi * partials[keep, None] * time) * np.exp(-rate[keep, None] * time),
         )
-        return wave * np.clip(time / 0.003, 0, 1) * _swell(len(time), 0.001, 0.02)
+        return np.asarray(wave * np.clip(time / 0.003, 0, 1) * _swell(len(time), 0.001, 0.02))
     vibrato = 1 + 0.006 * np.sin(2 * np.pi * rng.uniform(4.5, 6.2) * time) * np.clip(time * 3, 0, 1)
     odd = np.where(k % 2 == 1, 1.0, 0.08)
     colours = {2: k**-2.2, 3: odd / k, 4: k**-1.0}
@@ -456,12 +455,17 @@ def _music(voice: Generator, rng: Generator, seconds: float) -> Signal:
             _place(out, now, 0.9 * _note(0, root / 2 * 2 ** (steps[0] / 12), beat, voice, rng))
             if rng.random() < 0.75:
                 tone = 4 * root * 2 ** (float(rng.choice(steps)) / 12)
-                _place(out, now + beat * 0.5 * int(rng.integers(2)),
-                       0.6 * _note(lead, tone, beat, voice, rng))
+                _place(
+                    out,
+                    now + beat * 0.5 * int(rng.integers(2)),
+                    0.6 * _note(lead, tone, beat, voice, rng),
+                )
             kick = np.sin(2 * np.pi * np.cumsum(45 + 120 * np.exp(-40 * _time(0.2))) / SAMPLE_RATE)
             hat = _noise(rng, _samples(0.06), 5000, 11_000) * _decay(0.06, 0.05)
             snare = _noise(rng, _samples(0.15), 400, 8000, -2) * _decay(0.15, 0.12)
-            _place(out, now, drums * (1.5 * kick * _decay(0.2, 0.2) if count % 2 == 0 else kick * 0))
+            _place(
+                out, now, drums * (1.5 * kick * _decay(0.2, 0.2) if count % 2 == 0 else kick * 0)
+            )
             _place(out, now, drums * 0.7 * snare * (count % 2))
             _place(out, now + beat / 2, drums * 0.4 * hat)
     return out
