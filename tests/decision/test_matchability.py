@@ -13,6 +13,7 @@ from tests.reference.perturbed_labels import perturbed, pure_noise
 from saiseld.annotation import write_annotations
 from saiseld.data.label_columns import label_columns
 from saiseld.decision.features import FEATURE_NAMES, features
+from saiseld.decision.folds import room_of
 from saiseld.decision.matchability import (
     Matchability,
     cross_fit,
@@ -20,7 +21,6 @@ from saiseld.decision.matchability import (
     fit,
     importances,
     joined,
-    room_of,
 )
 from saiseld.decision.targets import best_box_iou, best_mask_iou, proposed_box_iou
 from saiseld.errors import CheckpointError, DataError
@@ -50,7 +50,7 @@ def telling():
 
 @pytest.fixture(scope="module")
 def model(telling):
-    return fit(telling[1])
+    return fit(telling[1], recordings=[])
 
 
 def test_cross_fitting_tells_right_from_wrong_in_unseen_rooms(telling):
@@ -64,7 +64,7 @@ def test_cross_fitting_tells_right_from_wrong_in_unseen_rooms(telling):
 def test_cross_fitting_does_not_pretend_on_pure_noise_where_one_split_does():
     _, known = known_of(pure_noise, frames=150)
     honest = roc_auc_score(known.matched, cross_fit(known))
-    optimistic = fit(known).classifier.predict_proba(known.features)[:, 1]
+    optimistic = fit(known, recordings=[]).classifier.predict_proba(known.features)[:, 1]
     assert abs(honest - 0.5) < 0.06
     assert roc_auc_score(known.matched, optimistic) > 0.6
 
@@ -89,7 +89,7 @@ def test_nothing_of_the_labels_reaches_inference(telling):
     tables, known = telling
     leaking = replace(known, features=known.features.copy())
     leaking.features[:, -1] = known.matched
-    model = fit(leaking)
+    model = fit(leaking, recordings=[])
     assert roc_auc_score(known.matched, model.classifier.predict_proba(leaking.features)[:, 1]) == 1
     table = tables[0]
     truthful = known.matched[: len(table)].astype(np.float32)
@@ -159,7 +159,7 @@ def test_another_estimator_is_refused(model, telling, tmp_path):
 
 @pytest.mark.parametrize("field, value", [("left", 10_000), ("right", 0), ("feature_idx", 99)])
 def test_trees_that_lead_out_of_bounds_are_refused(telling, tmp_path, field, value):
-    model = fit(telling[1])
+    model = fit(telling[1], recordings=[])
     model.classifier._predictors[0][0].nodes[field][0] = value
     model.save(tmp_path / "m.skops")
     with pytest.raises(CheckpointError, match="something that cannot be evaluated safely"):
@@ -169,7 +169,7 @@ def test_trees_that_lead_out_of_bounds_are_refused(telling, tmp_path, field, val
 def test_too_few_matches_are_refused():
     _, known = known_of(perturbed, rooms=2, frames=8)
     with pytest.raises(DataError, match=r"at least 10 candidates that match them.*found 0 and"):
-        fit(replace(known, matched=np.zeros_like(known.matched)))
+        fit(replace(known, matched=np.zeros_like(known.matched)), recordings=[])
 
 
 def test_one_room_cannot_be_cross_fitted():
@@ -180,7 +180,7 @@ def test_one_room_cannot_be_cross_fitted():
 
 def test_class_never_seen_in_training_is_named(model, telling):
     table = telling[0][0]
-    training = {**model.training, "examples_per_class": [5, 0, *[5] * 11]}
+    training = replace(model.training, examples_per_class=[5, 0, *[5] * 11])
     seen = replace(model, training=training)
     assert seen.unseen_classes(replace(table, class_id=np.full(len(table), 1, np.int8))) == [1]
     assert seen.unseen_classes(replace(table, class_id=np.full(len(table), 0, np.int8))) == []

@@ -23,13 +23,14 @@ COMMANDS = (
     "evaluate",
     "label",
     "simulate",
+    "calibrate",
     "emit",
     "submit",
     "table1",
 )
 """Modules of `saiseld.cli`, each with a function of its own name, in the order of the help page."""
 
-TRAIN_COMMANDS: tuple[str, ...] = ("detector",)
+TRAIN_COMMANDS: tuple[str, ...] = ("detector", "matchability")
 """Modules ``train_<name>`` of `saiseld.cli`, under ``saiseld train <name>``."""
 
 

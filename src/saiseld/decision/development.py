@@ -15,16 +15,23 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from saiseld.candidates import read_candidates
+from saiseld.candidates import read_candidates, write_candidates
 from saiseld.data.label_columns import label_columns
-from saiseld.decision.matchability import Examples, examples, joined, room_of
+from saiseld.decision.folds import room_of
+from saiseld.decision.matchability import Examples, Matchability, examples, joined
 from saiseld.decision.portfolio import System, decide, selected
-from saiseld.decision.smoothing import cross_fit_smoother, evidence
+from saiseld.decision.smoothing import (
+    Smoother,
+    cross_fit_smoother,
+    evidence,
+    fit_smoother,
+)
 from saiseld.decision.targets import best_box_iou, best_mask_iou, proposed_box_iou
 from saiseld.decision.tracking import tracks
 from saiseld.evaluation.cache import draw_labels
 from saiseld.evaluation.matched import MatchedRecording, match_recording
 from saiseld.evaluation.rendering import Drawings, render_masks
+from saiseld.evaluation.sources import find_labels, paired
 from saiseld.parallel import run_all
 
 Target = Literal["soft_iou", "box_iou"]
@@ -123,6 +130,21 @@ def measure(
     )
 
 
+def labels_of(candidates: Mapping[str, Path], folder: Path) -> dict[str, Path]:
+    """Return the label file of each recording that has candidates.
+
+    Raises
+    ------
+    DataError
+        If one has none. Labels of further recordings are left alone.
+    """
+    found = {name: path for name, path in find_labels(folder).items() if isinstance(path, Path)}
+    names, _ = paired(
+        "candidates", candidates, found.keys() & candidates.keys(), allow_missing=False
+    )
+    return {name: found[name] for name in names}
+
+
 def measure_all(
     candidates: Mapping[str, Path],
     labels: Mapping[str, Path],
@@ -156,7 +178,42 @@ def smoothed(
     recordings: Sequence[Measured], probability: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return `all_examples`' probabilities weighed with temporal evidence, cross-fitted."""
-    parts = zip(recordings, per_recording(recordings, probability), strict=True)
     known = all_examples(recordings)
-    pieces = [evidence(values, r.frame, r.track) for r, values in parts]
-    return cross_fit_smoother(np.concatenate(pieces), known.matched, known.room)
+    return cross_fit_smoother(_evidence(recordings, probability), known.matched, known.room)
+
+
+def fit_temporal(recordings: Sequence[Measured], probability: NDArray[np.float64]) -> Smoother:
+    """Fit a smoother on the cross-fitted probabilities of `all_examples`."""
+    return fit_smoother(_evidence(recordings, probability), all_examples(recordings).matched)
+
+
+def _evidence(
+    recordings: Sequence[Measured], probability: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    parts = zip(recordings, per_recording(recordings, probability), strict=True)
+    return np.concatenate([evidence(values, r.frame, r.track) for r, values in parts])
+
+
+def calibrate_recording(candidates: Path, model: Matchability, output: Path) -> list[int]:
+    """Write a calibrated candidate table; return its classes that the model was trained without."""
+    table = read_candidates(candidates)
+    write_candidates(output, model.calibrate(table))
+    return model.unseen_classes(table)
+
+
+def match_recordings(
+    candidates: Mapping[str, Path],
+    labels: Mapping[str, Path],
+    system: System,
+    cache: Path,
+    *,
+    jobs: int = 1,
+) -> list[MatchedRecording]:
+    """Match what a system decides with the labels, ``jobs`` recordings at a time."""
+    tasks = {name: (path, labels[name], system, cache) for name, path in candidates.items()}
+    return list(run_all(_matched, tasks, jobs=jobs, title="matching").values())
+
+
+def _matched(candidates: Path, labels: Path, system: System, cache: Path) -> MatchedRecording:
+    masks = decide(read_candidates(candidates), system)
+    return match_recording(render_masks(masks), draw_labels(labels, cache))

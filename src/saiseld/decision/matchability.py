@@ -7,34 +7,32 @@ never saw its room.
 
 from __future__ import annotations
 
-import json
-import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import skops.io
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.inspection import permutation_importance
-from sklearn.model_selection import GroupKFold
 from skops.io.exceptions import UntrustedTypesFoundException
 from threadpoolctl import threadpool_limits
 
 from saiseld.candidates import Candidates
 from saiseld.decision.features import FEATURE_NAMES, features
+from saiseld.decision.folds import room_folds, room_of
+from saiseld.decision.smoothing import Smoother, evidence
+from saiseld.decision.tracking import tracks
 from saiseld.errors import CheckpointError, DataError
 from saiseld.files import atomic_path
 from saiseld.taxonomy import NUM_CLASSES
 
 TARGET_IOU = 0.25
 """A detection is matchable if its best IoU with the ground truth of its class reaches this."""
-
-FOLDS = 5
-"""Most groups of rooms that are held out in turn."""
 
 MIN_OUTCOMES = 10
 """Fewest examples of either outcome that a model is fitted on."""
@@ -86,10 +84,39 @@ def joined(parts: Sequence[Examples]) -> Examples:
     )
 
 
-def room_of(recording: str) -> str:
-    """Return the room in a recording's name; the whole name where it tells none."""
-    found = re.search(r"room\d+", recording)
-    return found[0] if found else recording
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a model was fitted on; kept with it as JSON.
+
+    Parameters
+    ----------
+    rows, matched
+        Examples, and those of them that match.
+    examples_per_class
+        13 entries.
+    rooms, recordings
+        Where the examples are from.
+    target, target_iou
+        What an example had to reach: ``"soft_iou"`` or ``"box_iou"`` of this much.
+    gates
+        Whether the frame gates were features in training.
+    """
+
+    rows: int
+    matched: int
+    examples_per_class: list[int]
+    rooms: list[str]
+    recordings: list[str]
+    target: str
+    target_iou: float
+    gates: bool
+
+
+class _Header(msgspec.Struct, frozen=True):
+    format_version: int
+    features: list[str]
+    smoother: Smoother | None
+    training: Training
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,13 +127,15 @@ class Matchability:
     ----------
     classifier
         Fitted on `features`.
+    smoother
+        Weighs temporal evidence; None leaves detections to themselves, as the report does.
     training
-        JSON values: rows, matched rows, examples of each class, rooms, target, whatever the
-        caller adds.
+        What it was fitted on.
     """
 
     classifier: HistGradientBoostingClassifier
-    training: Mapping[str, Any]
+    smoother: Smoother | None
+    training: Training
 
     def predict(self, table: Candidates) -> NDArray[np.float32]:
         """Return (N,) probabilities of matching; NaN where a row has no energy map.
@@ -115,8 +144,13 @@ class Matchability:
         from ground truth can reach a prediction.
         """
         probability = np.full(len(table), np.nan, np.float32)
-        if table.has_map.any():
-            probability[table.has_map] = self.probability(features(table)[table.has_map])
+        if not table.has_map.any():
+            return probability
+        found = self.probability(features(table)[table.has_map])
+        if self.smoother is not None:
+            mapped = table.take(table.has_map)
+            found = self.smoother.apply(evidence(found, mapped.frame, tracks(mapped)))
+        probability[table.has_map] = found
         return probability
 
     def probability(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -130,17 +164,16 @@ class Matchability:
 
     def unseen_classes(self, table: Candidates) -> list[int]:
         """Return the classes of a table that no training example had."""
-        seen = self.training["examples_per_class"]
+        seen = self.training.examples_per_class
         return [int(c) for c in np.unique(table.class_id[table.has_map]) if not seen[c]]
 
     def save(self, path: str | Path) -> None:
         """Write the model as skops, whole or not at all."""
-        header = {
-            "format_version": FORMAT_VERSION,
-            "features": list(FEATURE_NAMES),
-            "training": dict(self.training),
+        header = _Header(FORMAT_VERSION, list(FEATURE_NAMES), self.smoother, self.training)
+        content = {
+            "header": msgspec.json.encode(header).decode(),
+            "classifier": self.classifier,
         }
-        content = {"header": json.dumps(header), "classifier": self.classifier}
         with atomic_path(path) as temporary:
             skops.io.dump(content, temporary, compression=zipfile.ZIP_DEFLATED)
 
@@ -164,7 +197,8 @@ class Matchability:
             )
         try:
             content = skops.io.load(path, trusted=_TRUSTED)
-            header, classifier = json.loads(content["header"]), content["classifier"]
+            header = msgspec.json.decode(content["header"], type=_Header)
+            classifier = content["classifier"]
         except UntrustedTypesFoundException as error:
             raise CheckpointError(
                 path, expected="a matchability model and no other type", found=str(error)
@@ -174,35 +208,44 @@ class Matchability:
                 path, expected="a matchability model (.skops)", found=f"{type(error).__name__}"
             ) from error
         _check(header, classifier, path)
-        return cls(classifier, header["training"])
+        return cls(classifier, header.smoother, header.training)
 
 
-def fit(known: Examples, **training: Any) -> Matchability:
+def fit(
+    known: Examples,
+    *,
+    recordings: Sequence[str],
+    target: str = "soft_iou",
+    gates: bool = False,
+    smoother: Smoother | None = None,
+) -> Matchability:
     """Fit the report's classifier.
 
     Parameters
     ----------
     known
-        Examples of every recording to learn from.
-    **training
-        JSON values kept with the model.
+        Examples to learn from.
+    recordings, target, gates
+        Where they are from and what they are (see `Training`).
+    smoother
+        Kept with the model.
 
     Raises
     ------
     DataError
         If too few examples matched, or too few did not.
     """
-    return Matchability(
-        _fitted(known, np.ones(len(known.matched), bool)),
-        {
-            "rows": len(known.matched),
-            "matched": int(known.matched.sum()),
-            "examples_per_class": np.bincount(known.class_id, minlength=NUM_CLASSES).tolist(),
-            "rooms": np.unique(known.room).tolist(),
-            "target_iou": TARGET_IOU,
-            **training,
-        },
+    training = Training(
+        rows=len(known.matched),
+        matched=int(known.matched.sum()),
+        examples_per_class=np.bincount(known.class_id, minlength=NUM_CLASSES).tolist(),
+        rooms=np.unique(known.room).tolist(),
+        recordings=list(recordings),
+        target=target,
+        target_iou=TARGET_IOU,
+        gates=gates,
     )
+    return Matchability(_fitted(known, np.ones(len(known.matched), bool)), smoother, training)
 
 
 def cross_fit(known: Examples) -> NDArray[np.float64]:
@@ -218,27 +261,6 @@ def cross_fit(known: Examples) -> NDArray[np.float64]:
         model = _fitted(known, ~held_out)
         probability[held_out] = model.predict_proba(known.features[held_out])[:, 1]
     return probability
-
-
-def room_folds(room: NDArray[np.str_]) -> Iterator[NDArray[np.bool_]]:
-    """Yield the (N,) masks of up to ``FOLDS`` groups of whole rooms, each held out once.
-
-    Raises
-    ------
-    DataError
-        If there is but one room.
-    """
-    rooms = np.unique(room)
-    if len(rooms) < 2:
-        raise DataError(
-            "candidates",
-            expected="recordings of two rooms or more, to hold one out",
-            found=f"only {rooms[0]}" if len(rooms) else "none with an energy map",
-        )
-    for _, rows in GroupKFold(min(FOLDS, len(rooms))).split(room, groups=room):
-        held_out = np.zeros(len(room), bool)
-        held_out[rows] = True
-        yield held_out
 
 
 def importances(known: Examples, *, repeats: int = 5) -> NDArray[np.float64]:
@@ -285,16 +307,16 @@ def _fitted(known: Examples, rows: NDArray[np.bool_]) -> HistGradientBoostingCla
         return classifier.fit(known.features[rows], matched)
 
 
-def _check(header: Mapping[str, Any], classifier: object, path: Path) -> None:
-    if header.get("format_version") != FORMAT_VERSION:
+def _check(header: _Header, classifier: object, path: Path) -> None:
+    if header.format_version != FORMAT_VERSION:
         raise CheckpointError(
             path,
             place="format_version",
             expected=str(FORMAT_VERSION),
-            found=str(header.get("format_version")),
+            found=str(header.format_version),
         )
-    if header["features"] != list(FEATURE_NAMES):
-        other = sorted(set(header["features"]) ^ set(FEATURE_NAMES))
+    if header.features != list(FEATURE_NAMES):
+        other = sorted(set(header.features) ^ set(FEATURE_NAMES))
         raise CheckpointError(
             path,
             place="features",
@@ -304,6 +326,7 @@ def _check(header: Mapping[str, Any], classifier: object, path: Path) -> None:
         )
     sound = (
         isinstance(classifier, HistGradientBoostingClassifier)
+        and len(header.training.examples_per_class) == NUM_CLASSES
         and classifier.n_features_in_ == len(FEATURE_NAMES)
         and classifier._preprocessor is None
         and all(_is_tree(p.nodes) for stage in classifier._predictors for p in stage)

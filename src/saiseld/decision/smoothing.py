@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
-from saiseld.decision.matchability import room_folds
+from saiseld.decision.folds import room_folds
 
 REACH = 5
 """Frames looked at before and after."""

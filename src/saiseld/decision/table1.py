@@ -166,7 +166,12 @@ def table1(
     """
     known = all_examples(recordings)
     honest = cross_fit(known)
-    fitted = {CROSS_FIT: honest, OPTIMISTIC: fit(known).probability(known.features)}
+    fitted = {
+        CROSS_FIT: honest,
+        OPTIMISTIC: fit(known, recordings=[r.recording for r in recordings]).probability(
+            known.features
+        ),
+    }
     if model is not None:
         fitted["the given model"] = model.probability(known.features)
     if temporal:
