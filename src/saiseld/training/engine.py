@@ -226,7 +226,7 @@ class Trainer:
         losses = model(images, targets)
         weight = recipe.loss_weights.model_dump()
         total = sum(weight[name] * loss for name, loss in losses.items())
-        values = {"loss": float(total), **{name: float(loss) for name, loss in losses.items()}}
+        values = {name: loss.item() for name, loss in {"loss": total, **losses}.items()}
         self._check_finite(values)
         self.accelerator.backward(total)
         norm = self.accelerator.clip_grad_norm_(self.detector.parameters(), recipe.clip_norm)

@@ -39,7 +39,10 @@ class Group(_Strict):
     @field_validator("parameters")
     @classmethod
     def _compiles(cls, value: str) -> str:
-        re.compile(value)
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
         return value
 
     def frozen_in(self, epoch: int) -> bool:
