@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from saiseld.taxonomy import CLASS_NAMES
+
 if TYPE_CHECKING:
-    from saiseld.evaluation import FieldScores, Scores
+    from saiseld.data.video import Frame
+    from saiseld.evaluation import FieldScores, MatchedSystem, Scores
+    from saiseld.evaluation.diagnosis import RecallCeiling
 
 
 def evaluate(
@@ -34,6 +39,20 @@ def evaluate(
     report: Annotated[
         Path | None, typer.Option(help="Write a page with plots to this folder.")
     ] = None,
+    intervals: Annotated[
+        bool,
+        typer.Option(
+            "--intervals",
+            help="Bootstrap over recordings; with several systems, also against the first.",
+        ),
+    ] = False,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Videos or frames to draw the report's examples over.")
+    ] = None,
+    candidates: Annotated[
+        Path | None,
+        typer.Option(help="Folder of candidate tables: how much could be found at all?"),
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Recordings at a time.")] = 1,
     allow_missing: Annotated[
         bool,
@@ -51,39 +70,117 @@ def evaluate(
 
     from saiseld.errors import DataError
     from saiseld.evaluation import THRESHOLDS, evaluate_systems_2026_04_02, match_systems
-    from saiseld.files import write_bytes
+    from saiseld.evaluation.report import Subject, write_report
+    from saiseld.evaluation.sources import find_labels, find_predictions
+    from saiseld.files import output_folder, user_cache, write_bytes
 
     systems = _named(predictions)
+    folder = None if report is None else output_folder(report)
+    cached = cache or user_cache("drawn-labels")
+    ceiling = None if candidates is None else _ceiling(candidates, labels, cached, allow_missing)
     scores: dict[str, Scores] | dict[str, FieldScores]
+    content: dict[str, dict[str, Any]]
     if metric == "2026-04-02":
-        if report or threshold:
+        if folder or threshold or intervals:
             raise DataError(
-                "--report and --threshold",
+                "--report, --threshold, --intervals",
                 expected="a metric of soft IoU (2026-06-30 or 2026-05-28)",
                 found=metric,
             )
         scores = evaluate_systems_2026_04_02(
             systems, labels, jobs=jobs, allow_missing=allow_missing, progress=True
         )
+        content = {name: s.as_dict() for name, s in scores.items()}
+        _print(scores)
     else:
         matched = match_systems(
-            systems,
-            labels,
-            jobs=jobs,
-            allow_missing=allow_missing,
-            cache=cache or _user_cache(),
-            progress=True,
+            systems, labels, jobs=jobs, allow_missing=allow_missing, cache=cached, progress=True
         )
         thresholds = tuple(sorted(set(threshold or THRESHOLDS)))
         scores = {name: system.score(metric, thresholds) for name, system in matched.items()}
-    _print(scores)
-    if json is not None:
         content = {name: s.as_dict() for name, s in scores.items()}
-        first = next(iter(content.values()))
-        write_bytes(
-            json,
-            orjson.dumps(content if len(content) > 1 else first, option=orjson.OPT_INDENT_2),
+        _print(scores)
+        if intervals:
+            for name, found in _intervals(matched, metric, thresholds).items():
+                content[name] |= found
+        if folder:
+            for name, system in matched.items():
+                subject = Subject(
+                    name=name,
+                    data=labels.resolve().name,
+                    matched=system,
+                    scores=scores[name],
+                    predictions=find_predictions(systems[name])[0],
+                    labels=find_labels(labels),
+                    picture=partial(_picture, pictures),
+                    ceiling=ceiling,
+                )
+                own = folder if len(matched) == 1 else folder / Path(name).name
+                typer.echo(f"Report: {write_report(own, subject)}")
+    if ceiling is not None:
+        _print_ceiling(ceiling)
+        content = {name: {**c, "recall_ceiling": ceiling.as_dict()} for name, c in content.items()}
+    if json is not None:
+        (first, *others) = content.values()
+        write_bytes(json, orjson.dumps(content if others else first, option=orjson.OPT_INDENT_2))
+
+
+def _ceiling(candidates: Path, labels: Path, cache: Path, allow_missing: bool) -> RecallCeiling:
+    """Return the recall of every candidate box, as in the report's Sec. 3."""
+    import numpy as np
+
+    from saiseld.candidates import candidate_files, read_candidates
+    from saiseld.data.label_columns import label_columns
+    from saiseld.decision.targets import proposed_box_iou
+    from saiseld.evaluation.diagnosis import recall_ceiling
+    from saiseld.evaluation.sources import find_label_files, paired
+
+    tables, truths = candidate_files(candidates), find_label_files(labels)
+    names, _ = paired(str(candidates), tables, truths, allow_missing=allow_missing)
+    best, class_id = [], []
+    for name in names:
+        truth = label_columns(truths[name], cache)
+        best.append(proposed_box_iou(read_candidates(tables[name]), truth))
+        class_id.append(truth.class_id)
+    return recall_ceiling(np.concatenate(best), np.concatenate(class_id))
+
+
+def _picture(pictures: Path | None, recording: str, frame: int) -> Frame | None:
+    from itertools import islice
+
+    from saiseld.data.video import find_video, open_video
+
+    video = None if pictures is None else find_video(pictures, recording)
+    return None if video is None else next(islice(open_video(video), frame, None), None)
+
+
+def _intervals(
+    matched: dict[str, MatchedSystem],
+    metric: Literal["2026-06-30", "2026-05-28"],
+    thresholds: tuple[float, ...],
+) -> dict[str, dict[str, Any]]:
+    """Print and return bootstrap intervals, and the differences to the first system."""
+    from saiseld.evaluation.uncertainty import compare, confidence_intervals
+
+    (first, *others) = matched
+    content: dict[str, dict[str, Any]] = {}
+    for name, system in matched.items():
+        own = confidence_intervals(system, metric, thresholds)
+        _print_table(
+            f"{name}: 95 % intervals, bootstrap over recordings",
+            ("", "value", "from", "to"),
+            [(row, i.value, i.low, i.high) for row, i in own.items()],
         )
+        content[name] = {"intervals": {row: [i.low, i.high] for row, i in own.items()}}
+    for name in others:
+        differences = compare(matched[name], matched[first], metric, thresholds)
+        lines = [
+            (row, d.interval.value, d.interval.low, d.interval.high, d.p_value)
+            for row, d in differences.items()
+        ]
+        _print_table(f"{name} minus {first}, paired", ("", "difference", "from", "to", "p"), lines)
+        content[name]["difference"] = {"to": first, **{row: rest for row, *rest in lines}}
+    return content
 
 
 def _named(folders: list[Path]) -> dict[str, Path]:
@@ -94,37 +191,47 @@ def _named(folders: list[Path]) -> dict[str, Path]:
     }
 
 
-def _user_cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "saiseld" / "drawn-labels"
-
-
 def _print(scores: dict[str, Scores] | dict[str, FieldScores]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
     (first, *others) = scores.values()
-    table = Table(title=f"official metric {first.metric}")
-    table.add_column("")
-    for name in scores:
-        table.add_column(name, justify="right")
-    for row in first.headline():
-        table.add_row(row, *(_number(s.headline()[row]) for s in scores.values()))
-    console.print(table)
+    _print_table(
+        f"official metric {first.metric}",
+        ("", *scores),
+        [(row, *(s.headline()[row] for s in scores.values())) for row in first.headline()],
+    )
     if not others:
         per_class = first.as_dict()["per_class"]
         columns = list(next(iter(per_class.values())))
-        table = Table("class", *columns, title="by class")
-        for name, values in per_class.items():
-            table.add_row(name, *(_number(values[column]) for column in columns))
-        console.print(table)
+        lines = [(name, *values.values()) for name, values in per_class.items()]
+        _print_table("by class", ("", *columns), lines)
     for name, s in scores.items():
         for note in s.notes:
-            console.print(f"{name}: {note}", style="yellow", markup=False, highlight=False)
+            typer.secho(f"{name}: {note}", fg="yellow")
 
 
-def _number(value: float | None) -> str:
+def _print_ceiling(ceiling: RecallCeiling) -> None:
+    per_class = zip(CLASS_NAMES, ceiling.per_class, strict=True)
+    _print_table(
+        "recall if every candidate box were accepted",
+        ("", *(f"IoU {iou:g}" for iou in ceiling.ious)),
+        [(name, *recall) for name, recall in (("all", ceiling.recall), *per_class)],
+    )
+
+
+def _print_table(
+    title: str, columns: Sequence[str], lines: Sequence[tuple[str | float | None, ...]]
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="right" if column else "left")
+    for line in lines:
+        table.add_row(*map(_cell, line))
+    Console().print(table)
+
+
+def _cell(value: str | float | None) -> str:
     if value is None or value != value:
         return "–"
-    return str(value) if isinstance(value, int) else f"{value:.4f}"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -66,7 +66,7 @@ class Scores:
         What a reader should know: files and annotations that were left out.
     """
 
-    metric: str
+    metric: SoftIouMetric
     thresholds: tuple[float, ...]
     macro_ap: tuple[float, ...]
     macro_pearson_r: float

@@ -17,9 +17,14 @@ _NAMED = 5  # recordings listed in a message before the rest are counted
 
 
 def find_labels(source: Source) -> dict[str, Masks]:
-    """Return the labels of each recording.
+    """Return the labels of each recording; of a folder, as `find_label_files` finds them."""
+    return dict(source) if isinstance(source, Mapping) else dict(find_label_files(source))
 
-    In a folder: ``<recording>_std.json`` or ``<recording>.json``, at any depth. Labels before
+
+def find_label_files(folder: str | Path) -> dict[str, Path]:
+    """Return the label file of each recording.
+
+    That is ``<recording>_std.json`` or ``<recording>.json``, at any depth. Labels before
     standardisation (``<recording>_raw.json``) are no labels.
 
     Raises
@@ -27,10 +32,8 @@ def find_labels(source: Source) -> dict[str, Masks]:
     DataError
         If there are none, or two files for one recording.
     """
-    if isinstance(source, Mapping):
-        return dict(source)
-    paths = (p for p in _json_files(source, "**/*.json") if not p.stem.endswith("_raw"))
-    return dict(_by_recording(source, paths, "_std"))
+    paths = (p for p in _json_files(folder, "**/*.json") if not p.stem.endswith("_raw"))
+    return _by_recording(folder, paths, "_std")
 
 
 def find_predictions(source: Source) -> tuple[dict[str, Masks], tuple[str, ...]]:
