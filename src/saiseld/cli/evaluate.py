@@ -107,7 +107,7 @@ def evaluate(
             for name, system in matched.items():
                 subject = Subject(
                     name=name,
-                    data=labels.resolve().name,
+                    data="/".join(labels.resolve().parts[-2:]),
                     matched=system,
                     scores=scores[name],
                     predictions=find_predictions(systems[name])[0],

@@ -156,7 +156,7 @@ def _page(subject: Subject, figures: Mapping[str, bytes]) -> str:
     scores = subject.scores
     title = escape(f"{subject.name} on {subject.data}")
     intervals = confidence_intervals(subject.matched, scores.metric, scores.thresholds)
-    wide = [name for name in figures if name.startswith(("best", "worst", "confusion"))]
+    examples = [name for name in figures if name.startswith(("best", "worst"))]
     return "\n".join(
         [
             f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>",
@@ -173,8 +173,9 @@ def _page(subject: Subject, figures: Mapping[str, bytes]) -> str:
             "<h2>By class</h2>",
             _class_table(scores),
             "<h2>Figures</h2>",
-            *(_image(n, png, "half") for n, png in figures.items() if n not in wide),
-            *(_image(name, figures[name], "") for name in wide),
+            *(_image(n, png, "half") for n, png in figures.items() if n not in examples),
+            "<h2>Best and worst frames</h2>",
+            *(f"<p>{n.replace('_', ' ')}</p>{_image(n, figures[n], '')}" for n in examples),
             "</html>",
         ]
     )
