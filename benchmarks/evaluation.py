@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import TypeVar
 
 import numpy as np
 import orjson
@@ -32,6 +34,7 @@ from saiseld.annotation import EnergyMask
 from saiseld.evaluation import Scores, evaluate_systems
 from saiseld.taxonomy import NUM_CLASSES
 
+T = TypeVar("T")
 COLUMNS, ROWS = np.meshgrid(np.arange(-24, 25), np.arange(-24, 25))
 SYSTEMS = ("raw-cap1", "raw-cap3", "ranked-cap1", "ranked-cap3")
 
@@ -63,19 +66,29 @@ def measure_time(folder: Path, recordings: int, frames: int, jobs: int) -> None:
     labels = folder / "labels"
     systems = {name: folder / name for name in SYSTEMS}
 
-    start = perf_counter()
     with threadpool_limits(1):  # which the loop needs as much: see `render_masks`
-        expected = {name: evaluate_serially(read(p), read(labels)) for name, p in systems.items()}
-    serial = perf_counter() - start
-    print(f"serial loop                {serial:7.1f} s")
+        serial, expected = measured(
+            "serial loop",
+            lambda: {n: evaluate_serially(read(p), read(labels)) for n, p in systems.items()},
+        )
     for what in ("cold", "warm"):
-        start = perf_counter()
-        scores = evaluate_systems(systems, labels, jobs=jobs, cache=folder / "cache")
-        seconds = perf_counter() - start
+        seconds, scores = measured(
+            f"saiseld, {jobs} jobs, {what} cache",
+            lambda: evaluate_systems(systems, labels, jobs=jobs, cache=folder / "cache"),
+        )
         for name in SYSTEMS:
             check(scores[name], expected[name])
-        print(f"saiseld, {jobs} jobs, {what} cache {seconds:7.1f} s   {serial / seconds:6.1f} x")
-    print("every score equal to the last digit")
+        print(f"{'':27}{serial / seconds:7.1f} x, every score equal to the last digit")
+
+
+def measured(what: str, work: Callable[[], T]) -> tuple[float, T]:
+    """Return wall seconds and result; print them with the processor seconds of all processes."""
+    start, before = perf_counter(), os.times()
+    result = work()
+    seconds, after = perf_counter() - start, os.times()
+    processor = sum(after[:4]) - sum(before[:4])
+    print(f"{what:27}{seconds:7.1f} s ({processor:.1f} s of processor time)", flush=True)
+    return seconds, result
 
 
 def check(ours: Scores, theirs: dict) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,10 @@ _FLAT = 1e-8  # a canvas whose maximum is no more than this is left as it is
 
 FloatArray = NDArray[np.float64]
 
+_PIXELS = np.stack(
+    np.meshgrid(np.arange(2.0 * CANVAS_WIDTH), np.arange(float(CANVAS_HEIGHT))), axis=-1
+)
+
 
 def render(segmentation: Iterable[NDArray[np.float64]]) -> FloatArray:
     """Return the (50, 100) float64 canvas of one mask, peak 1 (all zero where it has no energy).
@@ -42,7 +47,7 @@ def render(segmentation: Iterable[NDArray[np.float64]]) -> FloatArray:
     canvas = np.zeros((CANVAS_HEIGHT, CANVAS_WIDTH))
     for blob in segmentation:
         if len(blob):
-            np.maximum(canvas, _fold(*_draw(blob)), out=canvas)
+            _fold_into(canvas, *_draw(blob))
     peak = canvas.max()
     return canvas / peak if peak > _FLAT else canvas
 
@@ -78,10 +83,9 @@ def _interpolate(
     left, top = int(np.floor(x.min())), int(np.floor(y.min()))
     right = min(int(np.ceil(x.max())), 2 * CANVAS_WIDTH - 1)
     bottom = min(int(np.ceil(y.max())), CANVAS_HEIGHT - 1)
-    columns, rows = np.meshgrid(np.arange(left, right + 1.0), np.arange(top, bottom + 1.0))
     surface = LinearNDInterpolator(np.stack([x, y], axis=1), energy, fill_value=0.0)
-    drawn = surface(np.stack([columns, rows], axis=-1))
-    return left, top, np.clip(np.nan_to_num(drawn, nan=0.0), 0, None)
+    # The maximum that takes 0 over NaN.
+    return left, top, np.fmax(surface(_PIXELS[top : bottom + 1, left : right + 1]), 0.0)
 
 
 def _plot(
@@ -94,11 +98,13 @@ def _plot(
     return 0, 0, canvas
 
 
-def _fold(left: int, top: int, drawn: FloatArray) -> FloatArray:
-    """Return the (50, 100) maximum of the two halves of a drawing on the 200 x 50 canvas."""
-    wide = np.zeros((CANVAS_HEIGHT, 2 * CANVAS_WIDTH))
-    wide[top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
-    return np.maximum(wide[:, :CANVAS_WIDTH], wide[:, CANVAS_WIDTH:])
+def _fold_into(canvas: FloatArray, left: int, top: int, drawn: FloatArray) -> None:
+    """Raise a (50, 100) canvas to a drawing on the 200 x 50 canvas, whose halves are one."""
+    split = max(CANVAS_WIDTH - left, 0)
+    for part, column in ((drawn[:, :split], left), (drawn[:, split:], left + split - CANVAS_WIDTH)):
+        if part.size:
+            place = canvas[top : top + part.shape[0], column : column + part.shape[1]]
+            np.maximum(place, part, out=place)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +177,7 @@ def render_masks(masks: Iterable[EnergyMask], drawings: Drawings | None = None) 
     drawings
         Where masks that several systems share are kept, so that each is drawn once.
     """
-    frame, class_id, score, distance, azimuth, elevation = [], [], [], [], [], []
+    frame, class_id, score, distance, strongest = [], [], [], [], []
     position, ignored = [], []
     parts: list[tuple[NDArray[np.uint16], FloatArray]] = []
     # Interpolation solves many 2 x 2 systems, where threads of BLAS only wait for one another.
@@ -185,17 +191,16 @@ def render_masks(masks: Iterable[EnergyMask], drawings: Drawings | None = None) 
             class_id.append(mask.class_id)
             score.append(np.nan if mask.score is None else mask.score)
             distance.append(np.nan if mask.distance_cm is None else mask.distance_cm)
-            direction = strongest_direction(mask)
-            azimuth.append(direction[0])
-            elevation.append(direction[1])
+            strongest.append(_strongest_point(mask))
             parts.append(_drawing(mask, drawings))
+    azimuth, elevation = angles_of_pixel(*np.array(strongest, float).reshape(-1, 2).T)
     return RenderedMasks(
         frame=np.array(frame, np.int64),
         class_id=np.array(class_id, np.int64),
         score=np.array(score, float),
         distance_cm=np.array(distance, float),
-        azimuth=np.array(azimuth, float),
-        elevation=np.array(elevation, float),
+        azimuth=azimuth,
+        elevation=elevation,
         offset=np.cumsum([0, *(len(pixel) for pixel, _ in parts)], dtype=np.int64),
         pixel=np.concatenate([np.zeros(0, np.uint16), *(pixel for pixel, _ in parts)]),
         value=np.concatenate([np.zeros(0), *(value for _, value in parts)]),
@@ -204,15 +209,14 @@ def render_masks(masks: Iterable[EnergyMask], drawings: Drawings | None = None) 
     )
 
 
-def strongest_direction(mask: EnergyMask) -> tuple[float, float]:
-    """Return (azimuth, elevation) in degrees of a mask's strongest point; NaN if it has none."""
-    points = [blob for blob in mask.segmentation if len(blob)]
-    if not points:
-        return np.nan, np.nan
-    stacked = np.concatenate(points)
-    x, y, _ = stacked[np.argmax(stacked[:, 2])]
-    azimuth, elevation = angles_of_pixel(x, y)
-    return float(azimuth), float(elevation)
+def _strongest_point(mask: EnergyMask) -> tuple[float, float]:
+    """Return x and y of a mask's strongest point, the first of equals; NaN if it has none."""
+    best = (-np.inf, np.nan, np.nan)
+    for blob in mask.segmentation:
+        if len(blob):
+            x, y, energy = blob[blob[:, 2].argmax()].tolist()
+            best = max(best, (energy, x, y), key=itemgetter(0))
+    return best[1:]
 
 
 def _drawing(mask: EnergyMask, drawings: Drawings | None) -> tuple[NDArray[np.uint16], FloatArray]:
