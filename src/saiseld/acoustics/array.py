@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from saiseld.data.recordings import TETRAHEDRON as TETRAHEDRON
 from saiseld.sphere import fibonacci_sphere, unit_vector
 
 RADIUS_M = 0.042
@@ -18,10 +19,6 @@ SPEED_OF_SOUND = 340.5
 
 CHANNELS = 32
 """Capsules of the em32."""
-
-TETRAHEDRON = (5, 9, 25, 21)
-"""Capsules of the 4-channel input, in channel order: directions (azimuth, elevation) of
-(45, 35), (-45, -35), (135, -35), (-135, 35) degrees."""
 
 FRONT_END_WAVELENGTH = SPEED_OF_SOUND / (13_000 / 3 + 500)
 """Wavelength in metres that the front end steers with in all of its bands (spec 2)."""
