@@ -65,6 +65,19 @@ def test_what_is_current_is_told_by_weights_and_width(folder: Path, front_end: F
     assert not is_current(path, front_end, "float32")
 
 
+def test_images_of_another_front_end_or_length_are_refused(
+    folder: Path, front_end: FrontEnd, tmp_path: Path
+) -> None:
+    write_features(tmp_path / "a", open_recording(folder / "rec.wav"), front_end)
+    images = Features(tmp_path / "a")
+    images.check_made_by(front_end, 7)
+    with pytest.raises(DataError, match="frames: expected 8, found 7"):
+        images.check_made_by(front_end, 8)
+    write_checkpoint(tmp_path / "b.safetensors", UpLAM().state_dict(), {})
+    with pytest.raises(DataError, match="weights: expected"):
+        images.check_made_by(FrontEnd(tmp_path / "b.safetensors"), 7)
+
+
 def test_gates_tell_one_source_from_noise() -> None:
     rng = np.random.default_rng(1)
     tone = rng.standard_normal((24000, 1)) @ np.ones((1, 4))

@@ -153,6 +153,21 @@ class Features:
                 found=str(self._latent.get_shape()),
             )
 
+    def check_made_by(self, front_end: FrontEnd, frames: int) -> None:
+        """Raise ``DataError`` unless these are the images of so many frames by this front end."""
+        for place, expected, found in (
+            ("weights", front_end.identity, self.provenance.get("weights")),
+            ("frames", frames, self.frames),
+        ):
+            if found != expected:
+                raise DataError(
+                    self.path,
+                    place=place,
+                    expected=str(expected),
+                    found=str(found),
+                    advice="Make it again with `saiseld features`",
+                )
+
     def latent(self, start: int, stop: int) -> NDArray[np.float32]:
         """Return the (stop - start, 9, 484) float32 latents of some frames."""
         stored = np.asarray(self._latent[start:stop], np.float32)

@@ -83,7 +83,9 @@ def _detect_one(
     pictures = iter(()) if video is None else open_video(video)
     images = None
     if features is not None:
-        images = Features(features / f"{recording.name}{SUFFIX}").images()
+        imaged = Features(features / f"{recording.name}{SUFFIX}")
+        imaged.check_made_by(_imager(weights).front_end, recording.frames)
+        images = imaged.images()
     missing = 0
     with candidate_writer(target) as append:
         keep = None if all_maps else emittable
