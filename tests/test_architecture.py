@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "saiseld"
-FOUNDATIONS = {"errors", "taxonomy", "timebase", "sphere", "files", "parallel"}
+FOUNDATIONS = {"errors", "taxonomy", "timebase", "sphere", "files", "parallel", "recipe_files"}
 VALUES = FOUNDATIONS | {"annotation", "candidates"}
 CORE = VALUES | {"checkpoint", "data"}
 

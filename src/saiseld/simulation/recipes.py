@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
-from importlib import resources
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from saiseld.errors import RecipeError
+from saiseld.recipe_files import builtin_names, read_recipe_file
 from saiseld.taxonomy import NUM_CLASSES
 
 Range = tuple[float, float]
@@ -84,55 +81,17 @@ class Recipe(BaseModel):
 
 def builtin_recipes() -> tuple[str, ...]:
     """Return the names of the recipes that come with the package."""
-    files = resources.files("saiseld.simulation").joinpath("builtin").iterdir()
-    return tuple(sorted(Path(f.name).stem for f in files if f.name.endswith(".toml")))
+    return builtin_names("saiseld.simulation")
 
 
 def read_recipe(name: str) -> Recipe:
     """Return a built-in recipe by name, or the one in a TOML file.
+
+    A file may say ``extends = "<built-in>"`` and hold only what it changes.
 
     Raises
     ------
     RecipeError
         If there is no such recipe, a key is unknown or a value impossible.
     """
-    try:
-        return Recipe.model_validate(_read_toml(name))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise RecipeError(
-            name,
-            place=".".join(str(part) for part in first["loc"]),
-            expected="the keys and values of a recipe",
-            found=first["msg"],
-        ) from error
-
-
-def _read_toml(name: str) -> dict[str, Any]:
-    """Return the keys of a recipe over those of the built-in recipe that it ``extends``."""
-    if name in builtin_recipes():
-        text = resources.files("saiseld.simulation").joinpath(f"builtin/{name}.toml").read_text()
-    else:
-        try:
-            text = Path(name).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(
-                name,
-                expected=f"a built-in recipe ({', '.join(builtin_recipes())}) or a TOML file",
-                found=getattr(error, "strerror", None) or str(error),
-            ) from error
-    try:
-        keys = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(name, expected="TOML", found=str(error)) from error
-    base = keys.pop("extends", None)
-    if base is None:
-        return keys
-    if base not in builtin_recipes() or base == name:
-        raise RecipeError(
-            name,
-            place="extends",
-            expected=f"a built-in recipe ({', '.join(builtin_recipes())})",
-            found=repr(base),
-        )
-    return _read_toml(base) | keys
+    return read_recipe_file(name, "saiseld.simulation", Recipe)

@@ -7,15 +7,12 @@ the compact size from scratch on a CPU.
 from __future__ import annotations
 
 import re
-import tomllib
-from importlib import resources
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from saiseld.detector.architecture import Size
-from saiseld.errors import RecipeError
+from saiseld.recipe_files import builtin_names, read_recipe_file
 
 Share = Field(ge=0, le=1)
 
@@ -121,52 +118,17 @@ class Recipe(_Strict):
 
 def builtin_recipes() -> tuple[str, ...]:
     """Return the names of the recipes that come with the package."""
-    files = resources.files("saiseld.training").joinpath("builtin").iterdir()
-    return tuple(sorted(Path(f.name).stem for f in files if f.name.endswith(".toml")))
+    return builtin_names("saiseld.training")
 
 
 def read_recipe(name: str) -> Recipe:
     """Return a built-in recipe by name, or the one in a TOML file.
 
-    A file may say ``extends = "compact"`` and hold only what it changes.
+    A file may say ``extends = "<built-in>"`` and hold only what it changes.
 
     Raises
     ------
     RecipeError
         If there is no such recipe, a key is unknown or a value impossible.
     """
-    try:
-        return Recipe.model_validate(_read_toml(name))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise RecipeError(
-            name,
-            place=".".join(str(part) for part in first["loc"]),
-            expected="the keys and values of a detector recipe",
-            found=first["msg"],
-        ) from error
-
-
-def _read_toml(name: str) -> dict[str, Any]:
-    known = ", ".join(builtin_recipes())
-    if name in builtin_recipes():
-        text = resources.files("saiseld.training").joinpath(f"builtin/{name}.toml").read_text()
-    else:
-        try:
-            text = Path(name).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(
-                name, expected=f"a built-in recipe ({known}) or a TOML file", found=str(error)
-            ) from error
-    try:
-        keys = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(name, expected="TOML", found=str(error)) from error
-    base = keys.pop("extends", None)
-    if base is None:
-        return keys
-    if base not in builtin_recipes() or base == name:
-        raise RecipeError(
-            name, place="extends", expected=f"a built-in recipe ({known})", found=repr(base)
-        )
-    return _read_toml(base) | keys
+    return read_recipe_file(name, "saiseld.training", Recipe)
