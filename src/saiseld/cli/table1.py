@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from saiseld.decision.table1 import Interval, Row, Table1
+    from saiseld.decision.table1 import Row, Table1
+    from saiseld.evaluation.uncertainty import Interval
 
 
 def table1(
@@ -76,7 +77,8 @@ def table1(
             _print(table, console)
             for note in notes:
                 console.print(note, markup=False)
-    write_bytes(folder / "table1.json", orjson.dumps(table.as_dict(), option=orjson.OPT_INDENT_2))
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
+    write_bytes(folder / "table1.json", orjson.dumps(table.as_dict(), option=options))
     draw_table1(folder / "table1.png", table)
     if match := typical_match(recordings):
         name, mask = match
@@ -89,14 +91,19 @@ def table1(
 
 
 def _print(table: Table1, console: Console) -> None:
-    from saiseld.decision.table1 import PAPER_RECALL, RECALL_IOUS
+    from saiseld.decision.table1 import PAPER_RECALL
 
     console.print(
         f"{table.data}: {table.recordings} recordings of {table.rooms} rooms, "
         f"{table.frames} frames, {table.truths} masks",
         markup=False,
     )
-    main = _table("Table 1 (95 % intervals over recordings)", "rank", "report mAP", "report EFRQ")
+    main = _table(
+        "Table 1, matchability cross-fitted by room (95 % intervals)",
+        "rank",
+        "report mAP",
+        "report EFRQ",
+    )
     for row, rank in zip(table.rows, table.rank, strict=True):
         paper = f"{row.system.paper_mAP:.4f}", f"{row.system.paper_EFRQ:.3f}"
         main.add_row(*_cells(row), str(rank), *paper)
@@ -110,32 +117,39 @@ def _print(table: Table1, console: Console) -> None:
         for row in rows:
             lines.add_row(*_cells(row))
         console.print(lines)
-    for loss in table.losses:
-        console.print(f"{loss.name} loses {_text(loss.lost, 3)} EFRQ against cap 3", markup=False)
-    verdict = {True: "is confirmed here", False: "is not confirmed here"}[table.suppression_hurts]
-    console.print(f"The report's finding that suppressing detections costs EFRQ {verdict}.")
+    for name, lost in table.EFRQ_lost.items():
+        console.print(f"{name} loses {_text(lost.interval, 3)} EFRQ against cap 3", markup=False)
+    harmful = table.harmful()
+    console.print(
+        "The report's finding that suppressing detections costs EFRQ: "
+        + (f"confirmed for {'; '.join(harmful)}" if harmful else "not confirmed")
+        + f" ({len(harmful)} of {len(table.EFRQ_lost)} ways).",
+        markup=False,
+    )
     ceiling = ", ".join(
         f"{here:.2f} at IoU {iou} (report {paper:.2f})"
-        for here, iou, paper in zip(table.recall, RECALL_IOUS, PAPER_RECALL, strict=True)
+        for here, iou, paper in zip(
+            table.recall.recall, table.recall.ious, PAPER_RECALL, strict=True
+        )
     )
     console.print(f"Recall if every proposed box were accepted: {ceiling}")
     console.print(f"Matchable share of the candidates that can be emitted: {table.matchable:.3f}")
 
 
 def _table(title: str, *more: str) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=title)
-    table.add_column("")
-    for name in ("matchability", "masks/frame", "mAP", "AP50", "EFRQ", *more):
-        table.add_column(name, justify="right")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", overflow="fold")
+    for name in ("masks/ frame", "mAP", "AP50", "EFRQ", *more):
+        table.add_column(name, justify="right", overflow="fold")
     return table
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     return (
-        row.system.name,
-        row.fitted or "–",
+        row.name,
         f"{row.masks_per_frame:.2f}",
         _text(row.mAP, 4),
         f"{row.AP50.value:.4f}",
@@ -145,4 +159,4 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _text(interval: Interval, places: int) -> str:
     value, low, high = (f"{v:.{places}f}" for v in (interval.value, interval.low, interval.high))
-    return f"{value} ({low}–{high})"
+    return f"{value} ({low}, {high})"

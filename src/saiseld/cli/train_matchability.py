@@ -77,7 +77,9 @@ def train_matchability(
     model.save(output)
     report = output.with_suffix(".json")
     content = {"training": asdict(model.training), **assessment.as_dict()}
-    write_bytes(report, orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    write_bytes(
+        report, orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
+    )
     _print(assessment)
     typer.echo(
         f"{known.matched.sum()} of {len(known.matched)} candidates match, in "
@@ -96,7 +98,10 @@ def _print(assessment: Assessment) -> None:
     console.print(table)
     table = Table("", "Brier", "calibration error", title="Reliability")
     for name, found in (("raw score", assessment.before), ("matchability", assessment.after)):
-        table.add_row(name, f"{found.brier:.4f}", f"{found.calibration_error:.4f}")
+        if found is not None:
+            table.add_row(
+                name, f"{found.brier_score:.4f}", f"{found.expected_calibration_error:.4f}"
+            )
     console.print(table)
     table = Table("feature", "fall of average precision", title="Permutation importance")
     for name, fall in assessment.importance.items():

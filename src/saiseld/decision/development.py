@@ -54,8 +54,8 @@ class Measured:
         Its examples for matchability.
     frame, track
         (E,) frame and track of each example.
-    proposed_iou
-        (G,) best box IoU of each ground truth with any candidate of its class.
+    truth_class_id, proposed_iou
+        (G,) class of each ground truth, best box IoU with any candidate of that class.
     """
 
     recording: str
@@ -66,6 +66,7 @@ class Measured:
     known: Examples
     frame: NDArray[np.int64]
     track: NDArray[np.int64]
+    truth_class_id: NDArray[np.int64]
     proposed_iou: NDArray[np.float64]
 
     def ranked(self, system: str, probability: NDArray[np.float64]) -> MatchedRecording:
@@ -126,6 +127,7 @@ def measure(
         known=examples(table, best_iou, gates=gates),
         frame=mapped.frame.astype(np.int64),
         track=tracks(mapped),
+        truth_class_id=boxes.class_id.astype(np.int64),
         proposed_iou=proposed_box_iou(table, boxes),
     )
 

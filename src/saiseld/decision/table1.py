@@ -7,7 +7,7 @@ finding that suppressing detections costs EFRQ.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from saiseld.decision.development import Measured, all_examples, per_recording, smoothed
 from saiseld.decision.matchability import Matchability, cross_fit, fit
 from saiseld.decision.portfolio import TABLE1, System, system_named
-from saiseld.evaluation.matched import MatchedRecording
-from saiseld.evaluation.scores import Scores, pool, score_pool
+from saiseld.evaluation.diagnosis import RecallCeiling, recall_ceiling
+from saiseld.evaluation.systems import MatchedSystem
+from saiseld.evaluation.uncertainty import Difference, Interval, compare, confidence_intervals
 from saiseld.parallel import run_all
 
-RECALL_IOUS = (0.1, 0.25, 0.5)
 PAPER_RECALL = (0.82, 0.71, 0.48)
 
 DRAWS = 200
 """Bootstrap draws of recordings behind a confidence interval of 95 %."""
 
-_CAP3 = system_named("TASK3B_4")
+_CAP3 = replace(system_named("TASK3B_4"), paper_mAP=None, paper_EFRQ=None)
 SUPPRESSED = (
     replace(_CAP3, name="cap 3"),
     replace(_CAP3, name="cap 2", cap=2),
@@ -50,15 +50,6 @@ MEASURED_SYSTEMS = tuple(s for s in (*TABLE1, *SUPPRESSED) if s.name not in _SAM
 CROSS_FIT = "cross-fit by room"
 OPTIMISTIC = "same split (optimistic)"
 TEMPORAL = "cross-fit, with temporal evidence"
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A score and its 95 % bootstrap interval over recordings."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +78,6 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
-    """EFRQ lost against cap 3 by a way of suppressing detections, with its paired interval."""
-
-    name: str
-    lost: Interval
-
-
-@dataclass(frozen=True, slots=True)
 class Table1:
     """Everything that the command prints.
 
@@ -111,9 +94,11 @@ class Table1:
     beside
         The matchability rows fitted in other ways.
     suppression
-        Caps and temporal filters, and what they cost.
+        Caps and temporal filters.
+    EFRQ_lost
+        What each of them but cap 3 loses against it, by name.
     recall
-        Recall of unfiltered boxes at IoU 0.1, 0.25 and 0.5.
+        Recall of unfiltered boxes.
     matchable
         Share of the examples that match.
     """
@@ -127,18 +112,17 @@ class Table1:
     rank: tuple[int, ...]
     beside: tuple[Row, ...]
     suppression: tuple[Row, ...]
-    losses: tuple[Loss, ...]
-    recall: tuple[float, ...]
+    EFRQ_lost: dict[str, Difference]
+    recall: RecallCeiling
     matchable: float
 
-    @property
-    def suppression_hurts(self) -> bool:
-        """Whether every way of suppressing detections certainly costs EFRQ (intervals above 0)."""
-        return all(loss.lost.low > 0 for loss in self.losses)
+    def harmful(self) -> list[str]:
+        """Return the ways of suppressing detections that certainly cost EFRQ (interval above 0)."""
+        return [name for name, lost in self.EFRQ_lost.items() if lost.interval.low > 0]
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        return {**asdict(self), "suppression_hurts": self.suppression_hurts}
+        return {**asdict(self), "harmful": self.harmful()}
 
 
 def table1(
@@ -182,45 +166,40 @@ def table1(
     learned = [s for s in TABLE1 if s.ranking == "matchability"]
     beside = {f"{s.name}, {how}": (s, how) for s in learned for how in fitted if how != CROSS_FIT}
     suppression = {s.name: (s, "") for s in SUPPRESSED}
-    tasks = {
-        name: ([*_ranked(recordings, system, fitted.get(how))], DRAWS)
+    systems = {
+        name: _ranked(recordings, system, fitted.get(how))
         for name, (system, how) in (lines | beside | suppression).items()
     }
-    scored = run_all(_scored, tasks, jobs=jobs, title="scoring")
+    intervals = run_all(_intervals, {n: (s,) for n, s in systems.items()}, jobs=jobs, title="rows")
+    permissive, *others = suppression
+    lost = run_all(
+        _lost_EFRQ, {name: (systems[permissive], systems[name]) for name in others}, jobs=jobs
+    )
     frames = sum(r.frames for r in recordings)
 
     def rows(of: Mapping[str, tuple[System, str]]) -> tuple[Row, ...]:
         return tuple(
-            Row(name, system, how, *scored[name].intervals(), scored[name].masks / frames)
+            Row(name, system, how, *intervals[name], _masks(systems[name]) / frames)
             for name, (system, how) in of.items()
         )
 
     main = rows(lines)
-    permissive = scored["cap 3"]
-    losses = tuple(
-        Loss(
-            name,
-            _interval(
-                permissive.values[2] - scored[name].values[2],
-                permissive.draws[:, 2] - scored[name].draws[:, 2],
-            ),
-        )
-        for name in suppression
-        if name != "cap 3"
+    ceiling = recall_ceiling(
+        np.concatenate([r.proposed_iou for r in recordings]),
+        np.concatenate([r.truth_class_id for r in recordings]),
     )
-    proposed = np.concatenate([r.proposed_iou for r in recordings])
     return Table1(
         data=data,
         recordings=len(recordings),
         rooms=len({r.room for r in recordings}),
         frames=frames,
-        truths=len(proposed),
+        truths=sum(len(r.proposed_iou) for r in recordings),
         rows=main,
         rank=cumulative_rank([[row.mAP.value, row.AP50.value, row.EFRQ.value] for row in main]),
         beside=rows(beside),
         suppression=rows(suppression),
-        losses=losses,
-        recall=tuple(float((proposed >= iou).mean()) for iou in RECALL_IOUS),
+        EFRQ_lost=lost,
+        recall=ceiling,
         matchable=float(known.matched.mean()),
     )
 
@@ -240,45 +219,22 @@ def cumulative_rank(scores: Sequence[Sequence[float]]) -> tuple[int, ...]:
 
 def _ranked(
     recordings: Sequence[Measured], system: System, probability: NDArray[np.float64] | None
-) -> Iterator[MatchedRecording]:
+) -> MatchedSystem:
     masks = _SAME_MASKS.get(system.name, system.name)
     if probability is None:
-        yield from (recording.matched[masks] for recording in recordings)
-    else:
-        parts = per_recording(recordings, probability)
-        for recording, part in zip(recordings, parts, strict=True):
-            yield recording.ranked(masks, part)
+        return MatchedSystem({r.recording: r.matched[masks] for r in recordings})
+    parts = zip(recordings, per_recording(recordings, probability), strict=True)
+    return MatchedSystem({r.recording: r.ranked(masks, part) for r, part in parts})
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Scored:
-    values: tuple[float, float, float]
-    draws: NDArray[np.float64]
-    masks: int
-
-    def intervals(self) -> tuple[Interval, Interval, Interval]:
-        first, second, third = (
-            _interval(value, draws) for value, draws in zip(self.values, self.draws.T, strict=True)
-        )
-        return first, second, third
+def _intervals(system: MatchedSystem) -> tuple[Interval, Interval, Interval]:
+    found = confidence_intervals(system, resamples=DRAWS)
+    return found["macro_mAP"], found["macro_AP50"], found["macro_pearson_r"]
 
 
-def _scored(recordings: Sequence[MatchedRecording], draws: int) -> _Scored:
-    # The same seed for every row: draw k of any two rows has the same recordings.
-    rng = np.random.default_rng(0)
-    detections = pool(recordings)
-    weights = rng.multinomial(len(recordings), np.full(len(recordings), 1 / len(recordings)), draws)
-    return _Scored(
-        _headline(score_pool(detections)),
-        np.array([_headline(score_pool(detections, weight=weight)) for weight in weights]),
-        len(detections.score),
-    )
+def _lost_EFRQ(permissive: MatchedSystem, suppressed: MatchedSystem) -> Difference:
+    return compare(permissive, suppressed, resamples=DRAWS)["macro_pearson_r"]
 
 
-def _headline(scores: Scores) -> tuple[float, float, float]:
-    return scores.macro_mAP, scores.macro_ap[1], scores.macro_pearson_r
-
-
-def _interval(value: float, draws: NDArray[np.float64]) -> Interval:
-    low, high = np.nanquantile(draws, [0.025, 0.975]) if not np.isnan(draws).all() else [np.nan] * 2
-    return Interval(float(value), float(low), float(high))
+def _masks(system: MatchedSystem) -> int:
+    return sum(len(matched.score) for matched in system.recordings.values())

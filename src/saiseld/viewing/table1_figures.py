@@ -17,10 +17,11 @@ from saiseld.candidates import read_candidates
 from saiseld.data.video import open_video
 from saiseld.decision.development import Measured
 from saiseld.decision.portfolio import decide, system_named
-from saiseld.decision.table1 import CROSS_FIT, Interval, Table1
+from saiseld.decision.table1 import CROSS_FIT, Table1
 from saiseld.evaluation.cache import draw_labels
 from saiseld.evaluation.rendering import render
 from saiseld.evaluation.soft_iou import soft_iou
+from saiseld.evaluation.uncertainty import Interval
 from saiseld.files import atomic_path
 from saiseld.taxonomy import CLASS_NAMES
 from saiseld.viewing.panorama import draw_panorama
