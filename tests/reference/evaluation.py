@@ -118,3 +118,22 @@ def evaluate(
         "macro_r": float(np.mean(correlated)) if correlated else None,
         "micro": summary(range(13)),
     }
+
+
+def energy_field(segmentation) -> np.ndarray:
+    """The 2026-04-02 field: every Gaussian of 6 degrees, drawn point by point."""
+    sigma, per_row = np.radians(6), 180 / 179
+    total = np.zeros((180, 360))
+    for x, y, energy in np.concatenate(segmentation):
+        elevation = np.radians(90 - per_row * y)
+        reach = 24 / per_row
+        half = int(np.ceil(min(180, 24 / max(np.cos(elevation), 0.087))))
+        for row in range(max(0, int(np.floor(y - reach))), min(180, int(np.ceil(y + reach)) + 1)):
+            columns = np.unique((round(x) + np.arange(-half, half + 1)) % 360)
+            other = np.radians(90 - per_row * row)
+            haversine = (
+                np.sin((other - elevation) / 2) ** 2
+                + np.cos(elevation) * np.cos(other) * np.sin(np.radians(columns - x) / 2) ** 2
+            )
+            total[row, columns] += energy * np.exp(-4 * haversine / (2 * sigma**2))
+    return total

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import binary_dilation
 
@@ -56,32 +58,36 @@ def energy_field(segmentation: Iterable[FloatArray]) -> FloatArray:
     segmentation
         One (n, 3) array of ``x, y, energy`` per blob.
     """
-    total = np.zeros((HEIGHT, WIDTH))
-    kernels: dict[tuple[float, float], tuple[slice, IntArray, FloatArray]] = {}
+    # Three turns wide: a Gaussian may reach past both edges, and the turns are added up at the end.
+    turns = np.zeros((HEIGHT, 3 * WIDTH))
     for blob in segmentation:
-        for x, y, energy in blob.tolist():
-            column = round(x)
-            key = (y, x - column)
-            if key not in kernels:
-                kernels[key] = _kernel(*key)
-            rows, offsets, kernel = kernels[key]
-            first, last = column + offsets[0], column + offsets[-1]
-            if first >= 0 and last < WIDTH:
-                total[rows, first : last + 1] += energy * kernel
-            else:
-                total[rows, (column + offsets) % WIDTH] += energy * kernel
-    return total
+        column = np.rint(blob[:, 0])
+        # Points of one row that lie alike between columns share a kernel: in a label, all of a row.
+        groups, group_of = np.unique(blob[:, 1] + 1j * (blob[:, 0] - column), return_inverse=True)
+        for group, key in enumerate(groups):
+            members = group_of == group
+            rows, offset, kernel = _kernel(float(key.real), float(key.imag))
+            columns = column[members].astype(int)
+            first, reach = columns.min(), kernel.shape[1] - 1
+            line = np.bincount(columns - first, blob[members, 2])
+            padded = np.zeros(len(line) + 2 * reach)
+            padded[reach : reach + len(line)] = line
+            spread = kernel[:, ::-1] @ sliding_window_view(padded, reach + 1).T
+            left = WIDTH + first + offset
+            turns[rows, left : left + spread.shape[1]] += spread
+    return np.asarray(turns.reshape(HEIGHT, 3, WIDTH).sum(axis=1))
 
 
-def _kernel(y: float, fraction: float) -> tuple[slice, IntArray, FloatArray]:
-    """Return rows, column offsets and values of a point's Gaussian, ``fraction`` off a column."""
+@lru_cache(maxsize=256)
+def _kernel(y: float, fraction: float) -> tuple[slice, int, FloatArray]:
+    """Return rows, first column and values of a point's Gaussian, ``fraction`` off column 0."""
     elevation = np.radians(_elevation(y))
     rows_reached = np.degrees(_REACH) / _DEGREES_PER_ROW
     top = max(0, int(np.floor(y - rows_reached)))
     rows = slice(top, min(HEIGHT, int(np.ceil(y + rows_reached)) + 1))
-    half = np.degrees(min(np.pi, _REACH / max(np.cos(elevation), _LEAST_COSINE)))
+    half = int(np.ceil(np.degrees(min(np.pi, _REACH / max(np.cos(elevation), _LEAST_COSINE)))))
     # A point near a pole reaches every column; none of them twice.
-    offsets = np.arange(-int(np.ceil(half)), int(np.ceil(half)) + 1)[:WIDTH]
+    offsets = np.arange(-half, half + 1)[:WIDTH]
     elevations = np.radians(_elevation(np.arange(rows.start, rows.stop)))
     haversine = (
         np.sin((elevations[:, None] - elevation) / 2) ** 2
@@ -89,7 +95,7 @@ def _kernel(y: float, fraction: float) -> tuple[slice, IntArray, FloatArray]:
         * np.cos(elevations)[:, None]
         * np.sin(np.radians(offsets - fraction) / 2) ** 2
     )
-    return rows, offsets, np.exp(-4 * haversine / (2 * _SIGMA**2))
+    return rows, -half, np.exp(-4 * haversine / (2 * _SIGMA**2))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import orjson
+
+from saiseld.evaluation.cache import draw_labels
+
+
+def test_drawing_a_label_file_takes_little_more_memory_than_its_bytes(tmp_path):
+    # Masks are drawn as they are read, and forgotten: what grows with the file is its bytes alone.
+    # (benchmarks/evaluation.py --label-megabytes 400 measures the whole process.)
+    x, y = np.meshgrid(np.arange(100, 132), np.arange(80, 110))
+    blob = np.column_stack([x.ravel(), y.ravel(), np.full(x.size, 0.123456)]).tolist()
+    annotation = {"category_id": 1, "segmentation": [blob]}
+    path = tmp_path / "take.json"
+    path.write_bytes(
+        orjson.dumps(
+            {"annotations": [{**annotation, "metadata_frame_index": f} for f in range(30)]}
+        )
+    )
+    tracemalloc.start()
+    try:
+        drawn = draw_labels(path, None)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(drawn) == 30
+    assert peak < 2 * path.stat().st_size + 2**20
