@@ -112,9 +112,25 @@ class Trainer:
         total = self.recipe.epochs * self.steps
         with run_log(self.output, self._done, total) if main else nullcontext() as log:
             while self.epoch <= self.recipe.epochs:
-                self._train_epoch(log)
+                for values in self.epoch_steps():
+                    if log is not None:
+                        log.step(self._done, self.epoch, values)
+                    if self._is_due():
+                        self.save()
                 self._finish_epoch(selection, log)
         return self.output / WEIGHTS
+
+    def epoch_steps(self) -> Iterator[dict[str, float]]:
+        """Make the steps that are left of this epoch, yielding the losses of each."""
+        self.detector.train()
+        freeze(self.detector, self.recipe, self.epoch)
+        # What stands still may have changed, and with it what processes tell each other.
+        model = self.accelerator.prepare_model(self.detector)
+        for rgb, latent, targets in self._batches():
+            values = self._learn(model, rgb, latent, targets)
+            self.step += 1
+            yield values
+        self.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
 
     def save(self) -> None:
         """Write the state that a run goes on from, in place of the former one."""
@@ -178,20 +194,6 @@ class Trainer:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
             set_random_state(state["random"][rank])
         self._saved_at = monotonic()
-
-    def _train_epoch(self, log: RunLog | None) -> None:
-        self.detector.train()
-        freeze(self.detector, self.recipe, self.epoch)
-        # What stands still may have changed, and with it what processes tell each other.
-        model = self.accelerator.prepare_model(self.detector)
-        for rgb, latent, targets in self._batches():
-            values = self._learn(model, rgb, latent, targets)
-            self.step += 1
-            if log is not None:
-                log.step(self._done, self.epoch, values)
-            if self._is_due():
-                self.save()
-        self.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor, list[FrameTargets]]]:
         """Yield this process's batches from the next step of the epoch on."""

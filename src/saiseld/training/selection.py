@@ -36,15 +36,16 @@ class Selection:
         self._dataset = dataset
         step = max(1, -(-len(dataset) // frames))
         self._samples = range(0, len(dataset), step)
-        self._truth = render_masks(self._masks())
+        self.truth = render_masks(self._masks())
 
     def score(self, detector: Detector) -> Scores:
         """Return the official scores of a detector, in evaluation mode, on these frames."""
-        table = detect_recording(detector, "selection", self._batches(), keep=emittable)
+        table = detect_recording(detector, "selection", self.batches(), keep=emittable)
         predicted = render_masks(decide(table, SYSTEM))
-        return score([match_recording(predicted, self._truth)])
+        return score([match_recording(predicted, self.truth)])
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the frames as `saiseld.detector.detect.detect_recording` takes them."""
         for start in range(0, len(self._samples), _BATCH):
             numbers = self._samples[start : start + _BATCH]
             rgb, latent, _ = collate([self._dataset[number] for number in numbers])
