@@ -70,8 +70,6 @@ def evaluate(
 
     from saiseld.errors import DataError
     from saiseld.evaluation import THRESHOLDS, evaluate_systems_2026_04_02, match_systems
-    from saiseld.evaluation.report import Subject, write_report
-    from saiseld.evaluation.sources import find_labels, find_predictions
     from saiseld.files import output_folder, user_cache, write_bytes
 
     systems = _named(predictions)
@@ -104,19 +102,7 @@ def evaluate(
             for name, found in _intervals(matched, metric, thresholds).items():
                 content[name] |= found
         if folder:
-            for name, system in matched.items():
-                subject = Subject(
-                    name=name,
-                    data="/".join(labels.resolve().parts[-2:]),
-                    matched=system,
-                    scores=scores[name],
-                    predictions=find_predictions(systems[name])[0],
-                    labels=find_labels(labels),
-                    picture=partial(_picture, pictures),
-                    ceiling=ceiling,
-                )
-                own = folder if len(matched) == 1 else folder / Path(name).name
-                typer.echo(f"Report: {write_report(own, subject)}")
+            _report(folder, systems, labels, matched, scores, pictures, ceiling)
     if ceiling is not None:
         _print_ceiling(ceiling)
         content = {name: {**c, "recall_ceiling": ceiling.as_dict()} for name, c in content.items()}
@@ -143,6 +129,35 @@ def _ceiling(candidates: Path, labels: Path, cache: Path, allow_missing: bool) -
         best.append(proposed_box_iou(read_candidates(tables[name]), truth))
         class_id.append(truth.class_id)
     return recall_ceiling(np.concatenate(best), np.concatenate(class_id))
+
+
+def _report(
+    folder: Path,
+    systems: dict[str, Path],
+    labels: Path,
+    matched: dict[str, MatchedSystem],
+    scores: dict[str, Scores],
+    pictures: Path | None,
+    ceiling: RecallCeiling | None,
+) -> None:
+    """Write a report of each system: in the folder, or in a folder of its own below it."""
+    from saiseld.evaluation.report import Subject, write_report
+    from saiseld.evaluation.sources import find_labels, find_predictions
+
+    for name, system in matched.items():
+        predictions, _ = find_predictions(systems[name])
+        subject = Subject(
+            name=name,
+            data="/".join(labels.resolve().parts[-2:]),
+            matched=system,
+            scores=scores[name],
+            predictions=predictions,
+            labels=find_labels(labels),
+            picture=partial(_picture, pictures),
+            ceiling=ceiling,
+        )
+        page = write_report(folder if len(matched) == 1 else folder / name, subject)
+        typer.echo(f"Report: {page}")
 
 
 def _picture(pictures: Path | None, recording: str, frame: int) -> Frame | None:
@@ -184,11 +199,14 @@ def _intervals(
 
 
 def _named(folders: list[Path]) -> dict[str, Path]:
-    """Return folders by name: the last part of the path, or all of it where that is not unique."""
-    names = [folder.name for folder in folders]
-    return {
-        folder.name if names.count(folder.name) == 1 else str(folder): folder for folder in folders
-    }
+    """Return folders by the last part of their path, numbered where that is not unique."""
+    named: dict[str, Path] = {}
+    for folder in folders:
+        name, number = folder.resolve().name, 2
+        while name in named:
+            name, number = f"{folder.resolve().name}-{number}", number + 1
+        named[name] = folder
+    return named
 
 
 def _print(scores: dict[str, Scores] | dict[str, FieldScores]) -> None:
