@@ -10,15 +10,15 @@ from saiseld.weights import find_weights
 
 def test_parts_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "uplam.pth").touch()
-    with pytest.raises(CheckpointError, match=r"detector: expected detector\.safetensors .*train"):
-        find_weights(tmp_path)
-    (tmp_path / "detector.safetensors").touch()
     weights = find_weights(tmp_path)
     assert weights.front_end == tmp_path / "uplam.pth"
+    with pytest.raises(CheckpointError, match=r"detector: expected detector\.safetensors .*train"):
+        _ = weights.detector
+    (tmp_path / "detector.safetensors").touch()
     assert weights.detector == tmp_path / "detector.safetensors"
     assert weights.matchability is None
     (tmp_path / "matchability.skops").touch()
-    assert find_weights(tmp_path).matchability == tmp_path / "matchability.skops"
+    assert weights.matchability == tmp_path / "matchability.skops"
 
 
 def test_no_folder(tmp_path: Path) -> None:

@@ -19,19 +19,31 @@ _ADVICE = (
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The weights of one trained system.
+    """A folder with the weights of one trained system; each part is looked for when it is used.
 
-    Parameters
-    ----------
-    front_end, detector
-        Checkpoints of UpLAM and of the detector.
-    matchability
-        The reranker, or None to rank by raw score.
+    Raises
+    ------
+    CheckpointError
+        By a part that is not there.
     """
 
-    front_end: Path
-    detector: Path
-    matchability: Path | None
+    folder: Path
+
+    @property
+    def front_end(self) -> Path:
+        """Checkpoint of UpLAM."""
+        return _part(self.folder, "uplam")
+
+    @property
+    def detector(self) -> Path:
+        """Checkpoint of the detector."""
+        return _part(self.folder, "detector")
+
+    @property
+    def matchability(self) -> Path | None:
+        """The reranker, or None to rank by raw score."""
+        path = self.folder / "matchability.skops"
+        return path if path.is_file() else None
 
 
 def find_weights(weights: str | Path | None = None) -> Weights:
@@ -40,19 +52,14 @@ def find_weights(weights: str | Path | None = None) -> Weights:
     Raises
     ------
     CheckpointError
-        If the folder or one of its parts is not there.
+        If there is no such folder.
     """
     folder = PACKAGED if weights is None else Path(weights)
     if not folder.is_dir():
         raise CheckpointError(
             folder, expected="a folder of weights", found="no such folder", advice=_ADVICE
         )
-    reranker = folder / "matchability.skops"
-    return Weights(
-        front_end=_part(folder, "uplam"),
-        detector=_part(folder, "detector"),
-        matchability=reranker if reranker.is_file() else None,
-    )
+    return Weights(folder)
 
 
 def _part(folder: Path, name: str) -> Path:
