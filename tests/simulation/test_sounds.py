@@ -117,6 +117,7 @@ def test_missing_and_unknown_class_folders_are_errors(tmp_path):
     write_bank(tmp_path, CLASS_FOLDERS[:-1])
     with pytest.raises(DataError, match="expected a folder knock for Knock, found none"):
         read_bank(tmp_path)
+    assert read_bank(tmp_path, classes=range(NUM_CLASSES - 1)).files()
     (tmp_path / "sirens").mkdir()
     with pytest.raises(DataError, match=r"sirens: expected a class folder .* found sirens"):
         read_bank(tmp_path)

@@ -34,7 +34,8 @@ def simulate(
     from saiseld.simulation.tree import simulate_tree
 
     chosen = read_recipe(recipe)
-    bank = read_bank(sounds) if sounds else None
+    sounding = [class_id for class_id, weight in enumerate(chosen.event_weights) if weight > 0]
+    bank = read_bank(sounds, classes=sounding) if sounds else None
     for reason in bank.skipped if bank else ():
         logging.getLogger(__name__).warning("skipped: %s", reason)
     rooms = read_panoramas(panoramas) if panoramas else None

@@ -180,7 +180,8 @@ def plan_scene(
         float(rng.uniform(1.2, 1.6)),
     )
     planner = _Planner(recipe, shoebox, np.array(array), bank, split, rng)
-    dealt = [index % NUM_CLASSES, (5 * index + 6) % NUM_CLASSES]
+    sounding = np.flatnonzero(recipe.event_weights).tolist()
+    dealt = [sounding[turn % len(sounding)] for turn in (index, 5 * index + 6)]
     for gap in recipe.gap_s:
         planner.fill_layer(gap, dealt)
     for _ in range(int(rng.integers(recipe.silent_objects[0], recipe.silent_objects[1] + 1))):

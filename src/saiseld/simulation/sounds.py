@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -85,7 +85,12 @@ class FolderBank:
         return levelled(clip[start : start + length])
 
 
-def read_bank(folder: str | Path, mapping: Mapping[str, str] = FOLDER_ALIASES) -> FolderBank:
+def read_bank(
+    folder: str | Path,
+    mapping: Mapping[str, str] = FOLDER_ALIASES,
+    *,
+    classes: Collection[int] = range(NUM_CLASSES),
+) -> FolderBank:
     """Read a class-folder bank: ``<bank>/<class>/*.wav`` or ``<bank>/{train,test}/<class>/*.wav``.
 
     Parameters
@@ -96,20 +101,22 @@ def read_bank(folder: str | Path, mapping: Mapping[str, str] = FOLDER_ALIASES) -
         each split, a class of one clip to both.
     mapping
         Other folder names and the class folder each stands for.
+    classes
+        Those that are to sound.
 
     Raises
     ------
     DataError
-        If a class has no folder, no usable clip, or a folder is of no known class.
+        If one of ``classes`` has no folder, no usable clip, or a folder is of no known class.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(folder, expected="a folder of class folders", found="no such folder")
     skipped: list[str] = []
     if (folder / "train").is_dir() or (folder / "test").is_dir():
-        clips = {s: _read_classes(folder / s, mapping, skipped) for s in ("train", "test")}
+        clips = {s: _read_classes(folder / s, mapping, classes, skipped) for s in ("train", "test")}
     else:
-        found = _read_classes(folder, mapping, skipped)
+        found = _read_classes(folder, mapping, classes, skipped)
         clips = {
             "train": [c[0::2] for c in found],
             "test": [c[1::2] or c for c in found],
@@ -117,7 +124,9 @@ def read_bank(folder: str | Path, mapping: Mapping[str, str] = FOLDER_ALIASES) -
     return FolderBank(clips, tuple(skipped))  # type: ignore[arg-type]
 
 
-def _read_classes(folder: Path, mapping: Mapping[str, str], skipped: list[str]) -> list[list[Path]]:
+def _read_classes(
+    folder: Path, mapping: Mapping[str, str], classes: Collection[int], skipped: list[str]
+) -> list[list[Path]]:
     clips: list[list[Path]] = [[] for _ in range(NUM_CLASSES)]
     if not folder.is_dir():
         raise DataError(folder, expected="a folder of class folders", found="no such folder")
@@ -141,8 +150,8 @@ def _read_classes(folder: Path, mapping: Mapping[str, str], skipped: list[str]) 
         if not usable:
             raise DataError(sub, expected="at least one usable clip", found=f"{len(files)} files")
         clips[CLASS_FOLDERS.index(name)] += usable
-    for class_id, files in enumerate(clips):
-        if not files:
+    for class_id in classes:
+        if not clips[class_id]:
             raise DataError(
                 folder,
                 expected=f"a folder {CLASS_FOLDERS[class_id]} for {CLASS_NAMES[class_id]}",
