@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from saiseld.errors import DataError
 from saiseld.evaluation.matching import assign
 from saiseld.evaluation.rendering import RenderedMasks
-from saiseld.evaluation.soft_iou import pearson, soft_iou_matrix
+from saiseld.evaluation.soft_iou import pearson, soft_iou
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -109,8 +109,7 @@ def match_recording(predictions: RenderedMasks, labels: RenderedMasks) -> Matche
     truth_iou = np.zeros(len(labels))
     best = {same: (np.zeros(count), np.full(count, -1, np.int64)) for same in (True, False)}
     for detected, truths in _shared_frames(predictions, labels):
-        truth_canvases, canvases = labels.canvases(truths), predictions.canvases(detected)
-        pairs = soft_iou_matrix(truth_canvases, canvases)
+        pairs = _overlaps(labels, truths, predictions, detected)
         same_class = labels.class_id[truths][:, None] == predictions.class_id[detected]
         for same, (best_iou, best_truth) in best.items():
             among = np.where(same_class == same, pairs, 0.0)
@@ -125,7 +124,9 @@ def match_recording(predictions: RenderedMasks, labels: RenderedMasks) -> Matche
                 i, j = rows[row], columns[column]
                 partner[detected[j]] = truths[i]
                 iou[detected[j]] = pairs[i, j]
-                pearson_r[detected[j]] = pearson(truth_canvases[i], canvases[j])
+                pearson_r[detected[j]] = pearson(
+                    labels.canvas(truths[i]), predictions.canvas(detected[j])
+                )
     return MatchedRecording(
         detections=_side(predictions),
         truths=_side(labels),
@@ -150,6 +151,19 @@ def _shared_frames(
         truths = labels.rows_of_frame.get(frame)
         if truths is not None:
             yield detected, truths
+
+
+def _overlaps(
+    labels: RenderedMasks, truths: IntArray, predictions: RenderedMasks, detected: IntArray
+) -> FloatArray:
+    """Return the (truths, detected) soft IoU of every pair of a frame."""
+    truth_canvases = [labels.canvas(row) for row in truths]
+    pairs = np.empty((len(truths), len(detected)))
+    # One detection at a time: the canvases of a frame with very many would not fit in memory.
+    for column, row in enumerate(detected):
+        canvas = predictions.canvas(row)
+        pairs[:, column] = [soft_iou(truth, canvas) for truth in truth_canvases]
+    return pairs
 
 
 def _side(masks: RenderedMasks) -> Side:

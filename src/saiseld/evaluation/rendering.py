@@ -9,7 +9,7 @@ evaluation of pixels outside the points' bounding box, where the surface is zero
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
@@ -145,13 +145,12 @@ class RenderedMasks:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def canvases(self, rows: Sequence[int] | NDArray[np.int64]) -> FloatArray:
-        """Return the (len(rows), 50, 100) canvases of some masks."""
-        dense = np.zeros((len(rows), CANVAS_HEIGHT * CANVAS_WIDTH))
-        for canvas, row in zip(dense, rows, strict=True):
-            part = slice(self.offset[row], self.offset[row + 1])
-            canvas[self.pixel[part]] = self.value[part]
-        return dense.reshape(-1, CANVAS_HEIGHT, CANVAS_WIDTH)
+    def canvas(self, row: int) -> FloatArray:
+        """Return the (50, 100) canvas of a mask."""
+        dense = np.zeros(CANVAS_HEIGHT * CANVAS_WIDTH)
+        part = slice(self.offset[row], self.offset[row + 1])
+        dense[self.pixel[part]] = self.value[part]
+        return dense.reshape(CANVAS_HEIGHT, CANVAS_WIDTH)
 
     @cached_property
     def rows_of_frame(self) -> dict[int, NDArray[np.int64]]:

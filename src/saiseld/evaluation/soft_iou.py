@@ -20,15 +20,6 @@ def soft_iou(canvas_a: FloatArray, canvas_b: FloatArray) -> float:
     return float(np.minimum(canvas_a, canvas_b).sum()) / union if union >= _EMPTY_UNION else 0.0
 
 
-def soft_iou_matrix(canvases_a: FloatArray, canvases_b: FloatArray) -> FloatArray:
-    """Return the (A, B) soft IoU of every pair of (A, 50, 100) and (B, 50, 100) canvases."""
-    iou = np.zeros((len(canvases_a), len(canvases_b)))
-    for row, canvas_a in enumerate(canvases_a):
-        for column, canvas_b in enumerate(canvases_b):
-            iou[row, column] = soft_iou(canvas_a, canvas_b)
-    return iou
-
-
 def pearson(ground_truth: FloatArray, prediction: FloatArray) -> float:
     """Return Pearson's r over the pixels where the ground truth is positive.
 

@@ -89,7 +89,7 @@ def draw_figure2(path: Path, candidates: Path, labels: Path, cache: Path, mask: 
     drawn = {name: render(found.segmentation) for name, found in emitted.items()}
     grid = emitted[_GRID.emission]
     same = np.flatnonzero((truth.frame == grid.frame) & (truth.class_id == grid.class_id))
-    label = max(truth.canvases(same), key=lambda canvas: soft_iou(canvas, drawn[_GRID.emission]))
+    label = max(map(truth.canvas, same), key=lambda canvas: soft_iou(canvas, drawn[_GRID.emission]))
     pictures = [("ground truth", label)] + [
         (f"{name}: soft IoU {soft_iou(label, canvas):.2f}", canvas)
         for name, canvas in drawn.items()
