@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,7 +146,7 @@ class RenderedMasks:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def canvas(self, row: int) -> FloatArray:
+    def canvas(self, row: int | np.integer[Any]) -> FloatArray:
         """Return the (50, 100) canvas of a mask."""
         dense = np.zeros(CANVAS_HEIGHT * CANVAS_WIDTH)
         part = slice(self.offset[row], self.offset[row + 1])
