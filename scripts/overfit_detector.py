@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from saiseld.acoustics.features import SUFFIX, Features
+from saiseld.acoustics.symmetry import IDENTITY
 from saiseld.candidates import Candidates
 from saiseld.data.dataset import FrameDataset
 from saiseld.data.stairs26 import open_tree
@@ -33,6 +34,7 @@ from saiseld.training.data import TrainingData
 from saiseld.training.engine import Trainer
 from saiseld.training.recipes import Recipe, read_recipe
 from saiseld.training.selection import SYSTEM, Selection
+from saiseld.training.symmetric import SymmetricFrames
 
 
 class FewFrames(FrameDataset):
@@ -80,21 +82,22 @@ def overfit(chosen: argparse.Namespace, folder: Path) -> None:
     for system in (SYSTEM, replace(SYSTEM, emission="grid3")):
         reached = scored(exact(frames), system, selection)
         print(f"{system.emission} with the labels' own boxes and maps: {reached}")
-    shown = 16 * chosen.frames
+    drawn = 16 * chosen.frames
     keys = read_recipe("compact").model_dump() | {
         "epochs": chosen.epochs,
-        "frames_per_epoch": shown,
+        "frames_per_epoch": drawn,
         "selection_frames": chosen.frames,
         "augmentation": {},
         "weight_decay": 0.0,
     }
-    data = TrainingData(frames, frames, "official", {})
+    shown = SymmetricFrames([(IDENTITY, frames)])
+    data = TrainingData(frames, frames, shown, "official", {})
     weights = Trainer(data, Recipe.model_validate(keys), folder / "run").run()
     detector = Detector.load(weights)
     table = detect_recording(detector, "few", selection.batches(), keep=emittable)
     for system in (SYSTEM, replace(SYSTEM, emission="grid3")):
         reached = scored(table, system, selection)
-        print(f"{system.emission} after {chosen.epochs} epochs of {shown} frames: {reached}")
+        print(f"{system.emission} after {chosen.epochs} epochs of {drawn} frames: {reached}")
 
 
 def exact(frames: FrameDataset) -> Candidates:

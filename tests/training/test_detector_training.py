@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from tests.training.tiny_tree import make_tree
+from tests.training.tiny_tree import make_features, make_tree
 
 from saiseld.acoustics.features import Features
+from saiseld.acoustics.symmetry import IDENTITY, SYMMETRIES
 from saiseld.cli.train_detector import train_detector
 from saiseld.data.dataset import FrameDataset
 from saiseld.data.stairs26 import open_tree
@@ -21,6 +23,7 @@ from saiseld.training.checkpoint import start_from
 from saiseld.training.data import TrainingData, training_data
 from saiseld.training.engine import STATE, WEIGHTS, Trainer
 from saiseld.training.recipes import Recipe, read_recipe
+from saiseld.training.symmetric import SymmetricFrames
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +158,7 @@ def test_no_positive_frames(tree: Path, data: TrainingData, tmp_path: Path) -> N
         lambda r: Features(tree / "features" / f"{r.name}.features.safetensors"),
         tmp_path / "cache",
     )
-    silent = replace(data, train=frames)
+    silent = replace(data, train=frames, shown=SymmetricFrames([(IDENTITY, frames)]))
     with pytest.raises(DataError, match="expected frames with labels, found 4 frames without"):
         Trainer(silent, recipe(), tmp_path / "run").run()
 
@@ -200,3 +203,37 @@ def test_the_tree_is_open_about_its_rooms(tree: Path, data: TrainingData) -> Non
     known = data.provenance
     assert len(known["training_rooms"]) == len(known["selection_rooms"]) == 1
     assert {*known["training_rooms"], *known["selection_rooms"]} < rooms
+
+
+def test_symmetries_act_on_channels_picture_and_targets(tree: Path, tmp_path: Path) -> None:
+    names = [name for name in SYMMETRIES if name != "identity"]
+    for name in names:
+        make_features(tree, name)
+    data = training_data(tree, tree / "features", tree / "cache", symmetries=names)
+    count = len(data.train)
+    assert len(data.shown) == 4 * count
+    for frame in range(count):
+        original = data.train[frame]
+        x0, y0, x1, y1 = original.targets["boxes"][0].tolist()
+        azimuth = 180 - (x0 + x1) / 2 - 0.5  # of the middle of the middle pixel
+        for number, symmetry in enumerate(SYMMETRIES.values()):
+            sample = data.shown[number * count + frame]
+            u0, v0, u1, v1 = sample.targets["boxes"][0].tolist()
+            assert (u1 - u0, v0, v1) == pytest.approx((x1 - x0, y0, y1))
+            moved = symmetry.turn + (-azimuth if symmetry.mirrored else azimuth)
+            assert (180 - (u0 + u1) / 2 - 0.5 - moved) % 360 == pytest.approx(0, abs=1e-3)
+            assert 0 <= u0 < 360
+            inside = sample.targets["energy"][0, :, [int(u0), int(u1) % 360]]
+            assert (inside > 0).any(dim=0).all()
+            assert torch.equal(sample.latent, original.latent) == (symmetry is IDENTITY)
+    run = Trainer(data, recipe(epochs=1, augmentation={"symmetries": names}), tmp_path)
+    assert next(run.epoch_steps())["loss"] > 0
+
+
+def test_features_of_another_symmetry_are_refused(tree: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "features"
+    plain = shutil.ignore_patterns("half_turn", "mirror*")
+    for copy in (folder, folder / "half_turn"):
+        shutil.copytree(tree / "features", copy, ignore=plain)
+    with pytest.raises(DataError, match=r"weights: expected features by the front end \w+ half"):
+        training_data(tree, folder, tree / "cache", symmetries=["half_turn"])

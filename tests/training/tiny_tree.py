@@ -16,6 +16,13 @@ from saiseld.cli.features import features
 FRAMES = 4
 
 
+def make_features(tree: Path, symmetry: str = "identity") -> Path:
+    """Write the tree's features under a symmetry and return their folder."""
+    folder = tree / "features" / ("" if symmetry == "identity" else symmetry)
+    features([tree / "mic_dev"], folder, weights=tree / "weights", symmetry=symmetry)
+    return folder
+
+
 def make_tree(folder: Path) -> Path:
     """Return a tree whose every frame has one sound; one is on the seam."""
     rng = np.random.default_rng(0)
@@ -32,7 +39,7 @@ def make_tree(folder: Path) -> Path:
         weights / "uplam.safetensors", UpLAM().state_dict(), {"projection": "official"}
     )
     torch.save({}, weights / "detector.pth")  # a weights folder is whole or refused
-    features([folder / "mic_dev"], folder / "features", weights=weights)
+    make_features(folder)
     return folder
 
 

@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from saiseld.acoustics.covariance import BANDS, visibility
 from saiseld.acoustics.gates import closure, diffuseness
 from saiseld.acoustics.lam import DIRECTIONS
+from saiseld.acoustics.symmetry import IDENTITY, Symmetry
 from saiseld.acoustics.uplam import UpLAM
 from saiseld.checkpoint import read_checkpoint
 from saiseld.data.recordings import Recording
@@ -61,9 +62,11 @@ class FrontEnd:
     ----------
     weights
         A public UpLAM ``.pth`` or a checkpoint of ours.
+    symmetry
+        Image the scene that a symmetry of the array makes of a recording (training only).
     """
 
-    def __init__(self, weights: str | Path) -> None:
+    def __init__(self, weights: str | Path, symmetry: Symmetry = IDENTITY) -> None:
         self.uplam = UpLAM.load(weights)
         _, header = read_checkpoint(weights)
         projection = header.get("projection", "official")
@@ -75,17 +78,24 @@ class FrontEnd:
                 found=repr(projection),
             )
         self.projection: Projection = projection
-        self.identity = hashlib.sha256(Path(weights).read_bytes()).hexdigest()[:16]
+        digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+        self.identity = identity_under(digest[:16], symmetry)
+        self._channels = list(symmetry.channels)
 
     def images(
         self, recording: Recording, frames_per_block: int = FRAMES_PER_BLOCK
     ) -> Iterator[AcousticImages]:
         """Yield the acoustic images of a recording, ``frames_per_block`` frames at a time."""
         for audio in recording.blocks(frames_per_block):
-            covariance = visibility(audio, dtype=np.complex64)
+            covariance = visibility(audio[:, self._channels], dtype=np.complex64)
             with torch.inference_mode():
                 latent = self.uplam(torch.from_numpy(covariance)).numpy()
             yield AcousticImages(latent, closure(covariance), diffuseness(covariance))
+
+
+def identity_under(weights: str, symmetry: Symmetry) -> str:
+    """Return what a front end of these weights is known as when it images under a symmetry."""
+    return weights if symmetry is IDENTITY else f"{weights} {symmetry.name}"
 
 
 def write_features(

@@ -26,28 +26,37 @@ def features(
         Path | None, typer.Option(help="Weights folder; the packaged ones without it.")
     ] = None,
     width: Annotated[_Width, typer.Option(help="How latents are stored.")] = _Width.float16,
+    symmetry: Annotated[
+        str,
+        typer.Option(
+            help="Scene that a symmetry of the array makes of each: half_turn, mirror_45."
+        ),
+    ] = "identity",
     jobs: Annotated[int, typer.Option(min=1, help="Recordings at a time.")] = 1,
 ) -> None:
     """Turn recordings into acoustic images, one features file each; finished ones are kept."""
     from saiseld.acoustics.features import SUFFIX, FrontEnd, is_current
+    from saiseld.acoustics.symmetry import symmetry_named
     from saiseld.data.recordings import find_recordings
     from saiseld.files import output_folder
     from saiseld.parallel import run_all
     from saiseld.weights import find_weights
 
     front_end_path = find_weights(weights).front_end
-    front_end = FrontEnd(front_end_path)
+    front_end = FrontEnd(front_end_path, symmetry_named(symmetry))
     output_folder(output)
     tasks = {
-        path.stem: (path, output / f"{path.stem}{SUFFIX}", front_end_path, width.value)
+        path.stem: (path, output / f"{path.stem}{SUFFIX}", front_end_path, symmetry, width.value)
         for path in find_recordings(recordings)
         if not is_current(output / f"{path.stem}{SUFFIX}", front_end, width.value)
     }
     run_all(_features_of, tasks, jobs=jobs, title="features")
 
 
-def _features_of(recording: Path, target: Path, weights: Path, width: Width) -> None:
+def _features_of(recording: Path, target: Path, weights: Path, symmetry: str, width: Width) -> None:
     from saiseld.acoustics.features import FrontEnd, write_features
+    from saiseld.acoustics.symmetry import symmetry_named
     from saiseld.data.recordings import open_recording
 
-    write_features(target, open_recording(recording), FrontEnd(weights), width)
+    front_end = FrontEnd(weights, symmetry_named(symmetry))
+    write_features(target, open_recording(recording), front_end, width)

@@ -41,7 +41,11 @@ def train_detector(
 
     chosen = read_recipe(recipe)
     frames = training_data(
-        data, features or data / "features", cache or output / "cache", seed=0, jobs=jobs
+        data,
+        features or data / "features",
+        cache or output / "cache",
+        symmetries=chosen.augmentation.symmetries,
+        jobs=jobs,
     )
     trainer = Trainer(frames, chosen, output, start=start, workers=workers)
     weights = trainer.run()

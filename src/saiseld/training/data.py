@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from saiseld.acoustics.features import SUFFIX, Features
+from saiseld.acoustics.features import SUFFIX, Features, identity_under
+from saiseld.acoustics.symmetry import IDENTITY, Symmetry, symmetry_named
 from saiseld.data.cache import fill_cache
 from saiseld.data.dataset import FrameDataset
-from saiseld.data.stairs26 import TreeRecording, open_tree, split_by_room
+from saiseld.data.stairs26 import Role, TreeRecording, open_tree, split_by_room
 from saiseld.errors import DataError
 from saiseld.sphere import Projection
+from saiseld.training.symmetric import SymmetricFrames
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class TrainingData:
     ----------
     train, select
         The frames.
+    shown
+        The training frames as they are and under symmetries of the array.
     projection
         Of the front end that made the latents.
     provenance
@@ -30,12 +36,19 @@ class TrainingData:
 
     train: FrameDataset
     select: FrameDataset
+    shown: SymmetricFrames
     projection: Projection
     provenance: dict[str, Any]
 
 
 def training_data(
-    tree: str | Path, features: str | Path, cache: str | Path, *, seed: int = 0, jobs: int = 1
+    tree: str | Path,
+    features: str | Path,
+    cache: str | Path,
+    *,
+    symmetries: Sequence[str] = (),
+    seed: int = 0,
+    jobs: int = 1,
 ) -> TrainingData:
     """Open the training and selection rooms of a tree.
 
@@ -44,9 +57,12 @@ def training_data(
     tree
         In the layout of STAIRS26, with labels.
     features
-        Folder of the features files of its recordings (`saiseld features`).
+        Folder of the features files of its recordings (`saiseld features`); those of a symmetry
+        are in a folder of its name in it.
     cache
         Folder for decoded labels and video.
+    symmetries
+        Names of the array's symmetries that training frames are shown under too.
     seed
         Which rooms are which (`saiseld.data.stairs26.split_by_room`).
     jobs
@@ -58,23 +74,16 @@ def training_data(
         If labels or features are missing, or features are of several front ends.
     """
     roles = split_by_room(open_tree(tree), seed=seed)
-    made_by: dict[tuple[str, Projection], str] = {}
-
-    def latents(recording: TreeRecording) -> Features:
-        own = Features(Path(features) / f"{recording.name}{SUFFIX}")
-        made_by[own.provenance["weights"], own.provenance["projection"]] = recording.name
-        if len(made_by) > 1:
-            raise DataError(
-                own.path,
-                expected=f"features of the front end that made {next(iter(made_by.values()))}'s",
-                found="another one's",
-                advice="Make all of them with `saiseld features` and the same weights",
-            )
-        return own
-
     fill_cache([*roles["train"], *roles["select"]], cache, jobs=jobs)
-    train = FrameDataset(roles["train"], latents, cache)
-    select = FrameDataset(roles["select"], latents, cache)
+    features = Path(features)
+    first = Features(features / f"{roles['train'][0].name}{SUFFIX}").provenance
+
+    def frames_of(role: Role, symmetry: Symmetry = IDENTITY) -> FrameDataset:
+        folder = features if symmetry is IDENTITY else features / symmetry.name
+        made_by = identity_under(first["weights"], symmetry)
+        return FrameDataset(roles[role], partial(_features, folder, made_by), cache)
+
+    train, select = frames_of("train"), frames_of("select")
     if not select.counts.any():
         raise DataError(
             tree,
@@ -82,19 +91,34 @@ def training_data(
             expected="frames with labels",
             found="none",
         )
-    ((front_end, projection),) = made_by
+    others = [symmetry_named(name) for name in symmetries]
     return TrainingData(
         train,
         select,
-        projection,
+        SymmetricFrames([(IDENTITY, train), *((s, frames_of("train", s)) for s in others)]),
+        first["projection"],
         {
             "tree": Path(tree).name,
             "training_rooms": _rooms(roles["train"]),
             "selection_rooms": _rooms(roles["select"]),
             "training_frames": len(train),
-            "front_end": front_end,
+            "front_end": first["weights"],
         },
     )
+
+
+def _features(folder: Path, made_by: str, recording: TreeRecording) -> Features:
+    """Open a recording's features, which that front end made."""
+    own = Features(folder / f"{recording.name}{SUFFIX}")
+    if own.provenance["weights"] != made_by:
+        raise DataError(
+            own.path,
+            place="weights",
+            expected=f"features by the front end {made_by}",
+            found=f"{own.provenance['weights']}",
+            advice="Make all features with the same weights; those of a symmetry with --symmetry",
+        )
+    return own
 
 
 def _rooms(recordings: tuple[TreeRecording, ...]) -> list[str]:

@@ -202,11 +202,15 @@ class Trainer:
         frames = epoch_frames(
             data.counts, self.steps * together, recipe.silent_share, recipe.seed, self.epoch
         )
-        own = frames.reshape(self.steps, -1, recipe.batch_size)[
+        rng = np.random.default_rng([recipe.seed, self.epoch, 0])
+        shown = frames + len(data) * rng.integers(
+            len(self.data.shown) // len(data), size=frames.shape
+        )
+        own = shown.reshape(self.steps, -1, recipe.batch_size)[
             self.step :, self.accelerator.process_index
         ]
         yield from DataLoader(
-            Subset(data, own.reshape(-1).tolist()),
+            Subset(self.data.shown, own.reshape(-1).tolist()),
             batch_size=recipe.batch_size,
             collate_fn=collate,
             num_workers=self.workers,
