@@ -93,8 +93,11 @@ def test_other_thresholds(matched):
     one = matched.score(thresholds=(0.5,))
     assert one.macro_mAP == official.macro_ap[1]
     assert "macro_AP75" not in one.as_dict()
-    fine = matched.score(thresholds=np.linspace(0.05, 0.95, 19))
+    fine = matched.score(thresholds=tuple(np.linspace(0.05, 0.95, 19)))
     assert list(fine.macro_ap) == sorted(fine.macro_ap, reverse=True)
+    for impossible in ((), (0.0,), (0.5, 1.5)):
+        with pytest.raises(ValueError, match="soft IoUs in"):
+            matched.score(thresholds=impossible)
 
 
 # --- properties ---------------------------------------------------------------------------------

@@ -212,6 +212,8 @@ def score_pool(
     notes: tuple[str, ...] = (),
 ) -> Scores:
     """Return the scores of a pool; ``weight`` (recordings,) counts each recording so many times."""
+    if not thresholds or not all(0 < threshold <= 1 for threshold in thresholds):
+        raise ValueError(f"thresholds must be soft IoUs in (0, 1], not {tuple(thresholds)}")
     if weight is None:
         weight = np.ones(len(detections.truths), np.int64)
     truths = weight @ detections.truths
