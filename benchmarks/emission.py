@@ -32,7 +32,7 @@ from saiseld.candidates import candidate_files, read_candidates
 from saiseld.decision.emission import Points, blob_points, grid_points, sparse_points
 from saiseld.evaluation.rendering import render
 from saiseld.evaluation.soft_iou import pearson, soft_iou
-from saiseld.evaluation.sources import find_labels
+from saiseld.evaluation.sources import find_label_files
 from saiseld.sphere import angles_of_pixel, box_iou
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "labels_expected.json"
@@ -76,8 +76,7 @@ def read_labels(source: Path) -> dict[str, list[EnergyMask]]:
         ]
         found = {"golden": masks}
     else:
-        paths = {name: path for name, path in find_labels(source).items() if isinstance(path, Path)}
-        found = {name: read_annotations(path) for name, path in paths.items()}
+        found = {name: read_annotations(path) for name, path in find_label_files(source).items()}
     return {
         name: [m for m in masks if any(map(len, m.segmentation))] for name, masks in found.items()
     }

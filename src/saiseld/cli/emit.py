@@ -31,6 +31,7 @@ def emit(
     from dataclasses import replace
 
     from saiseld.candidates import candidate_files
+    from saiseld.decision.matchability import Matchability
     from saiseld.decision.portfolio import emit_recording, system_named
     from saiseld.files import output_folder
     from saiseld.parallel import run_all
@@ -39,8 +40,9 @@ def emit(
     if emission is not None:
         chosen = replace(chosen, emission=emission)
     folders = {chosen: output_folder(output)}
+    learned = None if model is None else Matchability.load(model)
     tasks = {
-        name: (path, folders, model, threshold)
+        name: (path, folders, learned, threshold)
         for name, path in candidate_files(candidates).items()
     }
     written = run_all(emit_recording, tasks, jobs=jobs, title="emitting")

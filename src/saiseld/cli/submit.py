@@ -24,6 +24,7 @@ def submit(
     from tempfile import TemporaryDirectory
 
     from saiseld.candidates import candidate_files
+    from saiseld.decision.matchability import Matchability
     from saiseld.decision.portfolio import SUBMITTED, emit_recording, system_named
     from saiseld.decision.submission import submission_labels, write_submission
     from saiseld.files import output_folder
@@ -31,10 +32,11 @@ def submit(
 
     submission_labels(author, institute)
     files = candidate_files(candidates)
+    learned = None if model is None else Matchability.load(model)
     with TemporaryDirectory(dir=output_folder(output.absolute().parent), prefix=".") as work:
         folders = {name: output_folder(Path(work) / name) for name in SUBMITTED}
         systems = {system_named(name): folder for name, folder in folders.items()}
-        tasks = {name: (path, systems, model) for name, path in files.items()}
+        tasks = {name: (path, systems, learned) for name, path in files.items()}
         run_all(emit_recording, tasks, jobs=jobs, title="emitting")
         count = write_submission(output, folders, author=author, institute=institute)
     typer.echo(f"{count} prediction files of {len(files)} recordings, read back: {output}")

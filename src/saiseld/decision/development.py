@@ -31,7 +31,7 @@ from saiseld.decision.tracking import tracks
 from saiseld.evaluation.cache import draw_labels
 from saiseld.evaluation.matched import MatchedRecording, match_recording
 from saiseld.evaluation.rendering import Drawings, render_masks
-from saiseld.evaluation.sources import find_labels, paired
+from saiseld.evaluation.sources import find_label_files, paired
 from saiseld.parallel import run_all
 
 Target = Literal["soft_iou", "box_iou"]
@@ -140,7 +140,7 @@ def labels_of(candidates: Mapping[str, Path], folder: Path) -> dict[str, Path]:
     DataError
         If one has none. Labels of further recordings are left alone.
     """
-    found = {name: path for name, path in find_labels(folder).items() if isinstance(path, Path)}
+    found = find_label_files(folder)
     names, _ = paired(
         "candidates", candidates, found.keys() & candidates.keys(), allow_missing=False
     )

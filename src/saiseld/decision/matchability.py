@@ -15,11 +15,9 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.inspection import permutation_importance
-from skops.io.exceptions import UntrustedTypesFoundException
 from threadpoolctl import threadpool_limits
 
 from saiseld.candidates import Candidates
@@ -169,6 +167,8 @@ class Matchability:
 
     def save(self, path: str | Path) -> None:
         """Write the model as skops, whole or not at all."""
+        import skops.io  # loads every estimator there is, and torch with them
+
         header = _Header(FORMAT_VERSION, list(FEATURE_NAMES), self.smoother, self.training)
         content = {
             "header": msgspec.json.encode(header).decode(),
@@ -187,6 +187,9 @@ class Matchability:
             If the file is no such model, is damaged, holds any other type, or was fitted on other
             features.
         """
+        import skops.io
+        from skops.io.exceptions import UntrustedTypesFoundException
+
         path = Path(path)
         if not path.is_file():
             raise CheckpointError(

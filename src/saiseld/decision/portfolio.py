@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,12 @@ from saiseld.annotation import (
 from saiseld.candidates import Candidates, read_candidates
 from saiseld.decision.adaptive import adaptive_points
 from saiseld.decision.emission import emission_points, energy_masks
-from saiseld.decision.matchability import Matchability
 from saiseld.decision.selection import select
 from saiseld.decision.tracking import baseline_masks, track_lengths
 from saiseld.errors import CandidateError, RecipeError
+
+if TYPE_CHECKING:
+    from saiseld.decision.matchability import Matchability
 
 Ranking = Literal["raw", "matchability"]
 
@@ -162,7 +164,7 @@ def submitted_score(table: Candidates, ranking: Ranking) -> NDArray[np.float32]:
 def emit_recording(
     candidates: Path,
     folders: Mapping[System, Path],
-    model: Path | None = None,
+    model: Matchability | None = None,
     threshold: float = 0.0,
 ) -> dict[str, int]:
     """Write ``<recording>.json`` of several systems from one candidate file.
@@ -189,7 +191,7 @@ def emit_recording(
     """
     table = read_candidates(candidates)
     if model is not None:
-        table = Matchability.load(model).calibrate(table)
+        table = model.calibrate(table)
     return {
         system.name: write_annotations(
             folder / f"{table.recording}.json",
