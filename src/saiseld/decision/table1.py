@@ -30,7 +30,6 @@ DRAWS = 200
 _CAP3 = replace(system_named("TASK3B_4"), paper_mAP=None, paper_EFRQ=None)
 SUPPRESSED = (
     replace(_CAP3, name="cap 3"),
-    replace(_CAP3, name="cap 2", cap=2),
     replace(_CAP3, name="cap 1", cap=1),
     replace(_CAP3, name="cap 3, in 3 frames or more", min_hits=3),
     replace(_CAP3, name="cap 3, in 5 frames or more", min_hits=5),
