@@ -123,9 +123,9 @@ class Candidates:
             & (y1 <= HEIGHT + 1e-3),
             "a box on the canvas",
         )
-        self._check(
-            "energy_map", np.asarray(np.isfinite(self.energy_map).all((1, 2))), "finite energies"
-        )
+        # A sum is finite where all its terms are, and needs no mask of the whole column.
+        totals = self.energy_map.sum(axis=(1, 2), dtype=np.float32)
+        self._check("energy_map", np.isfinite(totals), "finite energies")
         for name in ("azimuth", "elevation", "closure", "diffuseness"):
             self._check(name, np.isfinite(getattr(self, name)), "a finite number")
 
@@ -209,9 +209,9 @@ def read_candidates(path: str | Path) -> Candidates:
     if not path.is_file():
         raise CandidateError(path, expected="a candidate table", found="no such file")
     try:
-        # One thread: tables are small and read from many processes at once.
-        arrow = pq.ParquetFile(path).read(use_threads=False)
-        header = json.loads((arrow.schema.metadata or {}).get(b"saiseld", b"{}"))
+        file = pq.ParquetFile(path)
+        schema = file.schema_arrow
+        header = json.loads((schema.metadata or {}).get(b"saiseld", b"{}"))
     except (pa.ArrowException, ValueError, OSError) as error:
         raise CandidateError(path, expected="a Parquet file", found=str(error)) from error
     version = header.get("schema_version") if isinstance(header, dict) else None
@@ -223,20 +223,26 @@ def read_candidates(path: str | Path) -> Candidates:
             found=str(version),
             advice="Run `saiseld detect` again with this version",
         )
-    if not arrow.schema.equals(_SCHEMA):
-        wrong = [n for n in _SCHEMA.names if n not in arrow.schema.names] or ["column types"]
+    if not schema.equals(_SCHEMA):
+        wrong = [n for n in _SCHEMA.names if n not in schema.names] or ["column types"]
         raise CandidateError(
             path, place=wrong[0], expected="the columns of schema version 1", found="others"
         )
-    columns = {name: arrow[name].to_numpy() for name in _SCHEMA.names if name != "energy_map"}
+    scalars = [name for name in _SCHEMA.names if name != "energy_map"]
+    try:
+        # One thread: tables are read from many processes at once.
+        arrow = file.read(scalars, use_threads=False)
+        maps = _read_maps(file)
+    except (pa.ArrowException, ValueError, OSError) as error:
+        raise CandidateError(path, expected="a Parquet file", found=str(error)) from error
+    columns = {name: arrow[name].to_numpy() for name in scalars}
     box = np.stack([columns.pop(name) for name in ("x0", "y0", "x1", "y1")], axis=1)
-    maps = arrow["energy_map"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     try:
         return Candidates(
             recording=str(header["recording"]),
             frames=int(header["frames"]),
             box=box,
-            energy_map=maps.reshape(-1, MAP_SIZE, MAP_SIZE),
+            energy_map=maps,
             provenance=header.get("provenance", {}),
             **columns,
         )
@@ -244,6 +250,17 @@ def read_candidates(path: str | Path) -> Candidates:
         raise CandidateError(
             path, place=error.place, expected=error.expected, found=error.found
         ) from error
+
+
+def _read_maps(file: pq.ParquetFile) -> NDArray[np.float16]:
+    """Return the energy maps, decoded a few at a time: Arrow takes several times their size."""
+    maps = np.empty((file.metadata.num_rows, MAP_SIZE, MAP_SIZE), np.float16)
+    row = 0
+    for batch in file.iter_batches(4096, columns=["energy_map"], use_threads=False):
+        values = batch["energy_map"].flatten().to_numpy(zero_copy_only=False)
+        maps[row : row + len(batch)] = values.reshape(-1, MAP_SIZE, MAP_SIZE)
+        row += len(batch)
+    return maps
 
 
 def candidate_files(folder: str | Path) -> dict[str, Path]:

@@ -86,7 +86,7 @@ def test_rows_carry_the_reports_figures(rows):
     reported = {name: (rows[name].system.paper_mAP, rows[name].system.paper_EFRQ) for name in rows}
     assert reported["Baseline"] == (0.0003, 0.136)
     assert reported["TASK3B_1"] == (0.0209, 0.329)
-    assert reported["cap 2"] == (None, None)
+    assert reported["cap 1"] == (None, None)
 
 
 def test_matchability_does_not_pretend_on_pure_noise(tmp_path, few_draws):
