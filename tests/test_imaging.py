@@ -14,7 +14,7 @@ from saiseld.data.recordings import open_recording
 from saiseld.decision.portfolio import decide, system_named
 from saiseld.detector.model import Detector
 from saiseld.errors import CheckpointError, RecipeError
-from saiseld.imaging import Imager
+from saiseld.imaging import DEFAULT_SYSTEM, Imager
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_masks_are_those_of_the_candidates(folder: Path, imager: Imager, tmp_pat
     assert sum(done) == prediction.missing_pictures == 5
     table = read_candidates(tmp_path / "rec.candidates.parquet")
     assert table.frames == 5 and len(prediction.masks) > 0
-    again = decide(table, imager.default_system())
+    again = decide(table, DEFAULT_SYSTEM)
     for mask, other in zip(prediction.masks, again, strict=True):
         assert (mask.frame, mask.class_id, mask.score) == (other.frame, other.class_id, other.score)
         # The table keeps energy maps in 16 bits; so does what is emitted.

@@ -30,6 +30,9 @@ from saiseld.weights import find_weights
 BATCH = 8
 """Frames that go through the detector together."""
 
+DEFAULT_SYSTEM = system_named("TASK3B_3")
+"""Ranked by raw score: the better order in the calibration rooms of the packaged weights."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
@@ -138,10 +141,6 @@ class Imager:
             yield Block(table, len(shown), sum(picture is None for picture in shown))
             start += len(shown)
 
-    def default_system(self) -> System:
-        """Return the report's first system, or its raw-ranked twin where no reranker is at hand."""
-        return system_named("TASK3B_3" if self.matchability is None else "TASK3B_1")
-
     def image(
         self,
         recording: Recording,
@@ -160,7 +159,7 @@ class Imager:
         video
             Its video or folder of frames, if there is one.
         system
-            What is kept and emitted, frame by frame; `default_system` if None.
+            What is kept and emitted, frame by frame; ``DEFAULT_SYSTEM`` if None.
         candidates
             Where to write the candidate table, if it is wanted.
         on_frames
@@ -171,7 +170,7 @@ class Imager:
         RecipeError
             For a system that needs the whole recording: detect, then `saiseld emit`.
         """
-        system = system or self.default_system()
+        system = system or DEFAULT_SYSTEM
         if not system.frame_by_frame:
             raise RecipeError(
                 "system",
