@@ -34,6 +34,8 @@ _SOUND_SHIFT = 3
 """Annotators are a frame or two early or late; three all along are not theirs."""
 _FEWEST = 20
 """Frames that a verdict on directions or times needs."""
+_SIGNIFICANT = 3.0
+"""Standard errors that a shift in time must gain in power."""
 _CLEARLY = 1.02
 _MASK_RADIUS_DEG = 25.0
 
@@ -253,17 +255,21 @@ def _check_against_sound(said: _Said, audio: Path) -> list[Finding]:
     blocks = open_recording(audio).blocks()
     covariance = np.concatenate([visibility(block, dtype=np.complex64) for block in blocks])
 
-    def power(azimuth: FloatArray, shift: int = 0) -> float:
+    def steered(azimuth: FloatArray, shift: int = 0) -> FloatArray:
+        """Return the power of every entry, NaN where it is shifted out of the recording."""
         inside = (frame + shift >= 0) & (frame + shift < len(covariance))
-        if not inside.any():  # shifted out of a short recording
-            return 0.0
-        steered = _steered_power(
+        found = np.full(len(frame), np.nan)
+        found[inside] = _steered_power(
             covariance[frame[inside] + shift], azimuth[inside], elevation[inside]
         )
-        return float(np.mean(steered))
+        return found
 
-    here = power(azimuth)
-    mirrored = {name: power(wrap_azimuth(mirror(azimuth))) for name, mirror in _MIRRORS.items()}
+    as_said = steered(azimuth)
+    here = float(np.nanmean(as_said))
+    mirrored = {
+        name: float(np.nanmean(steered(wrap_azimuth(mirror(azimuth)))))
+        for name, mirror in _MIRRORS.items()
+    }
     louder = max(mirrored, key=lambda name: mirrored[name])
     if mirrored[louder] > _CLEARLY * here:
         what = (
@@ -275,12 +281,24 @@ def _check_against_sound(said: _Said, audio: Path) -> list[Finding]:
             "in this order"
         )
         return [Finding("error", said.path, what, advice)]
-    by_shift = {shift: power(azimuth, -shift) for shift in range(-_MAX_SHIFT, _MAX_SHIFT + 1)}
-    best = max(by_shift, key=lambda shift: by_shift[shift])
-    if abs(best) >= _SOUND_SHIFT and by_shift[best] > _CLEARLY * here:
+    gain = {
+        shift: _standardised(steered(azimuth, -shift) - as_said)
+        for shift in range(-_MAX_SHIFT, _MAX_SHIFT + 1)
+        if abs(shift) >= _SOUND_SHIFT
+    }
+    best = max(gain, key=lambda shift: gain[shift])
+    if gain[best] > _SIGNIFICANT:
         what = f"entries are {_late(best)} against the sound"
         return [Finding("error", said.path, what, "Frame k is the sound from k / 10 s on")]
     return []
+
+
+def _standardised(difference: FloatArray) -> float:
+    """Return the mean over its standard error; 0 where too few entries have a value."""
+    known = difference[np.isfinite(difference)]
+    if len(known) < _FEWEST or not known.any():
+        return 0.0
+    return float(known.mean() / (known.std() / np.sqrt(len(known))))
 
 
 def _steered_power(
