@@ -1,4 +1,4 @@
-"""``saiseld doctor``: is this recording, or this tree, what it should be?"""
+"""``saiseld doctor``: check that a recording or a tree is what it should be."""
 
 from __future__ import annotations
 

@@ -81,9 +81,7 @@ def write_overlay(
             raise OutputError(path, expected="to write the video", found=str(error)) from error
 
 
-def _encode_sound(
-    stream: AudioStream, block: NDArray[np.float32], number: int
-) -> list[Any]:
+def _encode_sound(stream: AudioStream, block: NDArray[np.float32], number: int) -> list[Any]:
     # Capsules 0 and 2 of the tetrahedron face left, 1 and 3 right (spec 1).
     stereo = np.stack([block[:, 0] + block[:, 2], block[:, 1] + block[:, 3]]) / 2
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(stereo), "fltp", "stereo")
