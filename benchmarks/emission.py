@@ -29,7 +29,13 @@ from saiseld.annotation import (
     read_annotations,
 )
 from saiseld.candidates import candidate_files, read_candidates
-from saiseld.decision.emission import Points, blob_points, grid_points, sparse_points
+from saiseld.decision.emission import (
+    Points,
+    blob_points,
+    centroid_directions,
+    grid_points,
+    sparse_points,
+)
 from saiseld.evaluation.rendering import render
 from saiseld.evaluation.soft_iou import pearson, soft_iou
 from saiseld.evaluation.sources import find_label_files
@@ -141,29 +147,15 @@ def emissions() -> dict[str, Emission]:
                 grid_points(box, energy_map, n, where)
             )
     table["all 784"] = lambda box, energy_map: list(grid_points(box, energy_map, 28, "centre"))
-    table["blob at peak"] = lambda box, energy_map: blobs(box, peaks(energy_map))
-    table["blob at centroid"] = lambda box, energy_map: blobs(box, centroids(energy_map))
+    table["blob at peak"] = peak_blobs
+    table["blob"] = lambda box, energy_map: list(blob_points(*centroid_directions(box, energy_map)))
     return table
 
 
-def peaks(energy_map: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (N, 2) fractions of the box (across, down) where the map is largest."""
+def peak_blobs(box: NDArray[np.float64], energy_map: NDArray[np.float64]) -> list[Points]:
     row, column = np.divmod(energy_map.reshape(len(energy_map), -1).argmax(axis=1), 28)
-    return np.stack([column + 0.5, row + 0.5], axis=1) / 28
-
-
-def centroids(energy_map: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (N, 2) fractions of the box (across, down) where the map balances."""
-    cell = (np.arange(28) + 0.5) / 28
-    total = np.maximum(energy_map.sum(axis=(1, 2)), 1e-12)
-    return (
-        np.stack([energy_map.sum(axis=1) @ cell, energy_map.sum(axis=2) @ cell], 1) / total[:, None]
-    )
-
-
-def blobs(box: NDArray[np.float64], place: NDArray[np.float64]) -> list[Points]:
-    x = box[:, 0] + place[:, 0] * (box[:, 2] - box[:, 0])
-    y = box[:, 1] + place[:, 1] * (box[:, 3] - box[:, 1])
+    x = box[:, 0] + (column + 0.5) / 28 * (box[:, 2] - box[:, 0])
+    y = box[:, 1] + (row + 0.5) / 28 * (box[:, 3] - box[:, 1])
     return list(blob_points(*angles_of_pixel(x, y)))
 
 

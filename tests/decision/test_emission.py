@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from tests.reference.perturbed_labels import perturbed
 
-from saiseld.decision.emission import blob_points, emission_points, grid_points, sparse_points
+from saiseld.decision.emission import (
+    blob_points,
+    centroid_directions,
+    emission_points,
+    grid_points,
+    sparse_points,
+)
 from saiseld.errors import CandidateError, RecipeError
 
 BOX = [[100.0, 40.0, 128.0, 96.0]]
@@ -99,3 +105,11 @@ def test_row_without_a_map_cannot_be_emitted():
         CandidateError, match=r"fold4_room1_mix001: frame 0.*expected an energy map"
     ):
         emission_points(table, "grid3")
+
+
+def test_blob_stands_where_the_map_balances():
+    energy_map = np.zeros((2, 28, 28))
+    energy_map[0, 7, 20:22] = 0.5
+    azimuth, elevation = centroid_directions(np.repeat(BOX, 2, axis=0), energy_map)
+    np.testing.assert_allclose(azimuth, [180 - 121, 180 - 114])
+    np.testing.assert_allclose(elevation, [90 - 55, 90 - 68])

@@ -134,11 +134,12 @@ def test_command_writes_text_json_and_figures(tree, few_draws):
     out = tree / "out"
     result = run(
         "table1", "--data", tree, "--candidates", tree / "candidates", "-o", out,
-        "--cache", tree / "cache",
+        "--cache", tree / "cache", "--emissions",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     found = json.loads((out / "table1.json").read_text())
     assert [row["name"] for row in found["rows"]][:2] == ["Baseline", "Sparse peaks"]
+    assert [row["name"] for row in found["emissions"]][-1] == "cap 1, blob"
     text = (out / "table1.txt").read_text()
     assert "cross-fitted by room" in text and "same split (optimistic)" in text
     assert f"{found['rows'][4]['mAP']['value']:.4f}" in text

@@ -28,6 +28,9 @@ def table1(
     temporal: Annotated[
         bool, typer.Option("--temporal", help="Score matchability with temporal evidence beside.")
     ] = False,
+    emissions: Annotated[
+        bool, typer.Option("--emissions", help="Score other emissions of the same detections.")
+    ] = False,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Leave out recordings that lack either side.")
     ] = False,
@@ -44,7 +47,7 @@ def table1(
     from saiseld.data.stairs26 import open_tree
     from saiseld.decision.development import measure_all
     from saiseld.decision.matchability import Matchability
-    from saiseld.decision.table1 import MEASURED_SYSTEMS
+    from saiseld.decision.table1 import EMISSIONS, MEASURED_SYSTEMS
     from saiseld.decision.table1 import table1 as compare
     from saiseld.evaluation.sources import paired
     from saiseld.files import output_folder, user_cache, write_bytes
@@ -63,7 +66,11 @@ def table1(
     folder, cached = output_folder(output), cache or user_cache("drawn-labels")
     learned = None if model is None else Matchability.load(model)
     recordings = measure_all(
-        tables, {name: labels[name] for name in names}, MEASURED_SYSTEMS, cached, jobs=jobs
+        tables,
+        {name: labels[name] for name in names},
+        (*MEASURED_SYSTEMS, *(EMISSIONS if emissions else ())),
+        cached,
+        jobs=jobs,
     )
     table = compare(
         recordings,
@@ -112,7 +119,10 @@ def _print(table: Table1, console: Console) -> None:
     for title, rows in (
         ("Matchability fitted in other ways", table.beside),
         ("Over-prediction: caps and temporal filters", table.suppression),
+        ("Other emissions", table.emissions),
     ):
+        if not rows:
+            continue
         lines = _table(title)
         for row in rows:
             lines.add_row(*_cells(row))

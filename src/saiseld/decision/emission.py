@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from saiseld.annotation import EnergyMask
 from saiseld.candidates import MAP_SIZE, Candidates
 from saiseld.errors import CandidateError, RecipeError
-from saiseld.sphere import HEIGHT, WIDTH, pixel_of_angles
+from saiseld.sphere import HEIGHT, WIDTH, angles_of_pixel, pixel_of_angles
 
 Placement = Literal["edge", "centre"]
 Points = NDArray[np.float64]
@@ -97,11 +97,12 @@ def blob_points(azimuth: ArrayLike, elevation: ArrayLike, sigma: float = BLOB_SI
 
     Returns
     -------
-    (N, 37, 3) points: the centre and three rings of 12, energy 1 at the centre.
+    (N, 25, 3) points: the centre and rings of 12 at half and at all of that, energy 1 at the
+    centre.
     """
     azimuth, elevation = np.asarray(azimuth, float), np.asarray(elevation, float)
-    radius = np.concatenate([[0.0], np.repeat([1 / 3, 2 / 3, 1.0], 12)]) * BLOB_RADIUS
-    angle = np.concatenate([[0.0], np.tile(np.arange(12) * np.pi / 6, 3)])
+    radius = np.concatenate([[0.0], np.repeat([0.5, 1.0], 12)]) * BLOB_RADIUS
+    angle = np.concatenate([[0.0], np.tile(np.arange(12) * np.pi / 6, 2)])
     # The label method measures azimuth by cos(elevation), so a ring is wider towards the poles.
     widening = 1 / np.maximum(np.cos(np.radians(elevation)), BLOB_RADIUS / 90)
     x, y = pixel_of_angles(azimuth, elevation)
@@ -141,7 +142,7 @@ def emission_points(table: Candidates, emission: str) -> Sequence[Points]:
     if emission == "sparse":
         return sparse_points(table.box, table.energy_map)
     if emission == "blob":
-        return list(blob_points(table.azimuth, table.elevation))
+        return list(blob_points(*centroid_directions(table.box, table.energy_map)))
     grid = re.fullmatch(r"grid([2-9]|[12]\d)(-centre)?", emission)
     if grid is None:
         raise RecipeError(
@@ -151,6 +152,23 @@ def emission_points(table: Candidates, emission: str) -> Sequence[Points]:
         )
     placement: Placement = "centre" if grid[2] else "edge"
     return list(grid_points(table.box, table.energy_map, int(grid[1]), placement))
+
+
+def centroid_directions(box: ArrayLike, energy_map: ArrayLike) -> tuple[Points, Points]:
+    """Return (azimuth, elevation) in degrees, (N,) each, where each instance's map balances.
+
+    Steadier than its peak; the middle of the box where a map is empty.
+    """
+    box, energy = np.asarray(box, float), np.asarray(energy_map, float).clip(0)
+    cell = (np.arange(MAP_SIZE) + 0.5) / MAP_SIZE
+    total = energy.sum(axis=(1, 2))
+    across, down = (
+        np.divide(energy.sum(axis=axis) @ cell, total, out=0 * total + 0.5, where=total > 0)
+        for axis in (1, 2)
+    )
+    return angles_of_pixel(
+        box[:, 0] + across * (box[:, 2] - box[:, 0]), box[:, 1] + down * (box[:, 3] - box[:, 1])
+    )
 
 
 def energy_masks(

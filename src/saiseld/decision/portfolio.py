@@ -79,7 +79,10 @@ SUBMITTED = tuple(f"TASK3B_{index}" for index in (1, 2, 3, 4))
 DENSE = System("dense", "adaptive", "matchability", 3)
 """Not in the report: its cap-3 selection with the finest masks that fit the file limit."""
 
-SYSTEMS = {system.name: system for system in (*TABLE1, DENSE)}
+BLOB = System("blob", "blob", "raw", 1)
+"""Not in the report: one canonical blob at the direction of each detection's map."""
+
+SYSTEMS = {system.name: system for system in (*TABLE1, DENSE, BLOB)}
 
 
 def system_named(name: str) -> System:

@@ -36,6 +36,12 @@ SUPPRESSED = (
 )
 """From permissive to suppressing: what the over-prediction finding compares."""
 
+EMISSIONS = tuple(
+    replace(_CAP3, name=f"cap 1, {emission}", cap=1, emission=emission)
+    for emission in ("grid3-centre", "grid5", "grid9", "blob")
+)
+"""Other points for the masks of TASK3B_3; measured only where asked for."""
+
 _SAME_MASKS = {
     "TASK3B_1": "TASK3B_3",
     "TASK3B_2": "TASK3B_4",
@@ -94,6 +100,8 @@ class Table1:
         The matchability rows fitted in other ways.
     suppression
         Caps and temporal filters.
+    emissions
+        Other emissions of the same detections, if they were measured.
     EFRQ_lost
         What each of them but cap 3 loses against it, by name.
     recall
@@ -111,6 +119,7 @@ class Table1:
     rank: tuple[int, ...]
     beside: tuple[Row, ...]
     suppression: tuple[Row, ...]
+    emissions: tuple[Row, ...]
     EFRQ_lost: dict[str, Difference]
     recall: RecallCeiling
     matchable: float
@@ -137,7 +146,7 @@ def table1(
     Parameters
     ----------
     recordings
-        Measured with ``MEASURED_SYSTEMS``.
+        Measured with ``MEASURED_SYSTEMS`` and, where wanted, ``EMISSIONS``.
     data
         What they are, for the caption.
     model
@@ -165,9 +174,10 @@ def table1(
     learned = [s for s in TABLE1 if s.ranking == "matchability"]
     beside = {f"{s.name}, {how}": (s, how) for s in learned for how in fitted if how != CROSS_FIT}
     suppression = {s.name: (s, "") for s in SUPPRESSED}
+    emissions = {s.name: (s, "") for s in EMISSIONS if s.name in recordings[0].matched}
     systems = {
         name: _ranked(recordings, system, fitted.get(how))
-        for name, (system, how) in (lines | beside | suppression).items()
+        for name, (system, how) in (lines | beside | suppression | emissions).items()
     }
     intervals = run_all(_intervals, {n: (s,) for n, s in systems.items()}, jobs=jobs, title="rows")
     permissive, *others = suppression
@@ -197,6 +207,7 @@ def table1(
         rank=cumulative_rank([[row.mAP.value, row.AP50.value, row.EFRQ.value] for row in main]),
         beside=rows(beside),
         suppression=rows(suppression),
+        emissions=rows(emissions),
         EFRQ_lost=lost,
         recall=ceiling,
         matchable=float(known.matched.mean()),
