@@ -4,7 +4,7 @@ The compact detector learns some frames of a tree by heart (`saiseld features` f
 macro mAP on the same frames with the 7 x 7 and the 3 x 3 edge grid, and what these grids reach with
 the labels' own boxes and maps, which is the most any detector could.
 
-    python scripts/overfit_detector.py TREE FEATURES [--frames 16] [--epochs 8]
+    python scripts/overfit_detector.py TREE FEATURES [--frames 16] [--epochs 20]
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("tree", type=Path)
     parser.add_argument("features", type=Path)
     parser.add_argument("--frames", type=int, default=16)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--recordings", type=int, default=2)
     chosen = parser.parse_args()
     with TemporaryDirectory() as folder:
@@ -88,6 +88,7 @@ def overfit(chosen: argparse.Namespace, folder: Path) -> None:
         "frames_per_epoch": drawn,
         "selection_frames": chosen.frames,
         "augmentation": {},
+        "loss_weights": {"energy": 5.0},
         "weight_decay": 0.0,
     }
     shown = SymmetricFrames([(IDENTITY, frames)])

@@ -107,3 +107,28 @@ def test_every_parameter_is_trained(instances: int) -> None:
 def test_training_mode_needs_targets() -> None:
     with pytest.raises(ValueError, match="needs targets"):
         Detector("compact").train()(torch.rand(1, 12, 180, 360))
+
+
+def test_mixed_precision_keeps_pixels() -> None:
+    torch.manual_seed(0)
+    detector = Detector("compact").train()
+    for module in detector.modules():
+        if isinstance(module, torch.nn.Dropout | torch.nn.Dropout2d):
+            module.p = 0.0
+    energy = torch.zeros(1, 180, 360)
+    energy[:, 60:95, 290:330] = 0.5
+    target: FrameTargets = {
+        "boxes": torch.tensor([[290.0, 60, 329, 94]]),
+        "labels": torch.tensor([3]),
+        "energy": energy,
+        "distance_cm": torch.tensor([200.0]),
+    }
+    image = torch.rand(1, 12, 180, 360)
+    found = []
+    for half in (False, True):
+        torch.manual_seed(1)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            found.append(detector(image, [target]))
+    for name, loss in found[0].items():
+        assert found[1][name].dtype == torch.float32
+        torch.testing.assert_close(found[1][name], loss, rtol=0.15, atol=2e-3)

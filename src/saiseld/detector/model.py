@@ -255,11 +255,11 @@ class Detector(nn.Module):
     def _measure(self, features: dict[str, Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return energy maps and distances of boxes (in extended pixels), all frames at once."""
         pooled = self.energy_pool(features, boxes, self._sizes(len(boxes)))
-        return self.energy_head(pooled), self.distance_head(pooled)
+        return self.energy_head(pooled).float(), self.distance_head(pooled).float()
 
     def _field(self, features: dict[str, Tensor]) -> Tensor:
         field: Tensor = self.energy_decoder(features)
-        return field
+        return field.float()
 
     def _on_cylinder(
         self, boxes: Tensor, scores: Tensor, labels: Tensor

@@ -128,7 +128,15 @@ class BoxHeads(RoIHeads):  # type: ignore[misc]
     ) -> tuple[Tensor, Tensor]:
         pooled = self.box_roi_pool(features, proposals, sizes)
         logits, deltas = self.box_predictor(self.box_head(pooled))
-        return logits, deltas
+        return logits.float(), deltas.float()
+
+
+class _ProposalHead(RPNHead):  # type: ignore[misc]
+    """Objectness and deltas in full precision: half of it cannot tell pixels of a canvas apart."""
+
+    def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        objectness, deltas = super().forward(maps)
+        return [score.float() for score in objectness], [delta.float() for delta in deltas]
 
 
 class RegionDetector(nn.Module):
@@ -141,7 +149,7 @@ class RegionDetector(nn.Module):
         self.proposed_levels = settings.proposed_levels
         self.rpn = RegionProposalNetwork(
             anchors,
-            RPNHead(channels, anchors.num_anchors_per_location()[0]),
+            _ProposalHead(channels, anchors.num_anchors_per_location()[0]),
             fg_iou_thresh=0.7,
             bg_iou_thresh=0.3,
             batch_size_per_image=settings.sampled_proposals,
@@ -194,7 +202,7 @@ class RegionDetector(nn.Module):
         sizes: list[tuple[int, int]],
         targets: BoxTargets | None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        maps = {level: features[level] for level in self.proposed_levels}
+        maps = {level: features[level].float() for level in self.proposed_levels}
         proposals, losses = self.rpn(ImageList(image, sizes), maps, targets)
         return proposals, losses
 

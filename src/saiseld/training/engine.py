@@ -86,7 +86,7 @@ class Trainer:
         self.data, self.recipe, self.workers = data, recipe, workers
         self.output = output_folder(output)
         self.accelerator = Accelerator(
-            mixed_precision=recipe.precision if torch.cuda.is_available() else "no",
+            mixed_precision=_usable(recipe.precision),
             # A batch without a sound leaves the energy and distance heads out.
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
@@ -184,7 +184,8 @@ class Trainer:
         if state is None and self.recipe.balanced_loss:
             counts = torch.from_numpy(self.data.train.counts.sum(axis=0))
             self.detector.class_weights.copy_(class_weights(counts))
-        self.detector.to(self.accelerator.device)
+        # Convolutions are a fifth faster with the channels last.
+        self.detector.to(self.accelerator.device).to(memory_format=torch.channels_last)
         self.optimizer = self.accelerator.prepare(optimizer_of(self.detector, self.recipe))
         rank = self.accelerator.process_index
         torch.manual_seed(hash((self.recipe.seed, rank)))
@@ -229,7 +230,7 @@ class Trainer:
             images, [_on(device, target) for target in targets], recipe.augmentation, rng
         )
         set_rate(self.optimizer, recipe.learning_rate * self._rate())
-        losses = model(images, targets)
+        losses = model(images.contiguous(memory_format=torch.channels_last), targets)
         weight = recipe.loss_weights.model_dump()
         total = sum(weight[name] * loss for name, loss in losses.items())
         values = {name: loss.item() for name, loss in {"loss": total, **losses}.items()}
@@ -291,6 +292,16 @@ class Trainer:
             "epoch": self.epoch,
             "selection": json_values(scores),
         }
+
+
+def _usable(precision: str) -> str:
+    """Return a recipe's precision, or full precision where the processor has no other."""
+    if torch.cuda.is_available() or precision == "no":
+        return precision
+    if precision == "bf16" and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return precision
+    _log.info("no %s on this processor: training in full precision", precision)
+    return "no"
 
 
 def _on(device: torch.device, target: FrameTargets) -> FrameTargets:

@@ -92,7 +92,7 @@ class Recipe(_Strict):
     silent_share: float = Field(default=0.1, ge=0, le=1)
     """Share of frames without a sound among those drawn; the others are balanced by class."""
     precision: Literal["no", "bf16", "fp16"] = "no"
-    """Mixed precision on an accelerator."""
+    """Mixed precision, where the device has it; ``fp16`` on accelerators only."""
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     clip_norm: float = Field(gt=0)
