@@ -54,8 +54,11 @@ def visibility(
     array (frames, bands, channels, channels)
         Hermitian, positive semi-definite, largest eigenvalue 1; all zero for a silent band.
     """
+    # The public front end also clips negative eigenvalues: a sum of outer products has none beyond
+    # rounding, so a division is the same thing at a fraction of the cost.
     spectra = band_spectra(audio, sample_rate, centres=centres, dtype=dtype)
-    return normalised_covariance(spectra)
+    outer, largest = covariance(spectra)
+    return np.asarray(outer / largest)
 
 
 def band_spectra(
@@ -87,13 +90,10 @@ def band_spectra(
     return np.ascontiguousarray(spectra.transpose(1, 3, 2, 0))
 
 
-def normalised_covariance(
+def covariance(
     snapshots: NDArray[np.complexfloating[Any, Any]],
-) -> NDArray[np.complexfloating[Any, Any]]:
-    """Return ``sum conj(x_i) x_j`` over its largest eigenvalue; all zero where that is zero.
-
-    The public front end also clips negative eigenvalues. A sum of outer products has none beyond
-    rounding, so a division is the same thing at a fraction of the cost.
+) -> tuple[NDArray[np.complexfloating[Any, Any]], NDArray[np.floating[Any]]]:
+    """Return ``sum conj(x_i) x_j`` and its largest eigenvalue, to divide it by.
 
     Parameters
     ----------
@@ -103,15 +103,14 @@ def normalised_covariance(
     Returns
     -------
     array (..., channels, channels)
+    array (..., 1, 1), 1 instead of 0 where all is silent
     """
     adjoint = np.swapaxes(snapshots.conj(), -1, -2)
-    covariance = adjoint @ snapshots
+    outer = adjoint @ snapshots
     # X^H X and X X^H have the same largest eigenvalue, and one of them is smaller.
     wide = snapshots.shape[-1] > snapshots.shape[-2]
-    gram = snapshots @ adjoint if wide else covariance
-    largest = np.linalg.eigvalsh(gram)[..., -1, None, None]
-    out = np.zeros_like(covariance)
-    return np.asarray(np.divide(covariance, largest, out=out, where=largest > 0))
+    largest = np.linalg.eigvalsh(snapshots @ adjoint if wide else outer)[..., -1, None, None]
+    return outer, np.where(largest > 0, largest, 1)
 
 
 def band_frequencies(

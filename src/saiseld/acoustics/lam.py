@@ -62,14 +62,14 @@ class LAM(nn.Module):
 
         Only the lower triangles count, so a predicted covariance need not be exactly Hermitian.
         """
-        x = skip = self.energies(positive_part(visibility)) - self.tau
+        return self.denoised(quadratic_values(positive_part(visibility), quadratic_filters(self.D)))
+
+    def denoised(self, energies: Tensor) -> Tensor:
+        """Return the latent maps of ``d_p^H S+ d_p``, both (frames, 9, 484)."""
+        x = skip = energies - self.tau
         for index in range(1, 5):
             x = torch.relu(self.get_submodule(f"denoise{index}")(x) + skip)
         return x
-
-    def energies(self, covariance: Tensor) -> Tensor:
-        """Return ``d_p^H S d_p`` as (frames, 9, 484) for Hermitian S (frames, 9, 32, 32)."""
-        return quadratic_values(covariance, quadratic_filters(self.D))
 
     def reconstruct(self, latent: Tensor) -> Tensor:
         """Return ``A diag(x) A^H``, (frames, 9, 32, 32), of latent maps (frames, 9, 484)."""
@@ -109,14 +109,22 @@ def positive_part(hermitian: Tensor) -> Tensor:
     return cast(Tensor, _PositivePart.apply(hermitian))
 
 
+def _eigh(hermitian: Tensor) -> tuple[Tensor, Tensor]:
+    try:
+        eigenvalues, vectors = torch.linalg.eigh(hermitian)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        # Many equal eigenvalues make LAPACK's single precision give up once in thousands.
+        eigenvalues, vectors = torch.linalg.eigh(hermitian.to(torch.complex128))
+    real = torch.empty(0, dtype=hermitian.dtype).real.dtype
+    return eigenvalues.to(real), vectors.to(hermitian.dtype)
+
+
 class _PositivePart(torch.autograd.Function):
     """``V max(lambda, 0) V^H``, with the gradient that stays finite where eigenvalues meet."""
 
     @staticmethod
     def forward(ctx: Any, hermitian: Tensor) -> Tensor:
-        eigenvalues: Tensor
-        vectors: Tensor
-        eigenvalues, vectors = torch.linalg.eigh(hermitian)
+        eigenvalues, vectors = _eigh(hermitian)
         ctx.save_for_backward(eigenvalues, vectors)
         return (vectors * eigenvalues.clamp(min=0)[..., None, :]) @ vectors.mH
 

@@ -16,12 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from saiseld.acoustics.array import CHANNELS, RADIUS_M, TETRAHEDRON, eigenmike_xyz
+from saiseld.acoustics.array import (
+    CHANNELS,
+    FRONT_END_WAVELENGTH,
+    RADIUS_M,
+    TETRAHEDRON,
+    eigenmike_xyz,
+)
 from saiseld.acoustics.covariance import (
     BANDS,
     SUBFRAMES,
     band_frequencies,
-    normalised_covariance,
+    covariance,
 )
 from saiseld.simulation.rigid_sphere import SPEED_OF_SOUND, rigid_sphere_response
 from saiseld.simulation.room import Room, image_sources
@@ -60,13 +66,18 @@ class CovarianceBatch:
     ----------
     full
         (B, 9, 32, 32) complex64.
+    direct
+        (B, 9, 32, 32) complex64, what came straight from the sources, without reflections,
+        reverberation and noise, as the array of LAM's steering would hear it (free field, one
+        wavelength for all bands), divided by the same numbers as ``full``.
     tetrahedral
-        (B, 9, 4, 4) complex64, of the same snapshots.
+        (B, 9, 4, 4) complex64, of the same snapshots as ``full``.
     directions
         Per frame the (sources, 3) unit vectors of its sources.
     """
 
     full: NDArray[np.complex64]
+    direct: NDArray[np.complex64]
     tetrahedral: NDArray[np.complex64]
     directions: list[NDArray[np.float64]]
 
@@ -75,21 +86,23 @@ def draw_covariances(
     count: int, rng: np.random.Generator, ranges: SceneRanges = SceneRanges()
 ) -> CovarianceBatch:
     """Draw the covariances of ``count`` frames, each in a room of its own."""
-    snapshots = np.empty((count, BANDS, SUBFRAMES, CHANNELS), np.complex64)
+    heard = np.empty((count, BANDS, SUBFRAMES, CHANNELS), np.complex64)
+    direct = np.empty_like(heard)
     directions = []
     for index in range(count):
-        snapshots[index], direction = _draw_frame(rng, ranges)
+        heard[index], direct[index], direction = _draw_frame(rng, ranges)
         directions.append(direction)
+    full, largest = covariance(heard)
+    tetrahedral, largest_of_four = covariance(heard[..., list(TETRAHEDRON)])
     return CovarianceBatch(
-        normalised_covariance(snapshots).astype(np.complex64),
-        normalised_covariance(snapshots[..., list(TETRAHEDRON)]).astype(np.complex64),
-        directions,
+        full / largest, covariance(direct)[0] / largest, tetrahedral / largest_of_four, directions
     )
 
 
 def _draw_frame(
     rng: np.random.Generator, ranges: SceneRanges
-) -> tuple[NDArray[np.complex128], NDArray[np.float64]]:
+) -> tuple[NDArray[np.complex128], NDArray[np.complex128], NDArray[np.float64]]:
+    """Return what the array hears and what of it is direct sound, (9, 10, 32), and directions."""
     room = Room(
         tuple(rng.uniform((3.0, 3.0, 2.4), (10.0, 8.0, 4.0))),
         rng.uniform(*ranges.rt60_s),
@@ -99,16 +112,19 @@ def _draw_frame(
     receiver = rng.uniform((0.7, 0.7, 0.9), size - (0.7, 0.7, 0.7))
     count = 1 + rng.choice(len(ranges.sources), p=ranges.sources)
     heard = np.zeros((BANDS, SUBFRAMES, CHANNELS), complex)
+    direct = np.zeros_like(heard)
     directions = np.empty((count, 3))
     for index in range(count):
-        directions[index], sound = _draw_source(rng, ranges, room, receiver)
+        directions[index], sound, straight = _draw_source(rng, ranges, room, receiver)
         level = 10 ** (rng.uniform(-10, 0) / 20) if index else 1.0
-        heard += level * sound / np.sqrt(np.mean(np.abs(sound) ** 2))
+        level /= np.sqrt(np.mean(np.abs(sound) ** 2))
+        heard += level * sound
+        direct += level * straight
     power = np.mean(np.abs(heard) ** 2)
     sensor = np.sqrt(power * 10 ** (-rng.uniform(*ranges.snr_db) / 10))
     room_noise = np.sqrt(power * 10 ** (-rng.uniform(10, 40) / 10))
     heard += sensor * _complex_noise(rng, heard.shape) + room_noise * _diffuse(rng)
-    return heard, directions
+    return heard, direct, directions
 
 
 def _draw_source(
@@ -116,8 +132,8 @@ def _draw_source(
     ranges: SceneRanges,
     room: Room,
     receiver: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
-    """Return a source's direction and what the array hears of it, (9, 10, 32)."""
+) -> tuple[NDArray[np.float64], NDArray[np.complex128], NDArray[np.complex128]]:
+    """Return a source's direction, what the array hears of it and what of that is direct."""
     direction = unit_vector(rng.uniform(-180, 180), np.degrees(np.arcsin(rng.uniform(-0.95, 0.95))))
     with np.errstate(divide="ignore"):
         to_walls = np.where(
@@ -140,9 +156,10 @@ def _draw_source(
     late_by = np.round((delay_s - delay_s[0]) * 1000).astype(int)
     way = early * np.exp(-2j * np.pi * np.outer(band_frequencies(), delay_s))
     arriving = envelope[:, steps[:, None] - late_by] * way[:, None, :]
-    sound = arriving @ _sphere(offset[strongest] / length[strongest, None])
+    waves = _sphere(offset[strongest] / length[strongest, None])
     floor = np.sqrt(late * np.mean(np.abs(envelope) ** 2, axis=1))
-    return direction, sound + floor[:, None, None] * _diffuse(rng)
+    sound = arriving @ waves + floor[:, None, None] * _diffuse(rng)
+    return direction, sound, arriving[..., :1] * _ideal_wave(direction)
 
 
 def _envelope(rng: np.random.Generator) -> NDArray[np.complex128]:
@@ -174,6 +191,11 @@ def _diffuse(rng: np.random.Generator) -> NDArray[np.complex128]:
     waves = _diffuse_waves()
     noise = _complex_noise(rng, (BANDS, SUBFRAMES, waves.shape[1]))
     return noise @ waves
+
+
+def _ideal_wave(direction: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """Return what the array of LAM's steering would hear of a plane wave, (32,)."""
+    return np.asarray(np.exp(2j * np.pi / FRONT_END_WAVELENGTH * eigenmike_xyz() @ direction))
 
 
 @cache

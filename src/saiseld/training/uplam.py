@@ -1,19 +1,26 @@
-"""Self-supervised training of UpLAM (spec 2; Roman et al., WASPAA 2025).
+"""Self-supervised training of LAM and UpLAM (spec 2; Roman et al., WASPAA 2025).
 
-A frame's 32-channel covariance is its own teacher: LAM learns an image x with ``A diag(x) A^H``
-close to it, then UpLAM learns the same from the covariance of four of the channels. Covariances are
-drawn on the fly (`saiseld.training.covariances`); step k draws from the seed and k alone, so a run
-that is stopped and resumed sees what an unbroken one would.
+An image x is right if ``A diag(x) A^H`` is the covariance that the array hears, so no labels are
+needed: covariances are drawn on the fly (`saiseld.training.covariances`), and step k draws from the
+seed and k alone, so that a run that is stopped and resumed sees what an unbroken one would.
 
-The natural scale of x is about 1e-4 (its sum times 32 is the trace of the covariance), where
-rectifiers die before they learn anything. So x is trained, and stored, `LATENT_GAIN` times as
-large.
+Three choices make this work on a CPU in minutes:
+
+- The natural scale of x is about 1e-4 (its sum times 32 is the trace of the covariance), where
+  rectifiers die before they learn anything. x is trained, and stored, `LATENT_GAIN` times as large.
+- D is the array's response and stays so, and LAM's thresholds and convolutions are shared by all
+  directions (`SharedLAM`). Given freedom, each of the 484 directions learns from the few frames
+  with a source there: the loss falls, but the peaks scatter.
+- The upsampler starts by carrying the four channels over (`saiseld.training.carry`), so training
+  begins at the 4-channel steered response, and ends at the state that found directions best.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
@@ -22,32 +29,37 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from saiseld.acoustics.array import CHANNELS, RADIUS_M, eigenmike_xyz, steering
-from saiseld.acoustics.covariance import BANDS, band_frequencies
-from saiseld.acoustics.lam import DIRECTIONS, quadratic_filters, quadratic_values
+from saiseld.acoustics.array import CHANNELS, TETRAHEDRON
+from saiseld.acoustics.covariance import BANDS
+from saiseld.acoustics.lam import (
+    DIRECTIONS,
+    LAM,
+    positive_part,
+    quadratic_filters,
+    quadratic_values,
+)
 from saiseld.acoustics.uplam import UpLAM
-from saiseld.errors import RecipeError
+from saiseld.checkpoint import write_checkpoint
+from saiseld.errors import CheckpointError, RecipeError
 from saiseld.files import atomic_path
-from saiseld.simulation.rigid_sphere import SPEED_OF_SOUND, rigid_sphere_response
-from saiseld.sphere import fibonacci_sphere
+from saiseld.training.carry import carry_over, lift_order, rigid_beams
 from saiseld.training.covariances import SceneRanges, draw_covariances
+from saiseld.training.directions import image_errors
 
 LATENT_GAIN = CHANNELS * DIRECTIONS
 """Latents of models trained here are this many times the x of ``A diag(x) A^H``."""
 
-LIFT_GAIN = CHANNELS
-"""The upsampler is trained to give this many times the covariance, whose entries are about 1/32."""
-
-LAM_RATE = 4.0
-"""Learning rate of LAM alone, relative to the upsampler's."""
-
 STATE_NAME = "training.pt"
 """File in the output folder that a stopped run goes on from."""
 
-CHECKPOINT_EVERY = 200
-"""Steps between two saved states."""
+EVALUATE_EVERY = 100
+"""Steps between two looks at the selection rooms, which are also saved states."""
 
-Dictionary = Literal["free_field", "rigid_sphere"]
+SELECTION = SceneRanges(rt60_s=(0.3, 0.7), snr_db=(15.0, 15.0), sources=(1.0,))
+_SELECTION_FRAMES = 256
+_SELECTION_STREAM = 1 << 32
+
+Target = Literal["heard", "direct"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,73 +68,103 @@ class UpLAMRecipe:
 
     Parameters
     ----------
-    lam_steps, lift_steps, joint_steps
-        Batches for LAM alone on 32 channels, for the upsampler alone, for both together.
+    lam_steps, uplam_steps
+        Batches for LAM alone, on 4 and on 32 channels, and then for the upsampler.
     batch
         Frames a step.
-    learning_rate
-        Largest rate of Adam for the upsampler; LAM alone has `LAM_RATE` times as much. Rates rise
-        over a twentieth of the way and then fall to nothing.
-    dictionary
-        What the image must explain the covariance with: ``free_field`` is the source's A, one
-        wavelength for all bands; ``rigid_sphere`` is the array's response in each band.
+    lam_rate, uplam_rate
+        Largest rates of Adam; they rise over a tenth of a stage and then fall to nothing.
+    target
+        The covariance that the image is to explain: ``heard`` is that of the 32 channels,
+        reverberation, noise and all, as in the source; ``direct`` is what an array of LAM's
+        steering would hear of the sources alone.
     seed
         Of weights and covariances.
-    bfloat16
-        Compute the upsampler's convolutions in bfloat16 while training.
     scenes
         What rooms and sounds are drawn from.
     """
 
     lam_steps: int = 400
-    lift_steps: int = 2000
-    joint_steps: int = 1000
+    uplam_steps: int = 1000
     batch: int = 32
-    learning_rate: float = 2e-3
-    dictionary: Dictionary = "rigid_sphere"
+    lam_rate: float = 1e-2
+    uplam_rate: float = 3e-4
+    target: Target = "direct"
     seed: int = 0
-    bfloat16: bool = True
     scenes: SceneRanges = field(default_factory=SceneRanges)
 
 
-class ReconstructionLoss(nn.Module):
-    """``|A diag(x) A^H - S|^2 / |S|^2`` per frame and band, without forming the product.
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """What a run leaves.
 
-    It equals ``(x' G x - 2 b' x) / |S|^2 + 1`` with ``G = |A^H A|^2`` and ``b_p = a_p^H S a_p``.
+    Parameters
+    ----------
+    uplam, lam
+        The model for 4 channels, and the one for 32 that it is measured against.
+    losses
+        (steps, 2): of the 4-channel and, while LAM is trained, the 32-channel images.
+    selection
+        Per look at the selection rooms: step and mean direction error in degrees of UpLAM.
+    """
+
+    uplam: UpLAM
+    lam: LAM
+    losses: list[tuple[float, float]]
+    selection: list[tuple[int, float]]
+
+
+class ReconstructionLoss(nn.Module):
+    """``|A diag(x) A^H - T|^2 / |S|^2`` per frame and band, without forming the product.
+
+    T is the target and S what is heard. ``|A diag(x) A^H - T|^2 = x' G x - 2 b' x + |T|^2`` with
+    ``G = |A^H A|^2`` and ``b_p = a_p^H T a_p``.
     """
 
     filters: Tensor
     gram: Tensor
 
-    def __init__(self, atoms: Tensor) -> None:
+    def __init__(self, steering: Tensor) -> None:
         super().__init__()
-        scaled = atoms / LATENT_GAIN**0.5
-        self.register_buffer("filters", quadratic_filters(scaled))
+        scaled = steering / LATENT_GAIN**0.5
+        self.register_buffer("filters", quadratic_filters(scaled[None]).expand(BANDS, -1, -1))
         self.register_buffer("gram", (scaled.mH @ scaled).abs().square())
 
-    def forward(self, latent: Tensor, covariance: Tensor) -> Tensor:
+    def forward(self, latent: Tensor, target: Tensor, heard: Tensor) -> Tensor:
         """Return the mean loss of latents (B, 9, 484) for covariances (B, 9, 32, 32)."""
-        x = latent.transpose(0, 1)
-        response = quadratic_values(covariance, self.filters).transpose(0, 1)
-        excess = (x * (x @ self.gram - 2 * response)).sum(-1).transpose(0, 1)
-        return (1 + excess / energy(covariance)).mean()
+        response = quadratic_values(target, self.filters)
+        excess = (latent * (latent @ self.gram - 2 * response)).sum(-1)
+        return ((_energy(target) + excess) / _energy(heard)).mean()
 
 
-def energy(covariance: Tensor) -> Tensor:
-    """Return the squared Frobenius norm (B, 9), never quite zero."""
-    return covariance.abs().square().sum((-1, -2)).clamp(min=1e-12)
+class SharedLAM(nn.Module):
+    """LAM with one threshold a band, and convolutions that mix bands but not directions.
 
+    Neighbours on the Fibonacci spiral are far apart on the sphere, so nothing is lost. It starts as
+    a vote: a direction stays where the bands agree on it, and a steered response is 4 at most.
+    """
 
-def atoms(kind: Dictionary) -> Tensor:
-    """Return the (9, 32, 484) array response per band and direction, of unit mean power."""
-    if kind == "free_field":
-        matrix = np.broadcast_to(steering(), (BANDS, CHANNELS, DIRECTIONS))
-    else:
-        ka = 2 * np.pi * band_frequencies() * RADIUS_M / SPEED_OF_SOUND
-        cosine = eigenmike_xyz() @ fibonacci_sphere() / RADIUS_M
-        matrix = rigid_sphere_response(ka, cosine).conj()
-        matrix = matrix / np.sqrt(np.mean(np.abs(matrix) ** 2, axis=1, keepdims=True))
-    return torch.from_numpy(matrix.astype(np.complex64))
+    def __init__(self) -> None:
+        super().__init__()
+        self.threshold = nn.Parameter(torch.zeros(BANDS, 1))
+        self.mixing = nn.Parameter(torch.full((4, BANDS, BANDS), 1 / BANDS))
+        self.bias = nn.Parameter(torch.full((4, BANDS, 1), -2.0))
+
+    def forward(self, energies: Tensor) -> Tensor:
+        """Return the latent maps of ``d_p^H S+ d_p``, both (frames, 9, 484)."""
+        x = skip = energies - self.threshold
+        for mixing, bias in zip(self.mixing, self.bias, strict=True):
+            x = torch.relu(mixing @ x + bias + skip)
+        return x
+
+    @torch.no_grad()
+    def write_to(self, lam: LAM) -> None:
+        """Give a LAM these thresholds and convolutions."""
+        lam.tau.copy_(self.threshold.expand_as(lam.tau))
+        for index, (mixing, bias) in enumerate(zip(self.mixing, self.bias, strict=True), start=1):
+            weight = lam.get_parameter(f"denoise{index}.weight")
+            weight.zero_()[..., weight.shape[-1] // 2] = mixing
+            lam.get_parameter(f"denoise{index}.bias").copy_(bias[:, 0])
 
 
 def train_uplam(
@@ -131,8 +173,8 @@ def train_uplam(
     *,
     workers: int = 1,
     progress: Callable[[int, int, float], None] = lambda *_: None,
-) -> tuple[UpLAM, list[float]]:
-    """Train, or go on with a run that was stopped; return the model and the loss of every step.
+) -> Trained:
+    """Train, or go on with a run that was stopped.
 
     Parameters
     ----------
@@ -147,10 +189,12 @@ def train_uplam(
 
     Raises
     ------
-    saiseld.errors.RecipeError
+    RecipeError
         If the folder holds a run of another recipe, or the loss is not finite.
+    CheckpointError
+        If the state in the folder is damaged.
     """
-    total = recipe.lam_steps + recipe.lift_steps + recipe.joint_steps
+    total = recipe.lam_steps + recipe.uplam_steps
     run = _Run(recipe, folder / STATE_NAME)
     run.resume()
     batches = DataLoader(
@@ -159,96 +203,117 @@ def train_uplam(
         sampler=range(len(run.losses), total),
         num_workers=workers,
     )
-    for full, tetrahedral in batches:
-        run.step(full, tetrahedral)
+    for heard, target, tetrahedral in batches:
+        run.step(heard, target, tetrahedral)
         step = len(run.losses)
-        progress(step, total, run.losses[-1])
-        if step % CHECKPOINT_EVERY == 0 or step == total:
+        progress(step, total, run.losses[-1][0])
+        if step % EVALUATE_EVERY == 0 or step == total:
+            run.look()
             run.save()
-    return run.finished(), run.losses
+    return run.finished()
 
 
-class _Covariances(Dataset[tuple[Tensor, Tensor]]):
-    """Batch k of a run: 32- and 4-channel covariances of the same frames."""
+class _Covariances(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Batch k of a run: covariances heard by 32 channels, aimed at, heard by four."""
 
     def __init__(self, recipe: UpLAMRecipe) -> None:
         self.recipe = recipe
 
-    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         rng = np.random.default_rng((self.recipe.seed, step))
         batch = draw_covariances(self.recipe.batch, rng, self.recipe.scenes)
-        return torch.from_numpy(batch.full), torch.from_numpy(batch.tetrahedral)
+        heard, direct, tetrahedral = (
+            torch.from_numpy(part) for part in (batch.full, batch.direct, batch.tetrahedral)
+        )
+        return heard, direct if self.recipe.target == "direct" else heard, tetrahedral
 
 
 class _Run:
-    """Model, optimizer and losses of a run."""
+    """Models, optimizers and losses of a run."""
 
     def __init__(self, recipe: UpLAMRecipe, state: Path) -> None:
         self.recipe, self.state = recipe, state
         torch.manual_seed(recipe.seed)
-        dictionary = atoms(recipe.dictionary)
-        self.model = UpLAM()
-        self.model.cdbpn.to(memory_format=torch.channels_last)  # a third faster on CPU
+        self.uplam, self.lam = UpLAM(), LAM()
+        carry_over(self.uplam)
+        self.uplam.cdbpn.to(memory_format=torch.channels_last)  # a third faster on CPU
+        beams = rigid_beams()
         with torch.no_grad():
-            self.model.lam.D.copy_(dictionary)
-        self.reconstruction = ReconstructionLoss(dictionary)
-        groups = (self.model.lam, self.model.cdbpn)
-        self.optimizer = torch.optim.Adam([{"params": list(g.parameters())} for g in groups])
-        self.losses: list[float] = []
+            # Of the same power over 32 channels as over four, so that both learn at one rate.
+            self.lam.D.copy_(beams * (len(TETRAHEDRON) / CHANNELS) ** 0.5)
+        self.filters_of_four = quadratic_filters(beams[:, list(TETRAHEDRON)])
+        self.filters_of_all = quadratic_filters(self.lam.D.detach())
+        self.filters_of_lift = quadratic_filters(beams[:, lift_order()])
+        self.of_four, self.of_all = SharedLAM(), SharedLAM()
+        self.shared = nn.ModuleList([self.of_four, self.of_all])
+        self.reconstruction = ReconstructionLoss(self.lam.steering)
+        self.optimizer = torch.optim.Adam(
+            [{"params": self.shared.parameters()}, {"params": self.uplam.cdbpn.parameters()}]
+        )
+        rng = np.random.default_rng((recipe.seed, _SELECTION_STREAM))
+        self.selection_frames = draw_covariances(_SELECTION_FRAMES, rng, SELECTION)
+        self.losses: list[tuple[float, float]] = []
+        self.selection: list[tuple[int, float]] = []
+        self.best: dict[str, Tensor] = {}
 
-    def step(self, full: Tensor, tetrahedral: Tensor) -> None:
-        """Take one step on 32- and 4-channel covariances of the same frames."""
-        lam_rate, lift_rate = self._rates(len(self.losses))
-        for group, rate in zip(self.optimizer.param_groups, (lam_rate, lift_rate), strict=True):
-            group["lr"] = rate
-        if len(self.losses) < self.recipe.lam_steps:
-            loss = self.reconstruction(self.model.lam(full), full)
+    def step(self, heard: Tensor, target: Tensor, tetrahedral: Tensor) -> None:
+        """Take one step on covariances of the same frames."""
+        recipe, done = self.recipe, len(self.losses)
+        rates = [0.0, 0.0]
+        of_all = torch.zeros(())
+        if done < recipe.lam_steps:
+            rates[0] = _rate(recipe.lam_rate, done, recipe.lam_steps)
+            latent = self.of_four(quadratic_values(tetrahedral, self.filters_of_four))
+            latent_of_all = self.of_all(quadratic_values(heard, self.filters_of_all))
+            of_all = self.reconstruction(latent_of_all, target, heard)
         else:
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bfloat16):
-                real, imaginary = self.model.cdbpn.parts(tetrahedral)
-            predicted = torch.complex(real.float(), imaginary.float()) / LIFT_GAIN
-            loss = ((predicted - full).abs().square().sum((-1, -2)) / energy(full)).mean()
-            if len(self.losses) >= self.recipe.lam_steps + self.recipe.lift_steps:
-                loss = loss + self.reconstruction(self.model.lam(predicted), full)
-        if not torch.isfinite(loss):
+            rates[1] = _rate(recipe.uplam_rate, done - recipe.lam_steps, recipe.uplam_steps)
+            lifted = positive_part(self._finite(self.uplam.cdbpn(tetrahedral)))
+            latent = self.of_four(quadratic_values(lifted, self.filters_of_lift))
+        of_four = self.reconstruction(latent, target, heard)
+        loss = self._finite(of_four + of_all)
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(self.uplam.cdbpn.parameters(), 1.0)
+        self.optimizer.step()
+        self.losses.append((of_four.item(), of_all.item()))
+
+    def _finite(self, value: Tensor) -> Tensor:
+        if not torch.isfinite(value).all():
             raise RecipeError(
                 self.state,
                 place=f"step {len(self.losses)}",
-                expected="a finite loss",
-                found=str(loss.item()),
-                advice="The state before it is kept; lower the learning rate",
+                expected="finite numbers",
+                found="NaN or infinity",
+                advice="The last state is kept; lower the learning rates",
             )
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.losses.append(loss.item())
+        return value
 
-    def _rates(self, step: int) -> tuple[float, float]:
-        """Return the learning rates of LAM and upsampler at a step."""
-        recipe = self.recipe
-        together = recipe.lift_steps + recipe.joint_steps
-        alone = step < recipe.lam_steps
-        done, length = (step, recipe.lam_steps) if alone else (step - recipe.lam_steps, together)
-        warm = max(1.0, length / 20)
-        fall = 0.5 * (1 + np.cos(np.pi * max(0.0, done - warm) / max(1.0, length - warm)))
-        rate = recipe.learning_rate * min((done + 1) / warm, fall)
-        return (LAM_RATE * rate, 0.0) if alone else (rate, rate)
-
-    def finished(self) -> UpLAM:
-        """Return the model at its public scale, in evaluation mode."""
-        for part in ("rel", "imag"):
-            for value in self.model.get_submodule(f"cdbpn.output_conv_{part}").parameters():
-                value.data /= LIFT_GAIN
-        return self.model.eval().requires_grad_(False)
+    def look(self) -> None:
+        """Measure UpLAM in the selection rooms; keep it if it is the best one since LAM is."""
+        self.of_four.write_to(self.uplam.lam)
+        self.of_all.write_to(self.lam)
+        with torch.no_grad():
+            latent = self.uplam(torch.from_numpy(self.selection_frames.tetrahedral))
+        errors = image_errors(latent.mean(1).double().numpy(), self.selection_frames.directions)
+        step, mean = len(self.losses), float(errors.mean())
+        upsampling = [error for at, error in self.selection if at >= self.recipe.lam_steps]
+        self.selection.append((step, mean))
+        if mean < min(upsampling, default=math.inf):
+            self.best = {k: v.clone() for k, v in self.uplam.state_dict().items()}
 
     def save(self) -> None:
         """Write the state to go on from."""
         content = {
             "recipe": asdict(self.recipe),
-            "model": self.model.state_dict(),
+            "cdbpn": self.uplam.cdbpn.state_dict(),
+            "shared": self.shared.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "losses": self.losses,
+            "selection": self.selection,
+            "best": self.best,
         }
         with atomic_path(self.state) as temporary:
             torch.save(content, temporary)
@@ -257,14 +322,84 @@ class _Run:
         """Go on from the saved state, if there is one."""
         if not self.state.exists():
             return
-        content = torch.load(self.state, weights_only=True)
-        if content["recipe"] != asdict(self.recipe):
+        try:
+            content = torch.load(self.state, weights_only=True)
+            recipe = content["recipe"]
+            if recipe == asdict(self.recipe):
+                self.uplam.cdbpn.load_state_dict(content["cdbpn"])
+                self.shared.load_state_dict(content["shared"])
+                self.optimizer.load_state_dict(content["optimizer"])
+                self.losses, self.selection = content["losses"], content["selection"]
+                self.best = content["best"]
+        except Exception as error:  # torch raises many kinds for a hostile or damaged file
+            raise CheckpointError(
+                self.state, expected="the state of a run", found=f"{type(error).__name__}: {error}"
+            ) from error
+        if recipe != asdict(self.recipe):
             raise RecipeError(
                 self.state,
                 expected="a run of this recipe",
                 found="one of another",
                 advice="Choose another output folder or the same options",
             )
-        self.model.load_state_dict(content["model"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.losses = content["losses"]
+
+    def finished(self) -> Trained:
+        """Return the best UpLAM and the last LAM, in evaluation mode."""
+        self.uplam.load_state_dict(self.best)
+        for model in (self.uplam, self.lam):
+            model.eval().requires_grad_(False)
+        return Trained(self.uplam, self.lam, self.losses, self.selection)
+
+
+def _rate(largest: float, step: int, steps: int) -> float:
+    """Return a learning rate that rises over a tenth of the steps and then falls to nothing."""
+    warm = max(1.0, steps / 10)
+    fall = 0.5 * (1 + math.cos(math.pi * max(0.0, step - warm) / max(1.0, steps - warm)))
+    return largest * min(1.0, (step + 1) / warm) * fall
+
+
+def save_models(trained: Trained, recipe: UpLAMRecipe, folder: Path) -> None:
+    """Write ``uplam.safetensors`` and ``lam.safetensors``, real weights in 16 bits."""
+    header = {
+        "projection": "great_circle",
+        "latent_gain": LATENT_GAIN,
+        "recipe": asdict(recipe),
+        "data": "covariances of an em32 in simulated rooms, no recordings",
+        "selection": {
+            "mean_error_deg": min(error for _, error in trained.selection),
+            "frames": _SELECTION_FRAMES,
+        },
+    }
+    for kind, model in (("uplam", trained.uplam), ("lam", trained.lam)):
+        state = {
+            key: value.half() if value.is_floating_point() else value
+            for key, value in model.state_dict().items()
+        }
+        write_checkpoint(folder / f"{kind}.safetensors", state, {"kind": kind, **header})
+
+
+def loss_figure(trained: Trained) -> bytes:
+    """Return a PNG of the losses and of the direction error in the selection rooms, over steps."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    names = ("4 channels", "32 channels")
+    for losses, label in zip(np.array(trained.losses).T, names, strict=True):
+        seen = losses[losses > 0]
+        width = min(25, len(seen))
+        smooth = np.convolve(seen, np.full(width, 1 / width), "valid")
+        axes.plot(np.arange(len(smooth)) + width, smooth, label=f"loss, {label}")
+    axes.set(xlabel="step", ylabel="relative squared error of the covariance", ylim=(0, None))
+    errors = axes.twinx()
+    errors.plot(*np.array(trained.selection).T, "o-", color="tab:green", label="direction error")
+    errors.set(ylabel="mean error of UpLAM's peak in the selection rooms (degrees)", ylim=(0, None))
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    picture = BytesIO()
+    figure.savefig(picture, format="png", dpi=120)
+    return picture.getvalue()
+
+
+def _energy(covariance: Tensor) -> Tensor:
+    """Return the squared Frobenius norm (B, 9), never quite zero."""
+    return covariance.abs().square().sum((-1, -2)).clamp(min=1e-12)

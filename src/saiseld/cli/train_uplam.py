@@ -1,0 +1,54 @@
+"""``saiseld train uplam``: the acoustic front end, from simulated covariances."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def train_uplam(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the run; one that stopped goes on.")
+    ],
+    lam_steps: Annotated[int, typer.Option(min=0, help="Steps of LAM alone.")] = 400,
+    uplam_steps: Annotated[int, typer.Option(min=0, help="Steps of the upsampler.")] = 1000,
+    batch: Annotated[int, typer.Option(min=1, help="Frames a step.")] = 32,
+    target: Annotated[
+        Literal["direct", "heard"],
+        typer.Option(help="What images explain: direct sound alone, or all that is heard."),
+    ] = "direct",
+    seed: Annotated[int, typer.Option(help="Of weights and covariances.")] = 0,
+    rooms: Annotated[int, typer.Option(min=1, help="Unseen rooms to measure in.")] = 60,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that draw covariances.")] = 1,
+) -> None:
+    """Train LAM and UpLAM on covariances drawn on the fly, and measure their directions.
+
+    Writes uplam.safetensors, lam.safetensors, loss.png and directions.md.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from saiseld.files import output_folder, write_bytes
+    from saiseld.training.directions import table, usual_methods
+    from saiseld.training.uplam import UpLAMRecipe, loss_figure, save_models, train_uplam
+
+    recipe = UpLAMRecipe(lam_steps, uplam_steps, batch, target=target, seed=seed)
+    output_folder(output)
+    with Progress(console=Console(stderr=True)) as line:
+        task = line.add_task("", total=None)
+        trained = train_uplam(
+            recipe,
+            output,
+            workers=workers,
+            progress=lambda done, total, loss: line.update(
+                task, completed=done, total=total, description=f"loss {loss:.3f}"
+            ),
+        )
+    with Console(stderr=True).status(f"measuring in {rooms} unseen rooms"):
+        directions = table(usual_methods(trained.uplam, trained.lam), rooms, seed)
+    save_models(trained, recipe, output)
+    write_bytes(output / "loss.png", loss_figure(trained))
+    write_bytes(output / "directions.md", f"{directions}\n".encode())
+    typer.echo(directions)
