@@ -51,9 +51,15 @@ def main() -> None:
 
 def _random(size: str) -> Detector:
     detector = Detector(size, "official").eval()  # type: ignore[arg-type]
-    # A classifier that is sure of background nearly everywhere, as a trained one is.
-    predictor = detector.det.roi_heads.box_predictor.cls_score
-    torch.nn.init.normal_(predictor.weight, std=0.05)
+    heads = detector.det.roi_heads
+    heard: list[torch.Tensor] = []
+    hook = heads.box_head.register_forward_hook(lambda *call: heard.append(call[-1]))
+    detector.detect(torch.rand(1, 3, 180, 360), torch.rand(1, 9, 484))
+    hook.remove()
+    # Random features are of any size: logits of unit spread and a classifier that is sure of
+    # background nearly everywhere give the low scores that a trained detector's candidates have.
+    predictor = heads.box_predictor.cls_score
+    torch.nn.init.normal_(predictor.weight, std=1 / float(heard[0].norm(dim=1).mean()))
     predictor.bias.data[0] = 4.0
     return detector
 

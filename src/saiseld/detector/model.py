@@ -35,6 +35,7 @@ from saiseld.taxonomy import class_of_label
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CHANNELS = RGB_CHANNELS + ACOUSTIC_CHANNELS
 POOLED = 14
+_TOGETHER = 16
 
 Keep = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.bool_]]
 """From the scores and class ids of a frame's detections, which ones can be emitted or scored."""
@@ -255,7 +256,14 @@ class Detector(nn.Module):
     def _measure(self, features: dict[str, Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return energy maps and distances of boxes (in extended pixels), all frames at once."""
         pooled = self.energy_pool(features, boxes, self._sizes(len(boxes)))
-        return self.energy_head(pooled).float(), self.distance_head(pooled).float()
+        if self.training:
+            return self.energy_head(pooled).float(), self.distance_head(pooled).float()
+        # Batches of one size: what a region gets does not depend on which others are measured.
+        parts = pooled.split(_TOGETHER)
+        padded = [F.pad(part, (0, 0, 0, 0, 0, 0, 0, _TOGETHER - len(part))) for part in parts]
+        maps = [self.energy_head(part) for part in padded]
+        distances = [self.distance_head(part) for part in padded]
+        return torch.cat(maps)[: len(pooled)].float(), torch.cat(distances)[: len(pooled)].float()
 
     def _field(self, features: dict[str, Tensor]) -> Tensor:
         field: Tensor = self.energy_decoder(features)
