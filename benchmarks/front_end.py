@@ -16,10 +16,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from tests.reference.front_end import latent_map
+
 from saiseld.acoustics.covariance import visibility
 from saiseld.acoustics.uplam import UpLAM
 from saiseld.timebase import SAMPLES_PER_FRAME
-from tests.reference.front_end import latent_map
 
 FRAMES, REFERENCE_FRAMES, RUNS = 200, 50, 3
 
