@@ -15,7 +15,8 @@ demo: $(READY)
 	$(BIN)/saiseld demo -o demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	# One BLAS thread for each of the two workers: more of them only wait for one another.
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
