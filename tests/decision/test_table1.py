@@ -148,7 +148,7 @@ def test_command_writes_text_json_and_figures(tree, few_draws):
             assert min(picture.size) > 200
 
 
-def test_train_calibrate_emit_end_to_end(tree, tmp_path):
+def test_train_calibrate_emit_end_to_end(tree, tmp_path, caplog):
     model = tmp_path / "m.skops"
     candidates, labels, cache = tree / "candidates", tree / "labels_dev", tree / "cache"
     result = run(
@@ -168,6 +168,12 @@ def test_train_calibrate_emit_end_to_end(tree, tmp_path):
         [p.read_bytes() for p in sorted((tmp_path / f"out{k}").iterdir())] for k in (0, 2)
     )
     assert first == second and len(first) == 3
+    assert not caplog.records
+    learned = Matchability.load(model)
+    training = replace(learned.training, examples_per_class=[0] * 13)
+    replace(learned, training=training).save(model)
+    assert run("calibrate", candidates, "--model", model, "-o", tmp_path / "c").exit_code == 0
+    assert "the model was trained without: " in caplog.text
 
 
 def test_risk_needs_recordings_the_model_has_not_seen(tree, tmp_path):
