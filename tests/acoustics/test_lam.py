@@ -95,3 +95,13 @@ def test_steering_agrees_with_the_covariance_convention() -> None:
     image = LAM(torch.float64)(torch.from_numpy(np.outer(x.conj(), x)).expand(1, 9, 32, 32))
     peak = fibonacci_sphere()[:, image[0, 0].argmax()]
     assert np.degrees(np.arccos(peak @ direction)) < 7
+
+
+def test_a_small_covariance_among_zeros_has_a_positive_part() -> None:
+    """Single-precision LAPACK fails on a few of these, aloud or with NaN."""
+    random = torch.manual_seed(2)
+    snapshots = torch.randn(4000, 10, 4, dtype=torch.complex128, generator=random)
+    sparse = torch.zeros(4000, 32, 32, dtype=torch.complex128)
+    sparse[:, ::8, ::8] = snapshots.mH @ snapshots / 10
+    found = positive_part(sparse.to(torch.complex64))
+    torch.testing.assert_close(found.to(torch.complex128), sparse, atol=1e-5, rtol=0)

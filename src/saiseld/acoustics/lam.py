@@ -110,13 +110,22 @@ def positive_part(hermitian: Tensor) -> Tensor:
 
 
 def _eigh(hermitian: Tensor) -> tuple[Tensor, Tensor]:
+    """Return eigenvalues and eigenvectors; in double precision where single gives up.
+
+    LAPACK's single precision fails on some matrices with many equal eigenvalues, such as a small
+    covariance among zeros: it says so, or leaves NaN.
+    """
     try:
         eigenvalues, vectors = torch.linalg.eigh(hermitian)
     except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-        # Many equal eigenvalues make LAPACK's single precision give up once in thousands.
-        eigenvalues, vectors = torch.linalg.eigh(hermitian.to(torch.complex128))
-    real = torch.empty(0, dtype=hermitian.dtype).real.dtype
-    return eigenvalues.to(real), vectors.to(hermitian.dtype)
+        eigenvalues = torch.full(hermitian.shape[:-1], torch.nan, dtype=hermitian.real.dtype)
+        vectors = torch.empty_like(hermitian)
+    failed = ~torch.isfinite(eigenvalues).all(-1)
+    if failed.any():
+        exact_values, exact_vectors = torch.linalg.eigh(hermitian[failed].to(torch.complex128))
+        eigenvalues[failed] = exact_values.to(eigenvalues.dtype)
+        vectors[failed] = exact_vectors.to(vectors.dtype)
+    return eigenvalues, vectors
 
 
 class _PositivePart(torch.autograd.Function):
