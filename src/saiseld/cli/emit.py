@@ -13,7 +13,7 @@ def emit(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for <recording>.json.")],
     system: Annotated[
         str,
-        typer.Option(help="Baseline, 'Sparse peaks', TASK3B_1 to TASK3B_4, or dense."),
+        typer.Option(help="Baseline, 'Sparse peaks', TASK3B_1 to TASK3B_4, dense or blob."),
     ] = "TASK3B_1",
     model: Annotated[
         Path | None, typer.Option(help="Matchability model, if the candidates are not calibrated.")
