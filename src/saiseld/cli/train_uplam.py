@@ -13,7 +13,7 @@ def train_uplam(
         Path, typer.Option("--output", "-o", help="Folder of the run; one that stopped goes on.")
     ],
     lam_steps: Annotated[int, typer.Option(min=0, help="Steps of LAM alone.")] = 400,
-    uplam_steps: Annotated[int, typer.Option(min=0, help="Steps of the upsampler.")] = 1000,
+    uplam_steps: Annotated[int, typer.Option(min=0, help="Steps of the upsampler.")] = 2500,
     batch: Annotated[int, typer.Option(min=1, help="Frames a step.")] = 32,
     target: Annotated[
         Literal["direct", "heard"],
