@@ -1,5 +1,6 @@
 """The main job end to end: sound and picture in, masks out; no saving changes a number."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import soundfile
 import torch
 
+from saiseld.acoustics.features import AcousticImages
 from saiseld.acoustics.uplam import UpLAM
 from saiseld.candidates import read_candidates
 from saiseld.checkpoint import write_checkpoint
@@ -49,6 +51,27 @@ def test_masks_are_those_of_the_candidates(folder: Path, imager: Imager, tmp_pat
         assert (mask.frame, mask.class_id, mask.score) == (other.frame, other.class_id, other.score)
         # The table keeps energy maps in 16 bits; so does what is emitted.
         np.testing.assert_array_equal(mask.segmentation[0], other.segmentation[0])
+
+
+def test_neighbouring_frames_are_those_of_the_recording(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "uplam.safetensors", tmp_path)
+    torch.manual_seed(0)
+    Detector("compact", "great_circle", context=1).save(tmp_path / "detector.safetensors")
+    imager, recording = Imager(tmp_path), open_recording(folder / "rec.wav")
+    whole = list(imager.front_end.images(recording))
+    assert [len(block.latent) for block in whole] == [5]
+    parts = [
+        AcousticImages(w.latent[a:b], w.closure[a:b], w.diffuseness[a:b])
+        for w in whole
+        for a, b in ((0, 2), (2, 3), (3, 5))
+    ]
+    (one,) = imager.blocks(recording, [], whole)
+    others = list(imager.blocks(recording, [], parts))
+    assert [block.frames for block in others] == [2, 1, 2]
+    frame = np.concatenate([block.candidates.frame for block in others])
+    np.testing.assert_array_equal(frame, one.candidates.frame)
+    score = np.concatenate([block.candidates.score for block in others])
+    np.testing.assert_allclose(score, one.candidates.score, rtol=1e-4)
 
 
 def test_running_every_head_changes_no_mask(folder: Path, imager: Imager) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from saiseld.acoustics.context import in_context
 from saiseld.acoustics.features import AcousticImages, FrontEnd
 from saiseld.annotation import EnergyMask
 from saiseld.candidates import Candidates, candidate_writer
@@ -123,7 +124,8 @@ class Imager:
         """
         picture_of = chain(pictures, repeat(None))
         start = 0
-        for block in self.front_end.images(recording) if images is None else images:
+        heard = self.front_end.images(recording) if images is None else images
+        for block in in_context(heard, self.detector.context):
             shown = list(islice(picture_of, len(block.latent)))
             latents, planes = torch.from_numpy(block.latent), torch.from_numpy(rgb_planes(shown))
             batches = zip(torch.split(latents, BATCH), torch.split(planes, BATCH), strict=True)

@@ -191,6 +191,8 @@ def test_wrong_keys_are_named(compact: Detector, tmp_path: Path, change, message
             {"kind": "detector", "size": "huge"},
             "expected a known size and projection, found 'huge'",
         ),
+        ({"kind": "detector", "context": 9}, "context: expected 0 to 4 frames, found 9"),
+        ({"kind": "detector", "context": 1.0}, "context: expected 0 to 4 frames, found 1.0"),
     ],
 )
 def test_other_weights_are_named(tmp_path: Path, header: dict[str, str], message: str) -> None:

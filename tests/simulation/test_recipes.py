@@ -5,12 +5,14 @@ from saiseld.simulation.recipes import builtin_recipes, read_recipe
 
 
 def test_built_in_recipes_are_what_they_say():
-    assert builtin_recipes() == ("sim26", "tiny")
+    assert builtin_recipes() == ("sim26", "sim26_more", "tiny")
     sim26, tiny = read_recipe("sim26"), read_recipe("tiny")
     assert (sim26.train.recordings, sim26.train.rooms) == (60, 12)
     assert (sim26.test.recordings, sim26.test.rooms) == (24, 6)
     assert sim26.seconds == 30
     assert (tiny.train.recordings, tiny.test.recordings, tiny.seconds) == (4, 2, 5)
+    more = read_recipe("sim26_more")
+    assert more.first_room > sim26.train.rooms + sim26.test.rooms  # no room is in both
     assert tiny.rt60_s == sim26.rt60_s == (0.3, 0.7)
 
 

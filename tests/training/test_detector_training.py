@@ -198,6 +198,32 @@ def test_the_paper_size_starts_from_what_there_is(tmp_path: Path) -> None:
         start_from(Detector("compact"), tmp_path / "coco.pth")
 
 
+def test_neighbouring_frames_are_ignored_at_first(tree: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    alone = Detector("compact").eval()
+    alone.save(tmp_path / "alone.safetensors")
+    wide = Detector("compact", context=1).eval()
+    start_from(wide, tmp_path / "alone.safetensors")
+    latent = torch.rand(1, 27, 484)
+    rgb = torch.rand(1, 3, 180, 360)
+    one, other = alone.detect(rgb, latent[:, :9])[0], wide.detect(rgb, latent)[0]
+    torch.testing.assert_close(other["scores"], one["scores"])
+    torch.testing.assert_close(other["boxes"], one["boxes"])
+    wide.save(tmp_path / "wide.safetensors")
+    assert Detector.load(tmp_path / "wide.safetensors").context == 1
+
+
+def test_neighbouring_frames_and_public_boxes_can_be_learnt_from(
+    tree: Path, tmp_path: Path
+) -> None:
+    data = training_data(tree, tree / "features", tmp_path / "cache", context=1)
+    weights = Trainer(data, recipe(context=1, seam_aware=False), tmp_path / "run").run()
+    assert Detector.load(weights).acoustic_channels == 27
+    first, last = data.train[0].latent, data.train[len(data.train) - 1].latent
+    assert torch.equal(first[:9], first[9:18]) and not torch.equal(first[:9], first[18:])
+    assert torch.equal(last[:9], last[18:]) and not torch.equal(last[:9], last[9:18])
+
+
 def test_the_tree_is_open_about_its_rooms(tree: Path, data: TrainingData) -> None:
     rooms = {str(r.room) for r in open_tree(tree).recordings}
     known = data.provenance

@@ -32,7 +32,7 @@ class UpLAM(nn.Module):
     def __init__(self, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         # Channels last: a third faster on CPU.
-        self.cdbpn = BackProjection().to(dtype=dtype, memory_format=torch.channels_last)
+        self.cdbpn = BackProjection().to(dtype).to(memory_format=torch.channels_last)
         self.lam = LAM(dtype)
 
     @classmethod

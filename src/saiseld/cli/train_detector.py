@@ -45,6 +45,7 @@ def train_detector(
         features or data / "features",
         cache or output / "cache",
         symmetries=chosen.augmentation.symmetries,
+        context=chosen.context,
         jobs=jobs,
     )
     trainer = Trainer(frames, chosen, output, start=start, workers=workers)

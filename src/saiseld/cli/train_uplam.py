@@ -13,12 +13,15 @@ def train_uplam(
         Path, typer.Option("--output", "-o", help="Folder of the run; one that stopped goes on.")
     ],
     lam_steps: Annotated[int, typer.Option(min=0, help="Steps of LAM alone.")] = 400,
-    uplam_steps: Annotated[int, typer.Option(min=0, help="Steps of the upsampler.")] = 2500,
+    uplam_steps: Annotated[int, typer.Option(min=0, help="Steps of the upsampler.")] = 1200,
     batch: Annotated[int, typer.Option(min=1, help="Frames a step.")] = 32,
     target: Annotated[
         Literal["direct", "heard"],
         typer.Option(help="What images explain: direct sound alone, or all that is heard."),
     ] = "direct",
+    pointing: Annotated[
+        float, typer.Option(min=0, help="Weight of the sources' directions; 0: self-supervised.")
+    ] = 0.1,
     seed: Annotated[int, typer.Option(help="Of weights and covariances.")] = 0,
     rooms: Annotated[int, typer.Option(min=1, help="Unseen rooms to measure in.")] = 60,
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw covariances.")] = 1,
@@ -34,7 +37,7 @@ def train_uplam(
     from saiseld.training.directions import table, usual_methods
     from saiseld.training.uplam import UpLAMRecipe, loss_figure, save_models, train_uplam
 
-    recipe = UpLAMRecipe(lam_steps, uplam_steps, batch, target=target, seed=seed)
+    recipe = UpLAMRecipe(lam_steps, uplam_steps, batch, target=target, pointing=pointing, seed=seed)
     output_folder(output)
     with Progress(console=Console(stderr=True)) as line:
         task = line.add_task("", total=None)

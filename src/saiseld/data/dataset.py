@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from saiseld.acoustics.context import with_neighbours
 from saiseld.data.cache import read_labels, read_video
 from saiseld.data.label_columns import LabelColumns
 from saiseld.data.stairs26 import TreeRecording
@@ -53,7 +54,7 @@ class FrameTargets(TypedDict):
 
 
 class Sample(NamedTuple):
-    """One frame: ``rgb`` (3, 180, 360) uint8, ``latent`` (9, 484) float32, and its targets."""
+    """One frame: ``rgb`` (3, 180, 360) uint8, ``latent`` (9 or more, 484) float32, its targets."""
 
     rgb: Tensor
     latent: Tensor
@@ -79,6 +80,9 @@ class FrameDataset(Dataset[Sample]):
         Opens a recording's latent maps, say its features file; its frames are theirs.
     cache
         Folder for decoded labels and video.
+    context
+        Frames before and after each one whose latents come with its own
+        (`saiseld.acoustics.context`).
 
     Raises
     ------
@@ -87,9 +91,13 @@ class FrameDataset(Dataset[Sample]):
     """
 
     def __init__(
-        self, recordings: Sequence[TreeRecording], latents: Open, cache: str | Path
+        self,
+        recordings: Sequence[TreeRecording],
+        latents: Open,
+        cache: str | Path,
+        context: int = 0,
     ) -> None:
-        self.recordings = tuple(recordings)
+        self.recordings, self._context = tuple(recordings), context
         self._opened = [_open(recording, latents, Path(cache)) for recording in self.recordings]
         counts = [opened.latents.frames for opened in self._opened]
         self._start = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
@@ -104,9 +112,15 @@ class FrameDataset(Dataset[Sample]):
         picture = missing_frame() if rgb is None or frame >= len(rgb) else np.array(rgb[frame])
         return Sample(
             torch.from_numpy(picture),
-            torch.from_numpy(opened.latents.latent(frame, frame + 1)[0]),
+            torch.from_numpy(self._latent(opened.latents, frame)),
             _targets(opened.labels, frame),
         )
+
+    def _latent(self, latents: Latents, frame: int) -> NDArray[np.float32]:
+        first = max(frame - self._context, 0)
+        near = latents.latent(first, min(frame + self._context + 1, latents.frames))
+        wide = with_neighbours(near, self._context)
+        return np.asarray(wide[frame - first])
 
     def place(self, index: int) -> tuple[int, int]:
         """Return the recording's number and the frame in it of a sample."""

@@ -18,7 +18,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from saiseld.detector.compact import ACOUSTIC_STRIDE, CompactBackbone
 from saiseld.detector.heads import DistanceHead, EnergyDecoder, EnergyHead
 from saiseld.detector.regions import RegionDetector, RegionSettings
-from saiseld.detector.stem import AudioVisualStem
+from saiseld.detector.stem import ACOUSTIC_CHANNELS, AudioVisualStem
 
 Size = Literal["paper", "compact"]
 
@@ -52,13 +52,17 @@ class Architecture:
     acoustic_stride: int
 
 
-def build(size: Size, *, frozen_norms: bool = True) -> Architecture:
+def build(
+    size: Size, *, frozen_norms: bool = True, acoustic_channels: int = ACOUSTIC_CHANNELS
+) -> Architecture:
     """Return freshly initialised parts of one size.
 
     ``frozen_norms`` is for the paper size: its backbone's norms stand still, as fits weights from
     COCO, or learn like others, as training from scratch needs.
     """
-    return _paper(frozen_norms) if size == "paper" else _compact()
+    if size == "paper":
+        return _paper(frozen_norms, acoustic_channels)
+    return _compact(acoustic_channels)
 
 
 class _AudioVisualResNet(ResNet):  # type: ignore[misc]
@@ -67,10 +71,10 @@ class _AudioVisualResNet(ResNet):  # type: ignore[misc]
     Frozen norms have the eps of 0 that the public COCO weights were made for.
     """
 
-    def __init__(self, frozen_norms: bool) -> None:
+    def __init__(self, frozen_norms: bool, acoustic_channels: int) -> None:
         norm = partial(FrozenBatchNorm2d, eps=0.0) if frozen_norms else nn.BatchNorm2d
         super().__init__(Bottleneck, [3, 4, 6, 3], norm_layer=norm)
-        self.conv1 = AudioVisualStem()
+        self.conv1 = AudioVisualStem(acoustic_channels)
 
 
 class _AudioVisualFPN(BackboneWithFPN):  # type: ignore[misc]
@@ -81,10 +85,10 @@ class _AudioVisualFPN(BackboneWithFPN):  # type: ignore[misc]
         return maps
 
 
-def _paper(frozen_norms: bool) -> Architecture:
+def _paper(frozen_norms: bool, acoustic_channels: int) -> Architecture:
     levels, channels = ("0", "1", "2", "3"), 256
     backbone = _AudioVisualFPN(
-        _AudioVisualResNet(frozen_norms),
+        _AudioVisualResNet(frozen_norms, acoustic_channels),
         return_layers={f"layer{i + 1}": level for i, level in enumerate(levels)},
         in_channels_list=[256, 512, 1024, 2048],
         out_channels=channels,
@@ -115,7 +119,7 @@ def _paper(frozen_norms: bool) -> Architecture:
     )
 
 
-def _compact() -> Architecture:
+def _compact(acoustic_channels: int) -> Architecture:
     channels = 96
     regions = RegionSettings(
         pooled_levels=("0",),
@@ -130,7 +134,7 @@ def _compact() -> Architecture:
         box_dropout=0.2,
     )
     return Architecture(
-        det=RegionDetector(CompactBackbone(channels), channels, regions),
+        det=RegionDetector(CompactBackbone(acoustic_channels, channels), channels, regions),
         energy_head=EnergyHead(channels, width=64, convolutions=2, dropout=0.1),
         energy_decoder=EnergyDecoder(
             channels, ("0", "1"), width=48, head_widths=(32, 16), head_stride=4

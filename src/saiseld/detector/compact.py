@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from saiseld.detector.stem import ACOUSTIC_CHANNELS, RGB_CHANNELS
+from saiseld.detector.stem import RGB_CHANNELS
 
 ACOUSTIC_STRIDE = 4
 
@@ -23,7 +23,7 @@ _WIDTHS = (24, 48, 96, 192)
 class CompactBackbone(nn.Module):
     """Picture and acoustic image to feature maps ``0`` (stride 8) and ``1`` (stride 16)."""
 
-    def __init__(self, out_channels: int) -> None:
+    def __init__(self, acoustic_channels: int, out_channels: int) -> None:
         super().__init__()
         first, quarter, eighth, sixteenth = _WIDTHS
         self.rgb = nn.Sequential(
@@ -31,7 +31,7 @@ class CompactBackbone(nn.Module):
             nn.ReLU(inplace=True),
             _ConvNorm(first, quarter, 3, 2),
         )
-        self.acoustic = _ConvNorm(ACOUSTIC_CHANNELS, quarter, 3)
+        self.acoustic = _ConvNorm(acoustic_channels, quarter, 3)
         self.quarter = _Block(quarter, quarter, 1)
         self.eighth = nn.Sequential(_Block(quarter, eighth, 2), _Block(eighth, eighth, 1))
         self.sixteenth = nn.Sequential(
@@ -47,7 +47,7 @@ class CompactBackbone(nn.Module):
         Parameters
         ----------
         rgb, acoustic
-            (B, 3, H, W) and (B, 9, H / 4, W / 4); H and W multiples of 16.
+            (B, 3, H, W) and (B, acoustic, H / 4, W / 4); H and W multiples of 16.
         """
         fused = F.relu_(self.rgb(rgb) + self.acoustic(acoustic))
         eighth = self.eighth(self.quarter(fused))

@@ -33,8 +33,8 @@ def detect_recording(
     recording
         Its name.
     batches
-        Consecutive frames: latents (B, 9, 484) and pictures (B, 3, 180, 360), uint8 or floating in
-        [0, 1]. B may vary.
+        Consecutive frames: latents (B, acoustic, 484), see `Detector.compose`, and pictures
+        (B, 3, 180, 360), uint8 or floating in [0, 1]. B may vary.
     keep
         Which detections get an energy map and a distance; all of them without it.
     provenance

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import MultiScaleRoIAlign
 
+from saiseld.acoustics.context import MAX_CONTEXT, offsets
 from saiseld.candidates import MAP_SIZE
 from saiseld.checkpoint import load_state, read_checkpoint, write_checkpoint
 from saiseld.data.dataset import FrameTargets
@@ -33,7 +34,6 @@ from saiseld.sphere import HEIGHT, WIDTH, Projection, box_iou, projection_table
 from saiseld.taxonomy import class_of_label
 
 IMAGENET_STD = (0.229, 0.224, 0.225)
-CHANNELS = RGB_CHANNELS + ACOUSTIC_CHANNELS
 POOLED = 14
 _TOGETHER = 16
 
@@ -54,6 +54,9 @@ class Detector(nn.Module):
         How a latent becomes an acoustic image; the front end's that the weights were trained with.
     frozen_norms
         See `saiseld.detector.architecture.build`.
+    context
+        Frames before and after each one whose acoustic images are shown with its own
+        (`saiseld.acoustics.context`).
     """
 
     def __init__(
@@ -62,16 +65,19 @@ class Detector(nn.Module):
         projection: Projection = "official",
         *,
         frozen_norms: bool = True,
+        context: int = 0,
     ) -> None:
         super().__init__()
-        parts = build(size, frozen_norms=frozen_norms)
+        acoustic = ACOUSTIC_CHANNELS * len(offsets(context))
+        parts = build(size, frozen_norms=frozen_norms, acoustic_channels=acoustic)
         self.size, self.projection, self.frozen_norms = size, projection, frozen_norms
+        self.context, self.acoustic_channels = context, acoustic
         self.margin, self.multiple = parts.margin, parts.multiple
         self.acoustic_stride = parts.acoustic_stride
         self.class_weights: Tensor
         self.register_buffer("class_weights", torch.ones(NUM_LABELS))
         self.det = parts.det
-        self.acoustic_norm = nn.InstanceNorm2d(ACOUSTIC_CHANNELS, affine=True)
+        self.acoustic_norm = nn.InstanceNorm2d(acoustic, affine=True)
         self.energy_head = parts.energy_head
         self.energy_decoder = parts.energy_decoder
         self.distance_head = parts.distance_head
@@ -110,7 +116,16 @@ class Detector(nn.Module):
                 expected="a known size and projection",
                 found=f"{size!r}, {projection!r}",
             )
-        detector = cls(size, projection, frozen_norms=bool(header.get("frozen_norms", True)))
+        context = header.get("context", 0)
+        if type(context) is not int or context not in range(MAX_CONTEXT + 1):
+            raise CheckpointError(
+                path,
+                place="header, context",
+                expected=f"0 to {MAX_CONTEXT} frames",
+                found=repr(context),
+            )
+        frozen_norms = bool(header.get("frozen_norms", True))
+        detector = cls(size, projection, frozen_norms=frozen_norms, context=context)
         load_state(detector, state, path)
         return detector.eval()
 
@@ -130,18 +145,20 @@ class Detector(nn.Module):
             "size": self.size,
             "projection": self.projection,
             "frozen_norms": self.frozen_norms,
+            "context": self.context,
         }
         write_checkpoint(path, state, {**(header or {}), **own})
 
     def compose(self, rgb: Tensor, latent: Tensor) -> Tensor:
-        """Return (B, 12, 180, 360) images of pictures and acoustic latents.
+        """Return (B, 3 + acoustic, 180, 360) images of pictures and acoustic latents.
 
         Parameters
         ----------
         rgb
             (B, 3, 180, 360), uint8 or floating in [0, 1].
         latent
-            (B, 9, 484), projected to the canvas here.
+            (B, acoustic, 484), projected to the canvas here: 9 bands, with a context as
+            `saiseld.acoustics.context` has it.
         """
         if rgb.dtype == torch.uint8:
             rgb = rgb.float() / 255
@@ -168,7 +185,7 @@ class Detector(nn.Module):
         Parameters
         ----------
         images
-            (12, 180, 360) each: 3 RGB in [0, 1], 9 acoustic bands.
+            (12, 180, 360) each: 3 RGB in [0, 1], 9 acoustic bands; more with a context.
         targets
             For training, the instances of each image.
         keep
@@ -187,8 +204,9 @@ class Detector(nn.Module):
             In training: one scalar tensor a loss.
         """
         batch = images if isinstance(images, Tensor) else torch.stack(list(images))
-        if batch.shape[1:] != (CHANNELS, HEIGHT, WIDTH):
-            wanted, found = (CHANNELS, HEIGHT, WIDTH), tuple(batch.shape[1:])
+        wanted = (RGB_CHANNELS + self.acoustic_channels, HEIGHT, WIDTH)
+        if batch.shape[1:] != wanted:
+            found = tuple(batch.shape[1:])
             raise ValueError(f"expected images of shape {wanted}, found {found}")
         if self.training:
             if targets is None:
@@ -198,7 +216,7 @@ class Detector(nn.Module):
             return self._detections(batch, keep, full_energy)
 
     def _features(self, batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        rgb, acoustic = torch.split(batch, [RGB_CHANNELS, ACOUSTIC_CHANNELS], dim=1)
+        rgb, acoustic = torch.split(batch, [RGB_CHANNELS, self.acoustic_channels], dim=1)
         if self.acoustic_stride > 1:
             acoustic = F.avg_pool2d(acoustic, self.acoustic_stride)
         rgb = self._extended((rgb - self.rgb_mean) / self.rgb_std, stride=1)

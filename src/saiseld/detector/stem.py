@@ -17,15 +17,15 @@ class AudioVisualStem(nn.Module):
     starts at 0.666.
     """
 
-    def __init__(self, width: int = 64) -> None:
+    def __init__(self, acoustic_channels: int = ACOUSTIC_CHANNELS, width: int = 64) -> None:
         super().__init__()
         self.rgb_scale = nn.Parameter(torch.tensor(1.0))
         self.audio_raw = nn.Parameter(torch.tensor(-0.274))
         self.conv1_rgb = nn.Conv2d(RGB_CHANNELS, width, 7, stride=2, padding=3, bias=False)
-        self.conv1_audio = nn.Conv2d(ACOUSTIC_CHANNELS, width, 7, stride=2, padding=3, bias=False)
+        self.conv1_audio = nn.Conv2d(acoustic_channels, width, 7, stride=2, padding=3, bias=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map (B, 12, H, W) images, picture first, to (B, width, H / 2, W / 2)."""
+        """Map (B, 3 + acoustic, H, W) images, picture first, to (B, width, H / 2, W / 2)."""
         audio_gain = F.softplus(self.audio_raw) + 0.10
         # A sum of convolutions is one convolution of the stacked kernels.
         weight = torch.cat(

@@ -29,6 +29,8 @@ class Recipe(BaseModel):
     """Length of a recording."""
     train: Split
     test: Split
+    first_room: int = Field(default=1, ge=1)
+    """Number of the first room, so that trees with rooms of their own can be put together."""
     room_length_m: Range
     room_width_m: Range
     room_height_m: Range

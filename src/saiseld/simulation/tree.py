@@ -166,7 +166,7 @@ def _write_video(target: Path, frames: Iterator[NDArray[np.uint8]]) -> None:
 
 def _tasks(tree: Path, recipe: Recipe) -> Iterator[Task]:
     """Yield the recordings; the rooms of dev-test follow those of dev-train."""
-    first_room = 1
+    first_room = recipe.first_room
     sides: tuple[Split, Split] = ("train", "test")
     for split in sides:
         side = recipe.train if split == "train" else recipe.test

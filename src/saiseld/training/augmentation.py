@@ -32,7 +32,7 @@ def augment(
     Parameters
     ----------
     images
-        (B, 12, 180, 360), as `Detector.compose` makes them.
+        (B, 3 + acoustic, 180, 360), as `Detector.compose` makes them.
     targets
         Their instances.
     options
@@ -69,6 +69,16 @@ def mirror(image: Tensor, target: FrameTargets) -> tuple[Tensor, FrameTargets]:
     }
 
 
+def flatten_boxes(target: FrameTargets) -> FrameTargets:
+    """Give instances on the seam the public recipe's box: from end to end of the picture."""
+    boxes = target["boxes"].clone()
+    for box, energy in zip(boxes, target["energy"], strict=True):
+        if box[2] > WIDTH:
+            columns = torch.where(energy.any(dim=0))[0]
+            box[0], box[2] = columns[0], columns[-1]
+    return {**target, "boxes": boxes}
+
+
 def _augment_one(
     image: Tensor, target: FrameTargets, options: Augmentation, rng: np.random.Generator
 ) -> tuple[Tensor, FrameTargets]:
@@ -76,7 +86,7 @@ def _augment_one(
         image, target = rotate(image, target, int(rng.integers(WIDTH)))
     if rng.random() < options.flip:
         image, target = mirror(image, target)
-    rgb, acoustic = torch.split(image, [RGB_CHANNELS, ACOUSTIC_CHANNELS])
+    rgb, acoustic = image[:RGB_CHANNELS], image[RGB_CHANNELS:]
     if rng.random() < options.rgb_dropout:
         rgb = rgb.new_tensor(IMAGENET_MEAN)[:, None, None].expand_as(rgb)
     elif options.rgb_jitter:
@@ -86,6 +96,7 @@ def _augment_one(
         bands = rng.permutation(ACOUSTIC_CHANNELS)[: rng.integers(options.masked_bands + 1)]
         heard = np.ones((ACOUSTIC_CHANNELS, 1, 1))
         heard[bands] = 0
+        heard = np.tile(heard, (len(acoustic) // ACOUSTIC_CHANNELS, 1, 1))
         acoustic = acoustic * torch.from_numpy(heard).to(acoustic)
     if options.acoustic_noise:
         noise = torch.from_numpy(rng.standard_normal(tuple(acoustic.shape), np.float32))

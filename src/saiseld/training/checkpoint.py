@@ -10,6 +10,7 @@ from torch import Tensor
 
 from saiseld.checkpoint import read_checkpoint
 from saiseld.detector.model import Detector
+from saiseld.detector.stem import ACOUSTIC_CHANNELS
 from saiseld.errors import CheckpointError, RecipeError
 from saiseld.files import atomic_path
 
@@ -108,6 +109,8 @@ def start_from(detector: Detector, path: str | Path) -> int:
     if not any(key.startswith("det.") for key in given):
         given = {_own_name(key): value for key, value in given.items()}
     own = detector.state_dict()
+    if detector.context:
+        given = {k: _in_context(v, own[k]) for k, v in given.items() if k in own}
     fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
     backbone = [key for key in own if key.startswith("det.backbone.body.layer")]
     absent = [key for key in backbone if key not in fitting and "num_batches" not in key]
@@ -120,6 +123,18 @@ def start_from(detector: Detector, path: str | Path) -> int:
         )
     detector.load_state_dict(fitting, strict=False)
     return len(fitting)
+
+
+def _in_context(value: Tensor, own: Tensor) -> Tensor:
+    """Return weights of one frame's acoustic image as those of several, which they ignore."""
+    if value.shape == (ACOUSTIC_CHANNELS,) and len(own) > len(value):  # of the norm
+        return value.repeat(len(own) // len(value))
+    of_image = value.ndim == 4 and value.shape[1] == ACOUSTIC_CHANNELS
+    if not of_image or own.shape == value.shape:
+        return value
+    wider = torch.zeros_like(own)
+    wider[:, :ACOUSTIC_CHANNELS] = value
+    return wider
 
 
 def _own_name(key: str) -> str:

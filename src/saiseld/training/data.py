@@ -47,6 +47,7 @@ def training_data(
     cache: str | Path,
     *,
     symmetries: Sequence[str] = (),
+    context: int = 0,
     seed: int = 0,
     jobs: int = 1,
 ) -> TrainingData:
@@ -63,6 +64,8 @@ def training_data(
         Folder for decoded labels and video.
     symmetries
         Names of the array's symmetries that training frames are shown under too.
+    context
+        Frames before and after each one that are heard with it.
     seed
         Which rooms are which (`saiseld.data.stairs26.split_by_room`).
     jobs
@@ -81,7 +84,7 @@ def training_data(
     def frames_of(role: Role, symmetry: Symmetry = IDENTITY) -> FrameDataset:
         folder = features if symmetry is IDENTITY else features / symmetry.name
         made_by = identity_under(first["weights"], symmetry)
-        return FrameDataset(roles[role], partial(_features, folder, made_by), cache)
+        return FrameDataset(roles[role], partial(_features, folder, made_by), cache, context)
 
     train, select = frames_of("train"), frames_of("select")
     if not select.counts.any():

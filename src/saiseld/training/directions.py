@@ -2,8 +2,8 @@
 
 Rooms have RT60 0.3-0.7 s, sources are steady noise 0.5-4 m away, microphones have noise 15 dB
 below. Unlike the training covariances these go through the time domain, impulse responses and all.
-A frame's image is the mean over its bands. Peaks are looked for after smoothing by about a grid
-step, since a sharp image between two of the 484 directions would flip a coin.
+A frame's image is the mean over its bands. Peaks are looked for every 2.5 degrees, after smoothing
+by about a step of the grid: a source between two of the 484 directions would flip a coin.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def image_errors(images: FloatArray, directions: Sequence[FloatArray]) -> FloatA
 
 def peak_directions(image: FloatArray, count: int) -> FloatArray:
     """Return the (count, 3) highest peaks of an image (484,), `APART_DEG` apart."""
-    grid = fibonacci_sphere()
-    smooth = _smoothing() @ image
+    grid, smoothing = _fine()
+    smooth = smoothing @ image
     peaks = []
     for _ in range(count):
         peaks.append(grid[:, smooth.argmax()])
@@ -116,12 +116,18 @@ def peak_directions(image: FloatArray, count: int) -> FloatArray:
     return np.stack(peaks)
 
 
-@cache
-def _smoothing() -> FloatArray:
-    grid = fibonacci_sphere()
-    angle = np.degrees(np.arccos(np.clip(grid.T @ grid, -1, 1)))
+def grid_smoothing(points: FloatArray) -> FloatArray:
+    """Return the (m, 484) weights of the grid's directions at smooth points (3, m)."""
+    angle = np.degrees(np.arccos(np.clip(points.T @ fibonacci_sphere(), -1, 1)))
     weight = np.exp(-0.5 * (angle / SMOOTHING_DEG) ** 2)
     return np.asarray(weight / weight.sum(axis=1, keepdims=True))
+
+
+@cache
+def _fine() -> tuple[FloatArray, FloatArray]:
+    """Return unit vectors (3, m) about 2.5 degrees apart, and their `grid_smoothing`."""
+    points = fibonacci_sphere(order=40)
+    return points, grid_smoothing(points)
 
 
 def model_imager(model: torch.nn.Module, channels: Sequence[int] | slice) -> Imager:

@@ -29,7 +29,7 @@ from saiseld.detector.model import Detector
 from saiseld.errors import RecipeError
 from saiseld.evaluation.scores import json_values
 from saiseld.files import output_folder
-from saiseld.training.augmentation import augment
+from saiseld.training.augmentation import augment, flatten_boxes
 from saiseld.training.checkpoint import (
     TrainingState,
     load_state,
@@ -96,7 +96,12 @@ class Trainer:
         self.best, self.stale, self.rate = -1.0, 0, 1.0
         self.started_from = "scratch" if start is None else Path(start).name
         torch.manual_seed(recipe.seed)
-        self.detector = Detector(recipe.size, data.projection, frozen_norms=recipe.frozen_norms)
+        self.detector = Detector(
+            recipe.size,
+            data.projection,
+            frozen_norms=recipe.frozen_norms,
+            context=recipe.context,
+        )
         self._begin(start)
 
     def run(self) -> Path:
@@ -229,6 +234,8 @@ class Trainer:
         images, targets = augment(
             images, [_on(device, target) for target in targets], recipe.augmentation, rng
         )
+        if not recipe.seam_aware:
+            targets = [flatten_boxes(target) for target in targets]
         set_rate(self.optimizer, recipe.learning_rate * self._rate())
         losses = model(images.contiguous(memory_format=torch.channels_last), targets)
         weight = recipe.loss_weights.model_dump()

@@ -11,6 +11,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from saiseld.acoustics.context import MAX_CONTEXT
 from saiseld.detector.architecture import Size
 from saiseld.recipe_files import builtin_names, read_recipe_file
 
@@ -104,6 +105,10 @@ class Recipe(_Strict):
     """Share of all steps in which one cycle rises."""
     balanced_loss: bool = True
     """Weight classes in the classification loss by the root of their rarity."""
+    seam_aware: bool = True
+    """Boxes reach past the seam; else what lies on it has a box as wide as the picture."""
+    context: int = Field(default=0, ge=0, le=MAX_CONTEXT)
+    """Frames before and after each one that are heard with it."""
     groups: tuple[Group, ...] = ()
     augmentation: Augmentation = Augmentation()
     loss_weights: LossWeights = LossWeights()

@@ -14,6 +14,7 @@ from saiseld.decision.selection import emittable
 from saiseld.detector.detect import detect_recording
 from saiseld.detector.model import Detector
 from saiseld.evaluation import Scores, match_recording, render_masks, score
+from saiseld.evaluation.matched import MatchedRecording
 
 SYSTEM = System("selection", emission="grid7", ranking="raw", cap=3)
 """A grid fine enough for masks to be as good as the boxes and maps are."""
@@ -40,9 +41,12 @@ class Selection:
 
     def score(self, detector: Detector) -> Scores:
         """Return the official scores of a detector, in evaluation mode, on these frames."""
+        return score([self.matched(detector, SYSTEM)])
+
+    def matched(self, detector: Detector, system: System) -> MatchedRecording:
+        """Return a detector's masks on these frames, as a system emits them, matched."""
         table = detect_recording(detector, "selection", self.batches(), keep=emittable)
-        predicted = render_masks(decide(table, SYSTEM))
-        return score([match_recording(predicted, self.truth)])
+        return match_recording(render_masks(decide(table, system)), self.truth)
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the frames as `saiseld.detector.detect.detect_recording` takes them."""

@@ -13,6 +13,10 @@ Three choices make this work on a CPU in minutes:
   with a source there: the loss falls, but the peaks scatter.
 - The upsampler starts by carrying the four channels over (`saiseld.training.carry`), so training
   begins at the 4-channel steered response, and ends at the state that found directions best.
+
+Reconstruction alone leaves the peaks where the steered response has them: what it gains, it gains
+in frames that are easy. So the simulator's knowledge of where the sources are is used as well
+(`PointingLoss`); a recipe with ``pointing = 0`` is self-supervised throughout, as in the source.
 """
 
 from __future__ import annotations
@@ -22,10 +26,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -42,9 +47,10 @@ from saiseld.acoustics.uplam import UpLAM
 from saiseld.checkpoint import write_checkpoint
 from saiseld.errors import CheckpointError, RecipeError
 from saiseld.files import atomic_path
+from saiseld.sphere import fibonacci_sphere
 from saiseld.training.carry import carry_over, lift_order, rigid_beams
 from saiseld.training.covariances import SceneRanges, draw_covariances
-from saiseld.training.directions import image_errors
+from saiseld.training.directions import grid_smoothing, image_errors
 
 LATENT_GAIN = CHANNELS * DIRECTIONS
 """Latents of models trained here are this many times the x of ``A diag(x) A^H``."""
@@ -52,14 +58,18 @@ LATENT_GAIN = CHANNELS * DIRECTIONS
 STATE_NAME = "training.pt"
 """File in the output folder that a stopped run goes on from."""
 
+_SPREAD_DEG = 5.0
+_DARK = 1e-3
+"""Brightness that directions have at the least, relative to the mean."""
+
 EVALUATE_EVERY = 100
 """Steps between two looks at the selection rooms, which are also saved states."""
 
 LOST_DEG = 30.0
 """Larger direction errors count as this much when a state is chosen: lost is lost."""
 
-SELECTION = SceneRanges(rt60_s=(0.3, 0.7), snr_db=(15.0, 15.0), sources=(1.0,))
-_SELECTION_FRAMES = 256
+SELECTION = SceneRanges(rt60_s=(0.3, 0.7), snr_db=(15.0, 15.0), sources=(0.5, 0.5))
+_SELECTION_FRAMES = 512
 _SELECTION_STREAM = 1 << 32
 
 Target = Literal["heard", "direct"]
@@ -81,6 +91,8 @@ class UpLAMRecipe:
         The covariance that the image is to explain: ``heard`` is that of the 32 channels,
         reverberation, noise and all, as in the source; ``direct`` is what an array of LAM's
         steering would hear of the sources alone.
+    pointing
+        Weight of `PointingLoss` beside the reconstruction.
     seed
         Of weights and covariances.
     scenes
@@ -88,11 +100,12 @@ class UpLAMRecipe:
     """
 
     lam_steps: int = 400
-    uplam_steps: int = 2500
+    uplam_steps: int = 1200
     batch: int = 32
     lam_rate: float = 1e-2
     uplam_rate: float = 1e-3
     target: Target = "direct"
+    pointing: float = 0.1
     seed: int = 0
     scenes: SceneRanges = field(default_factory=SceneRanges)
 
@@ -139,6 +152,34 @@ class ReconstructionLoss(nn.Module):
         response = quadratic_values(target, self.filters)
         excess = (latent * (latent @ self.gram - 2 * response)).sum(-1)
         return ((_energy(target) + excess) / _energy(heard)).mean()
+
+
+class PointingLoss(nn.Module):
+    """How unlikely the sources' directions are if sound comes from where the image is bright.
+
+    ``-sum_p t_p log q_p``: t is where the sources are, spread a little over the grid, and q the
+    mean image of the bands, smoothed as peaks are looked for (`saiseld.training.directions`).
+    """
+
+    smoothing: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        smooth = grid_smoothing(fibonacci_sphere()).astype(np.float32)
+        self.register_buffer("smoothing", torch.from_numpy(smooth))
+
+    def forward(self, latent: Tensor, target: Tensor) -> Tensor:
+        """Return the mean loss of latents (B, 9, 484) for directions (B, 484) that sum to 1."""
+        bright = latent.mean(1) @ self.smoothing.T
+        bright = bright + _DARK * bright.mean(1, keepdim=True) + 1e-6
+        return -(target * (bright / bright.sum(1, keepdim=True)).log()).sum(1).mean()
+
+
+def spread(directions: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return unit vectors (n, 3) as a distribution over the grid, (484,)."""
+    apart = 1 - directions @ fibonacci_sphere()
+    near = np.exp(-apart / np.radians(_SPREAD_DEG) ** 2).sum(axis=0)
+    return np.asarray(near / near.sum(), np.float32)
 
 
 class SharedLAM(nn.Module):
@@ -207,8 +248,8 @@ def train_uplam(
         sampler=range(len(run.losses), total),
         num_workers=workers,
     )
-    for heard, target, tetrahedral in batches:
-        run.step(heard, target, tetrahedral)
+    for batch in batches:
+        run.step(batch)
         step = len(run.losses)
         progress(step, total, run.losses[-1][0])
         if step % EVALUATE_EVERY == 0 or step == total:
@@ -217,19 +258,35 @@ def train_uplam(
     return run.finished()
 
 
-class _Covariances(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Batch k of a run: covariances heard by 32 channels, aimed at, heard by four."""
+class _Batch(NamedTuple):
+    """Covariances heard by 32 channels, aimed at, heard by four; and where the sources are."""
+
+    heard: Tensor
+    target: Tensor
+    tetrahedral: Tensor
+    directions: Tensor
+
+
+class _Covariances(Dataset[_Batch]):
+    """Batch k of a run."""
 
     def __init__(self, recipe: UpLAMRecipe) -> None:
         self.recipe = recipe
 
-    def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+    def __getitem__(self, step: int) -> _Batch:
         rng = np.random.default_rng((self.recipe.seed, step))
         batch = draw_covariances(self.recipe.batch, rng, self.recipe.scenes)
-        heard, direct, tetrahedral = (
-            torch.from_numpy(part) for part in (batch.full, batch.direct, batch.tetrahedral)
+        heard, direct, tetrahedral, directions = (
+            torch.from_numpy(part)
+            for part in (
+                batch.full,
+                batch.direct,
+                batch.tetrahedral,
+                np.stack([spread(sources) for sources in batch.directions]),
+            )
         )
-        return heard, direct if self.recipe.target == "direct" else heard, tetrahedral
+        target = direct if self.recipe.target == "direct" else heard
+        return _Batch(heard, target, tetrahedral, directions)
 
 
 class _Run:
@@ -249,7 +306,7 @@ class _Run:
         self.filters_of_lift = quadratic_filters(beams[:, lift_order()])
         self.of_four, self.of_all = SharedLAM(), SharedLAM()
         self.shared = nn.ModuleList([self.of_four, self.of_all])
-        self.reconstruction = ReconstructionLoss(self.lam.steering)
+        self.reconstruction, self.pointing = ReconstructionLoss(self.lam.steering), PointingLoss()
         self.optimizer = torch.optim.Adam(
             [{"params": self.shared.parameters()}, {"params": self.uplam.cdbpn.parameters()}]
         )
@@ -259,11 +316,12 @@ class _Run:
         self.selection: list[tuple[int, float]] = []
         self.best: dict[str, Tensor] = {}
 
-    def step(self, heard: Tensor, target: Tensor, tetrahedral: Tensor) -> None:
-        """Take one step on covariances of the same frames."""
+    def step(self, batch: _Batch) -> None:
+        """Take one step."""
         recipe, done = self.recipe, len(self.losses)
+        heard, target, tetrahedral, directions = batch
         rates = [0.0, 0.0]
-        of_all = torch.zeros(())
+        of_all, pointing = torch.zeros(()), torch.zeros(())
         if done < recipe.lam_steps:
             rates[0] = _rate(recipe.lam_rate, done, recipe.lam_steps)
             latent = self.of_four(quadratic_values(tetrahedral, self.filters_of_four))
@@ -273,8 +331,9 @@ class _Run:
             rates[1] = _rate(recipe.uplam_rate, done - recipe.lam_steps, recipe.uplam_steps)
             lifted = positive_part(self._finite(self.uplam.cdbpn(tetrahedral)))
             latent = self.of_four(quadratic_values(lifted, self.filters_of_lift))
+            pointing = recipe.pointing * self.pointing(latent, directions)
         of_four = self.reconstruction(latent, target, heard)
-        loss = self._finite(of_four + of_all)
+        loss = self._finite(of_four + of_all + pointing)
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         self.optimizer.zero_grad()
