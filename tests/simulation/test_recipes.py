@@ -44,7 +44,7 @@ def test_bad_recipes_are_refused_by_key(tmp_path, text, message):
 
 
 def test_unknown_recipes_are_refused(tmp_path):
-    with pytest.raises(RecipeError, match=r"built-in recipe \(sim26, tiny\)"):
+    with pytest.raises(RecipeError, match=r"built-in recipe \(sim26, sim26_more, tiny\)"):
         read_recipe("sim27")
     path = tmp_path / "loop.toml"
     path.write_text('extends = "loop"')

@@ -36,7 +36,8 @@ class Selection:
     def __init__(self, dataset: FrameDataset, frames: int) -> None:
         self._dataset = dataset
         step = max(1, -(-len(dataset) // frames))
-        self._samples = range(0, len(dataset), step)
+        self.samples = range(0, len(dataset), step)
+        """Numbers of the frames in the data set."""
         self.truth = render_masks(self._masks())
 
     def score(self, detector: Detector) -> Scores:
@@ -50,13 +51,13 @@ class Selection:
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the frames as `saiseld.detector.detect.detect_recording` takes them."""
-        for start in range(0, len(self._samples), _BATCH):
-            numbers = self._samples[start : start + _BATCH]
+        for start in range(0, len(self.samples), _BATCH):
+            numbers = self.samples[start : start + _BATCH]
             rgb, latent, _ = collate([self._dataset[number] for number in numbers])
             yield latent, rgb
 
     def _masks(self) -> Iterator[EnergyMask]:
-        frame_of = {self._dataset.place(n): frame for frame, n in enumerate(self._samples)}
+        frame_of = {self._dataset.place(n): frame for frame, n in enumerate(self.samples)}
         for number, recording in enumerate(self._dataset.recordings):
             assert recording.labels is not None  # the dataset has read them
             for mask in iter_annotations(recording.labels):
