@@ -87,6 +87,7 @@ def measured(
 
 
 def main() -> None:
+    """Measure mode after mode."""
     parser = argparse.ArgumentParser()
     parser.add_argument("tree", type=Path)
     parser.add_argument("features", type=Path)

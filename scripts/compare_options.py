@@ -12,7 +12,6 @@ A row that is finished is kept; one that was stopped goes on.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -28,7 +27,6 @@ from saiseld.detector.model import Detector
 from saiseld.evaluation.matched import MatchedRecording
 from saiseld.evaluation.systems import MatchedSystem
 from saiseld.evaluation.uncertainty import compare, confidence_intervals
-from saiseld.files import write_bytes
 from saiseld.training.data import training_data
 from saiseld.training.engine import Trainer
 from saiseld.training.recipes import Augmentation, Recipe, read_recipe
@@ -60,6 +58,7 @@ SYSTEM = system_named("TASK3B_3")
 
 
 def main() -> None:
+    """Train and score row after row."""
     parser = argparse.ArgumentParser()
     parser.add_argument("tree", type=Path)
     parser.add_argument("features", type=Path)
@@ -70,8 +69,9 @@ def main() -> None:
     scored = {}
     print("| option | selection mAP | dev-test mAP | against base | dev-test EFRQ |")
     print("|---|---|---|---|---|")
-    for name, options in ROWS.items():
-        selected, scored[name] = row(chosen, name, options)
+    for name in ROWS:
+        selected, detector = trained(chosen, name)
+        scored[name] = scored_on_test(detector, chosen)
         own = confidence_intervals(scored[name], resamples=200)
         mAP, EFRQ = own["macro_mAP"], own["macro_pearson_r"]
         against = ""
@@ -85,11 +85,9 @@ def main() -> None:
         )
 
 
-def row(
-    chosen: argparse.Namespace, name: str, options: Mapping[str, Any]
-) -> tuple[float, MatchedSystem]:
-    """Train with some options and return the selection score and what dev-test matched."""
-    recipe = recipe_of(options, chosen.frames)
+def trained(chosen: argparse.Namespace, name: str) -> tuple[float, Detector]:
+    """Train a row, or find it trained, and return the selection score and the detector."""
+    recipe = recipe_of(ROWS[name], chosen.frames)
     data = training_data(
         chosen.tree,
         chosen.features,
@@ -99,11 +97,9 @@ def row(
     )
     if name == "official projection":
         data = replace(data, projection="official")
-    folder = chosen.output / name.replace(" ", "-")
-    trainer = Trainer(data, recipe, folder, start=chosen.start)
+    trainer = Trainer(data, recipe, chosen.output / name.replace(" ", "-"), start=chosen.start)
     weights = trainer.run()
-    write_bytes(folder / "selection.json", json.dumps(trainer.best).encode())
-    return trainer.best, scored_on_test(Detector.load(weights), chosen, recipe.context)
+    return trainer.best, Detector.load(weights)
 
 
 def recipe_of(options: Mapping[str, Any], frames: int) -> Recipe:
@@ -116,12 +112,15 @@ def recipe_of(options: Mapping[str, Any], frames: int) -> Recipe:
     return Recipe.model_validate(keys)
 
 
-def scored_on_test(detector: Detector, chosen: argparse.Namespace, context: int) -> MatchedSystem:
+def scored_on_test(detector: Detector, chosen: argparse.Namespace) -> MatchedSystem:
     """Match a detector's masks in every third frame of dev-test."""
     matched: dict[str, MatchedRecording] = {}
     for recording in open_tree(chosen.tree).split("dev-test"):
         frames = FrameDataset(
-            [recording], partial(features_of, chosen.features), chosen.output / "cache", context
+            [recording],
+            partial(features_of, chosen.features),
+            chosen.output / "cache",
+            detector.context,
         )
         part = Selection(frames, len(frames) // EVERY)
         matched[recording.name] = part.matched(detector, SYSTEM)
