@@ -31,6 +31,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -449,10 +450,9 @@ def loss_figure(trained: Trained) -> bytes:
     names = ("4 channels", "32 channels")
     for losses, label in zip(np.array(trained.losses).T, names, strict=True):
         seen = losses[losses > 0]
-        width = min(25, len(seen))
-        smooth = np.convolve(seen, np.full(width, 1 / width), "valid")
-        axes.plot(np.arange(len(smooth)) + width, smooth, label=f"loss, {label}")
-    axes.set(xlabel="step", ylabel="relative squared error of the covariance", ylim=(0, None))
+        smooth = median_filter(seen, size=25, mode="nearest")
+        axes.plot(np.arange(len(smooth)) + 1, smooth, label=f"loss, {label}")
+    axes.set(xlabel="step", ylabel="relative squared error of the covariance", yscale="log")
     errors = axes.twinx()
     errors.plot(*np.array(trained.selection).T, "o-", color="tab:green", label="direction error")
     errors.set(ylabel="direction error in the selection rooms (degrees)", ylim=(0, None))
