@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import skops.io
 from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from tests.reference.perturbed_labels import perturbed, pure_noise
 
 from saiseld.annotation import write_annotations
@@ -51,6 +54,46 @@ def telling():
 @pytest.fixture(scope="module")
 def model(telling):
     return fit(telling[1], recordings=[])
+
+
+def test_the_linear_model_is_logistic_regression(telling, tmp_path):
+    _, known = telling
+    rows = known.features.astype(float)
+    rows[:, 0] = np.log(rows[:, 0])
+    expected = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    expected.fit(rows, known.matched)
+    model = fit(known, recordings=[], kind="linear")
+    found = model.probability(known.features)
+    np.testing.assert_allclose(found, expected.predict_proba(rows)[:, 1], atol=1e-5)
+    model.save(tmp_path / "m.skops")
+    loaded = Matchability.load(tmp_path / "m.skops")
+    np.testing.assert_array_equal(loaded.probability(known.features), found)
+
+
+def test_the_linear_model_tells_right_from_wrong_in_unseen_rooms(telling):
+    _, known = telling
+    raw = roc_auc_score(known.matched, known.features[:, 0])
+    assert roc_auc_score(known.matched, cross_fit(known, "linear")) > raw + 0.2
+    assert importances(known, "linear").shape == (16,)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weight": np.zeros(15)},
+        {"bias": np.array([np.nan])},
+        {"scale": np.zeros(16)},
+        {"other": np.zeros(16)},
+    ],
+)
+def test_a_linear_model_that_is_none_is_refused(telling, tmp_path, change):
+    model = fit(telling[1], recordings=[], kind="linear")
+    model.save(tmp_path / "m.skops")
+    content = skops.io.load(tmp_path / "m.skops")
+    content["classifier"] |= change
+    skops.io.dump(content, tmp_path / "m.skops")
+    with pytest.raises(CheckpointError, match="expected a matchability model"):
+        Matchability.load(tmp_path / "m.skops")
 
 
 def test_cross_fitting_tells_right_from_wrong_in_unseen_rooms(telling):

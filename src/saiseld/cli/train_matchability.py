@@ -21,6 +21,10 @@ def train_matchability(
             help="What has to reach 0.25: soft IoU of the emitted mask, or IoU of the box."
         ),
     ] = "soft_iou",
+    kind: Annotated[
+        Literal["trees", "linear"],
+        typer.Option(help="The report's trees, or a linear model, for few rooms."),
+    ] = "trees",
     gates: Annotated[
         bool,
         typer.Option("--gates", help="Train with the frame gates; they are 0 at inference."),
@@ -63,17 +67,18 @@ def train_matchability(
         jobs=jobs,
     )
     known = all_examples(recordings)
-    probability = cross_fit(known)
+    probability = cross_fit(known, kind)
     model = fit(
         known,
         smoother=fit_temporal(recordings, probability) if temporal else None,
         recordings=[recording.recording for recording in recordings],
         target=target,
         gates=gates,
+        kind=kind,
     )
     if temporal:
         probability = smoothed(recordings, probability)
-    assessment = assess(recordings, probability, system.name)
+    assessment = assess(recordings, probability, system.name, kind)
     model.save(output)
     report = output.with_suffix(".json")
     content = {"training": asdict(model.training), **assessment.as_dict()}

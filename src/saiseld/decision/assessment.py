@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from saiseld.decision.development import Measured, all_examples, per_recording
 from saiseld.decision.features import FEATURE_NAMES
-from saiseld.decision.matchability import importances
+from saiseld.decision.matchability import Kind, importances
 from saiseld.evaluation.diagnosis import Reliability, reliability
 from saiseld.evaluation.scores import THRESHOLDS, score
 
@@ -43,7 +43,10 @@ class Assessment:
 
 
 def assess(
-    recordings: Sequence[Measured], probability: NDArray[np.float64], system: str
+    recordings: Sequence[Measured],
+    probability: NDArray[np.float64],
+    system: str,
+    kind: Kind = "trees",
 ) -> Assessment:
     """Assess cross-fitted probabilities of `all_examples`.
 
@@ -55,9 +58,11 @@ def assess(
         Cross-fitted matchability.
     system
         Name of the system whose ranking is compared.
+    kind
+        Of the model that gave the probabilities.
     """
     known = all_examples(recordings)
-    fall = importances(known)
+    fall = importances(known, kind)
     parts = zip(recordings, per_recording(recordings, probability), strict=True)
     raw = score([recording.matched[system] for recording in recordings])
     ranked = score([recording.ranked(system, part) for recording, part in parts])

@@ -11,18 +11,19 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.inspection import permutation_importance
+from sklearn.metrics import average_precision_score
 from threadpoolctl import threadpool_limits
 
 from saiseld.candidates import Candidates
 from saiseld.decision.features import FEATURE_NAMES, features
 from saiseld.decision.folds import room_folds, room_of
+from saiseld.decision.linear import LinearClassifier, fit_linear
 from saiseld.decision.smoothing import Smoother, evidence
 from saiseld.decision.tracking import tracks
 from saiseld.errors import CheckpointError, DataError
@@ -36,6 +37,9 @@ MIN_OUTCOMES = 10
 """Fewest examples of either outcome that a model is fitted on."""
 
 FORMAT_VERSION = 1
+
+Kind = Literal["trees", "linear"]
+Classifier: TypeAlias = HistGradientBoostingClassifier | LinearClassifier
 
 # The one type of a fitted classifier that skops does not already know to be harmless.
 _TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
@@ -124,14 +128,14 @@ class Matchability:
     Parameters
     ----------
     classifier
-        Fitted on `features`.
+        Fitted on `features`: the report's trees, or a line.
     smoother
         Weighs temporal evidence; None leaves detections to themselves, as the report does.
     training
         What it was fitted on.
     """
 
-    classifier: HistGradientBoostingClassifier
+    classifier: Classifier
     smoother: Smoother | None
     training: Training
 
@@ -170,9 +174,10 @@ class Matchability:
         import skops.io  # loads every estimator there is, and torch with them
 
         header = _Header(FORMAT_VERSION, list(FEATURE_NAMES), self.smoother, self.training)
+        linear = isinstance(self.classifier, LinearClassifier)
         content = {
             "header": msgspec.json.encode(header).decode(),
-            "classifier": self.classifier,
+            "classifier": self.classifier.as_arrays() if linear else self.classifier,
         }
         with atomic_path(path) as temporary:
             skops.io.dump(content, temporary, compression=zipfile.ZIP_DEFLATED)
@@ -202,6 +207,8 @@ class Matchability:
             content = skops.io.load(path, trusted=_TRUSTED)
             header = msgspec.json.decode(content["header"], type=_Header)
             classifier = content["classifier"]
+            if isinstance(classifier, dict):
+                classifier = LinearClassifier.of_arrays(classifier)
         except UntrustedTypesFoundException as error:
             raise CheckpointError(
                 path, expected="a matchability model and no other type", found=str(error)
@@ -221,8 +228,9 @@ def fit(
     target: str = "soft_iou",
     gates: bool = False,
     smoother: Smoother | None = None,
+    kind: Kind = "trees",
 ) -> Matchability:
-    """Fit the report's classifier.
+    """Fit a classifier.
 
     Parameters
     ----------
@@ -232,6 +240,8 @@ def fit(
         Where they are from and what they are (see `Training`).
     smoother
         Kept with the model.
+    kind
+        ``trees`` as in the report, or ``linear`` (`saiseld.decision.linear`).
 
     Raises
     ------
@@ -248,10 +258,11 @@ def fit(
         target_iou=TARGET_IOU,
         gates=gates,
     )
-    return Matchability(_fitted(known, np.ones(len(known.matched), bool)), smoother, training)
+    classifier = _fitted(known, np.ones(len(known.matched), bool), kind)
+    return Matchability(classifier, smoother, training)
 
 
-def cross_fit(known: Examples) -> NDArray[np.float64]:
+def cross_fit(known: Examples, kind: Kind = "trees") -> NDArray[np.float64]:
     """Return (N,) probabilities, each from a model that saw no example of its room.
 
     Raises
@@ -261,12 +272,12 @@ def cross_fit(known: Examples) -> NDArray[np.float64]:
     """
     probability = np.full(len(known.matched), np.nan)
     for held_out in room_folds(known.room):
-        model = _fitted(known, ~held_out)
+        model = _fitted(known, ~held_out, kind)
         probability[held_out] = model.predict_proba(known.features[held_out])[:, 1]
     return probability
 
 
-def importances(known: Examples, *, repeats: int = 5) -> NDArray[np.float64]:
+def importances(known: Examples, kind: Kind = "trees", *, repeats: int = 5) -> NDArray[np.float64]:
     """Return (16,) how much average precision falls when a feature is shuffled, on unseen rooms.
 
     The mean over folds and repeats; negative or near zero for a feature that is not used.
@@ -274,20 +285,27 @@ def importances(known: Examples, *, repeats: int = 5) -> NDArray[np.float64]:
     falls, weights = [], []
     for held_out in room_folds(known.room):
         if known.matched[held_out].any():
-            found = permutation_importance(
-                _fitted(known, ~held_out),
-                known.features[held_out],
-                known.matched[held_out],
-                scoring="average_precision",
-                n_repeats=repeats,
-                random_state=0,
-            )
-            falls.append(found.importances_mean)
+            model = _fitted(known, ~held_out, kind)
+            falls.append(_falls(model, known.features[held_out], known.matched[held_out], repeats))
             weights.append(held_out.sum())
     return np.asarray(np.average(falls, axis=0, weights=weights))
 
 
-def _fitted(known: Examples, rows: NDArray[np.bool_]) -> HistGradientBoostingClassifier:
+def _falls(
+    model: Classifier, rows: NDArray[np.float32], matched: NDArray[np.bool_], repeats: int
+) -> NDArray[np.float64]:
+    rng = np.random.default_rng(0)
+    whole = average_precision_score(matched, model.predict_proba(rows)[:, 1])
+    falls = np.empty((repeats, rows.shape[1]))
+    for repeat, column in np.ndindex(falls.shape):
+        shuffled = rows.copy()
+        shuffled[:, column] = rng.permutation(shuffled[:, column])
+        found = average_precision_score(matched, model.predict_proba(shuffled)[:, 1])
+        falls[repeat, column] = whole - found
+    return np.asarray(falls.mean(axis=0))
+
+
+def _fitted(known: Examples, rows: NDArray[np.bool_], kind: Kind) -> Classifier:
     matched = known.matched[rows]
     if min(matched.sum(), (~matched).sum()) < MIN_OUTCOMES:
         raise DataError(
@@ -296,6 +314,8 @@ def _fitted(known: Examples, rows: NDArray[np.bool_]) -> HistGradientBoostingCla
             found=f"{matched.sum()} and {(~matched).sum()} in "
             f"{', '.join(np.unique(known.room[rows])) or 'no room'}",
         )
+    if kind == "linear":
+        return fit_linear(known.features[rows], matched)
     classifier = HistGradientBoostingClassifier(
         max_iter=120,
         max_depth=6,
@@ -327,18 +347,17 @@ def _check(header: _Header, classifier: object, path: Path) -> None:
             found=f"others ({', '.join(other) or 'another order'})",
             advice="Train the model again with `saiseld train matchability`",
         )
-    sound = (
+    sound = isinstance(classifier, LinearClassifier) or (
         isinstance(classifier, HistGradientBoostingClassifier)
-        and len(header.training.examples_per_class) == NUM_CLASSES
         and classifier.n_features_in_ == len(FEATURE_NAMES)
         and classifier._preprocessor is None
         and all(_is_tree(p.nodes) for stage in classifier._predictors for p in stage)
     )
-    if not sound:
+    if not sound or len(header.training.examples_per_class) != NUM_CLASSES:
         raise CheckpointError(
             path,
             place="classifier",
-            expected="fitted trees over 16 features",
+            expected="fitted trees or a line over 16 features",
             found="something that cannot be evaluated safely",
         )
 

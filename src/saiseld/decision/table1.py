@@ -54,6 +54,7 @@ MEASURED_SYSTEMS = tuple(s for s in (*TABLE1, *SUPPRESSED) if s.name not in _SAM
 
 CROSS_FIT = "cross-fit by room"
 OPTIMISTIC = "same split (optimistic)"
+LINEAR = "cross-fit, linear model"
 TEMPORAL = "cross-fit, with temporal evidence"
 
 
@@ -164,6 +165,7 @@ def table1(
             known.features
         ),
     }
+    fitted[LINEAR] = cross_fit(known, "linear")
     if model is not None:
         fitted["the given model"] = model.probability(known.features)
     if temporal:
