@@ -1,8 +1,9 @@
 """Proof that targets, heads, emission and metric agree: overfit a few frames and score them.
 
 The compact detector learns some frames of a tree by heart (`saiseld features` first). Printed: its
-macro mAP on the same frames with the 7 x 7 and the 3 x 3 edge grid, and what these grids reach with
-the labels' own boxes and maps, which is the most any detector could.
+macro mAP on the same frames with the 7 x 7 and the 3 x 3 edge grid, and beside it what these grids
+reach with the labels' own boxes and maps. (A detector may pass that on the coarse grid, whose nine
+points do not give back a right map best.)
 
     python scripts/overfit_detector.py TREE FEATURES [--frames 16] [--epochs 20]
 """
