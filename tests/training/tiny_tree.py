@@ -38,7 +38,6 @@ def make_tree(folder: Path) -> Path:
     write_checkpoint(
         weights / "uplam.safetensors", UpLAM().state_dict(), {"projection": "official"}
     )
-    torch.save({}, weights / "detector.pth")  # a weights folder is whole or refused
     make_features(folder)
     return folder
 
