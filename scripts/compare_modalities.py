@@ -1,6 +1,6 @@
 """What sound and picture each bring: a detector on dev-test with either taken away.
 
-Every third frame, TASK3B_3's way. Without the picture, or the sound, the ImageNet mean, or silence,
+Every fifth frame, TASK3B_3's way. Without the picture, or the sound, the ImageNet mean, or silence,
 stands in for it; the detector is the same one, trained with some pictures dropped. Printed beside
 the scores: the field's Pearson r, between the full-field decoder's canvas and the truth's (the
 largest energy of any instance at each pixel), the mean over frames with a sound.
@@ -33,7 +33,7 @@ MODES = ("sound and picture", "sound alone", "picture alone")
 
 
 class Deprived(Selection):
-    """Every third frame of some recordings, with what a mode leaves of them."""
+    """Every fifth frame of some recordings, with what a mode leaves of them."""
 
     def __init__(self, frames: FrameDataset, mode: str) -> None:
         super().__init__(frames, len(frames) // EVERY)
