@@ -124,6 +124,12 @@ def test_what_the_margin_shows_twice_is_kept_once(compact: Detector) -> None:
     assert kept.tolist() == pytest.approx([0.9, 0.6, 0.5])
 
 
+def test_no_box_goes_more_than_once_round(compact: Detector) -> None:
+    boxes = torch.tensor([[30.0, 60, 410, 90], [100.0, 60, 140, 90]])
+    found, _, _ = compact._on_cylinder(boxes, torch.tensor([0.9, 0.8]), torch.tensor([1, 2]))
+    assert found.tolist() == [[40.0, 60, 400, 90], [100.0, 60, 140, 90]]
+
+
 def test_boxes_reach_past_the_seam(compact: Detector, images: list[torch.Tensor]) -> None:
     boxes = compact(images[:1])[0]["boxes"]
     assert (boxes[:, 0] < 0).any()

@@ -293,6 +293,7 @@ class Detector(nn.Module):
         """Drop what the margin shows twice: the weaker of two detections of one place and class."""
         if self.margin == 0 or len(boxes) == 0:
             return boxes, scores, labels
+        boxes = _once_round(boxes)
         centre = (boxes[:, 0] + boxes[:, 2]) / 2 - self.margin
         # A copy that is centred deep in the margin is cut by its end; the other one is whole.
         rows = torch.where((centre > -self.margin / 2) & (centre < WIDTH + self.margin / 2))[0]
@@ -340,6 +341,12 @@ class Detector(nn.Module):
         losses["energy"] = energy_loss(maps, expected)
         losses["distance"] = distance_loss(distances, distance_cm)
         return losses
+
+
+def _once_round(boxes: Tensor) -> Tensor:
+    """Return boxes with those wider than the panorama cut to its width about their centres."""
+    excess = (boxes[:, 2] - boxes[:, 0] - WIDTH).clamp(min=0) / 2
+    return boxes + torch.stack([excess, 0 * excess, -excess, 0 * excess], dim=1)
 
 
 def _field_target(energy: Tensor) -> Tensor:
