@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from saiseld.acoustics.context import in_context, offsets, with_neighbours
+from saiseld.acoustics.context import in_context
 from saiseld.acoustics.features import AcousticImages
+from saiseld.data.context import offsets, with_neighbours
 
 
 def _blocks(latent: np.ndarray, sizes: list[int]) -> list[AcousticImages]:

@@ -145,7 +145,10 @@ def test_command_goes_on_with_a_tree_and_refuses_unknown_recipes(tree, recipe_fi
     assert "0 recordings made, 3 there before" in result.output
     result = runner.invoke(build(), ["simulate", "-o", str(tree), "--recipe", "sim27"])
     assert result.exit_code == 2
-    assert "sim27: expected a built-in recipe (sim26, tiny) or a TOML file" in result.output
+    assert (
+        "sim27: expected a built-in recipe (sim26, sim26_more, tiny) or a TOML file"
+        in result.output
+    )
 
 
 def test_label_peaks_sit_at_single_static_sources():

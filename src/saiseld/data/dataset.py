@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from saiseld.acoustics.context import with_neighbours
 from saiseld.data.cache import read_labels, read_video
+from saiseld.data.context import with_neighbours
 from saiseld.data.label_columns import LabelColumns
 from saiseld.data.stairs26 import TreeRecording
 from saiseld.data.video_array import missing_frame
@@ -82,7 +82,7 @@ class FrameDataset(Dataset[Sample]):
         Folder for decoded labels and video.
     context
         Frames before and after each one whose latents come with its own
-        (`saiseld.acoustics.context`).
+        (`saiseld.data.context`).
 
     Raises
     ------

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import MultiScaleRoIAlign
 
-from saiseld.acoustics.context import MAX_CONTEXT, offsets
 from saiseld.candidates import MAP_SIZE
 from saiseld.checkpoint import load_state, read_checkpoint, write_checkpoint
+from saiseld.data.context import MAX_CONTEXT, offsets
 from saiseld.data.dataset import FrameTargets
 from saiseld.data.video import IMAGENET_MEAN
 from saiseld.detector.architecture import Size, build
@@ -56,7 +56,7 @@ class Detector(nn.Module):
         See `saiseld.detector.architecture.build`.
     context
         Frames before and after each one whose acoustic images are shown with its own
-        (`saiseld.acoustics.context`).
+        (`saiseld.data.context`).
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class Detector(nn.Module):
             (B, 3, 180, 360), uint8 or floating in [0, 1].
         latent
             (B, acoustic, 484), projected to the canvas here: 9 bands, with a context as
-            `saiseld.acoustics.context` has it.
+            `saiseld.data.context` has it.
         """
         if rgb.dtype == torch.uint8:
             rgb = rgb.float() / 255

@@ -11,7 +11,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from saiseld.acoustics.context import MAX_CONTEXT
+from saiseld.data.context import MAX_CONTEXT
 from saiseld.detector.architecture import Size
 from saiseld.recipe_files import builtin_names, read_recipe_file
 
