@@ -25,11 +25,16 @@ def test_a_latent_has_its_own_bands_first_then_the_frames_around_it() -> None:
     assert wide[4, ::9, 0].tolist() == [4, 3, 4, 2, 4]
 
 
-@pytest.mark.parametrize("sizes", [[7], [3, 4], [2, 2, 2, 1], [1, 1, 1, 1, 1, 1, 1]])
-@pytest.mark.parametrize("context", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("sizes", "context"),
+    [
+        *(([7], context) for context in (0, 1, 2)),
+        *(([3, 4], context) for context in (0, 1, 2)),
+        *(([2, 2, 2, 1], context) for context in (0, 1, 2)),
+        *(([1, 1, 1, 1, 1, 1, 1], context) for context in (0, 1)),
+    ],
+)
 def test_blocks_have_the_context_of_the_whole_recording(sizes: list[int], context: int) -> None:
-    if context == 2 and 1 in sizes[:-1]:
-        pytest.skip("no block but the last may be shorter than the context")
     latent = np.random.default_rng(0).random((7, 9, 484), dtype=np.float32)
     blocks = _blocks(latent, sizes)
     found = list(in_context(iter(blocks), context))
