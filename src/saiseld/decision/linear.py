@@ -35,6 +35,15 @@ class LinearClassifier:
     weight: NDArray[np.float64]
     bias: NDArray[np.float64]
 
+    @classmethod
+    def fit(cls, rows: NDArray[np.floating], matched: NDArray[np.bool_]) -> LinearClassifier:
+        """Return the classifier of features (N, 16) and whether they matched (N,)."""
+        values = _logarithmic(rows)
+        mean, scale = values.mean(axis=0), values.std(axis=0)
+        scale[scale == 0] = 1.0
+        model = LogisticRegression(max_iter=1000).fit((values - mean) / scale, matched)
+        return cls(mean, scale, model.coef_[0], model.intercept_)
+
     def predict_proba(self, rows: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return (N, 2) probabilities of not matching and of matching, of features (N, 16)."""
         odds = (_logarithmic(rows) - self.mean) / self.scale @ self.weight + self.bias
@@ -65,15 +74,6 @@ class LinearClassifier:
         if (arrays["scale"] <= 0).any():
             raise ValueError("scale: expected numbers above 0")
         return cls(**arrays)
-
-
-def fit_linear(rows: NDArray[np.floating], matched: NDArray[np.bool_]) -> LinearClassifier:
-    """Fit the classifier on features (N, 16) and whether they matched (N,)."""
-    values = _logarithmic(rows)
-    mean, scale = values.mean(axis=0), values.std(axis=0)
-    scale[scale == 0] = 1.0
-    model = LogisticRegression(max_iter=1000).fit((values - mean) / scale, matched)
-    return LinearClassifier(mean, scale, model.coef_[0], model.intercept_)
 
 
 def _logarithmic(rows: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -17,13 +17,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.inspection import permutation_importance
 from sklearn.metrics import average_precision_score
 from threadpoolctl import threadpool_limits
 
 from saiseld.candidates import Candidates
 from saiseld.decision.features import FEATURE_NAMES, features
 from saiseld.decision.folds import room_folds, room_of
-from saiseld.decision.linear import LinearClassifier, fit_linear
+from saiseld.decision.linear import LinearClassifier
 from saiseld.decision.smoothing import Smoother, evidence
 from saiseld.decision.tracking import tracks
 from saiseld.errors import CheckpointError, DataError
@@ -285,24 +286,23 @@ def importances(known: Examples, kind: Kind = "trees", *, repeats: int = 5) -> N
     falls, weights = [], []
     for held_out in room_folds(known.room):
         if known.matched[held_out].any():
-            model = _fitted(known, ~held_out, kind)
-            falls.append(_falls(model, known.features[held_out], known.matched[held_out], repeats))
+            found = permutation_importance(
+                _fitted(known, ~held_out, kind),
+                known.features[held_out],
+                known.matched[held_out],
+                scoring=_average_precision,
+                n_repeats=repeats,
+                random_state=0,
+            )
+            falls.append(found.importances_mean)
             weights.append(held_out.sum())
     return np.asarray(np.average(falls, axis=0, weights=weights))
 
 
-def _falls(
-    model: Classifier, rows: NDArray[np.float32], matched: NDArray[np.bool_], repeats: int
-) -> NDArray[np.float64]:
-    rng = np.random.default_rng(0)
-    whole = average_precision_score(matched, model.predict_proba(rows)[:, 1])
-    falls = np.empty((repeats, rows.shape[1]))
-    for repeat, column in np.ndindex(falls.shape):
-        shuffled = rows.copy()
-        shuffled[:, column] = rng.permutation(shuffled[:, column])
-        found = average_precision_score(matched, model.predict_proba(shuffled)[:, 1])
-        falls[repeat, column] = whole - found
-    return np.asarray(falls.mean(axis=0))
+def _average_precision(
+    model: Classifier, rows: NDArray[np.float32], matched: NDArray[np.bool_]
+) -> float:
+    return float(average_precision_score(matched, model.predict_proba(rows)[:, 1]))
 
 
 def _fitted(known: Examples, rows: NDArray[np.bool_], kind: Kind) -> Classifier:
@@ -315,7 +315,7 @@ def _fitted(known: Examples, rows: NDArray[np.bool_], kind: Kind) -> Classifier:
             f"{', '.join(np.unique(known.room[rows])) or 'no room'}",
         )
     if kind == "linear":
-        return fit_linear(known.features[rows], matched)
+        return LinearClassifier.fit(known.features[rows], matched)
     classifier = HistGradientBoostingClassifier(
         max_iter=120,
         max_depth=6,
