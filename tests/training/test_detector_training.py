@@ -13,6 +13,7 @@ from tests.training.tiny_tree import make_features, make_tree
 
 from saiseld.acoustics.features import Features
 from saiseld.acoustics.symmetry import IDENTITY, SYMMETRIES
+from saiseld.checkpoint import write_checkpoint
 from saiseld.cli.train_detector import train_detector
 from saiseld.data.dataset import FrameDataset
 from saiseld.data.stairs26 import open_tree
@@ -211,6 +212,10 @@ def test_neighbouring_frames_are_ignored_at_first(tree: Path, tmp_path: Path) ->
     torch.testing.assert_close(other["boxes"], one["boxes"])
     wide.save(tmp_path / "wide.safetensors")
     assert Detector.load(tmp_path / "wide.safetensors").context == 1
+    other_shape = {"det.backbone.body.acoustic.conv.weight": torch.zeros(2, 9, 3, 3)}
+    write_checkpoint(tmp_path / "odd.safetensors", other_shape, {})
+    with pytest.raises(CheckpointError, match="expected weights of a compact detector"):
+        start_from(wide, tmp_path / "odd.safetensors")
 
 
 def test_neighbouring_frames_and_public_boxes_can_be_learnt_from(

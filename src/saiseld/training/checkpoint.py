@@ -127,10 +127,10 @@ def start_from(detector: Detector, path: str | Path) -> int:
 
 def _in_context(value: Tensor, own: Tensor) -> Tensor:
     """Return weights of one frame's acoustic image as those of several, which they ignore."""
-    if value.shape == (ACOUSTIC_CHANNELS,) and len(own) > len(value):  # of the norm
+    if value.shape == (ACOUSTIC_CHANNELS,) and own.ndim == 1:  # of the norm
         return value.repeat(len(own) // len(value))
-    of_image = value.ndim == 4 and value.shape[1] == ACOUSTIC_CHANNELS
-    if not of_image or own.shape == value.shape:
+    one_frame = (own.shape[0], ACOUSTIC_CHANNELS, *own.shape[2:]) if own.ndim == 4 else None
+    if value.shape != one_frame or own.shape == value.shape:
         return value
     wider = torch.zeros_like(own)
     wider[:, :ACOUSTIC_CHANNELS] = value
