@@ -28,16 +28,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.reference.perturbed_labels import perturbed
 from tests.reference.slow_features import slow_features
 
-from saiseld.annotation import write_annotations
-from saiseld.candidates import MAP_SIZE, Candidates, candidate_files, write_candidates
-from saiseld.decision.development import labels_of, measure_all
 from saiseld.decision.features import features
 from saiseld.decision.matchability import Matchability, examples, fit
-from saiseld.decision.portfolio import SUBMITTED, emit_recording, system_named
 from saiseld.decision.risk import Goal, losses, safe_thresholds
 from saiseld.decision.selection import emittable
-from saiseld.decision.table1 import MEASURED_SYSTEMS, table1
+from saiseld.decision.systems import SUBMITTED, emit_recording, system_named
 from saiseld.evaluation.matched import MatchedRecording
+from saiseld.experiments.table1 import MEASURED_SYSTEMS, table1
+from saiseld.formats.annotation import write_annotations
+from saiseld.formats.candidates import MAP_SIZE, Candidates, candidate_files, write_candidates
+from saiseld.training.matchability.development import labels_of, measure_all
 
 
 def main() -> None:

@@ -10,11 +10,11 @@ from time import perf_counter
 
 import torch
 
-from saiseld.candidates import Candidates
 from saiseld.decision.emission import emission_points
 from saiseld.decision.selection import emittable, select
 from saiseld.detector.detect import detect_recording
 from saiseld.detector.model import Detector
+from saiseld.formats.candidates import Candidates
 
 FRAMES, BATCH, ROUNDS = 8, 4, 3
 

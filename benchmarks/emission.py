@@ -22,13 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.reference.exact_detections import exact_detection
 
-from saiseld.annotation import (
-    MAX_PREDICTION_BYTES,
-    EnergyMask,
-    encode_annotations,
-    read_annotations,
-)
-from saiseld.candidates import candidate_files, read_candidates
+from saiseld.conventions.sphere import angles_of_pixel, box_iou
 from saiseld.decision.emission import (
     Points,
     blob_points,
@@ -39,7 +33,13 @@ from saiseld.decision.emission import (
 from saiseld.evaluation.rendering import render
 from saiseld.evaluation.soft_iou import pearson, soft_iou
 from saiseld.evaluation.sources import find_label_files
-from saiseld.sphere import angles_of_pixel, box_iou
+from saiseld.formats.annotation import (
+    MAX_PREDICTION_BYTES,
+    EnergyMask,
+    encode_annotations,
+    read_annotations,
+)
+from saiseld.formats.candidates import candidate_files, read_candidates
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "labels_expected.json"
 GRIDS = (3, 4, 5, 7, 9, 12)

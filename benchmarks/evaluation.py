@@ -30,9 +30,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.reference.evaluation import evaluate as evaluate_serially
 
-from saiseld.annotation import EnergyMask
+from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.evaluation import Scores, evaluate_systems
-from saiseld.taxonomy import NUM_CLASSES
+from saiseld.formats.annotation import EnergyMask
 
 T = TypeVar("T")
 COLUMNS, ROWS = np.meshgrid(np.arange(-24, 25), np.arange(-24, 25))

@@ -20,7 +20,7 @@ from tests.reference.front_end import latent_map
 
 from saiseld.acoustics.covariance import visibility
 from saiseld.acoustics.uplam import UpLAM
-from saiseld.timebase import SAMPLES_PER_FRAME
+from saiseld.conventions.timebase import SAMPLES_PER_FRAME
 
 FRAMES, REFERENCE_FRAMES, RUNS = 200, 50, 3
 

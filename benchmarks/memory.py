@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from saiseld.acoustics.uplam import UpLAM
-from saiseld.checkpoint import write_checkpoint
 from saiseld.detector.model import Detector
+from saiseld.formats.checkpoint import write_checkpoint
 
 
 def write_noise(path: Path, minutes: float) -> Path:

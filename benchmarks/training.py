@@ -25,16 +25,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.training.tiny_tree import FRAMES, make_tree
 
-from saiseld.acoustics.features import Features
-from saiseld.data.dataset import FrameTargets
+from saiseld.acoustics.front_end import Features
+from saiseld.conventions.sphere import projection_table
 from saiseld.data.label_columns import box_of
 from saiseld.data.stairs26 import TreeRecording, open_tree
 from saiseld.detector.model import Detector
-from saiseld.sphere import projection_table
-from saiseld.training.data import training_data
-from saiseld.training.engine import Trainer
-from saiseld.training.optimisation import optimizer_of
-from saiseld.training.recipes import Recipe, read_recipe
+from saiseld.training.detector.data import training_data
+from saiseld.training.detector.dataset import FrameTargets
+from saiseld.training.detector.engine import Trainer
+from saiseld.training.detector.optimisation import optimizer_of
+from saiseld.training.detector.recipes import Recipe, read_recipe
 
 BATCH, STEPS = 4, 3
 

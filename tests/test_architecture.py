@@ -1,63 +1,93 @@
-"""The import arrows of docs/architecture.md run one way."""
+"""The import arrows of docs/architecture.md: exactly those that exist, all running one way."""
 
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "saiseld"
-FOUNDATIONS = {"errors", "taxonomy", "timebase", "sphere", "files", "parallel", "recipe_files"}
-VALUES = FOUNDATIONS | {"annotation", "candidates"}
-CORE = VALUES | {"checkpoint", "data"}
 
-ALLOWED = {
-    **dict.fromkeys(FOUNDATIONS, FOUNDATIONS),
-    "annotation": FOUNDATIONS,
-    "candidates": FOUNDATIONS,
-    "checkpoint": FOUNDATIONS,
-    "data": VALUES | {"checkpoint"},
-    "acoustics": CORE,
-    "labels": CORE | {"acoustics"},
-    "simulation": CORE | {"acoustics", "labels"},
-    "evaluation": VALUES,
-    "detector": CORE | {"acoustics"},
-    "decision": CORE | {"acoustics", "detector", "evaluation"},
-    "weights": FOUNDATIONS,
-    "doctor": CORE | {"acoustics"},
-    "tree_check": CORE | {"acoustics", "doctor"},
-    "imaging": CORE | {"weights", "acoustics", "detector", "decision"},
-    "viewing": CORE | {"acoustics", "detector", "decision", "evaluation", "imaging"},
+_TABLE = """\
+conventions:
+runtime:
+formats: conventions runtime
+data: conventions runtime formats
+evaluation: conventions runtime formats
+acoustics: conventions runtime formats data
+detector: conventions runtime formats data
+decision: conventions runtime formats evaluation
+viewing: conventions runtime formats data evaluation
+checks: conventions runtime formats data acoustics
+labels: conventions runtime formats data acoustics
+pipeline: runtime formats data acoustics detector decision
+simulation: conventions runtime formats data labels
+training: conventions runtime formats data evaluation acoustics detector decision labels simulation
+experiments: conventions runtime formats data evaluation acoustics detector decision viewing pipeline training
+cli: conventions runtime formats data evaluation acoustics decision viewing checks labels pipeline simulation training experiments
+"""  # noqa: E501
+
+ARROWS = {
+    room: set(below.split())
+    for room, _, below in (line.partition(":") for line in _TABLE.splitlines())
 }
-ALLOWED["training"] = (set(ALLOWED) - {"viewing"}) | {"labels", "simulation", "evaluation"}
-ALLOWED["cli"] = set(ALLOWED)
+"""Each room, from the ground up, and the rooms below it that it imports; no more and no fewer."""
 
 
-def imports_of(path: Path) -> set[str]:
-    """Return the parts of saiseld that a file imports, anywhere in it."""
-    parts = set()
+@cache
+def imports_of(path: Path) -> frozenset[tuple[str, str]]:
+    """Return the (module of saiseld, name) pairs that a file imports, anywhere in it."""
+    found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module == "saiseld":
-            names = [f"saiseld.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
-        else:
-            continue
-        parts |= {name.split(".")[1] for name in names if name.startswith("saiseld.")}
-    return parts - {"__version__"}
+            found |= {(alias.name, "") for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            found |= {(node.module or "", alias.name) for alias in node.names}
+    return frozenset((m, n) for m, n in found if m == "saiseld" or m.startswith("saiseld."))
 
 
-@pytest.mark.parametrize(
-    "path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE))
-)
-def test_imports_follow_the_arrows(path: Path) -> None:
-    part = path.relative_to(SOURCE).parts[0].removesuffix(".py")
-    if part == "__init__":
-        return
-    assert imports_of(path) <= ALLOWED[part] | {part}
+def room_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def room_of_import(module: str, name: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else name
+
+
+def files() -> list[Path]:
+    return [path for path in sorted(SOURCE.rglob("*.py")) if path.parent != SOURCE]
+
+
+def test_every_module_lives_in_a_room() -> None:
+    assert {path.name for path in SOURCE.glob("*.py")} <= {"__init__.py", "__main__.py"}
+    assert {room_of(path) for path in files()} == set(ARROWS)
+
+
+@pytest.mark.parametrize("room", ARROWS)
+def test_exactly_these_arrows(room: str) -> None:
+    used = {
+        room_of_import(module, name)
+        for path in files()
+        if room_of(path) == room
+        for module, name in imports_of(path)
+    }
+    assert used - {room, "__version__"} == ARROWS[room]
+
+
+def test_no_arrow_runs_back() -> None:
+    order = list(ARROWS)
+    for room, below in ARROWS.items():
+        assert all(order.index(other) < order.index(room) for other in below), room
+
+
+def test_private_names_stay_in_their_module() -> None:
+    for path in files():
+        private = [(m, n) for m, n in imports_of(path) if n.startswith("_") and n != "__version__"]
+        assert not private, path
 
 
 @pytest.mark.parametrize("module", ["saiseld.evaluation", "saiseld.cli.main"])

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from saiseld.evaluation import evaluate as evaluate
-    from saiseld.imaging import Imager as Imager
-    from saiseld.imaging import Prediction as Prediction
-    from saiseld.imaging import image as image
+    from saiseld.pipeline.imager import Imager as Imager
+    from saiseld.pipeline.imager import Prediction as Prediction
+    from saiseld.pipeline.imager import image as image
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "image": "saiseld.imaging",
-    "Imager": "saiseld.imaging",
-    "Prediction": "saiseld.imaging",
+    "image": "saiseld.pipeline.imager",
+    "Imager": "saiseld.pipeline.imager",
+    "Prediction": "saiseld.pipeline.imager",
     "evaluate": "saiseld.evaluation",
 }
 __all__ = ["Imager", "Prediction", "evaluate", "image"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from saiseld.acoustics.context import in_context
-from saiseld.acoustics.features import AcousticImages
+from saiseld.acoustics.front_end import AcousticImages
 from saiseld.data.context import offsets, with_neighbours
 
 

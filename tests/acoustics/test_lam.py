@@ -8,10 +8,10 @@ import pytest
 import torch
 from tests.golden_weights import front_end_weights
 
-from saiseld.acoustics.array import FRONT_END_WAVELENGTH, eigenmike_xyz, steering
 from saiseld.acoustics.lam import LAM, positive_part
-from saiseld.errors import CheckpointError
-from saiseld.sphere import fibonacci_sphere
+from saiseld.conventions.arrays import FRONT_END_WAVELENGTH, eigenmike_xyz, steering
+from saiseld.conventions.sphere import fibonacci_sphere
+from saiseld.runtime.errors import CheckpointError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -11,9 +11,9 @@ from tests.reference.front_end import latent_map
 
 from saiseld.acoustics.covariance import visibility
 from saiseld.acoustics.uplam import UpLAM
-from saiseld.checkpoint import write_checkpoint
-from saiseld.errors import CheckpointError
-from saiseld.sphere import projection_table
+from saiseld.conventions.sphere import projection_table
+from saiseld.formats.checkpoint import write_checkpoint
+from saiseld.runtime.errors import CheckpointError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 Weights = dict[str, torch.Tensor]

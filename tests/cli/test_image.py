@@ -9,10 +9,10 @@ import soundfile
 import torch
 
 from saiseld.acoustics.uplam import UpLAM
-from saiseld.annotation import read_annotations
-from saiseld.checkpoint import write_checkpoint
 from saiseld.cli.main import main
 from saiseld.detector.model import Detector
+from saiseld.formats.annotation import read_annotations
+from saiseld.formats.checkpoint import write_checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from saiseld.data.recordings import TETRAHEDRON, find_recordings, open_recording, read_audio
-from saiseld.errors import AudioError
+from saiseld.runtime.errors import AudioError
 
 
 def write(path: Path, audio: np.ndarray, rate: int = 24000, subtype: str = "FLOAT") -> Path:

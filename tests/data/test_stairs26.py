@@ -3,7 +3,7 @@
 import pytest
 
 from saiseld.data.stairs26 import Tree, TreeRecording, open_tree, split_by_room
-from saiseld.errors import DataError
+from saiseld.runtime.errors import DataError
 
 FILES = (
     "eigen_dev/dev-train-tau/fold3_room4_mix001.wav",

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from saiseld.data.video import IMAGENET_MEAN, find_video, open_video, rgb_planes
-from saiseld.errors import VideoError
+from saiseld.runtime.errors import VideoError
 
 
 def write_video(path: Path, levels: list[int], fps: int = 10, size=(720, 360)) -> Path:

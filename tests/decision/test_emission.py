@@ -11,7 +11,7 @@ from saiseld.decision.emission import (
     grid_points,
     sparse_points,
 )
-from saiseld.errors import CandidateError, RecipeError
+from saiseld.runtime.errors import CandidateError, RecipeError
 
 BOX = [[100.0, 40.0, 128.0, 96.0]]
 

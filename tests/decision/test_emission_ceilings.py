@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from tests.reference.exact_detections import exact_detection
 
-from saiseld.annotation import EnergyMask
+from saiseld.conventions.sphere import angles_of_pixel
 from saiseld.decision.emission import blob_points, grid_points, sparse_points
 from saiseld.evaluation.rendering import render
 from saiseld.evaluation.soft_iou import pearson, soft_iou
-from saiseld.sphere import angles_of_pixel
+from saiseld.formats.annotation import EnergyMask
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "labels_expected.json"
 

@@ -13,7 +13,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tests.reference.perturbed_labels import perturbed, pure_noise
 
-from saiseld.annotation import write_annotations
 from saiseld.data.label_columns import label_columns
 from saiseld.decision.features import FEATURE_NAMES, features
 from saiseld.decision.folds import room_of
@@ -25,9 +24,10 @@ from saiseld.decision.matchability import (
     importances,
     joined,
 )
-from saiseld.decision.targets import best_box_iou, best_mask_iou, proposed_box_iou
-from saiseld.errors import CheckpointError, DataError
 from saiseld.evaluation.rendering import render_masks
+from saiseld.formats.annotation import write_annotations
+from saiseld.runtime.errors import CheckpointError, DataError
+from saiseld.training.matchability.targets import best_box_iou, best_mask_iou, proposed_box_iou
 
 
 def known_of(make, rooms=4, **options):

@@ -14,8 +14,8 @@ from saiseld.decision.risk import (
     right_masks,
     safe_thresholds,
 )
-from saiseld.errors import DataError, RecipeError
 from saiseld.evaluation.matched import MatchedRecording, Side
+from saiseld.runtime.errors import DataError, RecipeError
 
 
 def recording(score, iou, truth, truths):

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from saiseld.candidates import read_candidates, write_candidates
 from saiseld.decision.selection import emittable
 from saiseld.detector.detect import detect_recording, peak_direction
 from saiseld.detector.model import Detector
+from saiseld.formats.candidates import read_candidates, write_candidates
 
 
 def test_table_of_a_recording(tmp_path) -> None:

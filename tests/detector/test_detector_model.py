@@ -9,10 +9,10 @@ import torch
 from tests.golden_weights import detector_weights
 from torchvision.models.detection.roi_heads import RoIHeads
 
-from saiseld.checkpoint import write_checkpoint
 from saiseld.decision.selection import emittable
 from saiseld.detector.model import Detector
-from saiseld.errors import CheckpointError
+from saiseld.formats.checkpoint import write_checkpoint
+from saiseld.runtime.errors import CheckpointError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 OUTPUTS = {

@@ -5,9 +5,9 @@ import pytest
 import torch
 from tests.reference.crop_energy import crop_energy as reference_crop
 
-from saiseld.data.dataset import FrameTargets
 from saiseld.detector import losses
 from saiseld.detector.model import Detector
+from saiseld.detector.targets import FrameTargets
 
 
 def test_class_weights_by_hand() -> None:

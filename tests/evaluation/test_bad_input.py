@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from saiseld.errors import SaiseldError
 from saiseld.evaluation import evaluate
+from saiseld.runtime.errors import SaiseldError
 
 TRIANGLE = [[[10.0, 20.0, 0.5], [30.0, 20.0, 1.0], [20.0, 40.0, 0.2]]]
 

@@ -7,9 +7,9 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from saiseld.annotation import write_annotations
 from saiseld.evaluation import cache as cache_module
 from saiseld.evaluation.cache import draw_labels
+from saiseld.formats.annotation import write_annotations
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from saiseld.annotation import EnergyMask
-from saiseld.errors import DataError
+from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.evaluation import match_systems
 from saiseld.evaluation.diagnosis import (
     ERROR_KINDS,
@@ -17,7 +16,8 @@ from saiseld.evaluation.diagnosis import (
     reliability,
 )
 from saiseld.evaluation.uncertainty import compare, confidence_intervals
-from saiseld.taxonomy import NUM_CLASSES
+from saiseld.formats.annotation import EnergyMask
+from saiseld.runtime.errors import DataError
 
 NONE = NUM_CLASSES
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from tests.reference import evaluation as reference
 
-from saiseld.annotation import EnergyMask
 from saiseld.evaluation.rendering import render, render_masks
 from saiseld.evaluation.soft_iou import pearson, soft_iou
+from saiseld.formats.annotation import EnergyMask
 
 
 def test_the_sixty_golden_pairs(golden, golden_case):

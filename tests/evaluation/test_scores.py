@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from tests.reference import evaluation as reference
 
-from saiseld.annotation import EnergyMask
+from saiseld.conventions.taxonomy import CLASS_NAMES
 from saiseld.evaluation import Accumulator, evaluate, match_systems, score
 from saiseld.evaluation.average_precision import average_precision
-from saiseld.taxonomy import CLASS_NAMES
+from saiseld.formats.annotation import EnergyMask
 
 
 @pytest.fixture(scope="module")

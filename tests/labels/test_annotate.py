@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.interpolate import griddata
 
-from saiseld.annotation import read_annotations, write_annotations
-from saiseld.errors import DataError
+from saiseld.conventions.sphere import angles_of_vector, fibonacci_sphere
+from saiseld.formats.annotation import read_annotations, write_annotations
 from saiseld.labels import Event, annotate, sparse_image
 from saiseld.labels.annotate import THRESHOLD, canvas, event_blobs, standardise
-from saiseld.sphere import angles_of_vector, fibonacci_sphere
+from saiseld.runtime.errors import DataError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -9,12 +9,12 @@ import soundfile
 import typer
 from typer.testing import CliRunner
 
-from saiseld.annotation import read_annotations
 from saiseld.cli.label import label
-from saiseld.data.events import read_events
-from saiseld.errors import AudioError, DataError, OutputError
+from saiseld.formats.annotation import read_annotations
+from saiseld.formats.events import read_events
 from saiseld.labels import annotate, sparse_image
 from saiseld.labels.make import LabelTask, claim_folder, label_tasks, make_labels
+from saiseld.runtime.errors import AudioError, DataError, OutputError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from tests.reference.sparse_imaging import minimise, optimality_gap
 
-from saiseld.acoustics.array import eigenmike_xyz
 from saiseld.acoustics.covariance import LABEL_CENTRES, visibility
-from saiseld.errors import AudioError
+from saiseld.conventions.arrays import eigenmike_xyz
+from saiseld.conventions.sphere import angles_of_vector, fibonacci_sphere, great_circle, unit_vector
 from saiseld.labels.sparse_imaging import sparse_image
-from saiseld.sphere import angles_of_vector, fibonacci_sphere, great_circle, unit_vector
+from saiseld.runtime.errors import AudioError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -9,7 +9,7 @@ from scipy.interpolate import griddata
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import QhullError
 
-from saiseld.annotation import EnergyMask
+from saiseld.formats.annotation import EnergyMask
 
 COLUMNS, ROWS = np.meshgrid(np.arange(200), np.arange(50))
 

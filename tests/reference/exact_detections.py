@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from saiseld.candidates import MAP_SIZE
 from saiseld.data.label_columns import box_of
+from saiseld.formats.candidates import MAP_SIZE
 
 
 def exact_detection(mask):

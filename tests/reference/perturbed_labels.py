@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from saiseld.annotation import EnergyMask
-from saiseld.candidates import MAP_SIZE, Candidates
-from saiseld.sphere import angles_of_pixel, pixel_of_angles, wrap_azimuth
+from saiseld.conventions.sphere import angles_of_pixel, pixel_of_angles, wrap_azimuth
+from saiseld.formats.annotation import EnergyMask
+from saiseld.formats.candidates import MAP_SIZE, Candidates
 
 RADIUS, SIGMA = 19.0, 10.0
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from saiseld.sphere import box_iou
+from saiseld.conventions.sphere import box_iou
 
 
 def slow_features(table):

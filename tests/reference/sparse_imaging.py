@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from saiseld.acoustics.array import steering
+from saiseld.conventions.arrays import steering
 
 GAMMA = 0.5
 

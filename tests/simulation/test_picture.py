@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from saiseld.errors import DataError
-from saiseld.simulation.picture import draw_room, rays, read_panoramas, render_frames
-from saiseld.simulation.room import Room
+from saiseld.conventions.sphere import WIDTH, pixel_of_angles
+from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.runtime.errors import DataError
+from saiseld.simulation.pictures.picture import draw_room, rays, read_panoramas, render_frames
+from saiseld.simulation.rooms.room import Room
 from saiseld.simulation.scene import Scene, Sound, Source
-from saiseld.sphere import WIDTH, pixel_of_angles
-from saiseld.taxonomy import NUM_CLASSES
 
 
 def scene_of(*sources, sounding=False):
@@ -88,9 +88,9 @@ def test_rooms_meet_at_their_edges(monkeypatch):
     def paint(colour):
         return lambda u, *_: np.tile(np.array(colour, float), (len(u), 1))
 
-    monkeypatch.setattr("saiseld.simulation.picture._floor", paint((1, 0, 0)))
-    monkeypatch.setattr("saiseld.simulation.picture._wall", paint((0, 1, 0)))
-    monkeypatch.setattr("saiseld.simulation.picture._ceiling", paint((0, 0, 1)))
+    monkeypatch.setattr("saiseld.simulation.pictures.picture._floor", paint((1, 0, 0)))
+    monkeypatch.setattr("saiseld.simulation.pictures.picture._wall", paint((0, 1, 0)))
+    monkeypatch.setattr("saiseld.simulation.pictures.picture._ceiling", paint((0, 0, 1)))
     surface = draw_room(scene_of()).argmax(axis=-1)  # 8 x 6 x 3 m, seen from (4, 3, 1.5)
     for azimuth, wall_m in ((0, 4), (90, 3), (-90, 3), (45, 3 * np.sqrt(2)), (179.5, 4)):
         column = surface[:, int(pixel_of_angles(azimuth, 0)[0])]

@@ -1,6 +1,6 @@
 import pytest
 
-from saiseld.errors import RecipeError
+from saiseld.runtime.errors import RecipeError
 from saiseld.simulation.recipes import builtin_recipes, read_recipe
 
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from saiseld.acoustics.array import eigenmike_xyz
-from saiseld.simulation.rigid_sphere import RigidSphereArray
-from saiseld.simulation.room import Room, diffuse_tail, early_response, image_sources
-from saiseld.timebase import SAMPLE_RATE
+from saiseld.conventions.arrays import eigenmike_xyz
+from saiseld.conventions.rigid_sphere import RigidSphereArray
+from saiseld.conventions.timebase import SAMPLE_RATE
+from saiseld.simulation.rooms.room import Room, diffuse_tail, early_response, image_sources
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from saiseld.conventions.sphere import angles_of_vector
+from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.simulation.recipes import read_recipe
 from saiseld.simulation.scene import ON_WALLS, Source, plan_scene
-from saiseld.sphere import angles_of_vector
-from saiseld.taxonomy import NUM_CLASSES
 
 
 class SteadyBank:

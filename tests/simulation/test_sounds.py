@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from saiseld.errors import DataError
-from saiseld.simulation.sounds import ProceduralBank, levelled, read_bank
-from saiseld.taxonomy import CLASS_FOLDERS, NUM_CLASSES
-from saiseld.timebase import SAMPLE_RATE
+from saiseld.conventions.taxonomy import CLASS_FOLDERS, NUM_CLASSES
+from saiseld.conventions.timebase import SAMPLE_RATE
+from saiseld.runtime.errors import DataError
+from saiseld.simulation.sounds.bank import ProceduralBank, levelled, read_bank
 
 
 def draw(class_id, voice=1, seconds=1.5):

@@ -12,24 +12,24 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from saiseld.acoustics.array import eigenmike_xyz
+from saiseld.checks.tree import check_tree
 from saiseld.cli.main import build
-from saiseld.data.events import read_events
+from saiseld.conventions.arrays import eigenmike_xyz
+from saiseld.conventions.rigid_sphere import RigidSphereArray
+from saiseld.conventions.sphere import angles_of_pixel, great_circle
 from saiseld.data.recordings import open_recording
 from saiseld.data.stairs26 import open_tree
 from saiseld.data.video import open_video
-from saiseld.errors import OutputError
+from saiseld.formats.events import read_events
 from saiseld.labels.annotate import annotate
 from saiseld.labels.sparse_imaging import sparse_image
+from saiseld.runtime.errors import OutputError
 from saiseld.simulation.recipes import read_recipe
-from saiseld.simulation.render import render_audio
-from saiseld.simulation.rigid_sphere import RigidSphereArray
-from saiseld.simulation.room import Room
+from saiseld.simulation.rooms.render import render_audio
+from saiseld.simulation.rooms.room import Room
 from saiseld.simulation.scene import Scene, Sound, Source
-from saiseld.simulation.sounds import levelled
+from saiseld.simulation.sounds.bank import levelled
 from saiseld.simulation.tree import simulate_tree
-from saiseld.sphere import angles_of_pixel, great_circle
-from saiseld.tree_check import check_tree
 
 MICRO = """
 extends = "tiny"
@@ -79,7 +79,7 @@ def test_tree_is_laid_out_as_stairs26(tree):
 
 
 def test_labels_are_those_of_the_audio_and_events_on_disk(tree):
-    from saiseld.annotation import read_annotations
+    from saiseld.formats.annotation import read_annotations
 
     recording = open_tree(tree).recordings[0]
     audio, _ = soundfile.read(recording.audio)

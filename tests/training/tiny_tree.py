@@ -9,9 +9,9 @@ import soundfile
 import torch
 
 from saiseld.acoustics.uplam import UpLAM
-from saiseld.annotation import EnergyMask, write_annotations
-from saiseld.checkpoint import write_checkpoint
 from saiseld.cli.features import features
+from saiseld.formats.annotation import EnergyMask, write_annotations
+from saiseld.formats.checkpoint import write_checkpoint
 
 FRAMES = 4
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from saiseld.annotation import EnergyMask
 from saiseld.data.recordings import open_recording
-from saiseld.errors import OutputError
+from saiseld.formats.annotation import EnergyMask
+from saiseld.runtime.errors import OutputError
 from saiseld.viewing.overlay import write_overlay
 
 

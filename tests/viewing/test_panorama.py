@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from saiseld.annotation import EnergyMask
-from saiseld.sphere import pixel_of_angles
-from saiseld.taxonomy import CLASS_COLOURS
+from saiseld.conventions.sphere import pixel_of_angles
+from saiseld.conventions.taxonomy import CLASS_COLOURS
+from saiseld.formats.annotation import EnergyMask
 from saiseld.viewing.panorama import LEFT, PANORAMA, SCALE, SIZE, TOP, draw_panorama
 
 

@@ -9,7 +9,7 @@ from itertools import chain, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from saiseld.acoustics.features import AcousticImages
+from saiseld.acoustics.front_end import AcousticImages
 from saiseld.data.context import with_neighbours
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from saiseld.timebase import FPS, SAMPLE_RATE
+from saiseld.conventions.timebase import FPS, SAMPLE_RATE
 
 SUBFRAMES = 10
 """Snapshots summed into one frame's covariance."""

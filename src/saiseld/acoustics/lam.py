@@ -13,9 +13,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from saiseld.acoustics.array import steering
 from saiseld.acoustics.covariance import BANDS
-from saiseld.checkpoint import load_state, read_checkpoint
+from saiseld.conventions.arrays import steering
+from saiseld.formats.checkpoint import load_state, read_checkpoint
 
 DIRECTIONS = 484
 """Points of the Fibonacci grid an acoustic image is given on."""
@@ -52,7 +52,7 @@ class LAM(nn.Module):
 
         Raises
         ------
-        saiseld.errors.CheckpointError
+        saiseld.runtime.errors.CheckpointError
             If the file is absent, damaged or of another model, naming the first key that differs.
         """
         return cast(LAM, load_model(cls(dtype), path))

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from saiseld.acoustics.array import TETRAHEDRON, eigenmike_xyz
-from saiseld.errors import RecipeError
-from saiseld.sphere import angles_of_vector, great_circle
+from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
+from saiseld.conventions.sphere import angles_of_vector, great_circle
+from saiseld.runtime.errors import RecipeError
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class UpLAM(nn.Module):
 
         Raises
         ------
-        saiseld.errors.CheckpointError
+        saiseld.runtime.errors.CheckpointError
             If the file is absent, damaged or of another model, naming the first key that differs.
         """
         return cast(UpLAM, load_model(cls(dtype), path))

@@ -35,14 +35,18 @@ def calibrate(
     ] = None,
 ) -> None:
     """Fill in the probability that each detection matches; with --risk, find a threshold."""
-    from saiseld.candidates import SUFFIX, candidate_files
-    from saiseld.decision.development import calibrate_recording, labels_of, match_recordings
     from saiseld.decision.matchability import Matchability
-    from saiseld.decision.portfolio import system_named
     from saiseld.decision.risk import Goal, operating_point
-    from saiseld.errors import DataError
-    from saiseld.files import output_folder, user_cache
-    from saiseld.parallel import run_all
+    from saiseld.decision.systems import system_named
+    from saiseld.formats.candidates import SUFFIX, candidate_files
+    from saiseld.runtime.errors import DataError
+    from saiseld.runtime.files import output_folder, user_cache
+    from saiseld.runtime.parallel import run_all
+    from saiseld.training.matchability.development import (
+        calibrate_recording,
+        labels_of,
+        match_recordings,
+    )
 
     files, learned = candidate_files(candidates), Matchability.load(model)
     folder = output_folder(output or (candidates if candidates.is_dir() else candidates.parent))
@@ -81,7 +85,7 @@ def calibrate(
 def _warn_of_classes(unseen: dict[str, list[int]]) -> None:
     from logging import getLogger
 
-    from saiseld.taxonomy import CLASS_NAMES
+    from saiseld.conventions.taxonomy import CLASS_NAMES
 
     classes = sorted({class_id for found in unseen.values() for class_id in found})
     if classes:

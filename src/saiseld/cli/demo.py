@@ -16,7 +16,7 @@ def demo(
     """Image the packaged scene: masks, overlay video, report, and its score."""
     from saiseld.cli.evaluate import evaluate
     from saiseld.cli.image import image
-    from saiseld.weights import PACKAGED
+    from saiseld.pipeline.weights import PACKAGED
 
     scene = PACKAGED / "demo"
     (recording,) = scene.glob("*.wav")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from saiseld.imaging import Imager
+    from saiseld.pipeline.imager import Imager
 
 
 def detect(
@@ -35,11 +35,11 @@ def detect(
     jobs: Annotated[int, typer.Option(min=1, help="Recordings at a time.")] = 1,
 ) -> None:
     """Keep every detection of score 0.01 or more, one table a recording; finished ones are kept."""
-    from saiseld.candidates import SUFFIX
     from saiseld.data.recordings import find_recordings
     from saiseld.data.video import find_video
-    from saiseld.files import output_folder
-    from saiseld.parallel import run_all
+    from saiseld.formats.candidates import SUFFIX
+    from saiseld.runtime.files import output_folder
+    from saiseld.runtime.parallel import run_all
 
     output_folder(output)
     _imager(weights)  # A mistake in the weights is told before any work begins.
@@ -59,7 +59,7 @@ def detect(
 
 @cache
 def _imager(weights: Path | None) -> Imager:
-    from saiseld.imaging import Imager
+    from saiseld.pipeline.imager import Imager
 
     return Imager(weights)
 
@@ -73,11 +73,11 @@ def _detect_one(
     target: Path,
 ) -> int:
     """Write one table and return how many frames had no picture."""
-    from saiseld.acoustics.features import SUFFIX, Features
-    from saiseld.candidates import candidate_writer
+    from saiseld.acoustics.front_end import SUFFIX, Features
     from saiseld.data.recordings import open_recording
     from saiseld.data.video import open_video
     from saiseld.decision.selection import emittable
+    from saiseld.formats.candidates import candidate_writer
 
     recording = open_recording(path)
     pictures = iter(()) if video is None else open_video(video)

@@ -18,10 +18,10 @@ def doctor(
     """Check a recording or a data tree and say what to do; exit 1 if something is wrong."""
     from rich.console import Console
 
-    from saiseld.doctor import check_recording
+    from saiseld.checks.recording import check_recording
 
     if path.is_dir():
-        from saiseld.tree_check import check_tree
+        from saiseld.checks.tree import check_tree
 
         findings = check_tree(path, jobs=jobs)
     else:

@@ -30,11 +30,11 @@ def emit(
     """Decide what is kept, how it is ranked and which points are written, and write it."""
     from dataclasses import replace
 
-    from saiseld.candidates import candidate_files
     from saiseld.decision.matchability import Matchability
-    from saiseld.decision.portfolio import emit_recording, system_named
-    from saiseld.files import output_folder
-    from saiseld.parallel import run_all
+    from saiseld.decision.systems import emit_recording, system_named
+    from saiseld.formats.candidates import candidate_files
+    from saiseld.runtime.files import output_folder
+    from saiseld.runtime.parallel import run_all
 
     chosen = system_named(system)
     if emission is not None:

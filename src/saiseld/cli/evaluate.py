@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from saiseld.taxonomy import CLASS_NAMES
+from saiseld.conventions.taxonomy import CLASS_NAMES
 
 if TYPE_CHECKING:
     from saiseld.data.video import Frame
@@ -68,9 +68,9 @@ def evaluate(
     """Score predictions as the official scorer does, under any of its three versions."""
     import orjson
 
-    from saiseld.errors import DataError
     from saiseld.evaluation import THRESHOLDS, evaluate_systems_2026_04_02, match_systems
-    from saiseld.files import output_folder, user_cache, write_bytes
+    from saiseld.runtime.errors import DataError
+    from saiseld.runtime.files import output_folder, user_cache, write_bytes
 
     systems = _named(predictions)
     folder = None if report is None else output_folder(report)
@@ -115,11 +115,11 @@ def _ceiling(candidates: Path, labels: Path, cache: Path, allow_missing: bool) -
     """Return the recall of every candidate box, as in the report's Sec. 3."""
     import numpy as np
 
-    from saiseld.candidates import candidate_files, read_candidates
     from saiseld.data.label_columns import label_columns
-    from saiseld.decision.targets import proposed_box_iou
     from saiseld.evaluation.diagnosis import recall_ceiling
     from saiseld.evaluation.sources import find_label_files, paired
+    from saiseld.formats.candidates import candidate_files, read_candidates
+    from saiseld.training.matchability.targets import proposed_box_iou
 
     tables, truths = candidate_files(candidates), find_label_files(labels)
     names, _ = paired(str(candidates), tables, truths, allow_missing=allow_missing)
@@ -141,8 +141,8 @@ def _report(
     ceiling: RecallCeiling | None,
 ) -> None:
     """Write a report of each system: in the folder, or in a folder of its own below it."""
-    from saiseld.evaluation.report import Subject, write_report
     from saiseld.evaluation.sources import find_labels, find_predictions
+    from saiseld.viewing.report import Subject, write_report
 
     for name, system in matched.items():
         predictions, _ = find_predictions(systems[name])

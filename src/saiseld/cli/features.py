@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from saiseld.acoustics.features import Width
+    from saiseld.acoustics.front_end import Width
 
 
 class _Width(StrEnum):
@@ -35,12 +35,12 @@ def features(
     jobs: Annotated[int, typer.Option(min=1, help="Recordings at a time.")] = 1,
 ) -> None:
     """Turn recordings into acoustic images, one features file each; finished ones are kept."""
-    from saiseld.acoustics.features import SUFFIX, FrontEnd, is_current
+    from saiseld.acoustics.front_end import SUFFIX, FrontEnd, is_current
     from saiseld.acoustics.symmetry import symmetry_named
     from saiseld.data.recordings import find_recordings
-    from saiseld.files import output_folder
-    from saiseld.parallel import run_all
-    from saiseld.weights import find_weights
+    from saiseld.pipeline.weights import find_weights
+    from saiseld.runtime.files import output_folder
+    from saiseld.runtime.parallel import run_all
 
     front_end_path = find_weights(weights).front_end
     front_end = FrontEnd(front_end_path, symmetry_named(symmetry))
@@ -54,7 +54,7 @@ def features(
 
 
 def _features_of(recording: Path, target: Path, weights: Path, symmetry: str, width: Width) -> None:
-    from saiseld.acoustics.features import FrontEnd, write_features
+    from saiseld.acoustics.front_end import FrontEnd, write_features
     from saiseld.acoustics.symmetry import symmetry_named
     from saiseld.data.recordings import open_recording
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from saiseld.data.recordings import Recording
-    from saiseld.decision.portfolio import System
-    from saiseld.imaging import Imager
+    from saiseld.decision.systems import System
+    from saiseld.pipeline.imager import Imager
 
 
 def image(
@@ -41,9 +41,9 @@ def image(
 
     from saiseld.data.recordings import find_recordings, open_recording
     from saiseld.data.video import find_video
-    from saiseld.decision.portfolio import system_named
-    from saiseld.files import output_folder
-    from saiseld.imaging import Imager
+    from saiseld.decision.systems import system_named
+    from saiseld.pipeline.imager import Imager
+    from saiseld.runtime.files import output_folder
 
     chosen = None if system is None else system_named(system)
     opened = [open_recording(path) for path in find_recordings(recordings)]
@@ -70,9 +70,9 @@ def _image_one(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Left
 
-    from saiseld.annotation import MAX_PREDICTION_BYTES, write_annotations
-    from saiseld.candidates import SUFFIX
     from saiseld.data.video import open_video
+    from saiseld.formats.annotation import MAX_PREDICTION_BYTES, write_annotations
+    from saiseld.formats.candidates import SUFFIX
     from saiseld.viewing.overlay import write_overlay
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Left())

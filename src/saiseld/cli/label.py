@@ -28,7 +28,7 @@ def label(
     Recordings that have their labels are left as they are: after a stop, the same command goes on.
     """
     from saiseld.labels.make import claim_folder, label_tasks, make_labels
-    from saiseld.parallel import run_all
+    from saiseld.runtime.parallel import run_all
 
     tasks = label_tasks(audio, events, output)
     claim_folder(output, to_convergence=to_convergence)

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from saiseld.errors import SaiseldError
+from saiseld.runtime.errors import SaiseldError
 
 COMMANDS = (
     "demo",
@@ -22,6 +22,7 @@ COMMANDS = (
     "detect",
     "evaluate",
     "label",
+    "collect",
     "simulate",
     "calibrate",
     "emit",

@@ -28,9 +28,9 @@ def simulate(
     """
     import logging
 
-    from saiseld.simulation.picture import read_panoramas
+    from saiseld.simulation.pictures.picture import read_panoramas
     from saiseld.simulation.recipes import read_recipe
-    from saiseld.simulation.sounds import read_bank
+    from saiseld.simulation.sounds.bank import read_bank
     from saiseld.simulation.tree import simulate_tree
 
     chosen = read_recipe(recipe)

@@ -23,12 +23,12 @@ def submit(
     """Write TASK3B_1 to TASK3B_4, check every file against the official limits, and zip them."""
     from tempfile import TemporaryDirectory
 
-    from saiseld.candidates import candidate_files
     from saiseld.decision.matchability import Matchability
-    from saiseld.decision.portfolio import SUBMITTED, emit_recording, system_named
-    from saiseld.decision.submission import submission_labels, write_submission
-    from saiseld.files import output_folder
-    from saiseld.parallel import run_all
+    from saiseld.decision.systems import SUBMITTED, emit_recording, system_named
+    from saiseld.formats.candidates import candidate_files
+    from saiseld.pipeline.submission import submission_labels, write_submission
+    from saiseld.runtime.files import output_folder
+    from saiseld.runtime.parallel import run_all
 
     submission_labels(author, institute)
     files = candidate_files(candidates)

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from saiseld.decision.table1 import Row, Table1
     from saiseld.evaluation.uncertainty import Interval
+    from saiseld.experiments.table1 import Row, Table1
 
 
 def table1(
@@ -43,21 +43,21 @@ def table1(
     import orjson
     from rich.console import Console
 
-    from saiseld.candidates import candidate_files
     from saiseld.data.stairs26 import open_tree
-    from saiseld.decision.development import measure_all
     from saiseld.decision.matchability import Matchability
-    from saiseld.decision.table1 import EMISSIONS, MEASURED_SYSTEMS
-    from saiseld.decision.table1 import table1 as compare
     from saiseld.evaluation.sources import paired
-    from saiseld.files import output_folder, user_cache, write_bytes
-    from saiseld.viewing.table1_figures import (
+    from saiseld.experiments.table1 import EMISSIONS, MEASURED_SYSTEMS
+    from saiseld.experiments.table1 import table1 as compare
+    from saiseld.experiments.table1_figures import (
         busiest_frame,
         draw_figure2,
         draw_figure3,
         draw_table1,
         typical_match,
     )
+    from saiseld.formats.candidates import candidate_files
+    from saiseld.runtime.files import output_folder, user_cache, write_bytes
+    from saiseld.training.matchability.development import measure_all
 
     tree = {recording.name: recording for recording in open_tree(data).split(split)}
     labels = {name: r.labels for name, r in tree.items() if r.labels is not None}
@@ -98,7 +98,7 @@ def table1(
 
 
 def _print(table: Table1, console: Console) -> None:
-    from saiseld.decision.table1 import PAPER_RECALL
+    from saiseld.experiments.table1 import PAPER_RECALL
 
     console.print(
         f"{table.data}: {table.recordings} recordings of {table.rooms} rooms, "

@@ -35,9 +35,9 @@ def train_detector(
 
     For several GPUs or machines start it with `accelerate launch`.
     """
-    from saiseld.training.data import training_data
-    from saiseld.training.engine import Trainer
-    from saiseld.training.recipes import read_recipe
+    from saiseld.training.detector.data import training_data
+    from saiseld.training.detector.engine import Trainer
+    from saiseld.training.detector.recipes import read_recipe
 
     chosen = read_recipe(recipe)
     frames = training_data(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from saiseld.decision.assessment import Assessment
+    from saiseld.training.matchability.assessment import Assessment
 
 
 def train_matchability(
@@ -42,18 +42,18 @@ def train_matchability(
 
     import orjson
 
-    from saiseld.candidates import candidate_files
-    from saiseld.decision.assessment import assess
-    from saiseld.decision.development import (
+    from saiseld.decision.matchability import cross_fit, fit
+    from saiseld.decision.systems import system_named
+    from saiseld.formats.candidates import candidate_files
+    from saiseld.runtime.files import user_cache, write_bytes
+    from saiseld.training.matchability.assessment import assess
+    from saiseld.training.matchability.development import (
         all_examples,
         fit_temporal,
         labels_of,
         measure_all,
         smoothed,
     )
-    from saiseld.decision.matchability import cross_fit, fit
-    from saiseld.decision.portfolio import system_named
-    from saiseld.files import user_cache, write_bytes
 
     tables = candidate_files(candidates)
     system = system_named("TASK3B_3")

@@ -33,9 +33,9 @@ def train_uplam(
     from rich.console import Console
     from rich.progress import Progress
 
-    from saiseld.files import output_folder, write_bytes
-    from saiseld.training.directions import table, usual_methods
-    from saiseld.training.uplam import UpLAMRecipe, loss_figure, save_models, train_uplam
+    from saiseld.runtime.files import output_folder, write_bytes
+    from saiseld.training.uplam.directions import table, usual_methods
+    from saiseld.training.uplam.run import UpLAMRecipe, loss_figure, save_models, train_uplam
 
     recipe = UpLAMRecipe(lam_steps, uplam_steps, batch, target=target, pointing=pointing, seed=seed)
     output_folder(output)

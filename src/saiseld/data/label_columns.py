@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from saiseld.annotation import EnergyMask, read_annotations
-from saiseld.errors import DataError
-from saiseld.files import atomic_path, content_digest
-from saiseld.sphere import HEIGHT, WIDTH
-from saiseld.taxonomy import NUM_CLASSES
+from saiseld.conventions.sphere import HEIGHT, WIDTH
+from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.formats.annotation import EnergyMask, read_annotations
+from saiseld.runtime.errors import DataError
+from saiseld.runtime.files import atomic_path, content_digest
 
 _SCHEMA = pa.schema(
     [

@@ -17,12 +17,11 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from saiseld.errors import AudioError
-from saiseld.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from saiseld.conventions.arrays import TETRAHEDRON
+from saiseld.conventions.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from saiseld.runtime.errors import AudioError
 
 AUDIO_SUFFIXES = (".wav", ".flac")
-TETRAHEDRON = (5, 9, 25, 21)
-"""Zero-based em32 capsules of the 4-channel input, in order (spec 1)."""
 
 _READ_SAMPLES = 1 << 16
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@
     metadata_dev/<split>-<site>/<recording>.csv
 
 ``<split>`` is ``dev-train`` or ``dev-test``, ``<recording>`` is like ``fold4_room23_mix001``: its
-room is the group of every split. What is absent is None here; `saiseld.tree_check` says whether it
+room is the group of every split. What is absent is None here; `saiseld.checks.tree` says whether it
 should be there.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from saiseld.data.recordings import AUDIO_SUFFIXES
-from saiseld.errors import DataError
+from saiseld.runtime.errors import DataError
 
 Split = Literal["dev-train", "dev-test"]
 Role = Literal["train", "select", "calibrate", "test"]

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from saiseld.errors import VideoError
-from saiseld.sphere import HEIGHT, WIDTH
-from saiseld.timebase import FPS
+from saiseld.conventions.sphere import HEIGHT, WIDTH
+from saiseld.conventions.timebase import FPS
+from saiseld.runtime.errors import VideoError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """RGB of a frame that is not there, in [0, 1]."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.data.video import IMAGENET_MEAN, open_video
-from saiseld.files import atomic_path, content_digest
-from saiseld.sphere import HEIGHT, WIDTH
+from saiseld.runtime.files import atomic_path, content_digest
 
 MISSING_RGB = np.round(255 * np.array(IMAGENET_MEAN)).astype(np.uint8)
 """Colour of a frame that is not there: the ImageNet mean in 8 bits."""

@@ -12,10 +12,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from saiseld.candidates import MAP_SIZE, Candidates
 from saiseld.decision.emission import Points, grid_points
 from saiseld.evaluation.rendering import render
 from saiseld.evaluation.soft_iou import soft_iou
+from saiseld.formats.candidates import MAP_SIZE, Candidates
 
 SIZES = (3, 5, 7, 9)
 """Points a side, coarse to fine: the scorer's canvas shows little of a finer one."""

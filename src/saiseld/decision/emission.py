@@ -15,10 +15,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from saiseld.annotation import EnergyMask
-from saiseld.candidates import MAP_SIZE, Candidates
-from saiseld.errors import CandidateError, RecipeError
-from saiseld.sphere import HEIGHT, WIDTH, angles_of_pixel, pixel_of_angles
+from saiseld.conventions.sphere import HEIGHT, WIDTH, angles_of_pixel, pixel_of_angles
+from saiseld.formats.annotation import EnergyMask
+from saiseld.formats.candidates import MAP_SIZE, Candidates
+from saiseld.runtime.errors import CandidateError, RecipeError
 
 Placement = Literal["edge", "centre"]
 Points = NDArray[np.float64]

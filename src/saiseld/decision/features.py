@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from saiseld.candidates import MAP_SIZE, Candidates
-from saiseld.sphere import box_iou
-from saiseld.taxonomy import NUM_CLASSES
+from saiseld.conventions.sphere import box_iou
+from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.formats.candidates import MAP_SIZE, Candidates
 
 FEATURE_NAMES = (
     "raw score",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from saiseld.errors import DataError
+from saiseld.runtime.errors import DataError
 
 FOLDS = 5
 """Most groups of rooms that are held out in turn."""

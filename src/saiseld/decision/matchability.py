@@ -21,15 +21,15 @@ from sklearn.inspection import permutation_importance
 from sklearn.metrics import average_precision_score
 from threadpoolctl import threadpool_limits
 
-from saiseld.candidates import Candidates
+from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.decision.features import FEATURE_NAMES, features
 from saiseld.decision.folds import room_folds, room_of
 from saiseld.decision.linear import LinearClassifier
 from saiseld.decision.smoothing import Smoother, evidence
 from saiseld.decision.tracking import tracks
-from saiseld.errors import CheckpointError, DataError
-from saiseld.files import atomic_path
-from saiseld.taxonomy import NUM_CLASSES
+from saiseld.formats.candidates import Candidates
+from saiseld.runtime.errors import CheckpointError, DataError
+from saiseld.runtime.files import atomic_path
 
 TARGET_IOU = 0.25
 """A detection is matchable if its best IoU with the ground truth of its class reaches this."""

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom
 
-from saiseld.errors import DataError, RecipeError
 from saiseld.evaluation.matched import MatchedRecording
-from saiseld.files import write_bytes
+from saiseld.runtime.errors import DataError, RecipeError
+from saiseld.runtime.files import write_bytes
 
 Risk = Literal["fdr", "miss"]
 

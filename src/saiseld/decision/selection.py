@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from saiseld.sphere import box_iou
-from saiseld.taxonomy import NUM_CLASSES
+from saiseld.conventions.sphere import box_iou
+from saiseld.conventions.taxonomy import NUM_CLASSES
 
 FRAME_BUDGET = 6
 """Most detections kept in one frame."""

@@ -18,12 +18,12 @@ import orjson
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
-from saiseld.annotation import EnergyMask, encode_annotations
-from saiseld.candidates import MAP_SIZE, Candidates
+from saiseld.conventions.sphere import angles_of_pixel, box_iou
+from saiseld.conventions.taxonomy import class_of_label
 from saiseld.decision.emission import energy_masks, sparse_points
 from saiseld.decision.selection import BASELINE_THRESHOLD, suppress
-from saiseld.sphere import angles_of_pixel, box_iou
-from saiseld.taxonomy import class_of_label
+from saiseld.formats.annotation import EnergyMask, encode_annotations
+from saiseld.formats.candidates import MAP_SIZE, Candidates
 
 NMS_IOU = 0.30
 CLASS_CAP = 3

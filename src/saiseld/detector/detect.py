@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saiseld.candidates import MAP_SIZE, Candidates
+from saiseld.conventions.sphere import angles_of_pixel
 from saiseld.detector.heads import DISTANCE_UNIT_CM
 from saiseld.detector.model import Detector, Keep
 from saiseld.detector.regions import SCORE_THRESHOLD
-from saiseld.sphere import angles_of_pixel
+from saiseld.formats.candidates import MAP_SIZE, Candidates
 
 
 def detect_recording(

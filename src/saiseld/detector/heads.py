@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from saiseld.sphere import HEIGHT, WIDTH
+from saiseld.conventions.sphere import HEIGHT, WIDTH
 
 DISTANCE_UNIT_CM = 500.0
 """The distance head's output is in units of 500 cm."""

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from saiseld.candidates import MAP_SIZE
+from saiseld.conventions.sphere import WIDTH
+from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.detector.heads import DISTANCE_UNIT_CM
-from saiseld.sphere import WIDTH
-from saiseld.taxonomy import NUM_CLASSES
+from saiseld.formats.candidates import MAP_SIZE
 
 MIN_VISIBLE = 0.2
 """Share of a box that must lie on the (extended) canvas for the part there to be a target."""

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import MultiScaleRoIAlign
 
-from saiseld.candidates import MAP_SIZE
-from saiseld.checkpoint import load_state, read_checkpoint, write_checkpoint
+from saiseld.conventions.sphere import HEIGHT, WIDTH, Projection, box_iou, projection_table
+from saiseld.conventions.taxonomy import class_of_label
 from saiseld.data.context import MAX_CONTEXT, offsets
-from saiseld.data.dataset import FrameTargets
 from saiseld.data.video import IMAGENET_MEAN
 from saiseld.detector.architecture import Size, build
 from saiseld.detector.losses import (
@@ -29,9 +28,10 @@ from saiseld.detector.losses import (
 )
 from saiseld.detector.regions import NMS_IOU, NUM_LABELS
 from saiseld.detector.stem import ACOUSTIC_CHANNELS, RGB_CHANNELS
-from saiseld.errors import CheckpointError
-from saiseld.sphere import HEIGHT, WIDTH, Projection, box_iou, projection_table
-from saiseld.taxonomy import class_of_label
+from saiseld.detector.targets import FrameTargets
+from saiseld.formats.candidates import MAP_SIZE
+from saiseld.formats.checkpoint import load_state, read_checkpoint, write_checkpoint
+from saiseld.runtime.errors import CheckpointError
 
 IMAGENET_STD = (0.229, 0.224, 0.225)
 POOLED = 14

@@ -15,8 +15,8 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import MultiScaleRoIAlign, clip_boxes_to_image, nms, remove_small_boxes
 
+from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.detector.heads import BoxHead
-from saiseld.taxonomy import NUM_CLASSES
 
 NUM_LABELS = NUM_CLASSES + 1
 """Background is label 0."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from saiseld.annotation import EnergyMask
 from saiseld.evaluation.matched import MatchedRecording, match_recording
 from saiseld.evaluation.rendering import render_masks
 from saiseld.evaluation.scores import THRESHOLDS, Scores, SoftIouMetric, score
+from saiseld.formats.annotation import EnergyMask
 
 
 class Accumulator:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from saiseld.annotation import iter_annotations
 from saiseld.evaluation.rendering import RenderedMasks, render_masks
-from saiseld.files import atomic_path, content_digest
+from saiseld.formats.annotation import iter_annotations
+from saiseld.runtime.files import atomic_path, content_digest
 
 _VERSION = 1
 """Raise it whenever drawing or `RenderedMasks` changes."""

@@ -3,7 +3,7 @@
 Every point is a spherical Gaussian of 6 degrees, drawn on 360 x 180; the mask is what reaches a
 tenth of the field's peak. This evaluator has a sphere of its own: pixel x looks to azimuth
 x - 180 and pixel y to elevation 90 - 180 y / 179, a mirror image of the project's convention
-(`saiseld.sphere`) that no score can see.
+(`saiseld.conventions.sphere`) that no score can see.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import binary_dilation
 
-from saiseld.annotation import EnergyMask
+from saiseld.conventions.sphere import HEIGHT, WIDTH, great_circle
+from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
 from saiseld.evaluation.average_precision import RECALL_LEVELS, ranking
 from saiseld.evaluation.matching import assign
 from saiseld.evaluation.scores import ignored_note, json_values
-from saiseld.sphere import HEIGHT, WIDTH, great_circle
-from saiseld.taxonomy import CLASS_NAMES, NUM_CLASSES
+from saiseld.formats.annotation import EnergyMask
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

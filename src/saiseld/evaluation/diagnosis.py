@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from saiseld.conventions.sphere import great_circle
+from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
 from saiseld.evaluation.average_precision import average_precision, ranking
 from saiseld.evaluation.matched import MatchedRecording
 from saiseld.evaluation.matching import assign
 from saiseld.evaluation.scores import json_values
-from saiseld.sphere import great_circle
-from saiseld.taxonomy import CLASS_NAMES, NUM_CLASSES
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

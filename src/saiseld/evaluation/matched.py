@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from saiseld.errors import DataError
 from saiseld.evaluation.matching import assign
 from saiseld.evaluation.rendering import RenderedMasks
 from saiseld.evaluation.soft_iou import pearson, soft_iou
+from saiseld.runtime.errors import DataError
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -21,9 +21,9 @@ from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import QhullError
 from threadpoolctl import threadpool_limits
 
-from saiseld.annotation import EnergyMask
-from saiseld.sphere import HEIGHT, WIDTH, angles_of_pixel
-from saiseld.taxonomy import NUM_CLASSES
+from saiseld.conventions.sphere import HEIGHT, WIDTH, angles_of_pixel
+from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.formats.annotation import EnergyMask
 
 CANVAS_WIDTH = 100
 CANVAS_HEIGHT = 50

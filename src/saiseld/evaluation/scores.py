@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
 from saiseld.evaluation.average_precision import average_precision, ranking
 from saiseld.evaluation.matched import MatchedRecording
-from saiseld.taxonomy import CLASS_NAMES, NUM_CLASSES
 
 SoftIouMetric = Literal["2026-06-30", "2026-05-28"]
 THRESHOLDS = (0.25, 0.5, 0.75)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from saiseld.annotation import EnergyMask
-from saiseld.errors import DataError
+from saiseld.formats.annotation import EnergyMask
+from saiseld.runtime.errors import DataError
 
 Masks = Path | Sequence[EnergyMask]
 """The masks of one recording: its file, or themselves."""

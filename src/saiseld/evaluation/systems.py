@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, overload
 
-from saiseld.annotation import MAX_PREDICTION_BYTES, EnergyMask, read_annotations
-from saiseld.errors import DataError
 from saiseld.evaluation.cache import draw_labels
 from saiseld.evaluation.coco_2026_04_02 import (
     FieldScores,
@@ -25,7 +23,9 @@ from saiseld.evaluation.matched import MatchedRecording, match_recording
 from saiseld.evaluation.rendering import Drawings, render_masks
 from saiseld.evaluation.scores import THRESHOLDS, Scores, SoftIouMetric, score
 from saiseld.evaluation.sources import Masks, Source, find_labels, find_predictions, listed, paired
-from saiseld.parallel import run_all
+from saiseld.formats.annotation import MAX_PREDICTION_BYTES, EnergyMask, read_annotations
+from saiseld.runtime.errors import DataError
+from saiseld.runtime.parallel import run_all
 
 Metric = Literal["2026-06-30", "2026-05-28", "2026-04-02"]
 METRICS: tuple[Metric, ...] = ("2026-06-30", "2026-05-28", "2026-04-02")
@@ -238,7 +238,7 @@ def evaluate(
     Examples
     --------
     >>> import numpy as np
-    >>> from saiseld.annotation import EnergyMask
+    >>> from saiseld.formats.annotation import EnergyMask
     >>> from saiseld.evaluation import evaluate
     >>> blob = np.array([[170.0, 80.0, 0.4], [190.0, 80.0, 1.0], [180.0, 100.0, 0.5]])
     >>> truth = EnergyMask(frame=0, instance_id=0, class_id=8, segmentation=(blob,))

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from saiseld.errors import DataError
 from saiseld.evaluation.scores import THRESHOLDS, SoftIouMetric, pool, score_pool
 from saiseld.evaluation.systems import MatchedSystem
+from saiseld.runtime.errors import DataError
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95

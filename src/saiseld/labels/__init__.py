@@ -1,6 +1,6 @@
 """STAIRS26-style labels from 32-channel recordings and their events (spec 6)."""
 
-from saiseld.data.events import Event
+from saiseld.formats.events import Event
 from saiseld.labels.annotate import annotate
 from saiseld.labels.sparse_imaging import sparse_image
 

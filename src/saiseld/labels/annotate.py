@@ -12,9 +12,7 @@ from scipy.sparse import csr_array
 from scipy.spatial import Delaunay
 from scipy.special import expit
 
-from saiseld.annotation import EnergyMask
-from saiseld.data.events import Event, check_within
-from saiseld.sphere import (
+from saiseld.conventions.sphere import (
     HEIGHT,
     WIDTH,
     angles_of_vector,
@@ -22,6 +20,8 @@ from saiseld.sphere import (
     pixel_of_angles,
     wrap_x_difference,
 )
+from saiseld.formats.annotation import EnergyMask
+from saiseld.formats.events import Event, check_within
 
 FloatArray = NDArray[np.float64]
 

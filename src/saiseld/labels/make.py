@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from saiseld.annotation import write_annotations
-from saiseld.data.events import check_within, read_events
 from saiseld.data.recordings import AUDIO_SUFFIXES, open_recording
-from saiseld.errors import AudioError, DataError, OutputError
-from saiseld.files import write_bytes
+from saiseld.formats.annotation import write_annotations
+from saiseld.formats.events import check_within, read_events
 from saiseld.labels.annotate import annotate
 from saiseld.labels.sparse_imaging import image_blocks
+from saiseld.runtime.errors import AudioError, DataError, OutputError
+from saiseld.runtime.files import write_bytes
 
 RAW_SUFFIX, STANDARDISED_SUFFIX = "_raw.json", "_std.json"
 SETTINGS_FILE = "label-settings.json"

@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve as solve_linear
 
-from saiseld.acoustics.array import CHANNELS, SPEED_OF_SOUND, steering
 from saiseld.acoustics.covariance import LABEL_CENTRES, band_spectra
-from saiseld.errors import AudioError
-from saiseld.timebase import FPS, SAMPLE_RATE
+from saiseld.conventions.arrays import CHANNELS, SPEED_OF_SOUND, steering
+from saiseld.conventions.timebase import FPS, SAMPLE_RATE
+from saiseld.runtime.errors import AudioError
 
 FloatArray = NDArray[np.float64]
 

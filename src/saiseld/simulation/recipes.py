@@ -6,8 +6,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from saiseld.recipe_files import builtin_names, read_recipe_file
-from saiseld.taxonomy import NUM_CLASSES
+from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.runtime.recipe_files import builtin_names, read_recipe_file
 
 Range = tuple[float, float]
 

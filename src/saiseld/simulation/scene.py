@@ -1,6 +1,7 @@
 """One simulated recording before it is rendered: room, array, sources, who sounds when.
 
-Positions are metres relative to the array unless named otherwise, in the axes of `saiseld.sphere`.
+Positions are metres relative to the array unless named otherwise, in the axes of
+`saiseld.conventions.sphere`.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from saiseld.data.events import Event as FrameEvent
+from saiseld.conventions.sphere import angles_of_vector, unit_vector, wrap_azimuth
+from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.conventions.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from saiseld.formats.events import Event as FrameEvent
 from saiseld.simulation.recipes import Recipe
-from saiseld.simulation.room import Room
-from saiseld.simulation.sounds import Signal, SoundBank, Split
-from saiseld.sphere import angles_of_vector, unit_vector, wrap_azimuth
-from saiseld.taxonomy import NUM_CLASSES
-from saiseld.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from saiseld.simulation.rooms.room import Room
+from saiseld.simulation.sounds.bank import Signal, SoundBank, Split
 
 FloatArray = NDArray[np.float64]
 
@@ -51,7 +52,7 @@ class Source:
     Parameters
     ----------
     source_id, class_id
-        Number in the recording; class of `saiseld.taxonomy`.
+        Number in the recording; class of `saiseld.conventions.taxonomy`.
     seed
         Its voice and its looks.
     azimuth_deg, range_m, up_m

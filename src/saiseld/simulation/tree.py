@@ -20,23 +20,23 @@ import soundfile
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from saiseld.acoustics.array import eigenmike_xyz
-from saiseld.annotation import write_annotations
-from saiseld.data.events import write_events
+from saiseld.conventions.arrays import eigenmike_xyz
+from saiseld.conventions.rigid_sphere import RigidSphereArray
+from saiseld.conventions.sphere import HEIGHT, WIDTH
+from saiseld.conventions.timebase import FPS, SAMPLE_RATE
 from saiseld.data.stairs26 import EVENTS_FOLDER, LABEL_FOLDER, LABEL_SUFFIX, VIDEO_FOLDER
-from saiseld.errors import OutputError
-from saiseld.files import PARTIAL_FILES, atomic_path, output_folder, write_bytes
+from saiseld.formats.annotation import write_annotations
+from saiseld.formats.events import write_events
 from saiseld.labels.annotate import annotate
 from saiseld.labels.sparse_imaging import sparse_image
-from saiseld.parallel import run_all
-from saiseld.simulation.picture import Panoramas, render_frames
+from saiseld.runtime.errors import OutputError
+from saiseld.runtime.files import PARTIAL_FILES, atomic_path, output_folder, write_bytes
+from saiseld.runtime.parallel import run_all
+from saiseld.simulation.pictures.picture import Panoramas, render_frames
 from saiseld.simulation.recipes import Recipe
-from saiseld.simulation.render import render_audio
-from saiseld.simulation.rigid_sphere import RigidSphereArray
+from saiseld.simulation.rooms.render import render_audio
 from saiseld.simulation.scene import generator, plan_scene
-from saiseld.simulation.sounds import FolderBank, ProceduralBank, Split
-from saiseld.sphere import HEIGHT, WIDTH
-from saiseld.timebase import FPS, SAMPLE_RATE
+from saiseld.simulation.sounds.bank import FolderBank, ProceduralBank, Split
 
 AUDIO_FOLDER = "eigen_dev"
 MANIFEST = "manifest.json"

@@ -13,12 +13,12 @@ import numpy as np
 from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
-from saiseld.annotation import EnergyMask
+from saiseld.conventions.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, time_of_frame
 from saiseld.data.recordings import Recording
 from saiseld.data.video import Frame
-from saiseld.errors import OutputError
-from saiseld.files import atomic_path
-from saiseld.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, time_of_frame
+from saiseld.formats.annotation import EnergyMask
+from saiseld.runtime.errors import OutputError
+from saiseld.runtime.files import atomic_path
 from saiseld.viewing.panorama import SIZE, draw_panorama
 
 

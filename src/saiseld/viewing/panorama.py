@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from saiseld.annotation import EnergyMask
+from saiseld.conventions.sphere import HEIGHT, WIDTH, pixel_of_angles
+from saiseld.conventions.taxonomy import CLASS_COLOURS, CLASS_NAMES, NUM_CLASSES
 from saiseld.data.video import Frame
 from saiseld.evaluation.rendering import render
-from saiseld.sphere import HEIGHT, WIDTH, pixel_of_angles
-from saiseld.taxonomy import CLASS_COLOURS, CLASS_NAMES, NUM_CLASSES
+from saiseld.formats.annotation import EnergyMask
 
 SCALE = 3
 PANORAMA = (WIDTH * SCALE, HEIGHT * SCALE)

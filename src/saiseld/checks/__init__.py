@@ -1,0 +1,1 @@
+"""Whether a recording or a data tree is what it should be."""

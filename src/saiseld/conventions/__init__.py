@@ -1,0 +1,1 @@
+"""What the field agrees on: classes, sphere, time, arrays. One owner for each."""

@@ -1,0 +1,205 @@
+"""The systems: what is kept, how it is ranked, how it is emitted (report, Sec. 2.6 and Table 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saiseld.decision.adaptive import adaptive_points
+from saiseld.decision.emission import emission_points, energy_masks
+from saiseld.decision.selection import select
+from saiseld.decision.tracking import baseline_masks, track_lengths
+from saiseld.formats.annotation import (
+    MAX_PREDICTION_BYTES,
+    EnergyMask,
+    encode_annotations,
+    write_annotations,
+)
+from saiseld.formats.candidates import Candidates, read_candidates
+from saiseld.runtime.errors import CandidateError, RecipeError
+
+if TYPE_CHECKING:
+    from saiseld.decision.matchability import Matchability
+
+Ranking = Literal["raw", "matchability"]
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One row of the report's Table 1.
+
+    Parameters
+    ----------
+    name
+        As the report has it.
+    emission
+        See `saiseld.decision.emission.emission_points`; ``"adaptive"`` fills the file limit.
+    ranking
+        What becomes the submitted score.
+    cap
+        Detections per frame and class; None is the public baseline's rule.
+    min_hits
+        Leave out detections whose track (see `saiseld.decision.tracking.tracks`) is shorter; 1
+        leaves out none.
+    paper_mAP, paper_EFRQ
+        The report's figures on the STAIRS26 dev-test split, None for a system that is not in it.
+    """
+
+    name: str
+    emission: str
+    ranking: Ranking
+    cap: int | None
+    paper_mAP: float | None = None
+    paper_EFRQ: float | None = None
+    min_hits: int = 1
+
+    @property
+    def frame_by_frame(self) -> bool:
+        """Whether frames are decided one by one: no tracker, no limit of a whole file."""
+        return self.cap is not None and self.emission != "adaptive" and self.min_hits == 1
+
+
+TABLE1 = (
+    System("Baseline", "sparse", "raw", None, 0.0003, 0.136),
+    System("Sparse peaks", "sparse", "raw", 1, 0.0013, 0.293),
+    System("TASK3B_3", "grid3", "raw", 1, 0.0111, 0.329),
+    System("TASK3B_4", "grid3", "raw", 3, 0.0110, 0.360),
+    System("TASK3B_1", "grid3", "matchability", 1, 0.0209, 0.329),
+    System("TASK3B_2", "grid3", "matchability", 3, 0.0205, 0.360),
+)
+"""The six rows, in the report's order."""
+
+SUBMITTED = tuple(f"TASK3B_{index}" for index in (1, 2, 3, 4))
+
+DENSE = System("dense", "adaptive", "matchability", 3)
+"""Not in the report: its cap-3 selection with the finest masks that fit the file limit."""
+
+BLOB = System("blob", "blob", "raw", 1)
+"""Not in the report: one canonical blob at the direction of each detection's map."""
+
+SYSTEMS = {system.name: system for system in (*TABLE1, DENSE, BLOB)}
+
+
+def system_named(name: str) -> System:
+    """Return a system by name."""
+    if name not in SYSTEMS:
+        raise RecipeError("system", expected=f"one of {', '.join(SYSTEMS)}", found=name)
+    return SYSTEMS[name]
+
+
+def decide(
+    table: Candidates,
+    system: System,
+    *,
+    threshold: float = 0.0,
+    max_bytes: int = MAX_PREDICTION_BYTES,
+) -> list[EnergyMask]:
+    """Return the masks a system submits for a recording, frame by frame.
+
+    Parameters
+    ----------
+    table
+        Candidates; calibrated if the system ranks by matchability.
+    system
+        What to do.
+    threshold
+        Leave out masks whose submitted score is below this (see `saiseld.decision.risk`).
+    max_bytes
+        File limit that an adaptive emission fills.
+
+    Raises
+    ------
+    CandidateError
+        If a matchability that the system needs is missing.
+    """
+    if system.cap is None:
+        return [mask for mask in baseline_masks(table) if (mask.score or 0.0) >= threshold]
+    kept = table.take(selected(table, system))
+    kept = kept.take(submitted_score(kept, system.ranking) >= threshold)
+    score = submitted_score(kept, system.ranking)
+    instance_id = np.arange(len(kept)) - np.searchsorted(kept.frame, kept.frame)
+    columns = kept.frame, instance_id, kept.class_id
+    if system.emission != "adaptive":
+        points = emission_points(kept, system.emission)
+    else:
+        no_points = [np.empty((0, 3))] * len(kept)
+        without = energy_masks(*columns, no_points, kept.distance_cm, score)
+        points = adaptive_points(kept, max_bytes - len(encode_annotations(without)))
+    return energy_masks(*columns, points, kept.distance_cm, score)
+
+
+def selected(table: Candidates, system: System) -> NDArray[np.int64]:
+    """Return the rows a system keeps, whatever it ranks by; it must have a cap."""
+    assert system.cap is not None
+    rows = np.flatnonzero(select(table.score, table.frame, table.class_id, system.cap))
+    if system.min_hits > 1:
+        rows = rows[track_lengths(table.take(rows)) >= system.min_hits]
+    return rows
+
+
+def submitted_score(table: Candidates, ranking: Ranking) -> NDArray[np.float32]:
+    """Return (N,) what a ranking submits as the score of each row.
+
+    Raises
+    ------
+    CandidateError
+        If a matchability that is asked for is missing.
+    """
+    if ranking == "raw":
+        return table.score
+    missing = np.isnan(table.matchability)
+    if missing.any():
+        raise CandidateError(
+            table.recording,
+            place=f"matchability, row {int(np.argmax(missing))}",
+            expected="a probability",
+            found="none",
+            advice="Give a model, or run `saiseld calibrate` first",
+        )
+    return table.matchability
+
+
+def emit_recording(
+    candidates: Path,
+    folders: Mapping[System, Path],
+    model: Matchability | None = None,
+    threshold: float = 0.0,
+) -> dict[str, int]:
+    """Write ``<recording>.json`` of several systems from one candidate file.
+
+    Parameters
+    ----------
+    candidates
+        A candidate table's file.
+    folders
+        Where each system is written.
+    model
+        Matchability model; None takes the matchability that the table holds.
+    threshold
+        As in `decide`.
+
+    Returns
+    -------
+    Bytes written, by system.
+
+    Raises
+    ------
+    OutputError
+        If a file would exceed the challenge's limit.
+    """
+    table = read_candidates(candidates)
+    if model is not None:
+        table = model.calibrate(table)
+    return {
+        system.name: write_annotations(
+            folder / f"{table.recording}.json",
+            decide(table, system, threshold=threshold),
+            max_bytes=MAX_PREDICTION_BYTES,
+        )
+        for system, folder in folders.items()
+    }

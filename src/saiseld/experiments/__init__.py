@@ -1,0 +1,1 @@
+"""What reproduces or studies, and no product code needs."""

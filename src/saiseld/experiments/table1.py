@@ -1,0 +1,257 @@
+"""The report's Table 1 on one's own development split, and what stands around it (report, Sec. 3).
+
+The six rows beside the report's figures; matchability both cross-fitted by room and, as the report
+had it, fitted and scored on the same detections, which is optimistic; the recall ceiling; and the
+finding that suppressing detections costs EFRQ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saiseld.decision.matchability import Matchability, cross_fit, fit
+from saiseld.decision.systems import TABLE1, System, system_named
+from saiseld.evaluation.diagnosis import RecallCeiling, recall_ceiling
+from saiseld.evaluation.systems import MatchedSystem
+from saiseld.evaluation.uncertainty import Difference, Interval, compare, confidence_intervals
+from saiseld.runtime.parallel import run_all
+from saiseld.training.matchability.development import (
+    Measured,
+    all_examples,
+    per_recording,
+    smoothed,
+)
+
+PAPER_RECALL = (0.82, 0.71, 0.48)
+
+DRAWS = 200
+"""Bootstrap draws of recordings behind a confidence interval of 95 %."""
+
+_CAP3 = replace(system_named("TASK3B_4"), paper_mAP=None, paper_EFRQ=None)
+SUPPRESSED = (
+    replace(_CAP3, name="cap 3"),
+    replace(_CAP3, name="cap 1", cap=1),
+    replace(_CAP3, name="cap 3, in 3 frames or more", min_hits=3),
+    replace(_CAP3, name="cap 3, in 5 frames or more", min_hits=5),
+)
+"""From permissive to suppressing: what the over-prediction finding compares."""
+
+EMISSIONS = tuple(
+    replace(_CAP3, name=f"cap 1, {emission}", cap=1, emission=emission)
+    for emission in ("grid3-centre", "grid5", "grid9", "blob")
+)
+"""Other points for the masks of TASK3B_3; measured only where asked for."""
+
+_SAME_MASKS = {
+    "TASK3B_1": "TASK3B_3",
+    "TASK3B_2": "TASK3B_4",
+    "cap 3": "TASK3B_4",
+    "cap 1": "TASK3B_3",
+}
+"""Systems that differ only in their ranking are matched once."""
+
+MEASURED_SYSTEMS = tuple(s for s in (*TABLE1, *SUPPRESSED) if s.name not in _SAME_MASKS)
+
+CROSS_FIT = "cross-fit by room"
+OPTIMISTIC = "same split (optimistic)"
+LINEAR = "cross-fit, linear model"
+TEMPORAL = "cross-fit, with temporal evidence"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table.
+
+    Parameters
+    ----------
+    name, system
+        Of the line, and what was done.
+    fitted
+        How matchability was fitted; empty where it is not used.
+    mAP, AP50, EFRQ
+        Macro mAP, macro AP50 and macro Pearson r.
+    masks_per_frame
+        How much was emitted.
+    """
+
+    name: str
+    system: System
+    fitted: str
+    mAP: Interval
+    AP50: Interval
+    EFRQ: Interval
+    masks_per_frame: float
+
+
+@dataclass(frozen=True, slots=True)
+class Table1:
+    """Everything that the command prints.
+
+    Parameters
+    ----------
+    data
+        Where candidates and labels came from.
+    recordings, rooms, frames, truths
+        How much of them there was.
+    rows
+        The report's six, matchability cross-fitted by room.
+    rank
+        Of each of them: the sum of its places by mAP, AP50 and EFRQ, smallest best.
+    beside
+        The matchability rows fitted in other ways.
+    suppression
+        Caps and temporal filters.
+    emissions
+        Other emissions of the same detections, if they were measured.
+    EFRQ_lost
+        What each of them but cap 3 loses against it, by name.
+    recall
+        Recall of unfiltered boxes.
+    matchable
+        Share of the examples that match.
+    """
+
+    data: str
+    recordings: int
+    rooms: int
+    frames: int
+    truths: int
+    rows: tuple[Row, ...]
+    rank: tuple[int, ...]
+    beside: tuple[Row, ...]
+    suppression: tuple[Row, ...]
+    emissions: tuple[Row, ...]
+    EFRQ_lost: dict[str, Difference]
+    recall: RecallCeiling
+    matchable: float
+
+    def harmful(self) -> list[str]:
+        """Return the ways of suppressing detections that certainly cost EFRQ (interval above 0)."""
+        return [name for name, lost in self.EFRQ_lost.items() if lost.interval.low > 0]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {**asdict(self), "harmful": self.harmful()}
+
+
+def table1(
+    recordings: Sequence[Measured],
+    *,
+    data: str,
+    model: Matchability | None = None,
+    temporal: bool = False,
+    jobs: int = 1,
+) -> Table1:
+    """Score every row over measured recordings (see `saiseld.training.matchability.development`).
+
+    Parameters
+    ----------
+    recordings
+        Measured with ``MEASURED_SYSTEMS`` and, where wanted, ``EMISSIONS``.
+    data
+        What they are, for the caption.
+    model
+        A matchability model of other recordings, scored beside.
+    temporal
+        Score cross-fitted matchability with temporal evidence beside.
+    jobs
+        Rows at a time.
+    """
+    known = all_examples(recordings)
+    honest = cross_fit(known)
+    fitted = {
+        CROSS_FIT: honest,
+        OPTIMISTIC: fit(known, recordings=[r.recording for r in recordings]).probability(
+            known.features
+        ),
+    }
+    fitted[LINEAR] = cross_fit(known, "linear")
+    if model is not None:
+        fitted["the given model"] = model.probability(known.features)
+    if temporal:
+        fitted[TEMPORAL] = smoothed(recordings, honest)
+    lines: dict[str, tuple[System, str]] = {
+        s.name: (s, CROSS_FIT if s.ranking == "matchability" else "") for s in TABLE1
+    }
+    learned = [s for s in TABLE1 if s.ranking == "matchability"]
+    beside = {f"{s.name}, {how}": (s, how) for s in learned for how in fitted if how != CROSS_FIT}
+    suppression = {s.name: (s, "") for s in SUPPRESSED}
+    emissions = {s.name: (s, "") for s in EMISSIONS if s.name in recordings[0].matched}
+    systems = {
+        name: _ranked(recordings, system, fitted.get(how))
+        for name, (system, how) in (lines | beside | suppression | emissions).items()
+    }
+    intervals = run_all(_intervals, {n: (s,) for n, s in systems.items()}, jobs=jobs, title="rows")
+    permissive, *others = suppression
+    lost = run_all(
+        _lost_EFRQ, {name: (systems[permissive], systems[name]) for name in others}, jobs=jobs
+    )
+    frames = sum(r.frames for r in recordings)
+
+    def rows(of: Mapping[str, tuple[System, str]]) -> tuple[Row, ...]:
+        return tuple(
+            Row(name, system, how, *intervals[name], _masks(systems[name]) / frames)
+            for name, (system, how) in of.items()
+        )
+
+    main = rows(lines)
+    ceiling = recall_ceiling(
+        np.concatenate([r.proposed_iou for r in recordings]),
+        np.concatenate([r.truth_class_id for r in recordings]),
+    )
+    return Table1(
+        data=data,
+        recordings=len(recordings),
+        rooms=len({r.room for r in recordings}),
+        frames=frames,
+        truths=sum(len(r.proposed_iou) for r in recordings),
+        rows=main,
+        rank=cumulative_rank([[row.mAP.value, row.AP50.value, row.EFRQ.value] for row in main]),
+        beside=rows(beside),
+        suppression=rows(suppression),
+        emissions=rows(emissions),
+        EFRQ_lost=lost,
+        recall=ceiling,
+        matchable=float(known.matched.mean()),
+    )
+
+
+def cumulative_rank(scores: Sequence[Sequence[float]]) -> tuple[int, ...]:
+    """Return each system's sum of places over the metrics; equals share the better place.
+
+    Parameters
+    ----------
+    scores
+        (systems, metrics), larger is better; NaN is last.
+    """
+    values = np.nan_to_num(np.asarray(scores, float), nan=-np.inf)
+    better = (values[None] > values[:, None]).sum(axis=1)
+    return tuple(int(place) for place in (better + 1).sum(axis=1))
+
+
+def _ranked(
+    recordings: Sequence[Measured], system: System, probability: NDArray[np.float64] | None
+) -> MatchedSystem:
+    masks = _SAME_MASKS.get(system.name, system.name)
+    if probability is None:
+        return MatchedSystem({r.recording: r.matched[masks] for r in recordings})
+    parts = zip(recordings, per_recording(recordings, probability), strict=True)
+    return MatchedSystem({r.recording: r.ranked(masks, part) for r, part in parts})
+
+
+def _intervals(system: MatchedSystem) -> tuple[Interval, Interval, Interval]:
+    found = confidence_intervals(system, resamples=DRAWS)
+    return found["macro_mAP"], found["macro_AP50"], found["macro_pearson_r"]
+
+
+def _lost_EFRQ(permissive: MatchedSystem, suppressed: MatchedSystem) -> Difference:
+    return compare(permissive, suppressed, resamples=DRAWS)["macro_pearson_r"]
+
+
+def _masks(system: MatchedSystem) -> int:
+    return sum(len(matched.score) for matched in system.recordings.values())

@@ -1,0 +1,1 @@
+"""The files that pass between steps: annotations, candidates, events, checkpoints."""

@@ -1,0 +1,277 @@
+"""The candidate table: every detection of a recording, measured once, decided on often (spec 4).
+
+One row per detection. Any imager may fill it: nothing downstream asks which model did. Boxes are
+canvas pixels and may reach past the seam (``x0 < 0`` or ``x1 > 360``, width at most 360). Kept as
+Parquet, one file per recording, schema versioned, written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from saiseld.conventions.sphere import HEIGHT, WIDTH
+from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.runtime.errors import CandidateError
+from saiseld.runtime.files import atomic_path
+
+SCHEMA_VERSION = 1
+MAP_SIZE = 28
+SUFFIX = ".candidates.parquet"
+
+_MAP = pa.list_(pa.float16(), MAP_SIZE * MAP_SIZE)
+_SCHEMA = pa.schema(
+    [
+        pa.field("frame", pa.int32(), nullable=False),
+        pa.field("class_id", pa.int8(), nullable=False),
+        pa.field("score", pa.float32(), nullable=False),
+        *(pa.field(name, pa.float32(), nullable=False) for name in ("x0", "y0", "x1", "y1")),
+        pa.field("azimuth", pa.float32(), nullable=False),
+        pa.field("elevation", pa.float32(), nullable=False),
+        pa.field("distance_cm", pa.float32(), nullable=False),
+        pa.field("has_map", pa.bool_(), nullable=False),
+        pa.field("energy_map", _MAP, nullable=False),
+        pa.field("closure", pa.float32(), nullable=False),
+        pa.field("diffuseness", pa.float32(), nullable=False),
+        pa.field("matchability", pa.float32(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """The detections of one recording, sorted by frame; N rows.
+
+    Parameters
+    ----------
+    recording
+        Its name, as in the label and prediction file names.
+    frames
+        Frames in the recording, with detections or without.
+    frame, class_id, score
+        (N,) int32, int8, float32: frame, class (0-12), the detector's raw score in [0, 1].
+    box
+        (N, 4) float32 ``x0, y0, x1, y1``.
+    azimuth, elevation
+        (N,) float32, degrees: direction of the energy peak (of the box centre where no map is).
+    distance_cm
+        (N,) float32, NaN where the distance head was not run.
+    has_map, energy_map
+        (N,) bool and (N, 28, 28) float16: the energy map, zeros where it was not computed.
+    closure, diffuseness
+        (N,) float32: the frame's acoustic gates (zero unless asked for).
+    matchability
+        (N,) float32: calibrated probability of matching the ground truth, NaN until calibrated.
+    provenance
+        What made the table: model, projection, threshold, mode. JSON values.
+    """
+
+    recording: str
+    frames: int
+    frame: NDArray[np.int32]
+    class_id: NDArray[np.int8]
+    score: NDArray[np.float32]
+    box: NDArray[np.float32]
+    azimuth: NDArray[np.float32]
+    elevation: NDArray[np.float32]
+    distance_cm: NDArray[np.float32]
+    has_map: NDArray[np.bool_]
+    energy_map: NDArray[np.float16]
+    closure: NDArray[np.float32]
+    diffuseness: NDArray[np.float32]
+    matchability: NDArray[np.float32]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __post_init__(self) -> None:
+        rows = len(self.frame)
+        for name in _COLUMNS:
+            tail = {"box": (4,), "energy_map": (MAP_SIZE, MAP_SIZE)}.get(name, ())
+            shape = getattr(self, name).shape
+            if shape != (rows, *tail):
+                self._fail(name, f"shape {(rows, *tail)}", f"{shape}")
+        x0, y0, x1, y1 = self.box.T
+        self._check("frame", (self.frame >= 0) & (self.frame < self.frames), "0 <= frame < frames")
+        ordered = np.ones(rows, bool)
+        ordered[1:] = self.frame[1:] >= self.frame[:-1]
+        self._check("frame", ordered, "rows sorted by frame")
+        self._check(
+            "class_id",
+            (self.class_id >= 0) & (self.class_id < NUM_CLASSES),
+            f"a class of 0-{NUM_CLASSES - 1}",
+        )
+        self._check("score", (self.score >= 0) & (self.score <= 1), "a score in [0, 1]")
+        self._check(
+            "box",
+            (x1 >= x0)
+            & (y1 >= y0)
+            & (x0 >= -WIDTH)
+            & (x1 <= 2 * WIDTH)
+            & (x1 - x0 <= WIDTH + 1e-3)
+            & (y0 >= -1e-3)
+            & (y1 <= HEIGHT + 1e-3),
+            "a box on the canvas",
+        )
+        # A sum is finite where all its terms are, and needs no mask of the whole column.
+        totals = self.energy_map.sum(axis=(1, 2), dtype=np.float32)
+        self._check("energy_map", np.isfinite(totals), "finite energies")
+        for name in ("azimuth", "elevation", "closure", "diffuseness"):
+            self._check(name, np.isfinite(getattr(self, name)), "a finite number")
+
+    def _check(self, column: str, ok: NDArray[np.bool_], expected: str) -> None:
+        if not ok.all():
+            row = int(np.argmin(ok))
+            value = getattr(self, column)[row]
+            text = "a value that is not finite" if value.ndim == 2 else f"{value}"
+            self._fail(f"{column}, row {row}", expected, text)
+
+    def _fail(self, place: str, expected: str, found: str) -> None:
+        raise CandidateError(self.recording, place=place, expected=expected, found=found)
+
+    def take(self, rows: NDArray[Any]) -> Candidates:
+        """Return the table of some rows (a boolean mask or increasing indices)."""
+        return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
+
+
+_COLUMNS = tuple(
+    f.name for f in fields(Candidates) if f.name not in ("recording", "frames", "provenance")
+)
+
+
+@contextmanager
+def candidate_writer(path: str | Path) -> Iterator[Callable[[Candidates], None]]:
+    """Yield a function that appends a recording's next frames; the file is whole or absent.
+
+    A long recording is written block by block, so that it never has to be held at once. The first
+    block says whose recording it is and what made it.
+    """
+    with atomic_path(path) as temporary, ExitStack() as stack:
+        writers: list[pq.ParquetWriter] = []
+
+        def append(block: Candidates) -> None:
+            if not writers:
+                schema = _SCHEMA.with_metadata({"saiseld": json.dumps(_header(block))})
+                writer = pq.ParquetWriter(temporary, schema, compression="zstd")
+                writers.append(stack.enter_context(writer))
+            writers[0].write_table(_arrow(block, writers[0].schema))
+
+        yield append
+
+
+def write_candidates(path: str | Path, table: Candidates) -> None:
+    """Write a candidate table, whole or not at all."""
+    with candidate_writer(path) as append:
+        append(table)
+
+
+def _header(table: Candidates) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "recording": table.recording,
+        "frames": table.frames,
+        "provenance": dict(table.provenance),
+    }
+
+
+def _arrow(table: Candidates, schema: pa.Schema) -> pa.Table:
+    columns = {name: getattr(table, name) for name in _COLUMNS if name not in ("box", "energy_map")}
+    columns |= {name: table.box[:, i] for i, name in enumerate(("x0", "y0", "x1", "y1"))}
+    flat = pa.array(np.ascontiguousarray(table.energy_map, np.float16).reshape(-1), pa.float16())
+    arrays = [
+        pa.FixedSizeListArray.from_arrays(flat, type=_MAP)
+        if name == "energy_map"
+        else pa.array(np.ascontiguousarray(columns[name]), type=schema.field(name).type)
+        for name in schema.names
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def read_candidates(path: str | Path) -> Candidates:
+    """Read a candidate table.
+
+    Raises
+    ------
+    CandidateError
+        If the file is not a candidate table of this schema version or holds impossible values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CandidateError(path, expected="a candidate table", found="no such file")
+    try:
+        file = pq.ParquetFile(path)
+        schema = file.schema_arrow
+        header = json.loads((schema.metadata or {}).get(b"saiseld", b"{}"))
+    except (pa.ArrowException, ValueError, OSError) as error:
+        raise CandidateError(path, expected="a Parquet file", found=str(error)) from error
+    version = header.get("schema_version") if isinstance(header, dict) else None
+    if version != SCHEMA_VERSION:
+        raise CandidateError(
+            path,
+            place="schema_version",
+            expected=str(SCHEMA_VERSION),
+            found=str(version),
+            advice="Run `saiseld detect` again with this version",
+        )
+    if not schema.equals(_SCHEMA):
+        wrong = [n for n in _SCHEMA.names if n not in schema.names] or ["column types"]
+        raise CandidateError(
+            path, place=wrong[0], expected="the columns of schema version 1", found="others"
+        )
+    scalars = [name for name in _SCHEMA.names if name != "energy_map"]
+    try:
+        # One thread: tables are read from many processes at once.
+        arrow = file.read(scalars, use_threads=False)
+        maps = _read_maps(file)
+    except (pa.ArrowException, ValueError, OSError) as error:
+        raise CandidateError(path, expected="a Parquet file", found=str(error)) from error
+    columns = {name: arrow[name].to_numpy() for name in scalars}
+    box = np.stack([columns.pop(name) for name in ("x0", "y0", "x1", "y1")], axis=1)
+    try:
+        return Candidates(
+            recording=str(header["recording"]),
+            frames=int(header["frames"]),
+            box=box,
+            energy_map=maps,
+            provenance=header.get("provenance", {}),
+            **columns,
+        )
+    except CandidateError as error:
+        raise CandidateError(
+            path, place=error.place, expected=error.expected, found=error.found
+        ) from error
+
+
+def _read_maps(file: pq.ParquetFile) -> NDArray[np.float16]:
+    """Return the energy maps, decoded a few at a time: Arrow takes several times their size."""
+    maps = np.empty((file.metadata.num_rows, MAP_SIZE, MAP_SIZE), np.float16)
+    row = 0
+    for batch in file.iter_batches(4096, columns=["energy_map"], use_threads=False):
+        values = batch["energy_map"].flatten().to_numpy(zero_copy_only=False)
+        maps[row : row + len(batch)] = values.reshape(-1, MAP_SIZE, MAP_SIZE)
+        row += len(batch)
+    return maps
+
+
+def candidate_files(folder: str | Path) -> dict[str, Path]:
+    """Return recording name to path of the candidate tables of a folder (or of one file)."""
+    folder = Path(folder)
+    paths = [folder] if folder.is_file() else sorted(folder.glob(f"*{SUFFIX}"))
+    if not paths:
+        raise CandidateError(
+            folder,
+            expected=f"candidate tables (*{SUFFIX})",
+            found="none" if folder.is_dir() else "no such folder",
+            advice="Make them with `saiseld detect`",
+        )
+    return {path.name.removesuffix(SUFFIX): path for path in paths}

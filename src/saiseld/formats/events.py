@@ -1,0 +1,119 @@
+"""Events of a recording, in and out: the STARSS23 CSV (spec 1).
+
+One row per active source and frame, no header: ``frame,class,source,azimuth,elevation`` and, from
+2023 on, ``distance_cm``. Angles are degrees, azimuth positive to the left; frames are zero-based at
+10 FPS.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.runtime.errors import DataError
+from saiseld.runtime.files import write_bytes
+
+_COLUMNS = ("frame", "class", "source", "azimuth", "elevation", "distance_cm")
+
+
+class Event(NamedTuple):
+    """One source sounding in one frame; angles in degrees, distance in centimetres or None."""
+
+    frame: int
+    class_id: int
+    source: int
+    azimuth: float
+    elevation: float
+    distance_cm: float | None = None
+
+
+def read_events(path: str | Path) -> list[Event]:
+    """Read the events of a STARSS23 CSV, in file order, each checked.
+
+    Raises
+    ------
+    DataError
+        Naming file, line, column, what was expected and what was found.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(path, expected="a readable events CSV", found=str(error)) from error
+    rows = csv.reader(io.StringIO(text))
+    return [_event(row, path, f"line {rows.line_num}") for row in rows if row]
+
+
+def write_events(path: str | Path, events: Iterable[Event]) -> None:
+    """Write a STARSS23 CSV, whole or not at all; the distance column only where one is known."""
+    lines = [",".join(f"{value:.10g}" for value in event if value is not None) for event in events]
+    write_bytes(path, "".join(line + "\n" for line in lines).encode())
+
+
+def check_within(events: Sequence[Event], frames: int, source: str | Path) -> None:
+    """Raise ``DataError`` where an event lies beyond the last frame of its recording."""
+    for number, event in enumerate(events, start=1):
+        if event.frame >= frames:
+            raise DataError(
+                source,
+                place=f"event {number}",
+                expected=f"a frame below {frames}, the frames of the audio",
+                found=f"frame {event.frame}",
+                advice="Are the CSV and the audio of the same recording, at 10 frames a second?",
+            )
+
+
+def _event(row: list[str], path: Path, place: str) -> Event:
+    if not 5 <= len(row) <= 6:
+        raise DataError(
+            path,
+            place=place,
+            expected=f"5 or 6 columns ({','.join(_COLUMNS)})",
+            found=f"{len(row)}: {','.join(row)!r}",
+        )
+    frame, class_id, source = (
+        _whole(_number(row, column, path, place), column, path, place) for column in range(3)
+    )
+    azimuth, elevation = (_number(row, column, path, place) for column in (3, 4))
+    distance = _number(row, 5, path, place) if len(row) == 6 else None
+    for name, ok, expected, found in (
+        ("frame", frame >= 0, "0 or more", frame),
+        ("class", 0 <= class_id < NUM_CLASSES, f"a class of 0-{NUM_CLASSES - 1}", class_id),
+        ("azimuth", -180 <= azimuth <= 180, "degrees from -180 to 180", azimuth),
+        ("elevation", -90 <= elevation <= 90, "degrees from -90 to 90", elevation),
+        ("distance_cm", distance is None or distance >= 0, "0 or more", distance),
+    ):
+        if not ok:
+            raise DataError(path, place=f"{place}, {name}", expected=expected, found=str(found))
+    return Event(frame, class_id, source, azimuth, elevation, distance)
+
+
+def _number(row: list[str], column: int, path: Path, place: str) -> float:
+    try:
+        value = float(row[column])
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataError(
+            path,
+            place=f"{place}, {_COLUMNS[column]}",
+            expected="a number (the file has no header line)",
+            found=repr(row[column]),
+        )
+    return value
+
+
+def _whole(value: float, column: int, path: Path, place: str) -> int:
+    if value != int(value):
+        raise DataError(
+            path,
+            place=f"{place}, {_COLUMNS[column]}",
+            expected="a whole number",
+            found=str(value),
+        )
+    return int(value)

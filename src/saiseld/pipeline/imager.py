@@ -1,0 +1,211 @@
+"""The main job: a recording, with its video where there is one, to masks of who sounds where.
+
+Everything goes block by block, so that an hour needs little more memory than five minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from itertools import chain, islice, repeat
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from saiseld.acoustics.context import in_context
+from saiseld.acoustics.front_end import AcousticImages, FrontEnd
+from saiseld.data.recordings import Recording, open_recording
+from saiseld.data.video import Frame, open_video, rgb_planes
+from saiseld.decision.matchability import Matchability
+from saiseld.decision.selection import emittable
+from saiseld.decision.systems import System, decide, system_named
+from saiseld.detector.detect import detect_recording
+from saiseld.detector.model import Detector, Keep
+from saiseld.formats.annotation import EnergyMask
+from saiseld.formats.candidates import Candidates, candidate_writer
+from saiseld.pipeline.weights import find_weights
+from saiseld.runtime.errors import CheckpointError, RecipeError
+
+BATCH = 8
+"""Frames that go through the detector together."""
+
+DEFAULT_SYSTEM = system_named("TASK3B_3")
+"""Ranked by raw score: the better order in the calibration rooms of the packaged weights."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What was imaged in a recording.
+
+    Parameters
+    ----------
+    recording
+        The recording.
+    masks
+        Who sounds where, frame by frame.
+    missing_pictures
+        Frames without a picture, imaged with the ImageNet mean.
+    """
+
+    recording: Recording
+    masks: list[EnergyMask]
+    missing_pictures: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """What was detected in some frames in a row.
+
+    Parameters
+    ----------
+    candidates
+        Their detections, frames counted from the start of the recording.
+    frames, missing_pictures
+        How many frames, and how many of them without a picture.
+    """
+
+    candidates: Candidates
+    frames: int
+    missing_pictures: int
+
+
+class Imager:
+    """A trained system, loaded once and used on many recordings.
+
+    Parameters
+    ----------
+    weights
+        A weights folder (`saiseld.pipeline.weights`), or None for the packaged ones.
+
+    Raises
+    ------
+    CheckpointError
+        If the weights are not there or do not fit.
+    """
+
+    def __init__(self, weights: str | Path | None = None) -> None:
+        paths = find_weights(weights)
+        self.front_end = FrontEnd(paths.front_end)
+        self.detector = Detector.load(paths.detector)
+        reranker = paths.matchability
+        self.matchability = None if reranker is None else Matchability.load(reranker)
+        if self.front_end.projection != self.detector.projection:
+            raise CheckpointError(
+                paths.detector,
+                place="projection",
+                expected=f"that of {paths.front_end}, {self.front_end.projection}",
+                found=self.detector.projection,
+                advice="Use a front end and a detector that were trained together",
+            )
+
+    def blocks(
+        self,
+        recording: Recording,
+        pictures: Iterable[Frame | None],
+        images: Iterable[AcousticImages] | None = None,
+        *,
+        keep: Keep | None = emittable,
+    ) -> Iterator[Block]:
+        """Yield what is detected in a recording, some frames at a time.
+
+        Parameters
+        ----------
+        recording
+            The recording.
+        pictures
+            One a frame from frame 0 on; where it ends or gives None, the ImageNet mean stands in.
+        images
+            The recording's acoustic images if they are at hand (a features file).
+        keep
+            Detections that get an energy map and a distance: those that some rule can emit. None
+            for all; no emitted number depends on it.
+        """
+        picture_of = chain(pictures, repeat(None))
+        start = 0
+        heard = self.front_end.images(recording) if images is None else images
+        for block in in_context(heard, self.detector.context):
+            shown = list(islice(picture_of, len(block.latent)))
+            latents, planes = torch.from_numpy(block.latent), torch.from_numpy(rgb_planes(shown))
+            batches = zip(torch.split(latents, BATCH), torch.split(planes, BATCH), strict=True)
+            found = detect_recording(self.detector, recording.name, batches, keep=keep)
+            table = replace(
+                found,
+                frames=recording.frames,
+                frame=found.frame + np.int32(start),
+                closure=block.closure[found.frame],
+                diffuseness=block.diffuseness[found.frame],
+                provenance={**found.provenance, "front_end": self.front_end.identity},
+            )
+            if self.matchability is not None:
+                table = self.matchability.calibrate(table)
+            yield Block(table, len(shown), sum(picture is None for picture in shown))
+            start += len(shown)
+
+    def image(
+        self,
+        recording: Recording,
+        video: str | Path | None = None,
+        *,
+        system: System | None = None,
+        candidates: str | Path | None = None,
+        on_frames: Callable[[int], object] = lambda frames: None,
+    ) -> Prediction:
+        """Return who sounds where in a recording.
+
+        Parameters
+        ----------
+        recording
+            4 or 32 channels.
+        video
+            Its video or folder of frames, if there is one.
+        system
+            What is kept and emitted, frame by frame; ``DEFAULT_SYSTEM`` if None.
+        candidates
+            Where to write the candidate table, if it is wanted.
+        on_frames
+            Called with the number of frames just done.
+
+        Raises
+        ------
+        RecipeError
+            For a system that needs the whole recording: detect, then `saiseld emit`.
+        """
+        system = system or DEFAULT_SYSTEM
+        if not system.frame_by_frame:
+            raise RecipeError(
+                "system",
+                expected="one that decides frame by frame",
+                found=system.name,
+                advice="Image with another one and give its candidates to `saiseld emit`",
+            )
+        pictures = open_video(video) if video is not None else iter(())
+        masks: list[EnergyMask] = []
+        missing = 0
+        writer = nullcontext(_ignore) if candidates is None else candidate_writer(candidates)
+        with writer as append:
+            for block in self.blocks(recording, pictures):
+                append(block.candidates)
+                masks += decide(block.candidates, system)
+                missing += block.missing_pictures
+                on_frames(block.frames)
+        return Prediction(recording, masks, missing)
+
+
+def _ignore(candidates: Candidates) -> None:
+    """Keep no candidates."""
+
+
+def image(
+    recording: str | Path, video: str | Path | None = None, *, weights: str | Path | None = None
+) -> Prediction:
+    """Image one recording; for several, make an `Imager` once.
+
+    Examples
+    --------
+    >>> prediction = image("meeting.wav", "meeting.mp4")  # doctest: +SKIP
+    >>> prediction.masks[0].class_id, prediction.masks[0].score  # doctest: +SKIP
+    (1, 0.82)
+    """
+    return Imager(weights).image(open_recording(recording), video)

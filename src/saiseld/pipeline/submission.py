@@ -1,0 +1,136 @@
+"""The challenge's submission package: four systems and their meta information in one zip.
+
+Layout: ``task3/<label>/<label>.meta.yaml`` and ``task3/<label>/<label>.output/<recording>.json``,
+``<label>`` being ``<author>_<institute>_task3b_<1-4>``. The report itself is the author's to add.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from saiseld.decision.systems import SUBMITTED, System, system_named
+from saiseld.formats.annotation import MAX_PREDICTION_BYTES, read_annotations
+from saiseld.runtime.errors import AnnotationError, OutputError, RecipeError
+from saiseld.runtime.files import atomic_path
+
+_PART = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+
+
+def submission_labels(author: str, institute: str) -> dict[str, str]:
+    """Return the label of each submitted system's name.
+
+    Raises
+    ------
+    RecipeError
+        If author or institute is not one plain word.
+    """
+    for name, value in (("author", author), ("institute", institute)):
+        if not _PART.fullmatch(value):
+            raise RecipeError(name, expected="one word of letters, digits and -", found=repr(value))
+    return {name: f"{author}_{institute}_{name.lower()}" for name in SUBMITTED}
+
+
+def write_submission(
+    path: Path,
+    systems: Mapping[str, Path],
+    *,
+    author: str,
+    institute: str,
+) -> int:
+    """Zip the folders of the submitted systems with their meta information; return the files.
+
+    Parameters
+    ----------
+    path
+        The zip to write, whole or not at all.
+    systems
+        Folder of ``<recording>.json`` of each of the four submitted systems.
+    author, institute
+        Family name of the corresponding author and abbreviation of the institute.
+
+    Raises
+    ------
+    OutputError
+        If the systems do not cover the same recordings, or a file read back from the zip breaks the
+        official format or limit.
+    """
+    labels = submission_labels(author, institute)
+    files = {name: sorted(folder.glob("*.json")) for name, folder in systems.items()}
+    recordings = {name: [file.name for file in found] for name, found in files.items()}
+    for name in SUBMITTED:
+        if recordings.get(name) != recordings[SUBMITTED[0]]:
+            raise OutputError(
+                path,
+                place=name,
+                expected=f"the {len(recordings[SUBMITTED[0]])} recordings of {SUBMITTED[0]}",
+                found=f"{len(recordings.get(name, []))} recordings",
+            )
+    with atomic_path(path) as temporary:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as package:
+            for name, label in labels.items():
+                folder = f"task3/{label}"
+                meta = meta_information(label, system_named(name), author, institute)
+                package.writestr(f"{folder}/{label}.meta.yaml", meta)
+                for file in files[name]:
+                    package.write(file, f"{folder}/{label}.output/{file.name}")
+        return _check_package(temporary, path)
+
+
+def _check_package(package: Path, named: Path) -> int:
+    """Read every prediction back from the zip as the scorer does; return how many there are."""
+    with zipfile.ZipFile(package) as opened, TemporaryDirectory(dir=package.parent) as folder:
+        members = [name for name in opened.namelist() if name.endswith(".json")]
+        for member in members:
+            file = Path(opened.extract(member, folder))
+            try:
+                read_annotations(file, predictions=True, max_bytes=MAX_PREDICTION_BYTES)
+            except AnnotationError as error:
+                raise OutputError(
+                    named, place=member, expected=error.expected, found=error.found
+                ) from error
+            file.unlink()
+    return len(members)
+
+
+def meta_information(label: str, system: System, author: str, institute: str) -> str:
+    """Return the YAML that describes a system; what only its author knows is left open."""
+    ranking = "learned matchability" if system.ranking == "matchability" else "raw score"
+    return f"""\
+# What is marked "to be completed" is for the author to fill in.
+submission:
+  label: {label}
+  name: {system.name}, {system.emission} emission, ranked by {ranking}, cap {system.cap}
+  abbreviation: {system.name}
+  authors:
+    - lastname: {author}
+      firstname: to be completed
+      email: to be completed
+      corresponding: true
+      affiliation:
+        abbreviation: {institute}
+        institute: to be completed
+        location: to be completed
+system:
+  description:
+    track: B
+    input: 4-channel microphone array, 360-degree video
+    acoustic_features: UpLAM latent acoustic map, 9 bands
+    machine_learning_method: Mask R-CNN with energy heads, histogram gradient boosting
+    detection_score_threshold: 0.01
+    selection: top {system.cap} per frame and class and 6 per frame by raw score
+    ranking: {ranking}
+    mask_emission: {system.emission}
+  complexity:
+    total_parameters: to be completed
+  external_datasets: to be completed
+  source_code: to be completed
+results:
+  development_dataset:
+    macro_mAP: to be completed
+    macro_AP50: to be completed
+    macro_pearson_r: to be completed
+"""

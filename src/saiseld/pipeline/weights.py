@@ -1,0 +1,76 @@
+"""The weights that belong together: the packaged ones, or a folder of yours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from saiseld.runtime.errors import CheckpointError
+
+PACKAGED = Path(__file__).parents[1] / "assets"
+"""Where the default weights lie."""
+
+_ADVICE = (
+    "A weights folder holds uplam.safetensors (or .pth), detector.safetensors (or .pth) and, to "
+    "rank by matchability, matchability.skops. Train them with `saiseld train uplam`, `saiseld "
+    "train detector` and `saiseld train matchability`, or put the public checkpoints there"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A folder with the weights of one trained system; each part is looked for when it is used.
+
+    Raises
+    ------
+    CheckpointError
+        By a part that is not there.
+    """
+
+    folder: Path
+
+    @property
+    def front_end(self) -> Path:
+        """Checkpoint of UpLAM."""
+        return _part(self.folder, "uplam")
+
+    @property
+    def detector(self) -> Path:
+        """Checkpoint of the detector."""
+        return _part(self.folder, "detector")
+
+    @property
+    def matchability(self) -> Path | None:
+        """The reranker, or None to rank by raw score."""
+        path = self.folder / "matchability.skops"
+        return path if path.is_file() else None
+
+
+def find_weights(weights: str | Path | None = None) -> Weights:
+    """Return the weights in a folder, or the packaged ones.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such folder.
+    """
+    folder = PACKAGED if weights is None else Path(weights)
+    if not folder.is_dir():
+        raise CheckpointError(
+            folder, expected="a folder of weights", found="no such folder", advice=_ADVICE
+        )
+    return Weights(folder)
+
+
+def _part(folder: Path, name: str) -> Path:
+    for suffix in (".safetensors", ".pth"):
+        path = folder / f"{name}{suffix}"
+        if path.is_file():
+            return path
+    raise CheckpointError(
+        folder,
+        place=name,
+        expected=f"{name}.safetensors or {name}.pth",
+        found="none",
+        advice=_ADVICE,
+    )

@@ -1,0 +1,1 @@
+"""Panoramas and the figures drawn on them."""

@@ -1,0 +1,1 @@
+"""Rooms and how sound travels in them."""

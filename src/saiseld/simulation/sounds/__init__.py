@@ -1,0 +1,1 @@
+"""Dry sounds: collected or synthetic."""

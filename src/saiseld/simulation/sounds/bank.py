@@ -1,0 +1,195 @@
+"""Where a scene's sounds come from: the procedural bank, or class folders of recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from saiseld.conventions.taxonomy import CLASS_FOLDERS, CLASS_NAMES, NUM_CLASSES
+from saiseld.conventions.timebase import SAMPLE_RATE
+from saiseld.runtime.errors import DataError
+from saiseld.simulation.sounds.synthesis import synthesise
+
+Split = Literal["train", "test"]
+Signal = NDArray[np.float32]
+
+AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
+
+FOLDER_ALIASES: Mapping[str, str] = {
+    "femaleSpeech": "female_speech",
+    "maleSpeech": "male_speech",
+    "domesticSounds": "domestic_sounds",
+    "doorCupboard": "door",
+    "musicInstrument": "musical_instrument",
+    "waterTap": "water_tap",
+}
+"""Folder names of FSD50K-based banks and what `CLASS_FOLDERS` calls them."""
+
+
+class SoundBank(Protocol):
+    """Anything that can give dry sounds."""
+
+    def draw(
+        self, class_id: int, split: Split, seconds: float, voice: int, rng: np.random.Generator
+    ) -> Signal:
+        """Return a mono 24 kHz sound, at most about ``seconds`` long, of RMS 1 while it sounds."""
+        ...
+
+
+class ProceduralBank:
+    """Synthetic sounds of every class; ``voice`` numbers the sources."""
+
+    def draw(
+        self, class_id: int, split: Split, seconds: float, voice: int, rng: np.random.Generator
+    ) -> Signal:
+        """Return a synthetic sound; train and test differ by their seeds alone."""
+        return levelled(synthesise(class_id, voice, rng, seconds))
+
+
+@dataclass(frozen=True)
+class FolderBank:
+    """Recordings in class folders; made by `read_bank`.
+
+    Parameters
+    ----------
+    clips
+        For each split and class, the files.
+    skipped
+        Files that could not be used, with the reason.
+    """
+
+    clips: Mapping[Split, Sequence[Sequence[Path]]]
+    skipped: Sequence[str] = ()
+
+    def files(self) -> list[Path]:
+        """Return all clips, train first."""
+        return [path for side in ("train", "test") for c in self.clips[side] for path in c]
+
+    def draw(
+        self, class_id: int, split: Split, seconds: float, voice: int, rng: np.random.Generator
+    ) -> Signal:
+        """Return a random clip of the class, cut where it is longer than asked."""
+        clips = self.clips[split][class_id]
+        clip = levelled(_decode(clips[int(rng.integers(len(clips)))]))
+        length = int(seconds * SAMPLE_RATE)
+        if len(clip) <= length:
+            return clip
+        start = int(rng.integers(len(clip) - length + 1))
+        return levelled(clip[start : start + length])
+
+
+def read_bank(
+    folder: str | Path,
+    mapping: Mapping[str, str] = FOLDER_ALIASES,
+    *,
+    classes: Collection[int] = range(NUM_CLASSES),
+) -> FolderBank:
+    """Read a class-folder bank: ``<bank>/<class>/*.wav`` or ``<bank>/{train,test}/<class>/*.wav``.
+
+    Parameters
+    ----------
+    folder
+        The bank. Class folders are named as in `CLASS_FOLDERS` or by ``mapping``.
+        Without ``train`` and ``test`` folders every second clip of a class (in name order) goes to
+        each split, a class of one clip to both.
+    mapping
+        Other folder names and the class folder each stands for.
+    classes
+        Those that are to sound.
+
+    Raises
+    ------
+    DataError
+        If one of ``classes`` has no folder, no usable clip, or a folder is of no known class.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(folder, expected="a folder of class folders", found="no such folder")
+    skipped: list[str] = []
+    if (folder / "train").is_dir() or (folder / "test").is_dir():
+        clips = {s: _read_classes(folder / s, mapping, classes, skipped) for s in ("train", "test")}
+    else:
+        found = _read_classes(folder, mapping, classes, skipped)
+        clips = {
+            "train": [c[0::2] for c in found],
+            "test": [c[1::2] or c for c in found],
+        }
+    return FolderBank(clips, tuple(skipped))  # type: ignore[arg-type]
+
+
+def _read_classes(
+    folder: Path, mapping: Mapping[str, str], classes: Collection[int], skipped: list[str]
+) -> list[list[Path]]:
+    clips: list[list[Path]] = [[] for _ in range(NUM_CLASSES)]
+    if not folder.is_dir():
+        raise DataError(folder, expected="a folder of class folders", found="no such folder")
+    for sub in sorted(path for path in folder.iterdir() if path.is_dir()):
+        name = mapping.get(sub.name, sub.name)
+        if name not in CLASS_FOLDERS:
+            raise DataError(
+                sub,
+                expected=f"a class folder ({', '.join(CLASS_FOLDERS)})",
+                found=sub.name,
+                advice="Rename the folder or give a mapping",
+            )
+        files = sorted(p for p in sub.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+        usable = []
+        for path in files:
+            try:
+                _decode(path)
+                usable.append(path)
+            except DataError as error:
+                skipped.append(str(error))
+        if not usable:
+            raise DataError(sub, expected="at least one usable clip", found=f"{len(files)} files")
+        clips[CLASS_FOLDERS.index(name)] += usable
+    for class_id in classes:
+        if not clips[class_id]:
+            raise DataError(
+                folder,
+                expected=f"a folder {CLASS_FOLDERS[class_id]} for {CLASS_NAMES[class_id]}",
+                found="none",
+            )
+    return clips
+
+
+MAX_CLIP_S = 60.0
+"""Only this much of a clip is read."""
+
+
+def _decode(path: Path) -> Signal:
+    """Return a clip, mono, 24 kHz, silence trimmed off its ends."""
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate = file.samplerate
+            samples = file.read(int(MAX_CLIP_S * rate), dtype="float32", always_2d=True).mean(1)
+    except (soundfile.SoundFileError, OSError, ValueError) as error:
+        raise DataError(path, expected="a readable sound file", found=str(error)) from error
+    if not np.isfinite(samples).all():
+        raise DataError(path, expected="finite samples", found="NaN or infinity")
+    if rate != SAMPLE_RATE:
+        samples = soxr.resample(samples, rate, SAMPLE_RATE)
+    loud = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max(initial=0))
+    if len(loud) < SAMPLE_RATE // 20:
+        raise DataError(path, expected="at least 50 ms of sound", found="silence")
+    return np.ascontiguousarray(samples[loud[0] : loud[-1] + 1])
+
+
+def levelled(signal: NDArray[np.floating]) -> Signal:
+    """Return a signal with soft edges, RMS 1 over the 20 ms blocks within 25 dB of the loudest."""
+    edge = np.hanning(2 * (SAMPLE_RATE // 200))[: SAMPLE_RATE // 200]
+    out = np.array(signal, np.float64)
+    out[: len(edge)] *= edge[: len(out)]
+    out[-len(edge) :] *= edge[::-1][-len(out) :]
+    block = SAMPLE_RATE // 50
+    power = np.square(out[: max(len(out) // block, 1) * block])
+    power = power.reshape(-1, block if len(power) >= block else len(power)).mean(1)
+    active = power[power > power.max() * 10**-2.5]
+    return np.asarray(out / np.sqrt(active.mean() + 1e-20), np.float32)

@@ -1,0 +1,111 @@
+"""Changes of training frames on the cylinder: image and targets together, over the seam.
+
+The acoustic image is turned and mirrored with the picture. That is right for the scene, but only
+nearly so for the front end: a tetrahedron in another orientation would leave other side lobes.
+Where that matters, use the array's own symmetries (`saiseld.acoustics.symmetry`), which act on the
+channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saiseld.conventions.sphere import WIDTH
+from saiseld.data.video import IMAGENET_MEAN
+from saiseld.detector.stem import ACOUSTIC_CHANNELS, RGB_CHANNELS
+from saiseld.detector.targets import FrameTargets
+from saiseld.training.detector.recipes import Augmentation
+
+
+def augment(
+    images: Tensor,
+    targets: Sequence[FrameTargets],
+    options: Augmentation,
+    rng: np.random.Generator,
+) -> tuple[Tensor, list[FrameTargets]]:
+    """Return changed copies of a batch.
+
+    Parameters
+    ----------
+    images
+        (B, 3 + acoustic, 180, 360), as `Detector.compose` makes them.
+    targets
+        Their instances.
+    options
+        What is changed, and how often.
+    rng
+        Where chance comes from; the only thing the outcome depends on.
+    """
+    pairs = [
+        _augment_one(image, target, options, rng)
+        for image, target in zip(images, targets, strict=True)
+    ]
+    return torch.stack([image for image, _ in pairs]), [target for _, target in pairs]
+
+
+def rotate(image: Tensor, target: FrameTargets, pixels: int) -> tuple[Tensor, FrameTargets]:
+    """Turn a frame to the right by whole pixels; what leaves on the right enters on the left."""
+    boxes = target["boxes"].clone()
+    boxes[:, 0::2] += pixels
+    return torch.roll(image, pixels, dims=-1), {
+        **target,
+        "boxes": _from_canvas(boxes),
+        "energy": torch.roll(target["energy"], pixels, dims=-1),
+    }
+
+
+def mirror(image: Tensor, target: FrameTargets) -> tuple[Tensor, FrameTargets]:
+    """Swap left and right."""
+    boxes = target["boxes"].clone()
+    boxes[:, 0::2] = (WIDTH - 1) - boxes[:, [2, 0]]
+    return image.flip(-1), {
+        **target,
+        "boxes": _from_canvas(boxes),
+        "energy": target["energy"].flip(-1),
+    }
+
+
+def flatten_boxes(target: FrameTargets) -> FrameTargets:
+    """Give instances on the seam the public recipe's box: from end to end of the picture."""
+    boxes = target["boxes"].clone()
+    for box, energy in zip(boxes, target["energy"], strict=True):
+        if box[2] > WIDTH:
+            columns = torch.where(energy.any(dim=0))[0]
+            box[0], box[2] = columns[0], columns[-1]
+    return {**target, "boxes": boxes}
+
+
+def _augment_one(
+    image: Tensor, target: FrameTargets, options: Augmentation, rng: np.random.Generator
+) -> tuple[Tensor, FrameTargets]:
+    if options.rotation:
+        image, target = rotate(image, target, int(rng.integers(WIDTH)))
+    if rng.random() < options.flip:
+        image, target = mirror(image, target)
+    rgb, acoustic = image[:RGB_CHANNELS], image[RGB_CHANNELS:]
+    if rng.random() < options.rgb_dropout:
+        rgb = rgb.new_tensor(IMAGENET_MEAN)[:, None, None].expand_as(rgb)
+    elif options.rgb_jitter:
+        gain = 1 + options.rgb_jitter * rng.uniform(-1, 1, (RGB_CHANNELS, 1, 1))
+        rgb = (rgb * torch.from_numpy(gain).to(rgb)).clamp(0, 1)
+    if options.masked_bands:
+        bands = rng.permutation(ACOUSTIC_CHANNELS)[: rng.integers(options.masked_bands + 1)]
+        heard = np.ones((ACOUSTIC_CHANNELS, 1, 1))
+        heard[bands] = 0
+        heard = np.tile(heard, (len(acoustic) // ACOUSTIC_CHANNELS, 1, 1))
+        acoustic = acoustic * torch.from_numpy(heard).to(acoustic)
+    if options.acoustic_noise:
+        noise = torch.from_numpy(rng.standard_normal(tuple(acoustic.shape), np.float32))
+        acoustic = acoustic + options.acoustic_noise * acoustic.std() * noise.to(acoustic)
+    return torch.cat([rgb, acoustic]), target
+
+
+def _from_canvas(boxes: Tensor) -> Tensor:
+    """Shift boxes by whole turns so that they begin on the canvas."""
+    turns = torch.floor(boxes[:, :1] / WIDTH) * WIDTH
+    boxes[:, 0::2] -= turns
+    return boxes

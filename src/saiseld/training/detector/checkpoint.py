@@ -1,0 +1,151 @@
+"""The state of a training run, on disk whole or not at all, and the weights that it starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypedDict
+
+import torch
+from torch import Tensor
+
+from saiseld.detector.model import Detector
+from saiseld.detector.stem import ACOUSTIC_CHANNELS
+from saiseld.formats.checkpoint import read_checkpoint
+from saiseld.runtime.errors import CheckpointError, RecipeError
+from saiseld.runtime.files import atomic_path
+
+
+class TrainingState(TypedDict):
+    """All that a run goes on from.
+
+    ``recipe`` is the recipe as JSON, ``data`` says what is trained on; ``epoch`` (from 1) and
+    ``step`` (from 0) come next; ``random`` has the generator states of every process; ``best`` is
+    the best score so far, ``stale`` the epochs since, ``rate`` the plateau's share of the rate.
+    """
+
+    recipe: str
+    data: str
+    epoch: int
+    step: int
+    model: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any]
+    random: list[list[Tensor]]
+    best: float
+    stale: int
+    rate: float
+
+
+def save_state(path: str | Path, state: TrainingState) -> None:
+    """Write a state; if that fails, a former one stays.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full or the folder cannot be written.
+    """
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        torch.save(dict(state), file)
+
+
+def load_state(path: str | Path, recipe: str, data: str) -> TrainingState:
+    """Read a state of `save_state`.
+
+    Raises
+    ------
+    CheckpointError
+        If it is not one.
+    RecipeError
+        If it belongs to another recipe or other data: going on would be neither run.
+    """
+    path = Path(path)
+    try:
+        state: TrainingState = torch.load(path, map_location="cpu", weights_only=True)
+        missing = sorted(TrainingState.__required_keys__ - set(state))
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise CheckpointError(
+            path, expected="the state of a training run", found=type(error).__name__
+        ) from error
+    if missing:
+        raise CheckpointError(path, place=missing[0], expected="a value", found="none")
+    for name, now in (("recipe", recipe), ("data", data)):
+        if state[name] != now:  # type: ignore[literal-required]
+            raise RecipeError(
+                path,
+                place=name,
+                expected=_difference(state[name], now),  # type: ignore[literal-required]
+                found=_difference(now, state[name]),  # type: ignore[literal-required]
+                advice="Go on with what the run began with, or choose another output folder",
+            )
+    return state
+
+
+def random_state() -> list[Tensor]:
+    """Return the states of torch's generators in this process."""
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return [torch.get_rng_state(), *devices]
+
+
+def set_random_state(states: list[Tensor]) -> None:
+    """Set them again."""
+    torch.set_rng_state(states[0])
+    if len(states) > 1:
+        torch.cuda.set_rng_state_all(states[1:])
+
+
+def start_from(detector: Detector, path: str | Path) -> int:
+    """Copy the weights that fit from a detector's checkpoint or torchvision's COCO Mask R-CNN.
+
+    Returns
+    -------
+    How many tensors were copied; the others stay as initialised.
+
+    Raises
+    ------
+    CheckpointError
+        If the backbone of the checkpoint is another one.
+    """
+    given, _ = read_checkpoint(path)
+    if not any(key.startswith("det.") for key in given):
+        given = {_own_name(key): value for key, value in given.items()}
+    own = detector.state_dict()
+    if detector.context:
+        given = {k: _in_context(v, own[k]) for k, v in given.items() if k in own}
+    fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
+    backbone = [key for key in own if key.startswith("det.backbone.body.layer")]
+    absent = [key for key in backbone if key not in fitting and "num_batches" not in key]
+    if absent or not fitting:
+        raise CheckpointError(
+            path,
+            place=f"key {(absent or sorted(own))[0]}",
+            expected=f"weights of a {detector.size} detector or of a COCO Mask R-CNN (ResNet-50)",
+            found="none of this name and shape",
+        )
+    detector.load_state_dict(fitting, strict=False)
+    return len(fitting)
+
+
+def _in_context(value: Tensor, own: Tensor) -> Tensor:
+    """Return weights of one frame's acoustic image as those of several, which they ignore."""
+    if value.shape == (ACOUSTIC_CHANNELS,) and own.ndim == 1:  # of the norm
+        return value.repeat(len(own) // len(value))
+    one_frame = (own.shape[0], ACOUSTIC_CHANNELS, *own.shape[2:]) if own.ndim == 4 else None
+    if value.shape != one_frame or own.shape == value.shape:
+        return value
+    wider = torch.zeros_like(own)
+    wider[:, :ACOUSTIC_CHANNELS] = value
+    return wider
+
+
+def _own_name(key: str) -> str:
+    return "det." + key.replace("body.conv1.weight", "body.conv1.conv1_rgb.weight")
+
+
+def _difference(text: str, other: str) -> str:
+    """Return the part of ``text`` from where it differs from ``other``, with a little before."""
+    same = next(
+        (i for i, (a, b) in enumerate(zip(text, other, strict=False)) if a != b),
+        min(len(text), len(other)),
+    )
+    start = max(text.rfind(",", 0, same) + 1, 0)
+    return text[start : same + 40].split(",")[0] or "nothing more"

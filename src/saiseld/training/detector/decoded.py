@@ -1,0 +1,49 @@
+"""What a tree's recordings hold, decoded once into a cache folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saiseld.data.label_columns import LabelColumns, label_columns
+from saiseld.data.stairs26 import TreeRecording
+from saiseld.data.video_array import video_array
+from saiseld.runtime.errors import DataError
+from saiseld.runtime.parallel import run_all
+
+
+def fill_cache(recordings: Sequence[TreeRecording], cache: str | Path, *, jobs: int = 1) -> None:
+    """Decode the labels and video of recordings that the cache folder lacks, several at once."""
+    tasks = {recording.name: (recording, Path(cache)) for recording in recordings}
+    run_all(_fill, tasks, jobs=jobs, title="decoding labels and video")
+
+
+def read_labels(recording: TreeRecording, cache: str | Path) -> LabelColumns:
+    """Return a recording's labels.
+
+    Raises
+    ------
+    DataError
+        If it has none.
+    """
+    if recording.labels is None:
+        raise DataError(
+            recording.name,
+            expected="labels to train on",
+            found="none in the tree",
+            advice="Make them with `saiseld label`",
+        )
+    return label_columns(recording.labels, cache)
+
+
+def read_video(recording: TreeRecording, cache: str | Path) -> NDArray[np.uint8] | None:
+    """Return a recording's video (frames, 3, 180, 360), or None where it has none."""
+    return None if recording.video is None else video_array(recording.video, cache)
+
+
+def _fill(recording: TreeRecording, cache: Path) -> None:
+    read_labels(recording, cache)
+    read_video(recording, cache)

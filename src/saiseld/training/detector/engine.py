@@ -1,0 +1,321 @@
+"""Training a detector: the loop, its checkpoints, the choice of an epoch (spec 3).
+
+A run is a function of its recipe, its data and the weights it starts from. Frames, their order and
+their augmentation are drawn from (seed, epoch, step); what other chance there is is saved with the
+state. A run that was stopped and goes on ends in the same weights, bit for bit, as an unbroken one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import broadcast_object_list, gather_object
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
+
+from saiseld.detector.losses import class_weights
+from saiseld.detector.model import Detector
+from saiseld.detector.targets import FrameTargets
+from saiseld.evaluation.scores import json_values
+from saiseld.runtime.errors import RecipeError
+from saiseld.runtime.files import output_folder
+from saiseld.training.detector.augmentation import augment, flatten_boxes
+from saiseld.training.detector.checkpoint import (
+    TrainingState,
+    load_state,
+    random_state,
+    save_state,
+    set_random_state,
+    start_from,
+)
+from saiseld.training.detector.data import TrainingData
+from saiseld.training.detector.dataset import collate
+from saiseld.training.detector.optimisation import freeze, one_cycle, optimizer_of, set_rate
+from saiseld.training.detector.recipes import Recipe
+from saiseld.training.detector.sampling import epoch_frames
+from saiseld.training.detector.selection import Selection
+from saiseld.training.logs import RunLog, run_log
+
+STATE = "state.pt"
+WEIGHTS = "detector.safetensors"
+
+_log = logging.getLogger(__name__)
+
+
+class Trainer:
+    """A training run, from its beginning or from where it stopped.
+
+    Parameters
+    ----------
+    data
+        What to learn from and to select by.
+    recipe
+        How.
+    output
+        Folder of the run: ``detector.safetensors`` (the best epoch), ``state.pt``, ``log.jsonl``,
+        ``tensorboard``.
+    start
+        Weights to start from: a detector's, or torchvision's COCO Mask R-CNN.
+    workers
+        Processes that read frames.
+
+    Raises
+    ------
+    RecipeError
+        If the folder holds a run of another recipe or other data.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        recipe: Recipe,
+        output: str | Path,
+        *,
+        start: str | Path | None = None,
+        workers: int = 0,
+    ) -> None:
+        self.data, self.recipe, self.workers = data, recipe, workers
+        self.output = output_folder(output)
+        self.accelerator = Accelerator(
+            mixed_precision=_usable(recipe.precision),
+            # A batch without a sound leaves the energy and distance heads out.
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
+        together = self.accelerator.num_processes * recipe.batch_size
+        self.steps: int = max(recipe.frames_per_epoch // together, 1)
+        self.epoch, self.step = 1, 0
+        self.best, self.stale, self.rate = -1.0, 0, 1.0
+        self.started_from = "scratch" if start is None else Path(start).name
+        torch.manual_seed(recipe.seed)
+        self.detector = Detector(
+            recipe.size,
+            data.projection,
+            frozen_norms=recipe.frozen_norms,
+            context=recipe.context,
+        )
+        self._begin(start)
+
+    def run(self) -> Path:
+        """Train to the recipe's last epoch and return the best epoch's weights.
+
+        Raises
+        ------
+        RecipeError
+            If a loss or gradient stops being finite; the last saved state is kept.
+        """
+        main = self.accelerator.is_main_process
+        selection = Selection(self.data.select, self.recipe.selection_frames) if main else None
+        total = self.recipe.epochs * self.steps
+        with run_log(self.output, self._done, total) if main else nullcontext() as log:
+            while self.epoch <= self.recipe.epochs:
+                for values in self.epoch_steps():
+                    if log is not None:
+                        log.step(self._done, self.epoch, values)
+                    if self._is_due():
+                        self.save()
+                self._finish_epoch(selection, log)
+        return self.output / WEIGHTS
+
+    def epoch_steps(self) -> Iterator[dict[str, float]]:
+        """Make the steps that are left of this epoch, yielding the losses of each."""
+        self.detector.train()
+        freeze(self.detector, self.recipe, self.epoch)
+        # What stands still may have changed, and with it what processes tell each other.
+        model = self.accelerator.prepare_model(self.detector)
+        for rgb, latent, targets in self._batches():
+            values = self._learn(model, rgb, latent, targets)
+            self.step += 1
+            yield values
+        self.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+
+    def save(self) -> None:
+        """Write the state that a run goes on from, in place of the former one."""
+        scaler = self.accelerator.scaler
+        random = gather_object([random_state()])
+        if self.accelerator.is_main_process:
+            recipe, data = self._identity()
+            state: TrainingState = {
+                "recipe": recipe,
+                "data": data,
+                "epoch": self.epoch,
+                "step": self.step,
+                "model": self.detector.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": {} if scaler is None else scaler.state_dict(),
+                "random": random,
+                "best": self.best,
+                "stale": self.stale,
+                "rate": self.rate,
+            }
+            save_state(self.output / STATE, state)
+        self._saved_at = monotonic()
+
+    @property
+    def _done(self) -> int:
+        """Steps done, over all epochs."""
+        return self.steps * (self.epoch - 1) + self.step
+
+    def _identity(self) -> tuple[str, str]:
+        """Return what makes a run this one and no other: recipe and data."""
+        known = {**self.data.provenance, "started_from": self.started_from}
+        return self.recipe.model_dump_json(), json.dumps(known)
+
+    def _begin(self, start: str | Path | None) -> None:
+        """Go on from the saved state, or begin with the weights to start from."""
+        state = None
+        if (self.output / STATE).exists():
+            state = load_state(self.output / STATE, *self._identity())
+            self.detector.load_state_dict(state["model"])
+            self.epoch, self.step = state["epoch"], state["step"]
+            self.best, self.stale, self.rate = state["best"], state["stale"], state["rate"]
+            _log.info("%s: going on at epoch %d, step %d", self.output, self.epoch, self.step)
+        elif start is None:
+            _log.info("weights: from scratch")
+            if self.recipe.size == "paper" and self.recipe.frozen_norms:
+                _log.warning(
+                    "frozen norms hardly learn from scratch: recipe paper_scratch has none"
+                )
+        else:
+            _log.info("weights: %d tensors of %s", start_from(self.detector, start), start)
+        if state is None and self.recipe.balanced_loss:
+            counts = torch.from_numpy(self.data.train.counts.sum(axis=0))
+            self.detector.class_weights.copy_(class_weights(counts))
+        # Convolutions are a fifth faster with the channels last.
+        self.detector.to(self.accelerator.device).to(memory_format=torch.channels_last)
+        self.optimizer = self.accelerator.prepare(optimizer_of(self.detector, self.recipe))
+        rank = self.accelerator.process_index
+        torch.manual_seed(hash((self.recipe.seed, rank)))
+        if state is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.accelerator.scaler is not None:
+                self.accelerator.scaler.load_state_dict(state["scaler"])
+            set_random_state(state["random"][rank])
+        self._saved_at = monotonic()
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor, list[FrameTargets]]]:
+        """Yield this process's batches from the next step of the epoch on."""
+        recipe, data = self.recipe, self.data.train
+        together = self.accelerator.num_processes * recipe.batch_size
+        frames = epoch_frames(
+            data.counts, self.steps * together, recipe.silent_share, recipe.seed, self.epoch
+        )
+        rng = np.random.default_rng([recipe.seed, self.epoch, 0])
+        shown = frames + len(data) * rng.integers(
+            len(self.data.shown) // len(data), size=frames.shape
+        )
+        own = shown.reshape(self.steps, -1, recipe.batch_size)[
+            self.step :, self.accelerator.process_index
+        ]
+        yield from DataLoader(
+            Subset(self.data.shown, own.reshape(-1).tolist()),
+            batch_size=recipe.batch_size,
+            collate_fn=collate,
+            num_workers=self.workers,
+            generator=torch.Generator(),  # not torch's own, whose state is the run's
+        )
+
+    def _learn(
+        self, model: Any, rgb: Tensor, latent: Tensor, targets: list[FrameTargets]
+    ) -> dict[str, float]:
+        """Make a step and return its losses."""
+        recipe, device = self.recipe, self.accelerator.device
+        rank = self.accelerator.process_index
+        images = self.detector.compose(rgb.to(device), latent.to(device))
+        rng = np.random.default_rng([recipe.seed, self.epoch, self.step, rank])
+        images, targets = augment(
+            images, [_on(device, target) for target in targets], recipe.augmentation, rng
+        )
+        if not recipe.seam_aware:
+            targets = [flatten_boxes(target) for target in targets]
+        set_rate(self.optimizer, recipe.learning_rate * self._rate())
+        losses = model(images.contiguous(memory_format=torch.channels_last), targets)
+        weight = recipe.loss_weights.model_dump()
+        total = sum(weight[name] * loss for name, loss in losses.items())
+        values = {name: loss.item() for name, loss in {"loss": total, **losses}.items()}
+        self._check_finite(values)
+        self.accelerator.backward(total)
+        norm = self.accelerator.clip_grad_norm_(self.detector.parameters(), recipe.clip_norm)
+        if self.accelerator.scaler is None:  # which skips steps of infinite gradients by itself
+            self._check_finite({"gradient norm": float(norm)})
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return values
+
+    def _rate(self) -> float:
+        """Return the share of the full learning rate."""
+        if self.recipe.schedule == "plateau":
+            return self.rate
+        return one_cycle(self._done / (self.recipe.epochs * self.steps), self.recipe.rise)
+
+    def _check_finite(self, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise RecipeError(
+                    self.output,
+                    place=f"epoch {self.epoch}, step {self.step + 1} of {self.steps}, {name}",
+                    expected="a finite number",
+                    found=str(value),
+                    advice=f"The last good state is in {STATE}; try a lower learning rate",
+                )
+
+    def _is_due(self) -> bool:
+        due = [monotonic() - self._saved_at >= 60 * self.recipe.checkpoint_minutes]
+        broadcast_object_list(due)  # the first process decides for all
+        return due[0]
+
+    def _finish_epoch(self, selection: Selection | None, log: RunLog | None) -> None:
+        """Measure the epoch, keep its weights if they are the best, adapt the rate, save."""
+        score = [-1.0]
+        if selection is not None and log is not None:
+            scores = selection.score(self.detector.eval()).headline()
+            score = [scores["macro_mAP"]]
+            log.epoch(self._done, self.epoch, scores)
+            if score[0] > self.best:
+                self.detector.save(self.output / WEIGHTS, half=True, header=self._header(scores))
+        broadcast_object_list(score)
+        if score[0] > self.best:
+            self.best, self.stale = score[0], 0
+        else:
+            self.stale += 1
+        if self.stale > self.recipe.patience:
+            self.rate, self.stale = self.rate / 2, 0
+        self.epoch, self.step = self.epoch + 1, 0
+        self.save()
+
+    def _header(self, scores: Mapping[str, float]) -> dict[str, Any]:
+        return {
+            "recipe": self.recipe.model_dump(mode="json"),
+            "data": self.data.provenance,
+            "started_from": self.started_from,
+            "epoch": self.epoch,
+            "selection": json_values(scores),
+        }
+
+
+def _usable(precision: str) -> str:
+    """Return a recipe's precision, or full precision where the processor has no other."""
+    if torch.cuda.is_available() or precision == "no":
+        return precision
+    if precision == "bf16" and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return precision
+    _log.info("no %s on this processor: training in full precision", precision)
+    return "no"
+
+
+def _on(device: torch.device, target: FrameTargets) -> FrameTargets:
+    return {
+        "boxes": target["boxes"].to(device),
+        "labels": target["labels"].to(device),
+        "energy": target["energy"].to(device),
+        "distance_cm": target["distance_cm"].to(device),
+    }

@@ -1,0 +1,141 @@
+"""How a detector is trained: typed recipes, read from TOML; the built-in ones lie beside this file.
+
+``paper`` is the recipe of the described system, for a start from COCO weights; ``compact`` trains
+the compact size from scratch on a CPU.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from saiseld.data.context import MAX_CONTEXT
+from saiseld.detector.architecture import Size
+from saiseld.runtime.recipe_files import builtin_names, read_recipe_file
+
+Share = Field(ge=0, le=1)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Group(_Strict):
+    """Parameters that are trained alike; a parameter belongs to the first group that fits it."""
+
+    parameters: str
+    """Regular expression that parameter names begin with."""
+    rate: float = Field(default=1.0, ge=0)
+    """Factor on the learning rate."""
+    weight_decay: float | None = Field(default=None, ge=0)
+    """In place of the recipe's."""
+    from_epoch: int | Literal["never"] = 1
+    """First epoch, counted from 1, in which they move."""
+
+    @field_validator("parameters")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        return value
+
+    def frozen_in(self, epoch: int) -> bool:
+        """Return whether the group stands still in an epoch."""
+        return self.from_epoch == "never" or epoch < self.from_epoch
+
+
+class Augmentation(_Strict):
+    """Changes of a training frame; targets follow, over the seam too."""
+
+    rgb_dropout: float = Field(default=0.0, ge=0, le=1)
+    """Share of the frames whose whole picture becomes the ImageNet mean."""
+    symmetries: tuple[str, ...] = ()
+    """Symmetries of the array whose scenes are shown as often (`saiseld.acoustics.symmetry`)."""
+    rotation: bool = False
+    """Turn the world about the vertical axis by any angle."""
+    flip: float = Field(default=0.0, ge=0, le=1)
+    """Share of the frames mirrored left to right."""
+    rgb_jitter: float = Field(default=0.0, ge=0, lt=1)
+    """Largest relative change of the brightness of each colour."""
+    masked_bands: int = Field(default=0, ge=0, le=9)
+    """Largest number of acoustic bands set to zero."""
+    acoustic_noise: float = Field(default=0.0, ge=0)
+    """Standard deviation of added noise, relative to the acoustic image's own."""
+
+
+class LossWeights(_Strict):
+    """Factors on the losses."""
+
+    objectness: float = Field(default=1.0, ge=0)
+    proposal_box: float = Field(default=1.0, ge=0)
+    box_class: float = Field(default=1.0, ge=0)
+    box: float = Field(default=1.0, ge=0)
+    energy: float = Field(default=1.0, ge=0)
+    field: float = Field(default=1.0, ge=0)
+    distance: float = Field(default=1.0, ge=0)
+
+
+class Recipe(_Strict):
+    """Everything that decides a training run, but for the data and the weights to start from."""
+
+    size: Size
+    frozen_norms: bool = True
+    """Keep the paper-size backbone's norms as the start weights have them (needs such weights)."""
+    seed: int = 0
+    epochs: int = Field(ge=1)
+    frames_per_epoch: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    """Frames a step and process."""
+    silent_share: float = Field(default=0.1, ge=0, le=1)
+    """Share of frames without a sound among those drawn; the others are balanced by class."""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """Mixed precision, where the device has it; ``fp16`` on accelerators only."""
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    clip_norm: float = Field(gt=0)
+    schedule: Literal["plateau", "one_cycle"]
+    """Halve the rate when selection does not improve, or rise to the rate once and fall to zero."""
+    patience: int = Field(default=3, ge=0)
+    """Epochs without improvement that a plateau bears."""
+    rise: float = Field(default=0.1, ge=0, le=1)
+    """Share of all steps in which one cycle rises."""
+    balanced_loss: bool = True
+    """Weight classes in the classification loss by the root of their rarity."""
+    seam_aware: bool = True
+    """Boxes reach past the seam; else what lies on it has a box as wide as the picture."""
+    context: int = Field(default=0, ge=0, le=MAX_CONTEXT)
+    """Frames before and after each one that are heard with it."""
+    groups: tuple[Group, ...] = ()
+    augmentation: Augmentation = Augmentation()
+    loss_weights: LossWeights = LossWeights()
+    selection_frames: int = Field(default=1000, ge=1)
+    """Frames of the selection rooms that every epoch is measured on."""
+    checkpoint_minutes: float = Field(default=5.0, ge=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.batch_size > self.frames_per_epoch:
+            raise ValueError("batch_size exceeds frames_per_epoch")
+        return self
+
+
+def builtin_recipes() -> tuple[str, ...]:
+    """Return the names of the recipes that come with the package."""
+    return builtin_names("saiseld.training.detector")
+
+
+def read_recipe(name: str) -> Recipe:
+    """Return a built-in recipe by name, or the one in a TOML file.
+
+    A file may say ``extends = "<built-in>"`` and hold only what it changes.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such recipe, a key is unknown or a value impossible.
+    """
+    return read_recipe_file(name, "saiseld.training.detector", Recipe)

@@ -1,0 +1,1 @@
+"""Fitting matchability on measured recordings."""

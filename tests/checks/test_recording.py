@@ -1,0 +1,90 @@
+"""The doctor names what is wrong with a recording, and has no complaint about a sound one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from saiseld.checks.recording import check_recording
+from saiseld.conventions.arrays import SPEED_OF_SOUND, TETRAHEDRON, eigenmike_xyz
+from saiseld.conventions.sphere import unit_vector
+
+
+@pytest.fixture(scope="module")
+def scene() -> np.ndarray:
+    """Three sources in a free field on 32 capsules, and a little noise: (48000, 32)."""
+    rng = np.random.default_rng(0)
+    frequency = np.fft.rfftfreq(48000, 1 / 24000)
+    spectrum = np.zeros((32, len(frequency)), complex)
+    for direction in unit_vector([30, -100, 170], [10, -30, 50]):
+        advance = eigenmike_xyz() @ direction / SPEED_OF_SOUND
+        source = np.fft.rfft(rng.standard_normal(48000))
+        spectrum += source * np.exp(2j * np.pi * frequency * advance[:, None])
+    return 0.05 * np.fft.irfft(spectrum).T + 1e-4 * rng.standard_normal((48000, 32))
+
+
+def told(tmp_path: Path, audio: np.ndarray, rate: int = 24000) -> dict[str, str]:
+    path = tmp_path / "scene.wav"
+    soundfile.write(path, audio, rate, subtype="FLOAT")
+    return {finding.what: finding.severity for finding in check_recording(path)}
+
+
+def test_a_sound_recording_has_no_complaint(tmp_path: Path, scene: np.ndarray) -> None:
+    assert told(tmp_path, scene) == {}
+    four = told(tmp_path, scene[:, TETRAHEDRON])
+    assert four == {"the order of four channels cannot be told from sound alone": "note"}
+
+
+def test_channel_faults_are_named(tmp_path: Path, scene: np.ndarray) -> None:
+    faults = {
+        "channels 4 and 18 are swapped": lambda a: a.__setitem__(
+            (slice(None), [3, 17]), a[:, [17, 3]]
+        ),
+        "channel 8 has inverted polarity": lambda a: a.__setitem__((slice(None), 7), -a[:, 7]),
+        "channel 10 is dead": lambda a: a.__setitem__((slice(None), 9), 0),
+        "channels 9 and 10 hold the same sound": lambda a: a.__setitem__((slice(None), 9), a[:, 8]),
+    }
+    for what, spoil in faults.items():
+        spoilt = scene.copy()
+        spoil(spoilt)
+        assert told(tmp_path, spoilt) == {what: "error"}
+
+
+def test_a_whole_other_order_is_noticed(tmp_path: Path, scene: np.ndarray) -> None:
+    (what,) = told(tmp_path, scene[:, ::-1])
+    assert "does not fit the em32's geometry" in what
+
+
+def test_levels(tmp_path: Path, scene: np.ndarray) -> None:
+    loud = scene.copy()
+    loud[:, 9] *= 4
+    assert "channel 10 is +12.0 dB from the others at low frequency" in told(tmp_path, loud)
+    clipped = told(tmp_path, np.clip(30 * scene[:, TETRAHEDRON], -1, 1))
+    assert sum("samples at full scale" in what for what in clipped) == 4
+    assert told(tmp_path, 0 * scene) == {"every sample is zero": "error"}
+    paused = scene.copy()
+    paused[2400:7200] = 0
+    assert told(tmp_path, paused) == {"2 of 20 frames are exactly zero": "warning"}
+
+
+def test_rate_and_unreadable_files(tmp_path: Path, scene: np.ndarray) -> None:
+    assert "sample rate 48000 Hz, not 24000 Hz" in told(tmp_path, scene, 48000)
+    (tmp_path / "a.wav").write_text("text")
+    (finding,) = check_recording(tmp_path / "a.wav")
+    assert finding.severity == "error" and "expected a WAV" in finding.what
+    (finding,) = check_recording(tmp_path / "absent.wav")
+    assert "no such file" in finding.what
+
+
+def test_a_short_video_is_said(tmp_path: Path, scene: np.ndarray) -> None:
+    from PIL import Image
+
+    for number in (0, 1, 2, 4):
+        Image.new("RGB", (360, 180)).save(tmp_path / f"scene_{number:04d}.png")
+    soundfile.write(tmp_path / "scene.wav", scene, 24000, subtype="FLOAT")
+    whats = [finding.what for finding in check_recording(tmp_path / "scene.wav", tmp_path)]
+    assert whats == [
+        "5 video frames for 20 frames of sound",
+        "1 of 5 frames are missing in the folder",
+    ]

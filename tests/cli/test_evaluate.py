@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from saiseld.cli.main import build
+from saiseld.data.label_columns import box_of
+from saiseld.evaluation import evaluate
+from saiseld.formats.annotation import write_annotations
+from saiseld.formats.candidates import SUFFIX, Candidates, write_candidates
+
+
+@pytest.fixture
+def tree(tmp_path, small_case, monkeypatch):
+    """Return (predictions, labels) folders; caches stay in the test's folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folders = tmp_path / "system", tmp_path / "labels"
+    for folder, side in zip(folders, small_case, strict=True):
+        for name, masks in side.items():
+            write_annotations(folder / f"{name}.json", masks)
+    return folders
+
+
+def run(*arguments):
+    return CliRunner().invoke(build(), ["evaluate", *map(str, arguments)], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("metric", ["2026-06-30", "2026-05-28", "2026-04-02"])
+def test_the_json_holds_the_scores(tree, tmp_path, metric):
+    out = tmp_path / "scores.json"
+    result = run(*tree, "--metric", metric, "--json", out)
+    assert result.exit_code == 0
+    assert json.loads(out.read_text()) == evaluate(*tree, metric).as_dict()
+    assert "mAP" in result.stdout
+
+
+def test_several_systems_in_one_pass(tree, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in tree[0].iterdir():
+        (other / path.name).write_text(path.read_text().replace('"score":0.', '"score":0.0'))
+    out = tmp_path / "scores.json"
+    result = run(tree[0], other, tree[1], "--json", out, "--jobs", 2, "--threshold", 0.5)
+    assert result.exit_code == 0
+    written = json.loads(out.read_text())
+    assert written == {
+        folder.name: evaluate(folder, tree[1], thresholds=(0.5,)).as_dict()
+        for folder in (tree[0], other)
+    }
+
+
+def test_the_cache_is_the_users(tree, tmp_path):
+    run(*tree)
+    assert len(list((tmp_path / "cache/saiseld/drawn-labels").iterdir())) == 2
+    run(*tree, "--cache", tmp_path / "mine")
+    assert len(list((tmp_path / "mine").iterdir())) == 2
+
+
+def test_what_was_left_out_is_said(tree):
+    next(tree[0].iterdir()).unlink()
+    assert "labels without predictions were left out" in run(*tree, "--allow-missing").stdout
+
+
+def test_intervals_and_the_paired_difference(tree, tmp_path):
+    out = tmp_path / "scores.json"
+    assert run(tree[0], tree[0], tree[1], "--intervals", "--json", out).exit_code == 0
+    written = json.loads(out.read_text())
+    assert set(written) == {"system", "system-2"}
+    low, high = written["system"]["intervals"]["macro_mAP"]
+    assert low <= written["system"]["macro_mAP"] <= high
+    assert written["system-2"]["difference"]["to"] == "system"
+    assert written["system-2"]["difference"]["macro_mAP"] == [0, 0, 0, 1]
+
+
+def test_report_over_pictures_with_the_ceiling(tree, tmp_path, small_case):
+    _, labels = small_case
+    videos, tables = tmp_path / "frames", tmp_path / "tables"
+    for name, masks in labels.items():
+        write_candidates(tables / f"{name}{SUFFIX}", boxes_of(name, masks))
+        (videos / name).mkdir(parents=True)
+        for frame in range(10):
+            Image.new("RGB", (360, 180), "teal").save(videos / name / f"{name}_{frame:04}.png")
+    out, page = tmp_path / "scores.json", tmp_path / "report"
+    result = run(
+        *tree, "--report", page, "--pictures", videos, "--candidates", tables, "--json", out
+    )
+    assert result.exit_code == 0
+    assert json.loads(out.read_text())["recall_ceiling"]["IoU50"] == 1
+    assert "Recall if every candidate" in (page / "index.html").read_text()
+    with Image.open(page / "best_1.png") as image:
+        colours = {colour for _, colour in image.convert("RGB").getcolors(10**6)}
+    assert (0, 128, 128) in colours
+
+
+def boxes_of(recording, masks):
+    """Return the candidates of a detector that finds every box."""
+    masks = sorted(masks, key=lambda mask: mask.frame)
+    rows = len(masks)
+    points = [np.concatenate(mask.segmentation) for mask in masks]
+    some = np.zeros(rows, np.float32)
+    return Candidates(
+        recording=recording,
+        frames=10,
+        frame=np.array([m.frame for m in masks], np.int32),
+        class_id=np.array([m.class_id for m in masks], np.int8),
+        score=some,
+        box=np.array([box_of(p[:, 0], p[:, 1]) for p in points], np.float32),
+        azimuth=some,
+        elevation=some,
+        distance_cm=some,
+        has_map=np.zeros(rows, bool),
+        energy_map=np.zeros((rows, 28, 28), np.float16),
+        closure=some,
+        diffuseness=some,
+        matchability=some,
+    )
+
+
+def test_the_old_metric_has_no_report(tree, tmp_path):
+    result = run(*tree, "--metric", "2026-04-02", "--report", tmp_path / "report")
+    assert result.exit_code == 2
+    assert "expected a metric of soft IoU (2026-06-30 or 2026-05-28), found 2026-04-02" in (
+        result.output
+    )
+
+
+def test_a_bad_input_is_one_line(tree):
+    (tree[0] / "extra.json").write_text("{}")
+    result = run(*tree)
+    assert result.exit_code == 2
+    assert "1 predictions without labels: extra" in result.output
+    assert "Traceback" not in result.output

@@ -1,0 +1,22 @@
+"""The array's geometry and steering, against golden vectors."""
+
+from pathlib import Path
+
+import numpy as np
+
+from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz, steering
+from saiseld.conventions.sphere import angles_of_vector
+
+GEOMETRY = Path(__file__).parents[1] / "golden" / "geometry.npz"
+
+
+def test_positions_and_steering_are_golden() -> None:
+    golden = np.load(GEOMETRY)
+    np.testing.assert_allclose(eigenmike_xyz(), golden["eigenmike_xyz"], atol=1e-15)
+    np.testing.assert_allclose(steering(), golden["steering"], atol=1e-12)
+
+
+def test_tetrahedron_points_where_the_four_channels_do() -> None:
+    azimuth, elevation = angles_of_vector(eigenmike_xyz()[list(TETRAHEDRON)])
+    np.testing.assert_allclose(azimuth, [45, -45, 135, -135])
+    np.testing.assert_allclose(elevation, [35, -35, -35, 35])

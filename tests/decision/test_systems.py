@@ -1,0 +1,109 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.reference.perturbed_labels import perturbed
+
+from saiseld.decision.systems import (
+    DENSE,
+    SUBMITTED,
+    SYSTEMS,
+    decide,
+    emit_recording,
+    system_named,
+)
+from saiseld.formats.annotation import encode_annotations, read_annotations
+from saiseld.formats.candidates import write_candidates
+from saiseld.runtime.errors import CandidateError, RecipeError
+
+
+@pytest.fixture(scope="module")
+def table():
+    table, _ = perturbed(0, "fold4_room1_mix001", frames=20)
+    chance = np.random.default_rng(0).random(len(table)).astype(np.float32)
+    return replace(table, matchability=chance)
+
+
+def kept(masks):
+    return [(m.frame, m.class_id, m.segmentation[0].tobytes()) for m in masks]
+
+
+def test_portfolio_is_two_rankings_by_two_caps():
+    found = {(SYSTEMS[name].ranking, SYSTEMS[name].cap) for name in SUBMITTED}
+    assert found == {(r, c) for r in ("raw", "matchability") for c in (1, 3)}
+    assert {SYSTEMS[name].emission for name in SUBMITTED} == {"grid3"}
+
+
+@pytest.mark.parametrize("raw, matchability", [("TASK3B_3", "TASK3B_1"), ("TASK3B_4", "TASK3B_2")])
+def test_ranking_moves_only_the_scores(table, raw, matchability):
+    by_score, by_match = (decide(table, system_named(name)) for name in (raw, matchability))
+    assert kept(by_score) == kept(by_match)
+    assert [m.score for m in by_score] != [m.score for m in by_match]
+    assert {m.score for m in by_match} <= set(table.matchability.tolist())
+
+
+def test_caps_and_budget_hold(table):
+    for name in SUBMITTED:
+        masks = decide(table, system_named(name))
+        frames = np.array([m.frame for m in masks])
+        groups = frames * 13 + [m.class_id for m in masks]
+        assert np.unique(groups, return_counts=True)[1].max() <= system_named(name).cap
+        assert np.unique(frames, return_counts=True)[1].max() <= 6
+        assert len({(m.frame, m.instance_id) for m in masks}) == len(masks)
+
+
+def test_frame_without_detections_emits_nothing(table):
+    gap = table.take((table.frame < 5) | (table.frame > 9))
+    frames = {m.frame for name in SUBMITTED for m in decide(gap, system_named(name))}
+    assert frames == set(range(20)) - set(range(5, 10))
+
+
+@pytest.mark.parametrize("name", list(SYSTEMS))
+def test_recording_without_detections_is_an_empty_file(table, name, tmp_path):
+    write_candidates(tmp_path / "c.parquet", table.take(np.zeros(0, int)))
+    emit_recording(tmp_path / "c.parquet", {system_named(name): tmp_path})
+    assert read_annotations(tmp_path / "fold4_room1_mix001.json", predictions=True) == []
+
+
+def test_threshold_leaves_out_lower_scores(table):
+    masks = decide(table, system_named("TASK3B_2"), threshold=0.6)
+    assert masks == [] or min(m.score for m in masks) >= 0.6
+    everything = decide(table, system_named("TASK3B_2"))
+    assert len(masks) == sum(m.score >= 0.6 for m in everything) > 0
+
+
+def test_short_tracks_are_left_out_where_asked(table):
+    system = system_named("TASK3B_4")
+    persistent = decide(table, replace(system, min_hits=5))
+    assert 0 < len(persistent) < len(decide(table, system))
+    assert set(kept(persistent)) <= set(kept(decide(table, system)))
+
+
+def test_missing_matchability_is_one_clear_error(table):
+    bare = replace(table, matchability=np.full(len(table), np.nan, np.float32))
+    with pytest.raises(CandidateError, match=r"matchability, row 0: expected a probability.*model"):
+        decide(bare, system_named("TASK3B_1"))
+
+
+def test_unknown_system_names_the_known_ones():
+    with pytest.raises(RecipeError, match="expected one of Baseline, Sparse peaks, TASK3B_3"):
+        system_named("TASK3B_5")
+
+
+def test_written_masks_are_the_decided_ones(table, tmp_path):
+    """A scorer that reads the file sees the very numbers that were decided."""
+    write_candidates(tmp_path / "c.parquet", table)
+    systems = {system: tmp_path / name for name, system in SYSTEMS.items()}
+    sizes = emit_recording(tmp_path / "c.parquet", systems)
+    for system, folder in systems.items():
+        path = folder / "fold4_room1_mix001.json"
+        assert path.stat().st_size == sizes[system.name]
+        for read, made in zip(read_annotations(path), decide(table, system), strict=True):
+            assert kept([read]) == kept([made])
+            assert read.score == pytest.approx(made.score, abs=1e-9)
+
+
+@pytest.mark.parametrize("limit", [40_000, 80_000])
+def test_dense_system_fills_the_limit_and_keeps_it(table, limit):
+    size = len(encode_annotations(decide(table, DENSE, max_bytes=limit)))
+    assert 0.95 * limit < size <= limit

@@ -1,0 +1,70 @@
+"""Weights go out and come back whole; nothing executable or ill-fitting is loaded."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from saiseld.formats.checkpoint import load_state, read_checkpoint, write_checkpoint
+from saiseld.runtime.errors import CheckpointError, OutputError
+
+
+def test_complex_and_half_weights_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    state = {"D": torch.randn(3, 4, dtype=torch.complex64), "w": torch.randn(5).half()}
+    write_checkpoint(path, state, {"projection": "official"})
+    back, header = read_checkpoint(path)
+    assert header == {"projection": "official"}
+    assert torch.equal(back["D"], state["D"]) and torch.equal(back["w"], state["w"])
+
+
+@pytest.mark.parametrize("wrapper", [None, "model_state_dict", "state_dict"])
+def test_public_files_are_unwrapped(tmp_path: Path, wrapper: str | None) -> None:
+    state = {"w": torch.arange(3.0)}
+    torch.save({wrapper: state, "epoch": 4} if wrapper else state, tmp_path / "a.pth")
+    assert torch.equal(read_checkpoint(tmp_path / "a.pth")[0]["w"], state["w"])
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (exec, ("raise SystemExit('executed')",))
+
+
+def test_hostile_and_damaged_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "evil.pth"
+    path.write_bytes(pickle.dumps({"w": Evil()}))
+    with pytest.raises(CheckpointError, match=r"evil\.pth: expected a \.pth of tensors only"):
+        read_checkpoint(path)
+    torch.save({"w": Evil()}, path)
+    with pytest.raises(CheckpointError, match="tensors only"):
+        read_checkpoint(path)
+    (tmp_path / "a.safetensors").write_bytes(b"\xff" * 100)
+    with pytest.raises(CheckpointError, match="expected a safetensors file"):
+        read_checkpoint(tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match="no such file"):
+        read_checkpoint(tmp_path / "absent.pth")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weight": None}, r"key weight: expected shape \(2, 3\), found nothing"),
+        ({"weight": torch.zeros(3, 3)}, r"key weight: expected shape \(2, 3\), found .*3, 3"),
+        ({"bias": torch.full((2,), torch.nan)}, "key bias: expected finite weights"),
+        ({"bias": torch.zeros(2, dtype=torch.complex64)}, "key bias: expected torch.float32"),
+        ({"extra": torch.zeros(1)}, "key extra: expected no such key"),
+    ],
+)
+def test_ill_fitting_weights_name_the_key(change: dict, message: str) -> None:
+    layer = nn.Linear(3, 2)
+    state = {**layer.state_dict(), **change}
+    with pytest.raises(CheckpointError, match=message):
+        load_state(layer, {k: v for k, v in state.items() if v is not None}, "a.pth")
+
+
+def test_an_unwritable_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="expected to write it"):
+        write_checkpoint(tmp_path / "file" / "a.safetensors", {"w": torch.zeros(1)}, {})

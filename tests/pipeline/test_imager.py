@@ -1,0 +1,117 @@
+"""The main job end to end: sound and picture in, masks out; no saving changes a number."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from saiseld.acoustics.front_end import AcousticImages
+from saiseld.acoustics.uplam import UpLAM
+from saiseld.data.recordings import open_recording
+from saiseld.decision.systems import decide, system_named
+from saiseld.detector.model import Detector
+from saiseld.formats.candidates import read_candidates
+from saiseld.formats.checkpoint import write_checkpoint
+from saiseld.pipeline.imager import DEFAULT_SYSTEM, Imager
+from saiseld.runtime.errors import CheckpointError, RecipeError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a recording of 5 frames and the weights of an untrained compact system."""
+    folder = tmp_path_factory.mktemp("imaging")
+    audio = np.random.default_rng(0).uniform(-0.5, 0.5, (5 * 2400, 4))
+    soundfile.write(folder / "rec.wav", audio, 24000, subtype="FLOAT")
+    torch.manual_seed(0)
+    header = {"projection": "great_circle"}
+    write_checkpoint(folder / "uplam.safetensors", UpLAM().state_dict(), header)
+    Detector("compact", "great_circle").save(folder / "detector.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def imager(folder: Path) -> Imager:
+    return Imager(folder)
+
+
+def test_masks_are_those_of_the_candidates(folder: Path, imager: Imager, tmp_path: Path) -> None:
+    recording = open_recording(folder / "rec.wav")
+    done: list[int] = []
+    prediction = imager.image(
+        recording, candidates=tmp_path / "rec.candidates.parquet", on_frames=done.append
+    )
+    assert sum(done) == prediction.missing_pictures == 5
+    table = read_candidates(tmp_path / "rec.candidates.parquet")
+    assert table.frames == 5 and len(prediction.masks) > 0
+    again = decide(table, DEFAULT_SYSTEM)
+    for mask, other in zip(prediction.masks, again, strict=True):
+        assert (mask.frame, mask.class_id, mask.score) == (other.frame, other.class_id, other.score)
+        # The table keeps energy maps in 16 bits; so does what is emitted.
+        np.testing.assert_array_equal(mask.segmentation[0], other.segmentation[0])
+
+
+def test_neighbouring_frames_are_those_of_the_recording(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "uplam.safetensors", tmp_path)
+    torch.manual_seed(0)
+    Detector("compact", "great_circle", context=1).save(tmp_path / "detector.safetensors")
+    imager, recording = Imager(tmp_path), open_recording(folder / "rec.wav")
+    whole = list(imager.front_end.images(recording))
+    assert [len(block.latent) for block in whole] == [5]
+    parts = [
+        AcousticImages(w.latent[a:b], w.closure[a:b], w.diffuseness[a:b])
+        for w in whole
+        for a, b in ((0, 2), (2, 3), (3, 5))
+    ]
+    (one,) = imager.blocks(recording, [], whole)
+    others = list(imager.blocks(recording, [], parts))
+    assert [block.frames for block in others] == [2, 1, 2]
+    frame = np.concatenate([block.candidates.frame for block in others])
+    np.testing.assert_array_equal(frame, one.candidates.frame)
+    score = np.concatenate([block.candidates.score for block in others])
+    np.testing.assert_allclose(score, one.candidates.score, rtol=1e-4)
+
+
+def test_running_every_head_changes_no_mask(folder: Path, imager: Imager) -> None:
+    recording = open_recording(folder / "rec.wav")
+    for name in ("TASK3B_3", "TASK3B_4", "Sparse peaks"):
+        emitted = []
+        for options in ({}, {"keep": None}):
+            blocks = imager.blocks(recording, [], **options)
+            system = system_named(name)
+            emitted.append([m for block in blocks for m in decide(block.candidates, system)])
+        for saved, whole in zip(*emitted, strict=True):
+            assert (saved.frame, saved.class_id, saved.score) == (
+                whole.frame,
+                whole.class_id,
+                whole.score,
+            )
+            np.testing.assert_allclose(
+                saved.segmentation[0], whole.segmentation[0], rtol=1e-4, atol=1e-3
+            )
+
+
+def test_the_picture_matters_and_where_it_ends_is_counted(folder: Path, imager: Imager) -> None:
+    recording = open_recording(folder / "rec.wav")
+    picture = np.random.default_rng(1).integers(0, 255, (180, 360, 3), dtype=np.uint8)
+    (block,) = imager.blocks(recording, [picture, None, picture])
+    (without,) = imager.blocks(recording, [])
+    assert block.missing_pictures == 3 and without.missing_pictures == 5
+    first = block.candidates.frame == 0
+    assert not np.array_equal(
+        block.candidates.score[first], without.candidates.score[without.candidates.frame == 0]
+    )
+
+
+def test_a_rule_over_the_whole_recording_is_refused(folder: Path, imager: Imager) -> None:
+    with pytest.raises(RecipeError, match="expected one that decides frame by frame"):
+        imager.image(open_recording(folder / "rec.wav"), system=system_named("Baseline"))
+
+
+def test_front_end_and_detector_must_belong_together(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "detector.safetensors").symlink_to(folder / "detector.safetensors")
+    write_checkpoint(tmp_path / "uplam.safetensors", UpLAM().state_dict(), {})
+    with pytest.raises(CheckpointError, match=r"projection: expected that of .* official"):
+        Imager(tmp_path)

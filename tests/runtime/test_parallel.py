@@ -1,0 +1,84 @@
+"""Work over many recordings: results by name, errors whole, other tasks' results kept."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from saiseld.runtime.errors import AudioError
+from saiseld.runtime.parallel import run_all
+
+
+def _double(value: int) -> int:
+    return 2 * value
+
+
+def _fail(path: str) -> None:
+    raise AudioError(path, place="channel 2", expected="sound", found="none", advice="Record again")
+
+
+def _threads() -> str:
+    return os.environ["OMP_NUM_THREADS"]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_results_come_by_name_in_the_order_of_tasks(jobs):
+    tasks = {name: (number,) for number, name in enumerate("cab")}
+    assert list(run_all(_double, tasks, jobs=jobs).items()) == [("c", 0), ("a", 2), ("b", 4)]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_errors_arrive_whole(jobs):
+    with pytest.raises(AudioError) as caught:
+        run_all(_fail, {"a": ("a.wav",), "b": ("a.wav",)}, jobs=jobs)
+    assert str(caught.value) == "a.wav: channel 2: expected sound, found none. Record again"
+    assert caught.value.advice == "Record again"
+
+
+def test_processes_share_the_cores(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert set(run_all(_threads, {"a": (), "b": ()}, jobs=2).values()) == {"1"}
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+
+
+def test_no_tasks_no_results():
+    assert run_all(_double, {}, jobs=2, title="nothing") == {}
+
+
+SLOW = """
+import pathlib, sys, time
+from saiseld.runtime.parallel import run_all
+
+def work(path):
+    pathlib.Path(path).write_text("begun")
+    time.sleep(60)
+
+if __name__ == "__main__":
+    try:
+        run_all(work, {name: (sys.argv[1] + name,) for name in "abcd"}, jobs=2, title="slow")
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+def test_ctrl_c_stops_at_once(tmp_path: Path):
+    script = tmp_path / "slow.py"
+    script.write_text(SLOW)
+    process = subprocess.Popen(
+        [sys.executable, script, f"{tmp_path}/"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not ((tmp_path / "a").exists() and (tmp_path / "b").exists()):
+        time.sleep(0.05)
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in told
+    assert not (tmp_path / "d").exists()
