@@ -1,4 +1,4 @@
-"""What emission alone costs on the golden labels, with perfect boxes and exact maps (spec 4)."""
+"""What emission alone costs on the golden labels, with perfect boxes and exact maps."""
 
 import json
 from pathlib import Path

@@ -1,6 +1,6 @@
 """The front end written like its description: frame by frame, float64, one eigendecomposition each.
 
-Source: spec 2. Slow and obvious; `saiseld.acoustics` is checked and timed against it.
+Source: Roman2025, Baseline2026. Slow and obvious; `saiseld.acoustics` is checked against it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From sound to acoustic images: band covariances and the latent maps made of them (spec 2)."""
+"""From sound to acoustic images: band covariances and the latent maps made of them."""
 
 from __future__ import annotations
 

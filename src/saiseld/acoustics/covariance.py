@@ -1,4 +1,4 @@
-"""Visibilities: the normalised band covariances of 100 ms frames (spec 2; Roman et al. 2025).
+"""Visibilities: the normalised band covariances of 100 ms frames (Roman2025).
 
 Convention: ``S_ij = sum conj(x_i) x_j`` over ten windowed 10 ms sub-frames, divided by the largest
 eigenvalue, so that a frame's loudness is gone and its spatial structure is left.
@@ -26,7 +26,7 @@ FRONT_END_CENTRES: tuple[float, ...] = tuple((_edges[:-1] + _edges[1:]) / 2)
 """Band centres in Hz of the front end."""
 
 LABEL_CENTRES: tuple[float, ...] = tuple(np.linspace(1500.0, 4500.0, BANDS))
-"""Band centres in Hz of the label method (spec 6)."""
+"""Band centres in Hz of the label method (AudibleLight)."""
 
 
 def visibility(

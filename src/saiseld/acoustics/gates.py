@@ -1,7 +1,7 @@
 """Two frame gates from the sound alone: how far a frame is one source, how far it is diffuse.
 
-The described system feeds them to its reranker in training and sets them to zero at inference
-(report, Sec. 2.4); it does not define them. These definitions are this project's.
+The system of KIST2026 feeds them to its reranker in training and sets them to zero at inference
+(Sec. 2.4); it does not define them. These definitions are this project's.
 """
 
 from __future__ import annotations

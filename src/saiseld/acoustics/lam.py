@@ -1,4 +1,4 @@
-"""LAM: the latent acoustic map of a band covariance (spec 2; Roman, Roman and Bello, WASPAA 2025).
+"""LAM: the latent acoustic map of a band covariance (Roman2025).
 
 Per band, ``x_p = d_p^H S+ d_p - tau_p`` over 484 directions, where S+ is the positive part of the
 covariance; four residual convolutions over the directions follow, the nine bands being channels.

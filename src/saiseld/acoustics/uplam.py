@@ -1,4 +1,4 @@
-"""UpLAM: 4-channel covariances lifted to 32 channels, then LAM (spec 2; Roman et al., WASPAA 2025).
+"""UpLAM: 4-channel covariances lifted to 32 channels, then LAM (Roman2025).
 
 The lift is a back-projection network whose real and imaginary paths are separate and alike. The
 nine bands are its channels, the covariance is its picture. Module names are those of the public

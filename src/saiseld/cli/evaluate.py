@@ -112,7 +112,7 @@ def evaluate(
 
 
 def _ceiling(candidates: Path, labels: Path, cache: Path, allow_missing: bool) -> RecallCeiling:
-    """Return the recall of every candidate box, as in the report's Sec. 3."""
+    """Return the recall of every candidate box, as in KIST2026, Sec. 3."""
     import numpy as np
 
     from saiseld.data.label_columns import label_columns

@@ -1,4 +1,4 @@
-"""``saiseld table1``: the report's Table 1, Figures 2 and 3 from one's own development split."""
+"""``saiseld table1``: Table 1, Figures 2 and 3 of KIST2026 from one's own development split."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def _print(table: Table1, console: Console) -> None:
     main = _table(
         "Table 1, matchability cross-fitted by room (95 % intervals)",
         "rank",
-        "report mAP",
-        "report EFRQ",
+        "KIST2026 mAP",
+        "KIST2026 EFRQ",
     )
     for row, rank in zip(table.rows, table.rank, strict=True):
         paper = f"{row.system.paper_mAP:.4f}", f"{row.system.paper_EFRQ:.3f}"
@@ -131,13 +131,13 @@ def _print(table: Table1, console: Console) -> None:
         console.print(f"{name} loses {_text(lost.interval, 3)} EFRQ against cap 3", markup=False)
     harmful = table.harmful()
     console.print(
-        "The report's finding that suppressing detections costs EFRQ: "
+        "KIST2026's finding that suppressing detections costs EFRQ: "
         + (f"confirmed for {'; '.join(harmful)}" if harmful else "not confirmed")
         + f" ({len(harmful)} of {len(table.EFRQ_lost)} ways).",
         markup=False,
     )
     ceiling = ", ".join(
-        f"{here:.2f} at IoU {iou} (report {paper:.2f})"
+        f"{here:.2f} at IoU {iou} (KIST2026 {paper:.2f})"
         for here, iou, paper in zip(
             table.recall.recall, table.recall.ious, PAPER_RECALL, strict=True
         )

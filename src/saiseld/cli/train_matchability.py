@@ -23,7 +23,7 @@ def train_matchability(
     ] = "soft_iou",
     kind: Annotated[
         Literal["trees", "linear"],
-        typer.Option(help="The report's trees, or a linear model, for few rooms."),
+        typer.Option(help="KIST2026's trees, or a linear model, for few rooms."),
     ] = "trees",
     gates: Annotated[
         bool,

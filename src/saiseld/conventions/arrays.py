@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from saiseld.conventions.sphere import fibonacci_sphere, unit_vector
 
 TETRAHEDRON = (5, 9, 25, 21)
-"""Zero-based em32 capsules of the 4-channel input, in order (spec 1)."""
+"""Zero-based em32 capsules of the 4-channel input, in order (KIST2026, Sec. 2.1)."""
 
 RADIUS_M = 0.042
 """Radius of the rigid sphere the capsules sit on, in metres."""
@@ -23,7 +23,7 @@ CHANNELS = 32
 """Capsules of the em32."""
 
 FRONT_END_WAVELENGTH = SPEED_OF_SOUND / (13_000 / 3 + 500)
-"""Wavelength in metres that the front end steers with in all of its bands (spec 2)."""
+"""Wavelength in metres that the front end steers with in all of its bands (Baseline2026)."""
 
 # (colatitude, azimuth) in degrees, from the maker's table.
 _CAPSULE_ANGLES = (

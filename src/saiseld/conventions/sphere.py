@@ -1,6 +1,7 @@
 """Only owner of the sphere: pixel, angle, unit vector, seam, great circle, grids, projections.
 
-Convention (spec 1): canvas 360 wide x 180 high, equirectangular, ``x`` to the right, ``y`` down.
+Convention: canvas 360 wide x 180 high, equirectangular, ``x`` to the right, ``y`` down
+(docs/conventions.md#sphere-and-canvas).
 Azimuth is positive to the LEFT (counter-clockwise seen from above), 0 at the canvas centre;
 elevation is positive upwards. ``x = (180 - azimuth) mod 360``, ``y = 90 - elevation``. The left
 and right edges are one meridian, so distances in ``x`` wrap. Unit vectors have x to the front,
@@ -94,7 +95,7 @@ def projection_table(projection: Projection) -> NDArray[np.int32]:
     ``official`` is the public front end's table, flip included: nearest in the (azimuth, elevation)
     plane at ``linspace(-180, 180, 360)``, ``linspace(90, -90, 180)``, then a horizontal flip;
     weights trained with the public front end need exactly this. ``great_circle`` is nearest by
-    angle at the pixel centres of this project's convention, free of a seam. Source: spec 2.
+    angle at the pixel centres of this project's convention, free of a seam.
     """
     directions = fibonacci_sphere()
     if projection == "official":

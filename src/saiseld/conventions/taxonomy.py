@@ -1,4 +1,4 @@
-"""The 13 sound classes of DCASE 2026 Task 3 (spec 1). Owner of ids, names and display colours."""
+"""The 13 sound classes of DCASE 2026 Task 3. Owner of ids, names and display colours."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ CLASS_COLOURS: tuple[tuple[int, int, int], ...] = (
 
 
 def detector_label(class_id: int) -> int:
-    """Return the detector's label of a class: background is 0, so class id + 1 (spec 1)."""
+    """Return the detector's label of a class: background is 0, so class id + 1."""
     return class_id + 1
 
 

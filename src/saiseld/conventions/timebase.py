@@ -1,4 +1,4 @@
-"""Only owner of the time base: 24 kHz audio, frames at 10 FPS (spec 1)."""
+"""Only owner of the time base: 24 kHz audio, frames at 10 FPS (docs/conventions.md#time)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recordings: WAV or FLAC, 4 or 32 channels, any rate, read in blocks of whole frames (spec 1).
+"""Recordings: WAV or FLAC, 4 or 32 channels, any rate, read in blocks of whole frames.
 
 A one-hour recording needs no more memory than a one-minute one. Other rates are resampled to
 24 kHz with soxr and the log says so. The four input capsules are picked from 32 channels.

@@ -1,4 +1,4 @@
-"""The STAIRS26 tree: its recordings, where their files are, how it splits by room (spec 1).
+"""The STAIRS26 tree: its recordings, where their files are, how it splits by room.
 
     eigen_dev/<split>-<site>/<recording>.wav      32 channels (or mic_dev: 4 channels)
     labels_dev/<split>-<site>/<recording>_std.json

@@ -1,4 +1,4 @@
-"""360° video: MP4 or a folder of frames, as 360 x 180 RGB frames at 10 FPS (spec 1).
+"""360° video: MP4 or a folder of frames, as 360 x 180 RGB frames at 10 FPS.
 
 A frame that the video does not have is None and becomes the ImageNet mean, never noise.
 """
@@ -71,7 +71,7 @@ def find_video(video: str | Path, recording: str) -> Path | None:
 
 
 def rgb_planes(frames: Iterable[Frame | None]) -> NDArray[np.float32]:
-    """Return (n, 3, 180, 360) float32 in [0, 1]; None becomes the ImageNet mean (spec 3)."""
+    """Return (n, 3, 180, 360) float32 in [0, 1]; None becomes the ImageNet's mean."""
     mean = np.broadcast_to(np.array(IMAGENET_MEAN, np.float32)[:, None, None], (3, HEIGHT, WIDTH))
     planes = [
         mean if frame is None else frame.transpose(2, 0, 1).astype(np.float32) / np.float32(255)

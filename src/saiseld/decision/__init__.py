@@ -1,1 +1,1 @@
-"""From candidates to submitted masks: reranking, selection, emission, guarantees (spec 4)."""
+"""From candidates to submitted masks: reranking, selection, emission, guarantees."""

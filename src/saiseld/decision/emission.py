@@ -1,8 +1,8 @@
 """How a detection becomes points: grids, sparse peaks and blobs from its box and energy map.
 
 Points are ``x, y, energy`` rows on the 360 x 180 canvas; the official scorer draws them by linear
-interpolation over their triangulation (spec 5), so what is emitted between the points is what it
-draws. Boxes may reach past the seam; points never do. Source: report, Sec. 2.5, and spec 4.
+interpolation over their triangulation (docs/metrics.md), so what is emitted between the points is
+what it draws. Boxes may reach past the seam; points never do. Source: KIST2026, Sec. 2.5.
 """
 
 from __future__ import annotations

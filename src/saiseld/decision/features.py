@@ -1,4 +1,4 @@
-"""The 16 features that tell a believable detection from another (report, Sec. 2.4).
+"""The 16 features that tell a believable detection from another (KIST2026, Sec. 2.4).
 
 They are read from the candidate table alone, so they are the same with and without labels.
 """

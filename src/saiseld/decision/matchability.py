@@ -1,4 +1,4 @@
-"""Matchability: the probability that a detection matches the ground truth (report, Sec. 2.4).
+"""Matchability: the probability that a detection matches the ground truth (KIST2026, Sec. 2.4).
 
 It replaces the raw score in the ranking and nothing else: selection stays by raw score. The honest
 number of a development split is cross-fitted by room: every detection is scored by a model that
@@ -129,9 +129,9 @@ class Matchability:
     Parameters
     ----------
     classifier
-        Fitted on `features`: the report's trees, or a line.
+        Fitted on `features`: KIST2026's trees, or a line.
     smoother
-        Weighs temporal evidence; None leaves detections to themselves, as the report does.
+        Weighs temporal evidence; None leaves detections to themselves, as KIST2026 does.
     training
         What it was fitted on.
     """
@@ -242,7 +242,7 @@ def fit(
     smoother
         Kept with the model.
     kind
-        ``trees`` as in the report, or ``linear`` (`saiseld.decision.linear`).
+        ``trees`` as in KIST2026, or ``linear`` (`saiseld.decision.linear`).
 
     Raises
     ------

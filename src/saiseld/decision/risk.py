@@ -6,8 +6,7 @@ detector and any score, as long as recordings are exchangeable and none of them 
 The loss of a recording is a share in [0, 1], its frames being anything but independent, so the
 recording is the unit: n is their number. Hypotheses "the risk at this threshold exceeds alpha" are
 tested in a fixed order, safest threshold first, by the Hoeffding-Bentkus p-value, until one cannot
-be rejected. Source: Angelopoulos, Bates, Candes, Jordan, Lei, "Learn then test: calibrating
-predictive algorithms to achieve risk control".
+be rejected. Source: LTT2021.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which detections are kept: caps, frame budget, non-maximum suppression (report, Sec. 2.5).
+"""Which detections are kept: caps, frame budget, non-maximum suppression (KIST2026, Sec. 2.5).
 
 Selection is always by raw score; calibrated scores move only the ranking. Ties keep table order.
 """

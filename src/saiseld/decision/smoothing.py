@@ -1,4 +1,4 @@
-"""Temporal evidence: a detection that persists is more believable (beyond the report).
+"""Temporal evidence: a detection that persists is more believable (beyond KIST2026).
 
 Detections are linked into tracks as the public baseline links them. A logistic model weighs a
 detection's own matchability against that of its track in the half second before and after. It is

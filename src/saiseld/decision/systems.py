@@ -1,4 +1,4 @@
-"""The systems: what is kept, how it is ranked, how it is emitted (report, Sec. 2.6 and Table 1)."""
+"""The systems: what is kept, how it is ranked, how it is emitted (KIST2026, Sec. 2.6, Table 1)."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ Ranking = Literal["raw", "matchability"]
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One row of the report's Table 1.
+    """One row of Table 1 of KIST2026.
 
     Parameters
     ----------
     name
-        As the report has it.
+        As KIST2026 has it.
     emission
         See `saiseld.decision.emission.emission_points`; ``"adaptive"`` fills the file limit.
     ranking
@@ -47,7 +47,7 @@ class System:
         Leave out detections whose track (see `saiseld.decision.tracking.tracks`) is shorter; 1
         leaves out none.
     paper_mAP, paper_EFRQ
-        The report's figures on the STAIRS26 dev-test split, None for a system that is not in it.
+        KIST2026's figures on the STAIRS26 dev-test split, None for a system that is not in it.
     """
 
     name: str
@@ -72,15 +72,15 @@ TABLE1 = (
     System("TASK3B_1", "grid3", "matchability", 1, 0.0209, 0.329),
     System("TASK3B_2", "grid3", "matchability", 3, 0.0205, 0.360),
 )
-"""The six rows, in the report's order."""
+"""The six rows, in the order of KIST2026."""
 
 SUBMITTED = tuple(f"TASK3B_{index}" for index in (1, 2, 3, 4))
 
 DENSE = System("dense", "adaptive", "matchability", 3)
-"""Not in the report: its cap-3 selection with the finest masks that fit the file limit."""
+"""Not in KIST2026: its cap-3 selection with the finest masks that fit the file limit."""
 
 BLOB = System("blob", "blob", "raw", 1)
-"""Not in the report: one canonical blob at the direction of each detection's map."""
+"""Not in KIST2026: one canonical blob at the direction of each detection's map."""
 
 SYSTEMS = {system.name: system for system in (*TABLE1, DENSE, BLOB)}
 

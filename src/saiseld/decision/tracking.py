@@ -3,7 +3,7 @@
 Score of 0.35 or more, per-class suppression at IoU 0.30, at most 3 a class and frame. Tracks are
 matched by the Hungarian method on IoU within a class; an unmatched track coasts for up to 5 frames
 with its last box and map, its score falling by 0.9 a frame; a track is exported only if it was
-matched in 2 frames or more. Source: spec 4.
+matched in 2 frames or more. Source: Baseline2026.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ COAST_DECAY = 0.9
 MIN_HITS = 2
 
 DISTANCE_SCALE_CM = 500.0
-"""What a distance prediction of 1 means (spec 3)."""
+"""What a distance prediction of 1 means (Baseline2026)."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The detector: Mask R-CNN with energy heads on picture and acoustic image (spec 3)."""
+"""The detector: Mask R-CNN with energy heads on picture and acoustic image (KIST2026)."""
 
 from saiseld.detector.model import Detector
 

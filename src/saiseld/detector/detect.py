@@ -1,4 +1,4 @@
-"""From latents and pictures to a candidate table: detection runs once a recording (spec 4)."""
+"""From latents and pictures to a candidate table: once a recording (KIST2026, Sec. 2.3)."""
 
 from __future__ import annotations
 

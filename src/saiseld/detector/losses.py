@@ -1,4 +1,4 @@
-"""Targets on the cylinder, and the losses of the detector's own heads (spec 3)."""
+"""Targets on the cylinder, and the losses of the detector's own heads (Baseline2026)."""
 
 from __future__ import annotations
 

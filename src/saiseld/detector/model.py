@@ -1,4 +1,4 @@
-"""The detector: a 12-channel panorama in; boxes, classes, energy maps, distances out (spec 3)."""
+"""The detector: a 12-channel panorama in; boxes, classes, maps, distances out (KIST2026)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _KIND = "detector"
 
 
 class Detector(nn.Module):
-    """Mask R-CNN with energy heads on picture and acoustic image.
+    """Mask R-CNN (MaskRCNN) with energy heads on picture and acoustic image.
 
     Parameters
     ----------

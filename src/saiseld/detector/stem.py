@@ -1,4 +1,4 @@
-"""First layer of the detector: picture and acoustic image by kernels of their own (spec 3)."""
+"""The first layer: picture and acoustic image by kernels of their own (Baseline2026)."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def lost_precision(recordings: Sequence[MatchedRecording], threshold: float = 0.
     the rest; duplicates, background and both are dropped; truths *missed* by all of these are taken
     from the ground truth.
 
-    Source: Bolya et al., "TIDE: A General Toolbox for Identifying Object Detection Errors", 2020.
+    Source: TIDE2020.
     """
     errors = _errors(recordings, threshold)
     truths = np.bincount(errors.truth_class, minlength=NUM_CLASSES)
@@ -294,7 +294,7 @@ def recall_ceiling(
 ) -> RecallCeiling:
     """Return the recall of (G,) truths from the best IoU that any candidate of their class reaches.
 
-    The IoU is whatever the caller measured: of boxes, as in the report's Sec. 3, or the soft IoU
+    The IoU is whatever the caller measured: of boxes, as in KIST2026, Sec. 3, or the soft IoU
     of emitted masks (`MatchedRecording.truth_iou`).
     """
 

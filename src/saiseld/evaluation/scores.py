@@ -46,7 +46,7 @@ class PooledScores:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Every number of the official report; NaN where undefined (no ground truth, no pair).
+    """Every number that the official scorer prints; NaN where undefined (no ground truth, no pair).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which file belongs to which recording: labels, predictions, and what lacks a partner (spec 1)."""
+"""Which file belongs to which recording: labels, predictions, and what lacks a partner."""
 
 from __future__ import annotations
 

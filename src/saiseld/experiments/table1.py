@@ -1,6 +1,6 @@
-"""The report's Table 1 on one's own development split, and what stands around it (report, Sec. 3).
+"""Table 1 of KIST2026 on one's own development split, and what stands around it (Sec. 3).
 
-The six rows beside the report's figures; matchability both cross-fitted by room and, as the report
+The six rows beside the paper's figures; matchability both cross-fitted by room and, as the paper
 had it, fitted and scored on the same detections, which is optimistic; the recall ceiling; and the
 finding that suppressing detections costs EFRQ.
 """
@@ -99,7 +99,7 @@ class Table1:
     recordings, rooms, frames, truths
         How much of them there was.
     rows
-        The report's six, matchability cross-fitted by room.
+        The six of KIST2026, matchability cross-fitted by room.
     rank
         Of each of them: the sum of its places by mAP, AP50 and EFRQ, smallest best.
     beside

@@ -1,4 +1,4 @@
-"""Table 1 as a picture, and the report's Figures 2 and 3, from one's own data."""
+"""Table 1 as a picture, and Figures 2 and 3 of KIST2026, from one's own data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SPARSE, _GRID = system_named("Sparse peaks"), system_named("TASK3B_3")
 
 
 def draw_table1(path: Path, table: Table1) -> None:
-    """Write the rows' mAP and EFRQ, with intervals, beside the report's figures."""
+    """Write the rows' mAP and EFRQ, with intervals, beside KIST2026's."""
     rows = (*table.rows, *table.beside)
     figure = Figure(figsize=(10, 1.6 + 0.42 * len(rows)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
@@ -55,7 +55,7 @@ def _draw_scores(
     reach = np.abs([[s.value - s.low for s in ours], [s.high - s.value for s in ours]])
     axes.errorbar(value, place, xerr=reach, fmt="o", color=_OURS, capsize=3, label="here, 95 %")
     reported = np.array([np.nan if v is None else v for v in paper])
-    axes.plot(reported, place, "D", mfc="none", color=_PAPER, label="report, on STAIRS26 dev-test")
+    axes.plot(reported, place, "D", mfc="none", color=_PAPER, label="KIST2026, STAIRS26 dev-test")
     axes.set_title(title)
     axes.grid(axis="x", alpha=0.3)
 

@@ -1,4 +1,4 @@
-"""The official annotation JSON, in and out (spec 1): one energy mask per instance and frame.
+"""The official annotation JSON, in and out: one energy mask per instance and frame.
 
 A file may hold hundreds of MB: annotations are decoded one at a time, straight into arrays.
 Coordinates are canvas pixels (x in [0, 360], y in [0, 180]), distances centimetres. Category ids
@@ -119,7 +119,7 @@ def iter_annotations(
             item = decoder.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise AnnotationError(
-                path, place=place, expected="the fields of spec 1", found=str(error)
+                path, place=place, expected="the fields of an annotation", found=str(error)
             ) from error
         yield _checked(item, path, place, predictions)
 

@@ -1,4 +1,4 @@
-"""The candidate table: every detection of a recording, measured once, decided on often (spec 4).
+"""The candidate table: every detection of a recording, measured once, decided on often.
 
 One row per detection. Any imager may fill it: nothing downstream asks which model did. Boxes are
 canvas pixels and may reach past the seam (``x0 < 0`` or ``x1 > 360``, width at most 360). Kept as

@@ -1,4 +1,4 @@
-"""STAIRS26-style labels from 32-channel recordings and their events (spec 6)."""
+"""STAIRS26-style labels from 32-channel recordings and their events (docs/data.md#labels)."""
 
 from saiseld.formats.events import Event
 from saiseld.labels.annotate import annotate

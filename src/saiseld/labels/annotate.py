@@ -1,4 +1,4 @@
-"""Energy masks of events, cut from sparse acoustic images as the public labels are (spec 6)."""
+"""Energy masks of events, cut from sparse images as the public labels are (AudibleLight)."""
 
 from __future__ import annotations
 

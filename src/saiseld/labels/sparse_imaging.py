@@ -5,9 +5,9 @@ Per frame and band, with the visibility ``S`` (32 x 32) and steering ``A`` (32 x
 
     ||A diag(x) A^H - S||_F^2 + lambda (gamma ||x||_1 + (1 - gamma) ||x||_2^2)
 
-by proximal gradient descent from the previous frame's solution. Source: Simeoni et al., DeepWave
-(NeurIPS 2019), as the public label generator runs it (spec 6). The generator's momentum never
-reaches its iterates: its maps are reproduced to rounding without one and missed by 3-5 % with one.
+by proximal gradient descent from the previous frame's solution. Source: DeepWave, as the
+public label generator runs it (AudibleLight). The generator's momentum never reaches its iterates:
+its maps are reproduced to rounding without one and missed by 3-5 % with one.
 
 No 32 x 32 matrix is needed: with ``G = |A^H A|^2`` and ``b_p = a_p^H S a_p``, which is the power of
 the ten snapshots beamformed to direction p, the quadratic term is ``x G x - 2 b x + ||S||^2`` and

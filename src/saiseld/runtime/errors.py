@@ -56,7 +56,7 @@ class VideoError(InputError):
 
 
 class AnnotationError(InputError):
-    """An annotation JSON that breaks the official format (spec 1)."""
+    """An annotation JSON that breaks the official format (docs/conventions.md#annotation-json)."""
 
 
 class CandidateError(InputError):

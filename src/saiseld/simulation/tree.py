@@ -1,4 +1,4 @@
-"""A simulated data set on disk, in the layout of STAIRS26 (spec 1), with a manifest.
+"""A simulated data set on disk, in the layout of STAIRS26, with a manifest.
 
 Every file is written whole or not at all and depends on seed, recipe, sounds and panoramas alone,
 so a run that was stopped goes on to the very same tree.

@@ -1,1 +1,1 @@
-"""Training of the front end and of the detector, by recipes (spec 2, spec 3)."""
+"""Training of the front end and of the detector, by recipes."""

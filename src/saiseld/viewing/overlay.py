@@ -82,7 +82,7 @@ def write_overlay(
 
 
 def _encode_sound(stream: AudioStream, block: NDArray[np.float32], number: int) -> list[Any]:
-    # Capsules 0 and 2 of the tetrahedron face left, 1 and 3 right (spec 1).
+    # Capsules 0 and 2 of the tetrahedron face left, 1 and 3 right.
     stereo = np.stack([block[:, 0] + block[:, 2], block[:, 1] + block[:, 3]]) / 2
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(stereo), "fltp", "stereo")
     frame.sample_rate, frame.pts = SAMPLE_RATE, number * SAMPLES_PER_FRAME

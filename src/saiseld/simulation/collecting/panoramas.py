@@ -73,7 +73,7 @@ def _decode_exr(content: bytes) -> NDArray[np.float32]:
 def tone_map(linear: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return 8-bit sRGB of linear light: log-mean luminance to middle grey, highlights compressed.
 
-    Reinhard et al., "Photographic tone reproduction for digital images", 2002, equations 1 to 3.
+    Reinhard2002, equations 1 to 3.
     """
     # Small panoramas ring to below zero about their lamps; black rings are seen, grey ones are not.
     light = np.abs(linear)

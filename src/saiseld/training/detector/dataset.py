@@ -57,7 +57,7 @@ class _Opened(NamedTuple):
 class FrameDataset(Dataset[Sample]):
     """Every frame of some recordings, one recording after the other.
 
-    A frame without a picture has the ImageNet mean for one (spec 3).
+    A frame without a picture has the ImageNet mean for one (KIST2026, Sec. 2.1).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Training a detector: the loop, its checkpoints, the choice of an epoch (spec 3).
+"""Training a detector: the loop, its checkpoints, the choice of an epoch (KIST2026, Sec. 2.2).
 
 A run is a function of its recipe, its data and the weights it starts from. Frames, their order and
 their augmentation are drawn from (seed, epoch, step); what other chance there is is saved with the

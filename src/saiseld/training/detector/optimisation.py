@@ -1,4 +1,4 @@
-"""Rates: which parameters move when and how fast (spec 3)."""
+"""Rates: which parameters move when and how fast (KIST2026, Sec. 2.2)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """How a detector is trained: typed recipes, read from TOML; the built-in ones lie beside this file.
 
-``paper`` is the recipe of the described system, for a start from COCO weights; ``compact`` trains
+``paper`` is the recipe of KIST2026, for a start from COCO weights; ``compact`` trains
 the compact size from scratch on a CPU.
 """
 

@@ -1,4 +1,4 @@
-"""What models are selected by: realised mAP in rooms set aside for it (report, Sec. 2.2)."""
+"""What models are selected by: realised mAP in rooms set aside for it (KIST2026, Sec. 2.2)."""
 
 from __future__ import annotations
 

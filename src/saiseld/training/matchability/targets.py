@@ -59,7 +59,7 @@ def proposed_box_iou(table: Candidates, truth: LabelColumns) -> NDArray[np.float
     """Return (G,) the best IoU of each ground-truth box with any candidate of its class.
 
     The share that reaches an IoU is the recall if every proposed box were accepted: a ceiling that
-    no decision can pass (report, Sec. 3).
+    no decision can pass (KIST2026, Sec. 3).
     """
     best = np.zeros(len(truth.frame))
     for rows, truths in _meetings(table, truth):

@@ -1,4 +1,4 @@
-"""Self-supervised training of LAM and UpLAM (spec 2; Roman et al., WASPAA 2025).
+"""Self-supervised training of LAM and UpLAM (Roman2025).
 
 An image x is right if ``A diag(x) A^H`` is the covariance that the array hears, so no labels are
 needed: covariances are drawn on the fly (`saiseld.training.uplam.covariances`), and step k draws
