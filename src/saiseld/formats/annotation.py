@@ -18,7 +18,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from saiseld.conventions.sphere import HEIGHT, WIDTH
+from saiseld.conventions.sphere import (
+    HEIGHT,
+    WIDTH,
+    angles_of_pixel,
+    angles_of_vector,
+    unit_vector,
+)
+from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
 from saiseld.runtime.errors import AnnotationError, OutputError
 from saiseld.runtime.files import atomic_path
 
@@ -50,6 +57,34 @@ class EnergyMask:
     segmentation: tuple[NDArray[np.float64], ...]
     distance_cm: float | None = None
     score: float | None = None
+
+    @property
+    def class_name(self) -> str:
+        """Name of the class, or ``"class 99"`` of an id outside the 13."""
+        known = 0 <= self.class_id < NUM_CLASSES
+        return CLASS_NAMES[self.class_id] if known else f"class {self.class_id}"
+
+    @property
+    def direction(self) -> tuple[float, float]:
+        """Azimuth (positive to the left) and elevation in degrees of the centre of energy.
+
+        The mean unit vector weighted by energy, so masks over the seam have one centre; (0, 0) of
+        a mask without energy.
+        """
+        points = np.concatenate([np.empty((0, 3)), *self.segmentation])
+        vectors = unit_vector(*angles_of_pixel(points[:, 0], points[:, 1]))
+        azimuth, elevation = angles_of_vector(points[:, 2] @ vectors)
+        return float(azimuth), float(elevation)
+
+    @property
+    def azimuth(self) -> float:
+        """Azimuth of `direction`."""
+        return self.direction[0]
+
+    @property
+    def elevation(self) -> float:
+        """Elevation of `direction`."""
+        return self.direction[1]
 
 
 class _File(msgspec.Struct):
