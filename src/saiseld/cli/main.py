@@ -24,6 +24,7 @@ COMMANDS = (
     "label",
     "collect",
     "simulate",
+    "responses",
     "calibrate",
     "emit",
     "submit",

@@ -97,17 +97,49 @@ class RigidSphereArray:
         spectrum = (response * taper)[:, None, :] * shift
         return np.asarray(irfft(spectrum, self.TAPS, axis=-1), np.float32)
 
-    def responses(self, direction: ArrayLike, fraction: int = 0) -> NDArray[np.float32]:
-        """Return the (M, TAPS) responses to an arrival from a unit vector, `LATENCY` samples late.
+    def responses(self, direction: ArrayLike, fraction: ArrayLike = 0) -> NDArray[np.float32]:
+        """Return the (..., M, TAPS) responses to arrivals, `LATENCY` samples late.
 
-        ``fraction`` delays it by further ``fraction / FRACTIONS`` samples.
+        Parameters
+        ----------
+        direction
+            Unit vectors (..., 3).
+        fraction
+            Further delay (...) in steps of ``1 / FRACTIONS`` of a sample.
         """
-        cosine = np.clip(self.capsules @ np.asarray(direction, float), -1, 1)
+        cosine = np.clip(np.asarray(direction, float) @ self.capsules.T, -1, 1)
         position = np.arccos(cosine) * ((self.ANGLES - 1) / np.pi)
         low = np.minimum(position.astype(int), self.ANGLES - 2)
-        weight = (position - low).astype(np.float32)[:, None]
-        table = self._table[:, fraction]
-        return np.asarray((1 - weight) * table[low] + weight * table[low + 1])
+        weight = (position - low).astype(np.float32)[..., None]
+        step = np.asarray(fraction)[..., None]
+        return np.asarray(
+            (1 - weight) * self._table[low, step] + weight * self._table[low + 1, step]
+        )
+
+    def arrivals(
+        self, directions: FloatArray, delays: FloatArray, gains: FloatArray, samples: int
+    ) -> NDArray[np.float32]:
+        """Return the (B, M, samples) responses to many arrivals, by band.
+
+        Parameters
+        ----------
+        directions
+            Unit vectors (I, 3).
+        delays
+            In samples, (I,), each `LATENCY` or more.
+        gains
+            (I, B).
+        """
+        starts, fractions = np.divmod(
+            np.rint((delays - self.LATENCY) * self.FRACTIONS).astype(int), self.FRACTIONS
+        )
+        heard = self.responses(directions, fractions)
+        out = np.zeros((gains.shape[1], self.channels, samples + self.TAPS), np.float32)
+        weights = gains.astype(np.float32)[:, :, None, None]
+        for start, weight, response in zip(starts, weights, heard, strict=True):
+            if start < samples:
+                out[:, :, start : start + self.TAPS] += weight * response
+        return out[..., :samples]
 
     def add_arrival(
         self, response: NDArray[np.float32], direction: ArrayLike, delay: float, gain: float

@@ -8,6 +8,7 @@ goes on with: 4 pi c / V, decaying by 60 dB in RT60. The two are crossfaded at e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -58,32 +59,57 @@ class Room:
         return np.asarray(np.exp(-0.5 * weight * total / (area @ weight)))
 
 
-def image_sources(
-    room: Room, source: ArrayLike, receiver: ArrayLike, max_distance_m: float
-) -> tuple[FloatArray, FloatArray]:
-    """Return the images of a source within a distance of the receiver, the direct path included.
+class Shoebox(Protocol):
+    """What image sources need to know of a room."""
 
-    Returns
-    -------
-    offset
-        (I, 3) vectors from receiver to image in metres.
+    @property
+    def size_m(self) -> tuple[float, float, float]:
+        """Length, width and height."""
+
+    @property
+    def reflection(self) -> FloatArray:
+        """Pressure reflection of the six walls, (6,) or by band (6, B)."""
+
+
+class Images(NamedTuple):
+    """Image sources of one source, the source itself included.
+
+    Parameters
+    ----------
+    offset_m
+        (I, 3) vectors from receiver to image.
     gain
-        (I,) product of the walls' reflections, without the 1/r of the way.
+        (I,) or by band (I, B): product of the walls' reflections, without the 1/r of the way.
+    bounces
+        (I, 3) number of reflections at the walls of each axis; an odd one mirrors the source.
     """
+
+    offset_m: FloatArray
+    gain: FloatArray
+    bounces: NDArray[np.int64]
+
+
+def image_sources(
+    room: Shoebox, source: ArrayLike, receiver: ArrayLike, max_distance_m: float
+) -> Images:
+    """Return the images of a source within a distance of the receiver."""
     source, receiver = np.asarray(source, float), np.asarray(receiver, float)
-    offsets, gains = [], []
+    offsets, gains, bounces = [], [], []
     for axis, size in enumerate(room.size_m):
         count = int(np.ceil(max_distance_m / (2 * size))) + 1
         cell = np.arange(-count, count + 1)[:, None]
         mirrored = np.array([0, 1])[None, :]
         position = (1 - 2 * mirrored) * source[axis] + 2 * cell * size
-        low, high = room.reflection[2 * axis : 2 * axis + 2]
         offsets.append((position - receiver[axis]).ravel())
-        gains.append((low ** np.abs(cell - mirrored) * high ** np.abs(cell)).ravel())
+        off_low, off_high = np.abs(cell - mirrored).ravel(), np.abs(cell + 0 * mirrored).ravel()
+        low, high = room.reflection[2 * axis : 2 * axis + 2]
+        gains.append(np.power.outer(low, off_low).T * np.power.outer(high, off_high).T)
+        bounces.append(off_low + off_high)
     grid = np.stack(np.meshgrid(*offsets, indexing="ij"), axis=-1)
-    gain = np.multiply.outer(np.multiply.outer(gains[0], gains[1]), gains[2])
+    gain = gains[0][:, None, None] * gains[1][None, :, None] * gains[2]
     near = np.einsum("...i,...i", grid, grid) <= max_distance_m**2
-    return grid[near], gain[near]
+    count_of_axis = np.stack(np.meshgrid(*bounces, indexing="ij"), axis=-1)
+    return Images(grid[near], gain[near], count_of_axis[near])
 
 
 def early_response(
@@ -95,10 +121,10 @@ def early_response(
     """
     samples = int(EARLY_S * SAMPLE_RATE) + array.TAPS
     response = np.zeros((array.channels, samples), np.float32)
-    offset, gain = image_sources(room, source, receiver, EARLY_S * SPEED_OF_SOUND)
+    offset, gain, _ = image_sources(room, source, receiver, EARLY_S * SPEED_OF_SOUND)
     distance = np.linalg.norm(offset, axis=1)
     delay_s = distance / SPEED_OF_SOUND
-    gain = gain / distance * np.cos(np.pi / 2 * _mixing(delay_s))
+    gain = gain / distance * np.cos(np.pi / 2 * mixing(delay_s))
     for direction, delay, amplitude in zip(
         offset / distance[:, None], delay_s * SAMPLE_RATE, gain, strict=True
     ):
@@ -113,11 +139,12 @@ def diffuse_tail(
     time_s = np.arange(int((MIX_S + room.rt60_s) * SAMPLE_RATE)) / SAMPLE_RATE
     density = 4 * np.pi * SPEED_OF_SOUND / room.volume_m3
     envelope = np.sqrt(density / SAMPLE_RATE) * 10 ** (-3 * time_s / room.rt60_s)
-    envelope *= np.sin(np.pi / 2 * _mixing(time_s))
+    envelope *= np.sin(np.pi / 2 * mixing(time_s))
     start = int(MIX_S * SAMPLE_RATE)
     tail = array.diffuse_field(envelope[start:].astype(np.float32), rng)
     return np.pad(tail, ((0, 0), (start, 0)))
 
 
-def _mixing(time_s: FloatArray) -> FloatArray:
+def mixing(time_s: FloatArray) -> FloatArray:
+    """Return how far the sound field has gone over from images (0) to the diffuse tail (1)."""
     return np.clip((time_s - MIX_S) / (EARLY_S - MIX_S), 0, 1)

@@ -140,7 +140,7 @@ def _draw_source(
             direction > 0, (np.array(room.size_m) - receiver) / direction, receiver / -direction
         )
     distance = min(rng.uniform(*ranges.distance_m), 0.9 * to_walls.min())
-    offset, gain = image_sources(
+    offset, gain, _ = image_sources(
         room, receiver + distance * direction, receiver, _HORIZON_S * SPEED_OF_SOUND
     )
     length = np.linalg.norm(offset, axis=1)
