@@ -19,7 +19,7 @@ from saiseld.data.video import Frame
 from saiseld.formats.annotation import EnergyMask
 from saiseld.runtime.errors import OutputError
 from saiseld.runtime.files import atomic_path
-from saiseld.viewing.panorama import SIZE, draw_panorama
+from saiseld.viewing.panorama import Layout, draw_panorama
 
 
 def write_overlay(
@@ -61,7 +61,7 @@ def write_overlay(
         try:
             with av.open(str(temporary), "w") as container:
                 video = container.add_stream("libx264", rate=FPS, options={"crf": "23"})
-                video.width, video.height, video.pix_fmt = *SIZE, "yuv420p"
+                video.width, video.height, video.pix_fmt = *Layout().size, "yuv420p"
                 sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo")
                 for number, block in enumerate(recording.blocks(1)):
                     drawn = draw_panorama(

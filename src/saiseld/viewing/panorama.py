@@ -5,8 +5,9 @@ The picture keeps the project's convention: azimuth is positive to the left, 0 a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,73 +19,135 @@ from saiseld.data.video import Frame
 from saiseld.evaluation.rendering import render
 from saiseld.formats.annotation import EnergyMask
 
-SCALE = 3
-PANORAMA = (WIDTH * SCALE, HEIGHT * SCALE)
-LEFT, TOP, BOTTOM, LEGEND = 44, 34, 26, 196
-SIZE = (LEFT + PANORAMA[0] + LEGEND, TOP + PANORAMA[1] + BOTTOM)
-"""Width and height of the drawn picture in pixels, both even as video encoders want."""
-
 _GROUND, _INK, _FAINT = (18, 20, 24), (225, 228, 232), (58, 62, 70)
-_OPACITY = 0.75
+_OPACITY = 0.8
+_FAINTEST = 0.25
+"""Opacity of a mask of score 0, against one of score 1."""
 _CONTOUR = 0.5
+
+Box = tuple[float, float, float, float]
+
+
+class Layout:
+    """Where things stand in a drawn picture.
+
+    Parameters
+    ----------
+    width
+        Of the panorama in pixels, without its margins; made even. The panorama is half as high.
+    """
+
+    def __init__(self, width: int = 1080) -> None:
+        self.width = 2 * max(round(width / 2), 180)
+        self.height = self.width // 2
+        self.scale = self.width / WIDTH
+        unit = self.width / 1080
+        self.left, self.top = round(44 * unit), round(34 * unit)
+        right, bottom = 2 * round(98 * unit), round(26 * unit)
+        # Video encoders want even sides.
+        self.size = (
+            self.left + self.width + right + (self.left + right) % 2,
+            self.top + self.height + bottom + (self.top + self.height + bottom) % 2,
+        )
+        self.text, self.small, self.large = (max(round(k * unit), 9) for k in (14, 12, 17))
 
 
 def draw_panorama(
-    masks: Sequence[EnergyMask], picture: Frame | None, *, title: str = "", clock: str = ""
+    masks: Sequence[EnergyMask],
+    picture: Frame | None,
+    *,
+    title: str = "",
+    clock: str = "",
+    width: int = 1080,
+    classes: Iterable[int] | None = None,
 ) -> NDArray[np.uint8]:
-    """Return an RGB picture (600, 1320, 3) of one frame's masks.
+    """Return an RGB picture of one frame's masks, the more opaque the surer; see `Layout`.
 
     Parameters
     ----------
     masks
         The masks of one frame; ids outside the 13 classes are not drawn.
     picture
-        (180, 360, 3) RGB, or None for a neutral grid.
+        (h, w, 3) RGB, twice as wide as high, or None for a neutral grid.
     title, clock
         Text at the top left and top right.
+    width
+        Of the panorama in pixels.
+    classes
+        Classes in the legend, such as all that occur in a recording; those of ``masks`` if None.
     """
-    field = _background(picture)
+    layout = Layout(width)
+    field = _background(picture, layout)
     shown = [mask for mask in masks if 0 <= mask.class_id < NUM_CLASSES]
     # The most certain is painted last, so that it is on top.
-    shown.sort(key=lambda mask: mask.score if mask.score is not None else 1.0)
-    energies = [_enlarged(render(mask.segmentation)) for mask in shown]
+    shown.sort(key=_certainty)
+    energies = [render(mask.segmentation) for mask in shown]
     for mask, energy in zip(shown, energies, strict=True):
-        colour = np.array(CLASS_COLOURS[mask.class_id], np.float32)
-        alpha = (_OPACITY * energy)[..., None]
-        field = field * (1 - alpha) + colour * alpha
-        field[_contour(energy > _CONTOUR)] = colour
-    image = Image.new("RGB", SIZE, _GROUND)
-    image.paste(Image.fromarray(field.astype(np.uint8)), (LEFT, TOP))
-    draw = ImageDraw.Draw(image)
-    _draw_frame(draw, {mask.class_id for mask in shown})
-    for mask, energy in zip(shown, energies, strict=True):
-        if energy.any():
-            _draw_name(draw, mask, energy)
-    draw.text((LEFT, TOP / 2), title, _INK, _font(17), anchor="lm")
-    draw.text((LEFT + PANORAMA[0], TOP / 2), clock, _INK, _font(17), anchor="rm")
+        _paint(field, mask, energy, layout)
+    image = Image.new("RGB", layout.size, _GROUND)
+    image.paste(Image.fromarray(field), (layout.left, layout.top))
+    draw = ImageDraw.Draw(image, "RGBA")
+    _draw_ticks(draw, layout)
+    present = {mask.class_id for mask in shown}
+    _draw_legend(draw, layout, sorted(present if classes is None else classes), present)
+    _draw_labels(draw, layout, [(m, e) for m, e in zip(shown, energies, strict=True) if e.any()])
+    _draw_text(draw, (layout.left, layout.top / 2), title, layout.large, "lm")
+    _draw_text(draw, (layout.left + layout.width, layout.top / 2), clock, layout.large, "rm")
     return np.asarray(image)
 
 
-def _background(picture: Frame | None) -> NDArray[np.float32]:
+def _certainty(mask: EnergyMask) -> float:
+    return 1.0 if mask.score is None else float(np.clip(mask.score, 0, 1))
+
+
+def _background(picture: Frame | None, layout: Layout) -> NDArray[np.uint8]:
+    size = layout.width, layout.height
     if picture is not None:
-        enlarged = Image.fromarray(picture).resize(PANORAMA, Image.Resampling.BICUBIC)
-        return np.asarray(enlarged, np.float32)
-    image = Image.new("RGB", PANORAMA, (30, 33, 39))
+        return np.array(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+    return _grid(size).copy()
+
+
+@cache
+def _grid(size: tuple[int, int]) -> NDArray[np.uint8]:
+    image = Image.new("RGB", size, (30, 33, 39))
     draw = ImageDraw.Draw(image)
+    scale = size[0] / WIDTH
     for x in range(0, WIDTH, 30):
-        draw.line((x * SCALE, 0, x * SCALE, PANORAMA[1]), _FAINT)
+        draw.line((x * scale, 0, x * scale, size[1]), _FAINT)
     for y in range(0, HEIGHT, 30):
-        draw.line((0, y * SCALE, PANORAMA[0], y * SCALE), _FAINT)
-    return np.asarray(image, np.float32)
+        draw.line((0, y * scale, size[0], y * scale), _FAINT)
+    return np.asarray(image)
 
 
-def _enlarged(energy: NDArray[np.floating]) -> NDArray[np.float32]:
+def _paint(
+    field: NDArray[np.uint8], mask: EnergyMask, energy: NDArray[np.float64], layout: Layout
+) -> None:
+    """Blend a mask into the part of the picture that it covers."""
+    rows = np.flatnonzero(energy.any(axis=1))
+    if not len(rows):
+        return
+    enlarged = _enlarged(energy, layout)
+    # Enlarging spreads a value over the next point of the canvas on each side.
+    step = layout.height / energy.shape[0]
+    part = slice(max(int((rows[0] - 1) * step), 0), int((rows[-1] + 2) * step) + 1)
+    share = enlarged[part]
+    certainty = _FAINTEST + (1 - _FAINTEST) * _certainty(mask)
+    alpha = (_OPACITY * certainty * share)[..., None]
+    colour = np.array(CLASS_COLOURS[mask.class_id], np.float32)
+    inside = _contour(enlarged > _CONTOUR)[part]
+    blended = field[part] * (1 - alpha) + colour * alpha
+    blended[inside] = blended[inside] * (1 - certainty) + colour * certainty
+    field[part] = np.rint(blended).astype(np.uint8)
+
+
+def _enlarged(energy: NDArray[np.floating], layout: Layout) -> NDArray[np.float32]:
     # The scorer's pixel (i, j) stands for the point (i, j), a picture's for (i + 1/2, j + 1/2).
     padded = np.pad(np.asarray(energy, np.float32), ((0, 1), (0, 0)), mode="edge")
     image = Image.fromarray(np.pad(padded, ((0, 0), (0, 1)), mode="wrap"))
     columns, rows = energy.shape[1], energy.shape[0]
     half = (0.5, 0.5, columns + 0.5, rows + 0.5)
-    return np.asarray(image.resize(PANORAMA, Image.Resampling.BILINEAR, box=half))
+    size = layout.width, layout.height
+    return np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=half))
 
 
 def _contour(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -95,37 +158,120 @@ def _contour(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return inside & ~surrounded
 
 
-def _draw_frame(draw: ImageDraw.ImageDraw, present: set[int]) -> None:
-    foot = TOP + PANORAMA[1]
+def _draw_ticks(draw: ImageDraw.ImageDraw, layout: Layout) -> None:
+    foot, tick = layout.top + layout.height, layout.small / 3
     for azimuth in range(-150, 181, 30):
-        x = LEFT + SCALE * float(pixel_of_angles(azimuth, 0)[0])
-        draw.line((x, foot, x, foot + 4), _INK)
-        draw.text((x, foot + 6), f"{azimuth}°", _INK, _font(12), anchor="ma")
+        x = layout.left + layout.scale * float(pixel_of_angles(azimuth, 0)[0])
+        draw.line((x, foot, x, foot + tick), _INK)
+        _draw_text(draw, (x, foot + 1.5 * tick), f"{azimuth}°", layout.small, "ma")
     for elevation in range(-60, 61, 30):
-        y = TOP + SCALE * float(pixel_of_angles(0, elevation)[1])
-        draw.line((LEFT - 4, y, LEFT, y), _INK)
-        draw.text((LEFT - 7, y), f"{elevation}°", _INK, _font(12), anchor="rm")
-    for class_id, (name, colour) in enumerate(zip(CLASS_NAMES, CLASS_COLOURS, strict=True)):
-        x, y = LEFT + PANORAMA[0] + 14.0, TOP + 12.0 + class_id * 24
-        draw.rectangle((x, y - 7, x + 14, y + 7), colour)
+        y = layout.top + layout.scale * float(pixel_of_angles(0, elevation)[1])
+        draw.line((layout.left - tick, y, layout.left, y), _INK)
+        place = (layout.left - 1.7 * tick, y)
+        _draw_text(draw, place, f"{elevation}°", layout.small, "rm")
+
+
+def _draw_legend(
+    draw: ImageDraw.ImageDraw, layout: Layout, classes: Sequence[int], present: set[int]
+) -> None:
+    unit, side = 1.7 * layout.text, layout.text / 2
+    for place, class_id in enumerate(classes):
+        x, y = layout.left + layout.width + layout.text, layout.top + unit * (place + 0.5)
+        draw.rectangle((x, y - side, x + 2 * side, y + side), CLASS_COLOURS[class_id])
         ink = _INK if class_id in present else (130, 134, 140)
-        draw.text((x + 22, y), name, ink, _font(14), anchor="lm")
+        _draw_text(draw, (x + 3 * side, y), CLASS_NAMES[class_id], layout.text, "lm", ink)
 
 
-def _draw_name(draw: ImageDraw.ImageDraw, mask: EnergyMask, energy: NDArray[np.float32]) -> None:
-    row, column = np.unravel_index(int(np.argmax(energy)), energy.shape)
-    text = CLASS_NAMES[mask.class_id]
-    if mask.score is not None:
-        text += f" {mask.score:.2f}"
-    if mask.distance_cm is not None:
-        text += f", {mask.distance_cm / 100:.1f} m"
-    half = draw.textlength(text, _font(14)) / 2
-    x = LEFT + min(max(float(column), half + 4), PANORAMA[0] - half - 4)
-    y = TOP + min(max(float(row), 12), PANORAMA[1] - 12)
-    colour = CLASS_COLOURS[mask.class_id]
-    draw.text((x, y), text, colour, _font(14), "mm", stroke_width=2, stroke_fill=_GROUND)
+def _draw_labels(
+    draw: ImageDraw.ImageDraw,
+    layout: Layout,
+    masks: Sequence[tuple[EnergyMask, NDArray[np.float64]]],
+) -> None:
+    """Name the masks, the surest first, each where it covers no other name.
+
+    A name that finds its place taken moves up or down, and a line leads back to its mask.
+    """
+    taken: list[Box] = []
+    for mask, energy in reversed(masks):
+        row, column = np.unravel_index(int(np.argmax(energy)), energy.shape)
+        peak_x = layout.left + float(column) * layout.width / energy.shape[1]
+        peak_y = layout.top + float(row) * layout.height / energy.shape[0]
+        text = mask.class_name
+        if mask.score is not None:
+            text += f" {mask.score:.2f}"
+        if mask.distance_cm is not None:
+            text += f", {mask.distance_cm / 100:.1f} m"
+        half = draw.textlength(text, _font(layout.text)) / 2 + 4
+        tall = layout.text * 0.65 + 2
+        x = min(max(peak_x, layout.left + half), layout.left + layout.width - half)
+        box = _free_place(x, peak_y, half, tall, layout, taken)
+        taken.append(box)
+        y = (box[1] + box[3]) / 2
+        colour = CLASS_COLOURS[mask.class_id]
+        if abs(y - peak_y) > tall:
+            draw.line((peak_x, peak_y, x, y), (*colour, 200), 1)
+        draw.rectangle(box, (*_GROUND, 150))
+        # Halfway to white: dark classes are read on the dark ground too.
+        ink = tuple((channel + 255) // 2 for channel in colour)
+        _draw_text(draw, (x, y), text, layout.text, "mm", ink)
+
+
+def _free_place(
+    x: float, y: float, half: float, tall: float, layout: Layout, taken: Sequence[Box]
+) -> Box:
+    """Return the free box nearest to a height; where all is taken, that at the height itself."""
+    first, last = layout.top + tall, layout.top + layout.height - tall
+    steps = int(layout.height / tall) + 1
+    wanted = min(max(y, first), last)
+    for offset in sorted(range(-steps, steps + 1), key=abs):
+        middle = wanted + offset * tall
+        box = (x - half, middle - tall, x + half, middle + tall)
+        if first <= middle <= last and not any(_overlap(box, other) for other in taken):
+            return box
+    return (x - half, wanted - tall, x + half, wanted + tall)
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _draw_text(
+    draw: ImageDraw.ImageDraw,
+    place: tuple[float, float],
+    text: str,
+    size: int,
+    anchor: str,
+    ink: tuple[int, ...] = _INK,
+) -> None:
+    """Draw one line of text, in a font that has its letters if the machine has one."""
+    font = _font(size) if text.isascii() else _font_for(frozenset(text), size)
+    draw.text(place, text.replace("\n", " "), ink, font, anchor)
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(_dejavu(), size)
+
+
+def _dejavu() -> Path:
+    # Matplotlib brings it: Latin, Greek, Cyrillic and more, the same on every machine.
+    import matplotlib
+
+    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+
+
+@cache
+def _font_for(letters: frozenset[str], size: int) -> ImageFont.FreeTypeFont:
+    """Return DejaVu Sans, or the font of this machine that has most of the letters it lacks."""
+    from matplotlib.font_manager import findSystemFonts, get_font
+
+    def lacking(path: str | Path) -> int:
+        try:
+            known = get_font(str(path)).get_charmap()
+        except (OSError, RuntimeError):
+            return len(letters)
+        return sum(ord(letter) not in known for letter in letters if not letter.isspace())
+
+    if not lacking(_dejavu()):
+        return _font(size)
+    return ImageFont.truetype(min([_dejavu(), *sorted(findSystemFonts())], key=lacking), size)
