@@ -265,7 +265,7 @@ def _font_for(letters: frozenset[str], size: int) -> ImageFont.FreeTypeFont:
     """Return DejaVu Sans, or the font of this machine that has most of the letters it lacks."""
     from matplotlib.font_manager import findSystemFonts, get_font
 
-    def lacking(path: str | Path) -> int:
+    def lacking(path: Path) -> int:
         try:
             known = get_font(str(path)).get_charmap()
         except (OSError, RuntimeError):
@@ -274,4 +274,5 @@ def _font_for(letters: frozenset[str], size: int) -> ImageFont.FreeTypeFont:
 
     if not lacking(_dejavu()):
         return _font(size)
-    return ImageFont.truetype(min([_dejavu(), *sorted(findSystemFonts())], key=lacking), size)
+    fonts = [_dejavu(), *map(Path, sorted(findSystemFonts()))]
+    return ImageFont.truetype(min(fonts, key=lacking), size)
