@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.reference.perturbed_labels import perturbed
 from tests.reference.slow_features import slow_features
 
-from saiseld.decision.features import features
+from saiseld.decision.detection_features import detection_features
 from saiseld.decision.matchability import Matchability, examples, fit
 from saiseld.decision.risk import Goal, losses, safe_thresholds
 from saiseld.decision.selection import emittable
@@ -101,7 +101,7 @@ def hundred_thousand(folder: Path) -> None:
     slow = slow_features(few)
     slow_seconds = (perf_counter() - started) / len(few)
     started = perf_counter()
-    fast = features(table)
+    fast = detection_features(table)
     fast_seconds = (perf_counter() - started) / len(table)
     np.testing.assert_allclose(fast[: len(few)], slow, rtol=1e-3, atol=1e-4)
     print(

@@ -30,9 +30,9 @@ from saiseld.decision.emission import (
     grid_points,
     sparse_points,
 )
+from saiseld.evaluation.corpus import find_label_files
 from saiseld.evaluation.rendering import render
 from saiseld.evaluation.soft_iou import pearson, soft_iou
-from saiseld.evaluation.sources import find_label_files
 from saiseld.formats.annotation import (
     MAX_PREDICTION_BYTES,
     EnergyMask,

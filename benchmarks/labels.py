@@ -22,7 +22,8 @@ sys.path.insert(0, str(ROOT))
 
 from tests.reference.sparse_imaging import lipschitz, minimise
 
-from saiseld.acoustics.covariance import LABEL_CENTRES, visibility
+from saiseld.acoustics.covariance import visibility
+from saiseld.conventions.bands import LABEL_CENTRES
 from saiseld.labels import Event, annotate, sparse_image
 
 FRAMES, REFERENCE_FRAMES = 200, 8

@@ -25,11 +25,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.training.tiny_tree import FRAMES, make_tree
 
-from saiseld.acoustics.front_end import Features
 from saiseld.conventions.sphere import projection_table
 from saiseld.data.label_columns import box_of
 from saiseld.data.stairs26 import TreeRecording, open_tree
 from saiseld.detector.model import Detector
+from saiseld.formats.features import Features
 from saiseld.training.detector.data import training_data
 from saiseld.training.detector.dataset import FrameTargets
 from saiseld.training.detector.engine import Trainer

@@ -8,11 +8,12 @@ import soundfile
 import torch
 
 from saiseld.acoustics.covariance import visibility
-from saiseld.acoustics.front_end import Features, FrontEnd, is_current, write_features
+from saiseld.acoustics.front_end import FrontEnd, is_current, write_images
 from saiseld.acoustics.gates import closure, diffuseness
 from saiseld.acoustics.uplam import UpLAM
 from saiseld.data.recordings import open_recording
 from saiseld.formats.checkpoint import write_checkpoint
+from saiseld.formats.features import Features
 from saiseld.runtime.errors import CheckpointError, DataError
 
 
@@ -37,8 +38,8 @@ def front_end(folder: Path) -> FrontEnd:
 def test_file_holds_the_front_end_s_images(folder: Path, front_end: FrontEnd) -> None:
     recording = open_recording(folder / "rec.wav")
     (whole,) = front_end.images(recording)
-    write_features(folder / "exact", recording, front_end, "float32")
-    write_features(folder / "half", recording, front_end, "float16")
+    write_images(folder / "exact", recording, front_end, "float32")
+    write_images(folder / "half", recording, front_end, "float16")
     exact, half = Features(folder / "exact"), Features(folder / "half")
     assert exact.frames == 7 and exact.provenance["projection"] == "great_circle"
     np.testing.assert_array_equal(exact.latent(0, 7), whole.latent)
@@ -60,7 +61,7 @@ def test_block_size_does_not_matter(folder: Path, front_end: FrontEnd) -> None:
 def test_what_is_current_is_told_by_weights_and_width(folder: Path, front_end: FrontEnd) -> None:
     path = folder / "current"
     assert not is_current(path, front_end, "float16")
-    write_features(path, open_recording(folder / "rec.wav"), front_end, "float16")
+    write_images(path, open_recording(folder / "rec.wav"), front_end, "float16")
     assert is_current(path, front_end, "float16")
     assert not is_current(path, front_end, "float32")
 
@@ -68,14 +69,14 @@ def test_what_is_current_is_told_by_weights_and_width(folder: Path, front_end: F
 def test_images_of_another_front_end_or_length_are_refused(
     folder: Path, front_end: FrontEnd, tmp_path: Path
 ) -> None:
-    write_features(tmp_path / "a", open_recording(folder / "rec.wav"), front_end)
+    write_images(tmp_path / "a", open_recording(folder / "rec.wav"), front_end)
     images = Features(tmp_path / "a")
-    images.check_made_by(front_end, 7)
+    images.check_made_by(front_end.identity, 7)
     with pytest.raises(DataError, match="frames: expected 8, found 7"):
-        images.check_made_by(front_end, 8)
+        images.check_made_by(front_end.identity, 8)
     write_checkpoint(tmp_path / "b.safetensors", UpLAM().state_dict(), {})
     with pytest.raises(DataError, match="weights: expected"):
-        images.check_made_by(FrontEnd(tmp_path / "b.safetensors"), 7)
+        images.check_made_by(FrontEnd(tmp_path / "b.safetensors").identity, 7)
 
 
 def test_gates_tell_one_source_from_noise() -> None:
@@ -106,5 +107,5 @@ def test_a_recording_that_fails_leaves_no_file(tmp_path: Path, front_end: FrontE
     audio[4000] = np.nan
     soundfile.write(tmp_path / "rec.wav", audio, 24000, subtype="FLOAT")
     with pytest.raises(Exception, match="expected finite samples"):
-        write_features(tmp_path / "out", open_recording(tmp_path / "rec.wav"), front_end)
+        write_images(tmp_path / "out", open_recording(tmp_path / "rec.wav"), front_end)
     assert [p.name for p in tmp_path.iterdir()] == ["rec.wav"]

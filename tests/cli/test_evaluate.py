@@ -11,7 +11,7 @@ from saiseld.cli.main import build
 from saiseld.data.label_columns import box_of
 from saiseld.evaluation import evaluate
 from saiseld.formats.annotation import write_annotations
-from saiseld.formats.candidates import SUFFIX, Candidates, write_candidates
+from saiseld.formats.candidates import CANDIDATES_SUFFIX, Candidates, write_candidates
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_report_over_pictures_with_the_ceiling(tree, tmp_path, small_case):
     _, labels = small_case
     videos, tables = tmp_path / "frames", tmp_path / "tables"
     for name, masks in labels.items():
-        write_candidates(tables / f"{name}{SUFFIX}", boxes_of(name, masks))
+        write_candidates(tables / f"{name}{CANDIDATES_SUFFIX}", boxes_of(name, masks))
         (videos / name).mkdir(parents=True)
         for frame in range(10):
             Image.new("RGB", (360, 180), "teal").save(videos / name / f"{name}_{frame:04}.png")

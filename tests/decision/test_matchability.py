@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from tests.reference.perturbed_labels import perturbed, pure_noise
 
 from saiseld.data.label_columns import label_columns
-from saiseld.decision.features import FEATURE_NAMES, features
+from saiseld.decision.detection_features import FEATURE_NAMES, detection_features
 from saiseld.decision.folds import room_of
 from saiseld.decision.matchability import (
     Matchability,
@@ -138,7 +138,7 @@ def test_nothing_of_the_labels_reaches_inference(telling):
     truthful = known.matched[: len(table)].astype(np.float32)
     leaked = replace(table, closure=truthful, diffuseness=truthful, matchability=truthful)
     np.testing.assert_array_equal(model.predict(leaked), model.predict(table))
-    for function in (Matchability.predict, Matchability.calibrate, features):
+    for function in (Matchability.predict, Matchability.calibrate, detection_features):
         assert set(inspect.signature(function).parameters) <= {"self", "table", "gates"}
 
 

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import orjson
 
-from saiseld.evaluation.cache import draw_labels
+from saiseld.evaluation.drawn_labels import draw_labels
 
 
 def test_drawing_a_label_file_takes_little_more_memory_than_its_bytes(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from saiseld.formats.checkpoint import load_state, read_checkpoint, write_checkpoint
+from saiseld.formats.checkpoint import load_weights, read_checkpoint, write_checkpoint
 from saiseld.runtime.errors import CheckpointError, OutputError
 
 
@@ -61,7 +61,7 @@ def test_ill_fitting_weights_name_the_key(change: dict, message: str) -> None:
     layer = nn.Linear(3, 2)
     state = {**layer.state_dict(), **change}
     with pytest.raises(CheckpointError, match=message):
-        load_state(layer, {k: v for k, v in state.items() if v is not None}, "a.pth")
+        load_weights(layer, {k: v for k, v in state.items() if v is not None}, "a.pth")
 
 
 def test_an_unwritable_folder_is_named(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from tests.reference.sparse_imaging import minimise, optimality_gap
 
-from saiseld.acoustics.covariance import LABEL_CENTRES, visibility
+from saiseld.acoustics.covariance import visibility
 from saiseld.conventions.arrays import eigenmike_xyz
+from saiseld.conventions.bands import LABEL_CENTRES
 from saiseld.conventions.sphere import angles_of_vector, fibonacci_sphere, great_circle, unit_vector
 from saiseld.labels.sparse_imaging import sparse_image
 from saiseld.runtime.errors import AudioError

@@ -8,13 +8,13 @@ import pytest
 import soundfile
 import torch
 
-from saiseld.acoustics.front_end import AcousticImages
 from saiseld.acoustics.uplam import UpLAM
 from saiseld.data.recordings import open_recording
 from saiseld.decision.systems import decide, system_named
 from saiseld.detector.model import Detector
 from saiseld.formats.candidates import read_candidates
 from saiseld.formats.checkpoint import write_checkpoint
+from saiseld.formats.features import AcousticImages
 from saiseld.pipeline.imager import DEFAULT_SYSTEM, Imager
 from saiseld.runtime.errors import CheckpointError, RecipeError
 

@@ -11,22 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from saiseld.conventions.bands import FRONT_END_CENTRES
 from saiseld.conventions.timebase import FPS, SAMPLE_RATE
 
 SUBFRAMES = 10
 """Snapshots summed into one frame's covariance."""
 
-BANDS = 9
-"""Frequency bands of an acoustic image."""
-
 _HALF_WIDTH_HZ = 25.0
-
-_edges = np.linspace(1500.0, 4500.0, BANDS + 1)
-FRONT_END_CENTRES: tuple[float, ...] = tuple((_edges[:-1] + _edges[1:]) / 2)
-"""Band centres in Hz of the front end."""
-
-LABEL_CENTRES: tuple[float, ...] = tuple(np.linspace(1500.0, 4500.0, BANDS))
-"""Band centres in Hz of the label method (AudibleLight)."""
 
 
 def visibility(

@@ -13,12 +13,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from saiseld.acoustics.covariance import BANDS
 from saiseld.conventions.arrays import steering
-from saiseld.formats.checkpoint import load_state, read_checkpoint
-
-DIRECTIONS = 484
-"""Points of the Fibonacci grid an acoustic image is given on."""
+from saiseld.conventions.bands import BANDS
+from saiseld.conventions.sphere import DIRECTIONS
+from saiseld.formats.checkpoint import load_weights, read_checkpoint
 
 
 class LAM(nn.Module):
@@ -100,7 +98,7 @@ def quadratic_values(covariance: Tensor, filters: Tensor) -> Tensor:
 def load_model(model: nn.Module, path: str | Path) -> nn.Module:
     """Load a checkpoint strictly; return the model in evaluation mode, without gradients."""
     state, _ = read_checkpoint(path)
-    load_state(model, state, path)
+    load_weights(model, state, path)
     return model.eval().requires_grad_(False)
 
 

@@ -13,8 +13,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from saiseld.acoustics.covariance import BANDS
 from saiseld.acoustics.lam import LAM, load_model
+from saiseld.conventions.bands import BANDS
 
 _WIDTH = 32
 """Channels inside the back-projection network."""

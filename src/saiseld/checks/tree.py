@@ -14,10 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from saiseld.acoustics.covariance import FRONT_END_CENTRES, visibility
+from saiseld.acoustics.covariance import visibility
 from saiseld.checks.findings import Finding, Severity, unreadable
 from saiseld.checks.recording import check_recording
 from saiseld.conventions.arrays import SPEED_OF_SOUND, TETRAHEDRON, eigenmike_xyz
+from saiseld.conventions.bands import FRONT_END_CENTRES
 from saiseld.conventions.sphere import angles_of_pixel, great_circle, unit_vector, wrap_azimuth
 from saiseld.data.recordings import open_recording
 from saiseld.data.stairs26 import Tree, TreeRecording, open_tree

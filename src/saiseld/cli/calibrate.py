@@ -38,9 +38,10 @@ def calibrate(
     from saiseld.decision.matchability import Matchability
     from saiseld.decision.risk import Goal, operating_point
     from saiseld.decision.systems import system_named
-    from saiseld.formats.candidates import SUFFIX, candidate_files
+    from saiseld.formats.candidates import CANDIDATES_SUFFIX, candidate_files
+    from saiseld.runtime.cache import user_cache
     from saiseld.runtime.errors import DataError
-    from saiseld.runtime.files import output_folder, user_cache
+    from saiseld.runtime.files import output_folder
     from saiseld.runtime.parallel import run_all
     from saiseld.training.matchability.development import (
         calibrate_recording,
@@ -64,7 +65,7 @@ def calibrate(
                 found=f"{len(seen)} that it was, such as {seen[0]}",
                 advice="Scores of what a model has seen guarantee nothing about what it has not",
             )
-    calibrated = {name: folder / f"{name}{SUFFIX}" for name in files}
+    calibrated = {name: folder / f"{name}{CANDIDATES_SUFFIX}" for name in files}
     tasks = {name: (path, learned, calibrated[name]) for name, path in files.items()}
     unseen = run_all(calibrate_recording, tasks, jobs=jobs, title="calibrating")
     _warn_of_classes(unseen)

@@ -37,7 +37,7 @@ def detect(
     """Keep every detection of score 0.01 or more, one table a recording; finished ones are kept."""
     from saiseld.data.recordings import find_recordings
     from saiseld.data.video import find_video
-    from saiseld.formats.candidates import SUFFIX
+    from saiseld.formats.candidates import CANDIDATES_SUFFIX
     from saiseld.runtime.files import output_folder
     from saiseld.runtime.parallel import run_all
 
@@ -45,7 +45,7 @@ def detect(
     _imager(weights)  # A mistake in the weights is told before any work begins.
     tasks = {}
     for path in find_recordings(recordings):
-        target = output / f"{path.stem}{SUFFIX}"
+        target = output / f"{path.stem}{CANDIDATES_SUFFIX}"
         own_video = None if video is None else find_video(video, path.stem)
         if not target.is_file():
             tasks[path.stem] = (path, own_video, features, weights, all_maps, target)
@@ -73,18 +73,18 @@ def _detect_one(
     target: Path,
 ) -> int:
     """Write one table and return how many frames had no picture."""
-    from saiseld.acoustics.front_end import SUFFIX, Features
     from saiseld.data.recordings import open_recording
     from saiseld.data.video import open_video
     from saiseld.decision.selection import emittable
     from saiseld.formats.candidates import candidate_writer
+    from saiseld.formats.features import FEATURES_SUFFIX, Features
 
     recording = open_recording(path)
     pictures = iter(()) if video is None else open_video(video)
     images = None
     if features is not None:
-        imaged = Features(features / f"{recording.name}{SUFFIX}")
-        imaged.check_made_by(_imager(weights).front_end, recording.frames)
+        imaged = Features(features / f"{recording.name}{FEATURES_SUFFIX}")
+        imaged.check_made_by(_imager(weights).front_end.identity, recording.frames)
         images = imaged.images()
     missing = 0
     with candidate_writer(target) as append:

@@ -69,8 +69,9 @@ def evaluate(
     import orjson
 
     from saiseld.evaluation import THRESHOLDS, evaluate_systems_2026_04_02, match_systems
+    from saiseld.runtime.cache import user_cache
     from saiseld.runtime.errors import DataError
-    from saiseld.runtime.files import output_folder, user_cache, write_bytes
+    from saiseld.runtime.files import output_folder, write_bytes
 
     systems = _named(predictions)
     folder = None if report is None else output_folder(report)
@@ -116,8 +117,8 @@ def _ceiling(candidates: Path, labels: Path, cache: Path, allow_missing: bool) -
     import numpy as np
 
     from saiseld.data.label_columns import label_columns
+    from saiseld.evaluation.corpus import find_label_files, paired
     from saiseld.evaluation.diagnosis import recall_ceiling
-    from saiseld.evaluation.sources import find_label_files, paired
     from saiseld.formats.candidates import candidate_files, read_candidates
     from saiseld.training.matchability.targets import proposed_box_iou
 
@@ -141,7 +142,7 @@ def _report(
     ceiling: RecallCeiling | None,
 ) -> None:
     """Write a report of each system: in the folder, or in a folder of its own below it."""
-    from saiseld.evaluation.sources import find_labels, find_predictions
+    from saiseld.evaluation.corpus import find_labels, find_predictions
     from saiseld.viewing.report import Subject, write_report
 
     for name, system in matched.items():

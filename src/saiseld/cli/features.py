@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from saiseld.acoustics.front_end import Width
+    from saiseld.formats.features import Width
 
 
 class _Width(StrEnum):
@@ -35,9 +35,10 @@ def features(
     jobs: Annotated[int, typer.Option(min=1, help="Recordings at a time.")] = 1,
 ) -> None:
     """Turn recordings into acoustic images, one features file each; finished ones are kept."""
-    from saiseld.acoustics.front_end import SUFFIX, FrontEnd, is_current
+    from saiseld.acoustics.front_end import FrontEnd, is_current
     from saiseld.acoustics.symmetry import symmetry_named
     from saiseld.data.recordings import find_recordings
+    from saiseld.formats.features import FEATURES_SUFFIX
     from saiseld.pipeline.weights import find_weights
     from saiseld.runtime.files import output_folder
     from saiseld.runtime.parallel import run_all
@@ -46,17 +47,23 @@ def features(
     front_end = FrontEnd(front_end_path, symmetry_named(symmetry))
     output_folder(output)
     tasks = {
-        path.stem: (path, output / f"{path.stem}{SUFFIX}", front_end_path, symmetry, width.value)
+        path.stem: (
+            path,
+            output / f"{path.stem}{FEATURES_SUFFIX}",
+            front_end_path,
+            symmetry,
+            width.value,
+        )
         for path in find_recordings(recordings)
-        if not is_current(output / f"{path.stem}{SUFFIX}", front_end, width.value)
+        if not is_current(output / f"{path.stem}{FEATURES_SUFFIX}", front_end, width.value)
     }
     run_all(_features_of, tasks, jobs=jobs, title="features")
 
 
 def _features_of(recording: Path, target: Path, weights: Path, symmetry: str, width: Width) -> None:
-    from saiseld.acoustics.front_end import FrontEnd, write_features
+    from saiseld.acoustics.front_end import FrontEnd, write_images
     from saiseld.acoustics.symmetry import symmetry_named
     from saiseld.data.recordings import open_recording
 
     front_end = FrontEnd(weights, symmetry_named(symmetry))
-    write_features(target, open_recording(recording), front_end, width)
+    write_images(target, open_recording(recording), front_end, width)

@@ -72,7 +72,7 @@ def _image_one(
 
     from saiseld.data.video import open_video
     from saiseld.formats.annotation import MAX_PREDICTION_BYTES, write_annotations
-    from saiseld.formats.candidates import SUFFIX
+    from saiseld.formats.candidates import CANDIDATES_SUFFIX
     from saiseld.viewing.overlay import write_overlay
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Left())
@@ -82,7 +82,7 @@ def _image_one(
             recording,
             video,
             system=system,
-            candidates=output / f"{recording.name}{SUFFIX}",
+            candidates=output / f"{recording.name}{CANDIDATES_SUFFIX}",
             on_frames=lambda frames: progress.advance(task, frames),
         )
         if overlay:

@@ -45,7 +45,7 @@ def table1(
 
     from saiseld.data.stairs26 import open_tree
     from saiseld.decision.matchability import Matchability
-    from saiseld.evaluation.sources import paired
+    from saiseld.evaluation.corpus import paired
     from saiseld.experiments.table1 import EMISSIONS, MEASURED_SYSTEMS
     from saiseld.experiments.table1 import table1 as compare
     from saiseld.experiments.table1_figures import (
@@ -56,7 +56,8 @@ def table1(
         typical_match,
     )
     from saiseld.formats.candidates import candidate_files
-    from saiseld.runtime.files import output_folder, user_cache, write_bytes
+    from saiseld.runtime.cache import user_cache
+    from saiseld.runtime.files import output_folder, write_bytes
     from saiseld.training.matchability.development import measure_all
 
     tree = {recording.name: recording for recording in open_tree(data).split(split)}

@@ -45,7 +45,8 @@ def train_matchability(
     from saiseld.decision.matchability import cross_fit, fit
     from saiseld.decision.systems import system_named
     from saiseld.formats.candidates import candidate_files
-    from saiseld.runtime.files import user_cache, write_bytes
+    from saiseld.runtime.cache import user_cache
+    from saiseld.runtime.files import write_bytes
     from saiseld.training.matchability.assessment import assess
     from saiseld.training.matchability.development import (
         all_examples,

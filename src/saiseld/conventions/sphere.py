@@ -19,6 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 WIDTH = 360
 HEIGHT = 180
 
+DIRECTIONS = 484
+"""Points of the Fibonacci grid that an acoustic image is given on."""
+
 Projection = Literal["official", "great_circle"]
 FloatArray = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""Latents of neighbouring frames, side by side.
+"""Latents of neighbouring frames, side by side: all at once, or block by block.
 
 A latent with a context of c frames has the 9 bands of its own frame first, then those of the frame
 before and the frame after, then of the ones next to these, out to c. Where a recording begins or
@@ -7,8 +7,14 @@ ends, its first or last frame stands in for what is missing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain, pairwise
+
 import numpy as np
 from numpy.typing import NDArray
+
+from saiseld.formats.features import AcousticImages
 
 MAX_CONTEXT = 4
 """Frames to either side that a detector may ask for."""
@@ -26,3 +32,22 @@ def with_neighbours(latent: NDArray[np.float32], context: int) -> NDArray[np.flo
     frames = np.arange(len(latent))
     near = [latent[np.clip(frames + offset, 0, len(latent) - 1)] for offset in offsets(context)]
     return np.concatenate(near, axis=1)
+
+
+def in_context(blocks: Iterable[AcousticImages], context: int) -> Iterator[AcousticImages]:
+    """Yield blocks of acoustic images with their context, reading one block ahead.
+
+    No block but the last one may be shorter than the context.
+    """
+    if context == 0:
+        yield from blocks
+        return
+    past: NDArray[np.float32] | None = None
+    for block, following in pairwise(chain(blocks, [None])):
+        assert block is not None  # only the end is
+        own = block.latent
+        before = own[:0] if past is None else past
+        after = own[:0] if following is None else following.latent[:context]
+        wide = with_neighbours(np.concatenate([before, own, after]), context)
+        yield replace(block, latent=wide[len(before) : len(before) + len(own)])
+        past = np.concatenate([before, own])[-context:]

@@ -1,8 +1,7 @@
 """Labels as columns on disk: decoded from JSON once, then read through memory maps.
 
 One Arrow file a recording, one row per instance and frame that has a mask, sorted by frame. A
-pixel is ``360 y + x``. Files are named by their label file's content, so a label that changes is
-decoded again, and processes that decode the same one write the same file.
+pixel is ``360 y + x``. Files are kept by their label file's content (`saiseld.runtime.cache`).
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.formats.annotation import EnergyMask, read_annotations
+from saiseld.runtime.cache import cached
 from saiseld.runtime.errors import DataError
-from saiseld.runtime.files import atomic_path, content_digest
 
 _SCHEMA = pa.schema(
     [
@@ -85,10 +84,7 @@ def label_columns(labels: str | Path, cache: str | Path) -> LabelColumns:
         If it holds a class that does not exist.
     """
     labels = Path(labels)
-    columns = Path(cache) / f"{labels.stem}-{content_digest(labels)}.arrow"
-    if not columns.exists():
-        _write(columns, _checked(read_annotations(labels), labels))
-    return _read(columns)
+    return cached(cache, labels, ".arrow", lambda entry: _write(entry, labels), _read)
 
 
 def box_of(x: ArrayLike, y: ArrayLike) -> tuple[float, float, float, float]:
@@ -125,7 +121,8 @@ def _order(mask: EnergyMask) -> tuple[int, int, int]:
     return mask.frame, mask.class_id, mask.instance_id
 
 
-def _write(path: Path, masks: list[EnergyMask]) -> None:
+def _write(entry: Path, labels: Path) -> None:
+    masks = _checked(read_annotations(labels), labels)
     blobs = [np.concatenate(mask.segmentation) for mask in masks]
     # x = 360 is the meridian of x = 0; y = 180 is the edge of the last row.
     x = [np.floor(blob[:, 0]).astype(int) % WIDTH for blob in blobs]
@@ -143,7 +140,7 @@ def _write(path: Path, masks: list[EnergyMask]) -> None:
     }
     arrays = [pa.array(columns[field.name], field.type) for field in _SCHEMA]
     table = pa.Table.from_arrays(arrays, schema=_SCHEMA).combine_chunks()
-    with atomic_path(path) as temporary, pa.ipc.new_file(temporary, _SCHEMA) as file:
+    with pa.ipc.new_file(entry, _SCHEMA) as file:
         file.write_table(table)
 
 
@@ -151,16 +148,9 @@ def _read(path: Path) -> LabelColumns:
     try:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            path, expected="label columns", found=str(error), advice="Delete it; it is a cache"
-        ) from error
+        raise DataError(path, expected="label columns", found=str(error)) from error
     if not table.schema.equals(_SCHEMA, check_metadata=True):
-        raise DataError(
-            path,
-            expected="label columns of this version",
-            found="other columns",
-            advice="Delete it; it is a cache",
-        )
+        raise DataError(path, expected="label columns of this version", found="other columns")
     pixel, energy = (_flat(table[name]) for name in ("pixel", "energy"))
     offsets = [chunk.offsets.to_numpy() for chunk in table["pixel"].chunks]
     plain = {name: table[name].to_numpy() for name in _SCHEMA.names[:4]}

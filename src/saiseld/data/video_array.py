@@ -1,6 +1,6 @@
 """Videos as arrays on disk: decoded once, then read through a memory map, frame by frame.
 
-Exact 8-bit frames, 194 kB each. Files are named by the video's content, like label columns.
+Exact 8-bit frames, 194 kB each, kept by the video's content (`saiseld.runtime.cache`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.data.video import IMAGENET_MEAN, open_video
-from saiseld.runtime.files import atomic_path, content_digest
+from saiseld.runtime.cache import cached
+from saiseld.runtime.errors import DataError
 
 MISSING_RGB = np.round(255 * np.array(IMAGENET_MEAN)).astype(np.uint8)
 """Colour of a frame that is not there: the ImageNet mean in 8 bits."""
@@ -29,15 +30,23 @@ def video_array(video: str | Path, cache: str | Path) -> NDArray[np.uint8]:
         If it cannot be read.
     """
     video = Path(video)
-    path = Path(cache) / f"{video.stem}-{content_digest(video)}.rgb"
-    if not path.exists():
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            for frame in open_video(video):
-                planes = missing_frame() if frame is None else frame.transpose(2, 0, 1)
-                file.write(planes.tobytes())
-    return np.memmap(path, np.uint8, "r").reshape(_SHAPE)
+    return cached(cache, video, ".rgb", lambda entry: _decode(video, entry), _read)
 
 
 def missing_frame() -> NDArray[np.uint8]:
     """Return the picture (3, 180, 360) that stands for a missing one."""
     return np.broadcast_to(MISSING_RGB[:, None, None], (3, HEIGHT, WIDTH)).copy()
+
+
+def _decode(video: Path, entry: Path) -> None:
+    with entry.open("wb") as file:
+        for frame in open_video(video):
+            planes = missing_frame() if frame is None else frame.transpose(2, 0, 1)
+            file.write(planes.tobytes())
+
+
+def _read(entry: Path) -> NDArray[np.uint8]:
+    try:
+        return np.memmap(entry, np.uint8, "r").reshape(_SHAPE)
+    except ValueError as error:
+        raise DataError(entry, expected="whole frames", found=str(error)) from error

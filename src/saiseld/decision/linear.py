@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from saiseld.decision.features import FEATURE_NAMES
+from saiseld.decision.detection_features import FEATURE_NAMES
 
 _SMALLEST_SCORE = 1e-4
 

@@ -22,7 +22,7 @@ from sklearn.metrics import average_precision_score
 from threadpoolctl import threadpool_limits
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
-from saiseld.decision.features import FEATURE_NAMES, features
+from saiseld.decision.detection_features import FEATURE_NAMES, detection_features
 from saiseld.decision.folds import room_folds, room_of
 from saiseld.decision.linear import LinearClassifier
 from saiseld.decision.smoothing import Smoother, evidence
@@ -53,7 +53,7 @@ class Examples:
     Parameters
     ----------
     features
-        (N, 16), see `saiseld.decision.features`.
+        (N, 16), see `saiseld.decision.detection_features`.
     matched
         (N,) whether the best IoU with same-class ground truth reaches ``TARGET_IOU``.
     class_id, room
@@ -70,7 +70,7 @@ def examples(table: Candidates, best_iou: NDArray[np.float64], *, gates: bool = 
     """Return the examples of one recording from its candidates' best IoU with the ground truth."""
     rows = table.has_map
     return Examples(
-        features=features(table, gates=gates)[rows],
+        features=detection_features(table, gates=gates)[rows],
         matched=best_iou[rows] >= TARGET_IOU,
         class_id=table.class_id[rows].astype(np.int64),
         room=np.full(int(rows.sum()), room_of(table.recording)),
@@ -149,7 +149,7 @@ class Matchability:
         probability = np.full(len(table), np.nan, np.float32)
         if not table.has_map.any():
             return probability
-        found = self.probability(features(table)[table.has_map])
+        found = self.probability(detection_features(table)[table.has_map])
         if self.smoother is not None:
             mapped = table.take(table.has_map)
             found = self.smoother.apply(evidence(found, mapped.frame, tracks(mapped)))

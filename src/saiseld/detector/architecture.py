@@ -15,10 +15,11 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.resnet import Bottleneck, ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
+from saiseld.conventions.bands import BANDS
 from saiseld.detector.compact import ACOUSTIC_STRIDE, CompactBackbone
 from saiseld.detector.heads import DistanceHead, EnergyDecoder, EnergyHead
 from saiseld.detector.regions import RegionDetector, RegionSettings
-from saiseld.detector.stem import ACOUSTIC_CHANNELS, AudioVisualStem
+from saiseld.detector.stem import AudioVisualStem
 
 Size = Literal["paper", "compact"]
 
@@ -52,9 +53,7 @@ class Architecture:
     acoustic_stride: int
 
 
-def build(
-    size: Size, *, frozen_norms: bool = True, acoustic_channels: int = ACOUSTIC_CHANNELS
-) -> Architecture:
+def build(size: Size, *, frozen_norms: bool = True, acoustic_channels: int = BANDS) -> Architecture:
     """Return freshly initialised parts of one size.
 
     ``frozen_norms`` is for the paper size: its backbone's norms stand still, as fits weights from

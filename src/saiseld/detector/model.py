@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import MultiScaleRoIAlign
 
+from saiseld.conventions.bands import BANDS
 from saiseld.conventions.sphere import HEIGHT, WIDTH, Projection, box_iou, projection_table
 from saiseld.conventions.taxonomy import class_of_label
 from saiseld.data.context import MAX_CONTEXT, offsets
@@ -27,10 +28,10 @@ from saiseld.detector.losses import (
     visible_copies,
 )
 from saiseld.detector.regions import NMS_IOU, NUM_LABELS
-from saiseld.detector.stem import ACOUSTIC_CHANNELS, RGB_CHANNELS
+from saiseld.detector.stem import RGB_CHANNELS
 from saiseld.detector.targets import FrameTargets
 from saiseld.formats.candidates import MAP_SIZE
-from saiseld.formats.checkpoint import load_state, read_checkpoint, write_checkpoint
+from saiseld.formats.checkpoint import load_weights, read_checkpoint, write_checkpoint
 from saiseld.runtime.errors import CheckpointError
 
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -68,7 +69,7 @@ class Detector(nn.Module):
         context: int = 0,
     ) -> None:
         super().__init__()
-        acoustic = ACOUSTIC_CHANNELS * len(offsets(context))
+        acoustic = BANDS * len(offsets(context))
         parts = build(size, frozen_norms=frozen_norms, acoustic_channels=acoustic)
         self.size, self.projection, self.frozen_norms = size, projection, frozen_norms
         self.context, self.acoustic_channels = context, acoustic
@@ -126,7 +127,7 @@ class Detector(nn.Module):
             )
         frozen_norms = bool(header.get("frozen_norms", True))
         detector = cls(size, projection, frozen_norms=frozen_norms, context=context)
-        load_state(detector, state, path)
+        load_weights(detector, state, path)
         return detector.eval()
 
     def save(

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from saiseld.conventions.bands import BANDS
+
 RGB_CHANNELS = 3
-ACOUSTIC_CHANNELS = 9
 
 
 class AudioVisualStem(nn.Module):
@@ -17,7 +18,7 @@ class AudioVisualStem(nn.Module):
     starts at 0.666.
     """
 
-    def __init__(self, acoustic_channels: int = ACOUSTIC_CHANNELS, width: int = 64) -> None:
+    def __init__(self, acoustic_channels: int = BANDS, width: int = 64) -> None:
         super().__init__()
         self.rgb_scale = nn.Parameter(torch.tensor(1.0))
         self.audio_raw = nn.Parameter(torch.tensor(-0.274))

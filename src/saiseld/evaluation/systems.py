@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, overload
 
-from saiseld.evaluation.cache import draw_labels
 from saiseld.evaluation.coco_2026_04_02 import (
     FieldScores,
     MatchedFields,
     match_fields,
     score_fields,
 )
+from saiseld.evaluation.corpus import Corpus, Masks, find_labels, find_predictions, listed, paired
+from saiseld.evaluation.drawn_labels import draw_labels
 from saiseld.evaluation.matched import MatchedRecording, match_recording
 from saiseld.evaluation.rendering import Drawings, render_masks
 from saiseld.evaluation.scores import THRESHOLDS, Scores, SoftIouMetric, score
-from saiseld.evaluation.sources import Masks, Source, find_labels, find_predictions, listed, paired
 from saiseld.formats.annotation import MAX_PREDICTION_BYTES, EnergyMask, read_annotations
 from saiseld.runtime.errors import DataError
 from saiseld.runtime.parallel import run_all
@@ -56,8 +56,8 @@ class _Plan:
 
 
 def match_systems(
-    systems: Mapping[str, Source],
-    labels: Source,
+    systems: Mapping[str, Corpus],
+    labels: Corpus,
     *,
     jobs: int = 1,
     allow_missing: bool = False,
@@ -99,7 +99,7 @@ def match_systems(
     }
 
 
-def _plan(systems: Mapping[str, Source], labels: Source, allow_missing: bool) -> _Plan:
+def _plan(systems: Mapping[str, Corpus], labels: Corpus, allow_missing: bool) -> _Plan:
     truth = find_labels(labels)
     recordings: dict[str, tuple[Masks, dict[str, Masks]]] = {}
     notes = {}
@@ -144,8 +144,8 @@ def _check_truth(truths: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def evaluate_systems(
-    systems: Mapping[str, Source],
-    labels: Source,
+    systems: Mapping[str, Corpus],
+    labels: Corpus,
     *,
     metric: SoftIouMetric = "2026-06-30",
     thresholds: Sequence[float] = THRESHOLDS,
@@ -170,8 +170,8 @@ def evaluate_systems(
 
 
 def evaluate_systems_2026_04_02(
-    systems: Mapping[str, Source],
-    labels: Source,
+    systems: Mapping[str, Corpus],
+    labels: Corpus,
     *,
     jobs: int = 1,
     allow_missing: bool = False,
@@ -198,8 +198,8 @@ def _match_fields(labels: Masks, systems: Mapping[str, Masks]) -> dict[str, Matc
 
 @overload
 def evaluate(
-    predictions: Source,
-    labels: Source,
+    predictions: Corpus,
+    labels: Corpus,
     metric: SoftIouMetric = ...,
     *,
     thresholds: Sequence[float] = ...,
@@ -212,8 +212,8 @@ def evaluate(
 
 @overload
 def evaluate(
-    predictions: Source,
-    labels: Source,
+    predictions: Corpus,
+    labels: Corpus,
     metric: Literal["2026-04-02"],
     *,
     jobs: int = ...,
@@ -223,8 +223,8 @@ def evaluate(
 
 
 def evaluate(
-    predictions: Source,
-    labels: Source,
+    predictions: Corpus,
+    labels: Corpus,
     metric: Metric = "2026-06-30",
     *,
     thresholds: Sequence[float] = THRESHOLDS,

@@ -28,7 +28,7 @@ from saiseld.evaluation.systems import MatchedSystem
 from saiseld.evaluation.uncertainty import confidence_intervals
 from saiseld.experiments.compare_options import EVERY, SYSTEM, features_of
 from saiseld.training.detector.dataset import FrameDataset, collate
-from saiseld.training.detector.selection import Selection
+from saiseld.training.detector.model_selection import Selection
 
 MODES = ("sound and picture", "sound alone", "picture alone")
 

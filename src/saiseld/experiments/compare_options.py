@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from saiseld.acoustics.front_end import SUFFIX, Features
 from saiseld.acoustics.symmetry import SYMMETRIES
 from saiseld.data.stairs26 import TreeRecording, open_tree
 from saiseld.decision.systems import system_named
@@ -26,11 +25,12 @@ from saiseld.detector.model import Detector
 from saiseld.evaluation.matched import MatchedRecording
 from saiseld.evaluation.systems import MatchedSystem
 from saiseld.evaluation.uncertainty import compare, confidence_intervals
+from saiseld.formats.features import FEATURES_SUFFIX, Features
 from saiseld.training.detector.data import training_data
 from saiseld.training.detector.dataset import FrameDataset
 from saiseld.training.detector.engine import Trainer
+from saiseld.training.detector.model_selection import Selection
 from saiseld.training.detector.recipes import Augmentation, Recipe, read_recipe
-from saiseld.training.detector.selection import Selection
 
 TURNED = {"rotation": True, "flip": 0.5}
 BASE = {
@@ -129,7 +129,7 @@ def scored_on_test(detector: Detector, chosen: argparse.Namespace) -> MatchedSys
 
 def features_of(folder: Path, recording: TreeRecording) -> Features:
     """Open a recording's features."""
-    return Features(folder / f"{recording.name}{SUFFIX}")
+    return Features(folder / f"{recording.name}{FEATURES_SUFFIX}")
 
 
 if __name__ == "__main__":

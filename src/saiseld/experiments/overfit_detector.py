@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from saiseld.acoustics.front_end import SUFFIX, Features
 from saiseld.acoustics.symmetry import IDENTITY
 from saiseld.data.stairs26 import open_tree
 from saiseld.decision.selection import emittable
@@ -30,11 +29,12 @@ from saiseld.detector.losses import crop_energy
 from saiseld.detector.model import Detector
 from saiseld.evaluation import match_recording, render_masks, score
 from saiseld.formats.candidates import Candidates
+from saiseld.formats.features import FEATURES_SUFFIX, Features
 from saiseld.training.detector.data import TrainingData
 from saiseld.training.detector.dataset import FrameDataset
 from saiseld.training.detector.engine import Trainer
+from saiseld.training.detector.model_selection import SYSTEM, Selection
 from saiseld.training.detector.recipes import Recipe, read_recipe
-from saiseld.training.detector.selection import SYSTEM, Selection
 from saiseld.training.detector.symmetric import SymmetricFrames
 
 
@@ -77,7 +77,9 @@ def overfit(chosen: argparse.Namespace, folder: Path) -> None:
     recordings = open_tree(chosen.tree).split("dev-train")[: chosen.recordings]
     FewFrames.frames = chosen.frames
     frames = FewFrames(
-        recordings, lambda r: Features(chosen.features / f"{r.name}{SUFFIX}"), folder / "cache"
+        recordings,
+        lambda r: Features(chosen.features / f"{r.name}{FEATURES_SUFFIX}"),
+        folder / "cache",
     )
     selection = Selection(frames, chosen.frames)
     for system in (SYSTEM, replace(SYSTEM, emission="grid3")):

@@ -15,7 +15,7 @@ from PIL import Image
 from saiseld.conventions.taxonomy import CLASS_NAMES
 from saiseld.data.video import open_video
 from saiseld.decision.systems import decide, system_named
-from saiseld.evaluation.cache import draw_labels
+from saiseld.evaluation.drawn_labels import draw_labels
 from saiseld.evaluation.rendering import render
 from saiseld.evaluation.soft_iou import soft_iou
 from saiseld.evaluation.uncertainty import Interval

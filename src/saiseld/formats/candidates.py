@@ -26,7 +26,7 @@ from saiseld.runtime.files import atomic_path
 
 SCHEMA_VERSION = 1
 MAP_SIZE = 28
-SUFFIX = ".candidates.parquet"
+CANDIDATES_SUFFIX = ".candidates.parquet"
 
 _MAP = pa.list_(pa.float16(), MAP_SIZE * MAP_SIZE)
 _SCHEMA = pa.schema(
@@ -266,12 +266,12 @@ def _read_maps(file: pq.ParquetFile) -> NDArray[np.float16]:
 def candidate_files(folder: str | Path) -> dict[str, Path]:
     """Return recording name to path of the candidate tables of a folder (or of one file)."""
     folder = Path(folder)
-    paths = [folder] if folder.is_file() else sorted(folder.glob(f"*{SUFFIX}"))
+    paths = [folder] if folder.is_file() else sorted(folder.glob(f"*{CANDIDATES_SUFFIX}"))
     if not paths:
         raise CandidateError(
             folder,
-            expected=f"candidate tables (*{SUFFIX})",
+            expected=f"candidate tables (*{CANDIDATES_SUFFIX})",
             found="none" if folder.is_dir() else "no such folder",
             advice="Make them with `saiseld detect`",
         )
-    return {path.name.removesuffix(SUFFIX): path for path in paths}
+    return {path.name.removesuffix(CANDIDATES_SUFFIX): path for path in paths}

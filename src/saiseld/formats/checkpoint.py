@@ -105,7 +105,7 @@ def write_checkpoint(
         save_file(tensors, temporary, metadata=metadata)
 
 
-def load_state(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
+def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
     """Load a state dict strictly, converting only the floating width.
 
     Raises

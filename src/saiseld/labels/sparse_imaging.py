@@ -24,8 +24,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve as solve_linear
 
-from saiseld.acoustics.covariance import LABEL_CENTRES, band_spectra
+from saiseld.acoustics.covariance import band_spectra
 from saiseld.conventions.arrays import CHANNELS, SPEED_OF_SOUND, steering
+from saiseld.conventions.bands import LABEL_CENTRES
 from saiseld.conventions.timebase import FPS, SAMPLE_RATE
 from saiseld.runtime.errors import AudioError
 

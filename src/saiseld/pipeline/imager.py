@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from saiseld.acoustics.context import in_context
-from saiseld.acoustics.front_end import AcousticImages, FrontEnd
+from saiseld.acoustics.front_end import FrontEnd
+from saiseld.data.context import in_context
 from saiseld.data.recordings import Recording, open_recording
 from saiseld.data.video import Frame, open_video, rgb_planes
 from saiseld.decision.matchability import Matchability
@@ -25,6 +25,7 @@ from saiseld.detector.detect import detect_recording
 from saiseld.detector.model import Detector, Keep
 from saiseld.formats.annotation import EnergyMask
 from saiseld.formats.candidates import Candidates, candidate_writer
+from saiseld.formats.features import AcousticImages
 from saiseld.pipeline.weights import find_weights
 from saiseld.runtime.errors import CheckpointError, RecipeError
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,21 +60,3 @@ def output_folder(folder: str | Path) -> Path:
             folder, expected="a folder that can be written", found=error.strerror or str(error)
         ) from error
     return folder
-
-
-def content_digest(path: str | Path) -> str:
-    """Return a name for the content of a file, or of the files in a folder (24 hex digits)."""
-    path = Path(path)
-    whole = hashlib.blake2b(digest_size=12)
-    for part in sorted(path.iterdir()) if path.is_dir() else [path]:
-        whole.update(f"{part.name} {part.stat().st_size} ".encode())
-        with part.open("rb") as file:
-            while block := file.read(1 << 20):
-                whole.update(block)
-    return whole.hexdigest()
-
-
-def user_cache(name: str) -> Path:
-    """Return the folder of this name in the user's cache; whoever writes there makes it."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "saiseld" / name

@@ -13,10 +13,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
+from saiseld.evaluation.corpus import Masks
 from saiseld.evaluation.diagnosis import RecallCeiling, lost_precision, reliability
 from saiseld.evaluation.matched import MatchedRecording
 from saiseld.evaluation.scores import Scores, pool
-from saiseld.evaluation.sources import Masks
 from saiseld.evaluation.systems import MatchedSystem
 from saiseld.evaluation.uncertainty import Interval, confidence_intervals
 from saiseld.formats.annotation import EnergyMask, iter_annotations

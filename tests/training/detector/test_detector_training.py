@@ -11,19 +11,19 @@ import pytest
 import torch
 from tests.training.tiny_tree import make_features, make_tree
 
-from saiseld.acoustics.front_end import Features
 from saiseld.acoustics.symmetry import IDENTITY, SYMMETRIES
 from saiseld.cli.train_detector import train_detector
 from saiseld.data.stairs26 import open_tree
 from saiseld.detector.model import Detector
 from saiseld.formats.checkpoint import write_checkpoint
+from saiseld.formats.features import Features
 from saiseld.runtime.errors import CheckpointError, DataError, OutputError, RecipeError
-from saiseld.training.detector import checkpoint
-from saiseld.training.detector.checkpoint import start_from
+from saiseld.training.detector import run_state
 from saiseld.training.detector.data import TrainingData, training_data
 from saiseld.training.detector.dataset import FrameDataset
 from saiseld.training.detector.engine import STATE, WEIGHTS, Trainer
 from saiseld.training.detector.recipes import Recipe, read_recipe
+from saiseld.training.detector.start_weights import start_from
 from saiseld.training.detector.symmetric import SymmetricFrames
 
 
@@ -143,7 +143,7 @@ def test_a_full_disk_leaves_the_former_state(
         file.write(b"half of it")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.torch, "save", full)
+    monkeypatch.setattr(run_state.torch, "save", full)
     with pytest.raises(OutputError, match=r"state\.pt: .*No space left"):
         trainer.save()
     assert (tmp_path / STATE).read_bytes() == good

@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from saiseld.acoustics.front_end import SUFFIX, Features, identity_under
+from saiseld.acoustics.front_end import identity_under
 from saiseld.acoustics.symmetry import IDENTITY, Symmetry, symmetry_named
 from saiseld.conventions.sphere import Projection
 from saiseld.data.stairs26 import Role, TreeRecording, open_tree, split_by_room
+from saiseld.formats.features import FEATURES_SUFFIX, Features
 from saiseld.runtime.errors import DataError
 from saiseld.training.detector.dataset import FrameDataset
 from saiseld.training.detector.decoded import fill_cache
@@ -79,7 +80,7 @@ def training_data(
     roles = split_by_room(open_tree(tree), seed=seed)
     fill_cache([*roles["train"], *roles["select"]], cache, jobs=jobs)
     features = Path(features)
-    first = Features(features / f"{roles['train'][0].name}{SUFFIX}").provenance
+    first = Features(features / f"{roles['train'][0].name}{FEATURES_SUFFIX}").provenance
 
     def frames_of(role: Role, symmetry: Symmetry = IDENTITY) -> FrameDataset:
         folder = features if symmetry is IDENTITY else features / symmetry.name
@@ -112,7 +113,7 @@ def training_data(
 
 def _features(folder: Path, made_by: str, recording: TreeRecording) -> Features:
     """Open a recording's features, which that front end made."""
-    own = Features(folder / f"{recording.name}{SUFFIX}")
+    own = Features(folder / f"{recording.name}{FEATURES_SUFFIX}")
     if own.provenance["weights"] != made_by:
         raise DataError(
             own.path,

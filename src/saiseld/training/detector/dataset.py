@@ -29,7 +29,7 @@ from saiseld.training.detector.decoded import read_labels, read_video
 
 
 class Latents(Protocol):
-    """A recording's latent maps, as `saiseld.acoustics.front_end.Features` holds them."""
+    """A recording's latent maps, as `saiseld.formats.features.Features` holds them."""
 
     frames: int
 

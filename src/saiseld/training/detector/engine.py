@@ -30,20 +30,20 @@ from saiseld.evaluation.scores import json_values
 from saiseld.runtime.errors import RecipeError
 from saiseld.runtime.files import output_folder
 from saiseld.training.detector.augmentation import augment, flatten_boxes
-from saiseld.training.detector.checkpoint import (
-    TrainingState,
-    load_state,
-    random_state,
-    save_state,
-    set_random_state,
-    start_from,
-)
 from saiseld.training.detector.data import TrainingData
 from saiseld.training.detector.dataset import collate
+from saiseld.training.detector.model_selection import Selection
 from saiseld.training.detector.optimisation import freeze, one_cycle, optimizer_of, set_rate
 from saiseld.training.detector.recipes import Recipe
+from saiseld.training.detector.run_state import (
+    TrainingState,
+    load_run_state,
+    random_state,
+    save_run_state,
+    set_random_state,
+)
 from saiseld.training.detector.sampling import epoch_frames
-from saiseld.training.detector.selection import Selection
+from saiseld.training.detector.start_weights import start_from
 from saiseld.training.logs import RunLog, run_log
 
 STATE = "state.pt"
@@ -157,7 +157,7 @@ class Trainer:
                 "stale": self.stale,
                 "rate": self.rate,
             }
-            save_state(self.output / STATE, state)
+            save_run_state(self.output / STATE, state)
         self._saved_at = monotonic()
 
     @property
@@ -174,7 +174,7 @@ class Trainer:
         """Go on from the saved state, or begin with the weights to start from."""
         state = None
         if (self.output / STATE).exists():
-            state = load_state(self.output / STATE, *self._identity())
+            state = load_run_state(self.output / STATE, *self._identity())
             self.detector.load_state_dict(state["model"])
             self.epoch, self.step = state["epoch"], state["step"]
             self.best, self.stale, self.rate = state["best"], state["stale"], state["rate"]

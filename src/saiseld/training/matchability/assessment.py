@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saiseld.decision.features import FEATURE_NAMES
+from saiseld.decision.detection_features import FEATURE_NAMES
 from saiseld.decision.matchability import Kind, importances
 from saiseld.evaluation.diagnosis import Reliability, reliability
 from saiseld.evaluation.scores import THRESHOLDS, score

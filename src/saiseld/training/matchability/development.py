@@ -26,10 +26,10 @@ from saiseld.decision.smoothing import (
 )
 from saiseld.decision.systems import System, decide, selected
 from saiseld.decision.tracking import tracks
-from saiseld.evaluation.cache import draw_labels
+from saiseld.evaluation.corpus import find_label_files, paired
+from saiseld.evaluation.drawn_labels import draw_labels
 from saiseld.evaluation.matched import MatchedRecording, match_recording
 from saiseld.evaluation.rendering import Drawings, render_masks
-from saiseld.evaluation.sources import find_label_files, paired
 from saiseld.formats.candidates import read_candidates, write_candidates
 from saiseld.runtime.parallel import run_all
 from saiseld.training.matchability.targets import best_box_iou, best_mask_iou, proposed_box_iou

@@ -16,12 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from saiseld.acoustics.covariance import (
-    BANDS,
-    SUBFRAMES,
-    band_frequencies,
-    covariance,
-)
+from saiseld.acoustics.covariance import SUBFRAMES, band_frequencies, covariance
 from saiseld.conventions.arrays import (
     CHANNELS,
     FRONT_END_WAVELENGTH,
@@ -29,6 +24,7 @@ from saiseld.conventions.arrays import (
     TETRAHEDRON,
     eigenmike_xyz,
 )
+from saiseld.conventions.bands import BANDS
 from saiseld.conventions.rigid_sphere import SPEED_OF_SOUND, rigid_sphere_response
 from saiseld.conventions.sphere import fibonacci_sphere, unit_vector
 from saiseld.simulation.rooms.room import Room, image_sources

@@ -36,17 +36,11 @@ from scipy.ndimage import median_filter
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from saiseld.acoustics.covariance import BANDS
-from saiseld.acoustics.lam import (
-    DIRECTIONS,
-    LAM,
-    positive_part,
-    quadratic_filters,
-    quadratic_values,
-)
+from saiseld.acoustics.lam import LAM, positive_part, quadratic_filters, quadratic_values
 from saiseld.acoustics.uplam import UpLAM
 from saiseld.conventions.arrays import CHANNELS, TETRAHEDRON
-from saiseld.conventions.sphere import fibonacci_sphere
+from saiseld.conventions.bands import BANDS
+from saiseld.conventions.sphere import DIRECTIONS, fibonacci_sphere
 from saiseld.formats.checkpoint import write_checkpoint
 from saiseld.runtime.errors import CheckpointError, RecipeError
 from saiseld.runtime.files import atomic_path

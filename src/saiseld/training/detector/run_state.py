@@ -1,4 +1,4 @@
-"""The state of a training run, on disk whole or not at all, and the weights that it starts from."""
+"""The state of a training run, on disk whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor
 
-from saiseld.detector.model import Detector
-from saiseld.detector.stem import ACOUSTIC_CHANNELS
-from saiseld.formats.checkpoint import read_checkpoint
 from saiseld.runtime.errors import CheckpointError, RecipeError
 from saiseld.runtime.files import atomic_path
 
@@ -36,7 +33,7 @@ class TrainingState(TypedDict):
     rate: float
 
 
-def save_state(path: str | Path, state: TrainingState) -> None:
+def save_run_state(path: str | Path, state: TrainingState) -> None:
     """Write a state; if that fails, a former one stays.
 
     Raises
@@ -48,8 +45,8 @@ def save_state(path: str | Path, state: TrainingState) -> None:
         torch.save(dict(state), file)
 
 
-def load_state(path: str | Path, recipe: str, data: str) -> TrainingState:
-    """Read a state of `save_state`.
+def load_run_state(path: str | Path, recipe: str, data: str) -> TrainingState:
+    """Read a state of `save_run_state`.
 
     Raises
     ------
@@ -91,54 +88,6 @@ def set_random_state(states: list[Tensor]) -> None:
     torch.set_rng_state(states[0])
     if len(states) > 1:
         torch.cuda.set_rng_state_all(states[1:])
-
-
-def start_from(detector: Detector, path: str | Path) -> int:
-    """Copy the weights that fit from a detector's checkpoint or torchvision's COCO Mask R-CNN.
-
-    Returns
-    -------
-    How many tensors were copied; the others stay as initialised.
-
-    Raises
-    ------
-    CheckpointError
-        If the backbone of the checkpoint is another one.
-    """
-    given, _ = read_checkpoint(path)
-    if not any(key.startswith("det.") for key in given):
-        given = {_own_name(key): value for key, value in given.items()}
-    own = detector.state_dict()
-    if detector.context:
-        given = {k: _in_context(v, own[k]) for k, v in given.items() if k in own}
-    fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
-    backbone = [key for key in own if key.startswith("det.backbone.body.layer")]
-    absent = [key for key in backbone if key not in fitting and "num_batches" not in key]
-    if absent or not fitting:
-        raise CheckpointError(
-            path,
-            place=f"key {(absent or sorted(own))[0]}",
-            expected=f"weights of a {detector.size} detector or of a COCO Mask R-CNN (ResNet-50)",
-            found="none of this name and shape",
-        )
-    detector.load_state_dict(fitting, strict=False)
-    return len(fitting)
-
-
-def _in_context(value: Tensor, own: Tensor) -> Tensor:
-    """Return weights of one frame's acoustic image as those of several, which they ignore."""
-    if value.shape == (ACOUSTIC_CHANNELS,) and own.ndim == 1:  # of the norm
-        return value.repeat(len(own) // len(value))
-    one_frame = (own.shape[0], ACOUSTIC_CHANNELS, *own.shape[2:]) if own.ndim == 4 else None
-    if value.shape != one_frame or own.shape == value.shape:
-        return value
-    wider = torch.zeros_like(own)
-    wider[:, :ACOUSTIC_CHANNELS] = value
-    return wider
-
-
-def _own_name(key: str) -> str:
-    return "det." + key.replace("body.conv1.weight", "body.conv1.conv1_rgb.weight")
 
 
 def _difference(text: str, other: str) -> str:

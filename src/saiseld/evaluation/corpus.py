@@ -10,13 +10,13 @@ from saiseld.runtime.errors import DataError
 
 Masks = Path | Sequence[EnergyMask]
 """The masks of one recording: its file, or themselves."""
-Source = str | Path | Mapping[str, Sequence[EnergyMask]]
+Corpus = str | Path | Mapping[str, Sequence[EnergyMask]]
 """The masks of many recordings: a folder (or one file), or masks by recording."""
 
 _NAMED = 5  # recordings listed in a message before the rest are counted
 
 
-def find_labels(source: Source) -> dict[str, Masks]:
+def find_labels(source: Corpus) -> dict[str, Masks]:
     """Return the labels of each recording; of a folder, as `find_label_files` finds them."""
     return dict(source) if isinstance(source, Mapping) else dict(find_label_files(source))
 
@@ -36,7 +36,7 @@ def find_label_files(folder: str | Path) -> dict[str, Path]:
     return _by_recording(folder, paths, "_std")
 
 
-def find_predictions(source: Source) -> tuple[dict[str, Masks], tuple[str, ...]]:
+def find_predictions(source: Corpus) -> tuple[dict[str, Masks], tuple[str, ...]]:
     """Return the predictions of each recording and remarks on their names.
 
     In a folder: ``<recording>.json`` or ``<recording>_inference.json``.

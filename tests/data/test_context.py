@@ -3,9 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from saiseld.acoustics.context import in_context
-from saiseld.acoustics.front_end import AcousticImages
-from saiseld.data.context import offsets, with_neighbours
+from saiseld.data.context import in_context, offsets, with_neighbours
+from saiseld.formats.features import AcousticImages
 
 
 def _blocks(latent: np.ndarray, sizes: list[int]) -> list[AcousticImages]:

@@ -4,7 +4,7 @@ import numpy as np
 from tests.reference.perturbed_labels import perturbed
 from tests.reference.slow_features import slow_features
 
-from saiseld.decision.features import FEATURE_NAMES, features
+from saiseld.decision.detection_features import FEATURE_NAMES, detection_features
 
 
 def small_table():
@@ -15,7 +15,7 @@ def small_table():
 
 def test_features_equal_their_slow_form():
     table = small_table()
-    found = features(table)
+    found = detection_features(table)
     assert found.shape == (len(table), len(FEATURE_NAMES))
     np.testing.assert_allclose(found, slow_features(table), rtol=1e-4, atol=1e-5)
 
@@ -31,20 +31,20 @@ def test_dominance_sees_a_rival_across_the_seam_and_one_without_a_map():
         has_map=np.array([True, False]),
         class_id=np.array([4, 4], np.int8),
     )
-    dominance = features(pair)[:, FEATURE_NAMES.index("NMS dominance")]
+    dominance = detection_features(pair)[:, FEATURE_NAMES.index("NMS dominance")]
     np.testing.assert_allclose(dominance, [0.25, 1])
 
 
 def test_gates_are_read_only_where_asked():
     table = replace(small_table(), closure=np.full(len(small_table()), 0.7, np.float32))
-    assert (features(table)[:, -2:] == 0).all()
+    assert (detection_features(table)[:, -2:] == 0).all()
     np.testing.assert_allclose(
-        features(table, gates=True)[:, -2:].T, [[0.7], [0.0]] * np.ones(len(table))
+        detection_features(table, gates=True)[:, -2:].T, [[0.7], [0.0]] * np.ones(len(table))
     )
 
 
 def test_no_rows_no_features():
-    assert features(small_table().take(np.zeros(0, int))).shape == (0, 16)
+    assert detection_features(small_table().take(np.zeros(0, int))).shape == (0, 16)
 
 
 def test_box_without_area_and_empty_map_have_finite_features():
@@ -55,4 +55,4 @@ def test_box_without_area_and_empty_map_have_finite_features():
         energy_map=np.zeros_like(table.energy_map),
         score=np.zeros_like(table.score),
     )
-    assert np.isfinite(features(flat)).all()
+    assert np.isfinite(detection_features(flat)).all()

@@ -37,7 +37,7 @@ DOMINANCE_IOU = 0.3
 _TOP_CELLS = round(0.10 * MAP_SIZE**2)
 
 
-def features(table: Candidates, *, gates: bool = False) -> NDArray[np.float32]:
+def detection_features(table: Candidates, *, gates: bool = False) -> NDArray[np.float32]:
     """Return the (N, 16) features of a table's rows, in the order of ``FEATURE_NAMES``.
 
     Parameters

@@ -7,8 +7,8 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from saiseld.evaluation import cache as cache_module
-from saiseld.evaluation.cache import draw_labels
+from saiseld.evaluation import drawn_labels
+from saiseld.evaluation.drawn_labels import draw_labels
 from saiseld.formats.annotation import write_annotations
 
 
@@ -28,7 +28,7 @@ def assert_same(a, b):
 def test_cached_masks_are_the_drawn_ones_and_are_not_drawn_again(tmp_path, label, monkeypatch):
     fresh = draw_labels(label, None)
     assert_same(draw_labels(label, tmp_path / "cache"), fresh)
-    monkeypatch.setattr(cache_module, "render_masks", None)  # drawing would now fail
+    monkeypatch.setattr(drawn_labels, "render_masks", None)  # drawing would now fail
     assert_same(draw_labels(label, tmp_path / "cache"), fresh)
 
 

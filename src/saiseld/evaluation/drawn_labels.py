@@ -1,8 +1,4 @@
-"""Drawn label files on disk, found by content: the same bytes are never drawn twice.
-
-Any number of processes may share a folder: entries appear whole (written beside, then renamed) and
-never change. A damaged entry is drawn again. The folder may be deleted at any time.
-"""
+"""Label files as the scorer draws them, kept by content: the same bytes are never drawn twice."""
 
 from __future__ import annotations
 
@@ -14,10 +10,11 @@ import numpy as np
 
 from saiseld.evaluation.rendering import RenderedMasks, render_masks
 from saiseld.formats.annotation import iter_annotations
-from saiseld.runtime.files import atomic_path, content_digest
+from saiseld.runtime.cache import cached
+from saiseld.runtime.errors import DataError
 
-_VERSION = 1
-"""Raise it whenever drawing or `RenderedMasks` changes."""
+_SUFFIX = ".drawn-1.npz"
+"""Count it up whenever drawing or `RenderedMasks` changes."""
 _COLUMNS = tuple(f.name for f in fields(RenderedMasks))
 
 
@@ -38,18 +35,17 @@ def draw_labels(path: Path, cache: Path | None) -> RenderedMasks:
     """
     if cache is None or not path.is_file():
         return render_masks(iter_annotations(path))
-    entry = cache / f"{content_digest(path)}-{_VERSION}.npz"
-    drawn = _read(entry)
-    if drawn is None:
-        drawn = render_masks(iter_annotations(path))
-        with atomic_path(entry) as temporary:
-            np.savez(temporary, **{name: getattr(drawn, name) for name in _COLUMNS})
-    return drawn
+    return cached(cache, path, _SUFFIX, lambda entry: _draw(path, entry), _read)
 
 
-def _read(entry: Path) -> RenderedMasks | None:
+def _draw(path: Path, entry: Path) -> None:
+    drawn = render_masks(iter_annotations(path))
+    np.savez(entry, **{name: getattr(drawn, name) for name in _COLUMNS})
+
+
+def _read(entry: Path) -> RenderedMasks:
     try:
         with entry.open("rb") as file, np.load(file, allow_pickle=False) as columns:
             return RenderedMasks(**{name: columns[name] for name in _COLUMNS})
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(entry, expected="drawn labels", found=str(error)) from error
