@@ -32,12 +32,14 @@ from saiseld.decision.detection_features import detection_features
 from saiseld.decision.matchability import Matchability, examples, fit
 from saiseld.decision.risk import Goal, losses, safe_thresholds
 from saiseld.decision.selection import emittable
-from saiseld.decision.systems import SUBMITTED, emit_recording, system_named
+from saiseld.decision.systems import SUBMITTED, system_named
+from saiseld.evaluation.corpus import labels_of
 from saiseld.evaluation.matched import MatchedRecording
 from saiseld.experiments.table1 import MEASURED_SYSTEMS, table1
 from saiseld.formats.annotation import write_annotations
 from saiseld.formats.candidates import MAP_SIZE, Candidates, candidate_files, write_candidates
-from saiseld.training.matchability.development import labels_of, measure_all
+from saiseld.pipeline.emit import emit_recording
+from saiseld.training.matchability.development import measure_all
 
 
 def main() -> None:

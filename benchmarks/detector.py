@@ -12,7 +12,7 @@ import torch
 
 from saiseld.decision.emission import emission_points
 from saiseld.decision.selection import emittable, select
-from saiseld.detector.detect import detect_recording
+from saiseld.detector.detect import detect_frames
 from saiseld.detector.model import Detector
 from saiseld.formats.candidates import Candidates
 
@@ -67,7 +67,7 @@ def _random(size: str) -> Detector:
 def _table(detector: Detector, rgb: torch.Tensor, latent: torch.Tensor, save: bool) -> Candidates:
     batches = zip(torch.split(latent, BATCH), torch.split(rgb, BATCH), strict=True)
     keep = emittable if save else None
-    return detect_recording(detector, "benchmark", batches, keep=keep)
+    return detect_frames(detector, "benchmark", batches, keep=keep)
 
 
 def _masks(table: Candidates, cap: int) -> list[object]:

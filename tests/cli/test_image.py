@@ -64,7 +64,7 @@ def test_a_stop_in_the_middle_leaves_nothing_half_done(folder, tmp_path, saiseld
         patch.setattr("saiseld.viewing.overlay.draw_panorama", stop)
         code, told = saiseld(*command)
     assert code == 130 and "the same command goes on" in told
-    assert names(tmp_path) == {"rec.candidates.parquet"}
+    assert names(tmp_path) == set()
     assert saiseld(*command)[0] == 0
     assert "rec.json" in names(tmp_path)
 

@@ -9,11 +9,11 @@ from saiseld.decision.systems import (
     SUBMITTED,
     SYSTEMS,
     decide,
-    emit_recording,
     system_named,
 )
 from saiseld.formats.annotation import encode_annotations, read_annotations
 from saiseld.formats.candidates import write_candidates
+from saiseld.pipeline.emit import emit_recording
 from saiseld.runtime.errors import CandidateError, RecipeError
 
 

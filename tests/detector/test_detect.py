@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from saiseld.decision.selection import emittable
-from saiseld.detector.detect import detect_recording, peak_direction
+from saiseld.detector.detect import detect_frames, peak_direction
 from saiseld.detector.model import Detector
 from saiseld.formats.candidates import read_candidates, write_candidates
 
@@ -15,7 +15,7 @@ def test_table_of_a_recording(tmp_path) -> None:
     rgb = torch.randint(0, 256, (3, 3, 180, 360), dtype=torch.uint8)
     latent = torch.rand(3, 9, 484)
     batches = [(latent[:2], rgb[:2]), (latent[2:], rgb[2:])]
-    table = detect_recording(
+    table = detect_frames(
         detector, "room1", batches, keep=emittable, provenance={"video": "absent"}
     )
     assert table.frames == 3
@@ -34,9 +34,9 @@ def test_table_of_a_recording(tmp_path) -> None:
 def test_no_frames_and_no_detections() -> None:
     detector = Detector("compact").eval()
     detector.det.roi_heads.score_thresh = 1.1
-    assert len(detect_recording(detector, "none", [])) == 0
+    assert len(detect_frames(detector, "none", [])) == 0
     batch = (torch.rand(2, 9, 484), torch.rand(2, 3, 180, 360))
-    table = detect_recording(detector, "silent", [batch])
+    table = detect_frames(detector, "silent", [batch])
     assert (len(table), table.frames) == (0, 2)
 
 

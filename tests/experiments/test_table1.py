@@ -10,17 +10,17 @@ from typer.testing import CliRunner
 from saiseld.cli.main import build
 from saiseld.decision.matchability import Matchability, cross_fit
 from saiseld.decision.systems import system_named
+from saiseld.evaluation.corpus import labels_of
 from saiseld.evaluation.scores import score
 from saiseld.experiments import table1 as module
 from saiseld.experiments.table1 import MEASURED_SYSTEMS, cumulative_rank, table1
 from saiseld.formats.annotation import write_annotations
 from saiseld.formats.candidates import candidate_files, read_candidates, write_candidates
+from saiseld.pipeline.calibrate import match_recordings
 from saiseld.runtime.errors import DataError
 from saiseld.training.matchability.assessment import assess
 from saiseld.training.matchability.development import (
     all_examples,
-    labels_of,
-    match_recordings,
     measure_all,
     per_recording,
 )

@@ -9,13 +9,14 @@ import soundfile
 import torch
 
 from saiseld.acoustics.uplam import UpLAM
-from saiseld.data.recordings import open_recording
+from saiseld.data.recordings import open_recording, read_audio
 from saiseld.decision.systems import decide, system_named
 from saiseld.detector.model import Detector
-from saiseld.formats.candidates import read_candidates
+from saiseld.formats.annotation import EnergyMask
+from saiseld.formats.candidates import candidate_writer, read_candidates
 from saiseld.formats.checkpoint import write_checkpoint
 from saiseld.formats.features import AcousticImages
-from saiseld.pipeline.imager import DEFAULT_SYSTEM, Imager
+from saiseld.pipeline.imager import DEFAULT_SYSTEM, Block, Imager
 from saiseld.runtime.errors import CheckpointError, RecipeError
 
 
@@ -39,11 +40,18 @@ def imager(folder: Path) -> Imager:
 
 def test_masks_are_those_of_the_candidates(folder: Path, imager: Imager, tmp_path: Path) -> None:
     recording = open_recording(folder / "rec.wav")
-    done: list[int] = []
-    prediction = imager.image(
-        recording, candidates=tmp_path / "rec.candidates.parquet", on_frames=done.append
+    blocks: list[Block] = []
+    with candidate_writer(tmp_path / "rec.candidates.parquet") as append:
+
+        def keep(block: Block, masks: list[EnergyMask]) -> None:
+            append(block.candidates)
+            blocks.append(block)
+
+        prediction = imager.image(recording, on_block=keep)
+    assert sum(block.frames for block in blocks) == prediction.missing_pictures == 5
+    np.testing.assert_array_equal(
+        np.concatenate([block.audio for block in blocks]), read_audio(recording.path)
     )
-    assert sum(done) == prediction.missing_pictures == 5
     table = read_candidates(tmp_path / "rec.candidates.parquet")
     assert table.frames == 5 and len(prediction.masks) > 0
     again = decide(table, DEFAULT_SYSTEM)

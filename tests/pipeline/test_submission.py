@@ -11,7 +11,7 @@ from saiseld.evaluation.scores import score
 from saiseld.evaluation.systems import match_systems
 from saiseld.formats.annotation import MAX_PREDICTION_BYTES
 from saiseld.formats.candidates import write_candidates
-from saiseld.pipeline.submission import submission_labels, write_submission
+from saiseld.pipeline.submit import submission_labels, write_submission
 from saiseld.runtime.errors import OutputError, RecipeError
 
 

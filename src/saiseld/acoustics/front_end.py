@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from saiseld.acoustics.covariance import visibility
 from saiseld.acoustics.gates import closure, diffuseness
@@ -57,7 +58,11 @@ class FrontEnd:
         self, recording: Recording, frames_per_block: int = FRAMES_PER_BLOCK
     ) -> Iterator[AcousticImages]:
         """Yield the acoustic images of a recording, ``frames_per_block`` frames at a time."""
-        for audio in recording.blocks(frames_per_block):
+        return self.images_of(recording.blocks(frames_per_block))
+
+    def images_of(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[AcousticImages]:
+        """Yield the acoustic images of each block of (n x 2400, 4) samples, as they are read."""
+        for audio in blocks:
             covariance = visibility(audio[:, self._channels], dtype=np.complex64)
             with torch.inference_mode():
                 latent = self.uplam(torch.from_numpy(covariance)).numpy()

@@ -44,6 +44,7 @@ def train_matchability(
 
     from saiseld.decision.matchability import cross_fit, fit
     from saiseld.decision.systems import system_named
+    from saiseld.evaluation.corpus import labels_of
     from saiseld.formats.candidates import candidate_files
     from saiseld.runtime.cache import user_cache
     from saiseld.runtime.files import write_bytes
@@ -51,7 +52,6 @@ def train_matchability(
     from saiseld.training.matchability.development import (
         all_examples,
         fit_temporal,
-        labels_of,
         measure_all,
         smoothed,
     )

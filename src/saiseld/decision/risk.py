@@ -11,10 +11,8 @@ be rejected. Source: LTT2021.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -23,7 +21,6 @@ from scipy.stats import binom
 
 from saiseld.evaluation.matched import MatchedRecording
 from saiseld.runtime.errors import DataError, RecipeError
-from saiseld.runtime.files import write_bytes
 
 Risk = Literal["fdr", "miss"]
 
@@ -84,10 +81,6 @@ class OperatingPoint:
     observed: float
     recordings: int
     kept: float
-
-    def write(self, path: Path) -> None:
-        """Write it as JSON."""
-        write_bytes(path, json.dumps(asdict(self), indent=2).encode())
 
 
 def losses(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +16,9 @@ from saiseld.formats.annotation import (
     MAX_PREDICTION_BYTES,
     EnergyMask,
     encode_annotations,
-    write_annotations,
 )
-from saiseld.formats.candidates import Candidates, read_candidates
+from saiseld.formats.candidates import Candidates
 from saiseld.runtime.errors import CandidateError, RecipeError
-
-if TYPE_CHECKING:
-    from saiseld.decision.matchability import Matchability
 
 Ranking = Literal["raw", "matchability"]
 
@@ -162,44 +156,3 @@ def submitted_score(table: Candidates, ranking: Ranking) -> NDArray[np.float32]:
             advice="Give a model, or run `saiseld calibrate` first",
         )
     return table.matchability
-
-
-def emit_recording(
-    candidates: Path,
-    folders: Mapping[System, Path],
-    model: Matchability | None = None,
-    threshold: float = 0.0,
-) -> dict[str, int]:
-    """Write ``<recording>.json`` of several systems from one candidate file.
-
-    Parameters
-    ----------
-    candidates
-        A candidate table's file.
-    folders
-        Where each system is written.
-    model
-        Matchability model; None takes the matchability that the table holds.
-    threshold
-        As in `decide`.
-
-    Returns
-    -------
-    Bytes written, by system.
-
-    Raises
-    ------
-    OutputError
-        If a file would exceed the challenge's limit.
-    """
-    table = read_candidates(candidates)
-    if model is not None:
-        table = model.calibrate(table)
-    return {
-        system.name: write_annotations(
-            folder / f"{table.recording}.json",
-            decide(table, system, threshold=threshold),
-            max_bytes=MAX_PREDICTION_BYTES,
-        )
-        for system, folder in folders.items()
-    }

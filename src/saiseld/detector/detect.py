@@ -16,7 +16,7 @@ from saiseld.detector.regions import SCORE_THRESHOLD
 from saiseld.formats.candidates import MAP_SIZE, Candidates
 
 
-def detect_recording(
+def detect_frames(
     detector: Detector,
     recording: str,
     batches: Iterable[tuple[Tensor, Tensor]],
@@ -24,7 +24,7 @@ def detect_recording(
     keep: Keep | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Candidates:
-    """Detect in every frame of a recording.
+    """Detect in frames that follow one another, those of a recording or a part of it.
 
     Parameters
     ----------

@@ -36,6 +36,21 @@ def find_label_files(folder: str | Path) -> dict[str, Path]:
     return _by_recording(folder, paths, "_std")
 
 
+def labels_of(candidates: Mapping[str, Path], folder: str | Path) -> dict[str, Path]:
+    """Return the label file of each recording that has candidates.
+
+    Raises
+    ------
+    DataError
+        If one has none. Labels of further recordings are left alone.
+    """
+    found = find_label_files(folder)
+    names, _ = paired(
+        "candidates", candidates, found.keys() & candidates.keys(), allow_missing=False
+    )
+    return {name: found[name] for name in names}
+
+
 def find_predictions(source: Corpus) -> tuple[dict[str, Masks], tuple[str, ...]]:
     """Return the predictions of each recording and remarks on their names.
 

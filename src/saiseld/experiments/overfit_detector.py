@@ -24,7 +24,7 @@ from saiseld.acoustics.symmetry import IDENTITY
 from saiseld.data.stairs26 import open_tree
 from saiseld.decision.selection import emittable
 from saiseld.decision.systems import System, decide
-from saiseld.detector.detect import detect_recording, peak_direction
+from saiseld.detector.detect import detect_frames, peak_direction
 from saiseld.detector.losses import crop_energy
 from saiseld.detector.model import Detector
 from saiseld.evaluation import match_recording, render_masks, score
@@ -98,7 +98,7 @@ def overfit(chosen: argparse.Namespace, folder: Path) -> None:
     data = TrainingData(frames, frames, shown, "official", {})
     weights = Trainer(data, Recipe.model_validate(keys), folder / "run").run()
     detector = Detector.load(weights)
-    table = detect_recording(detector, "few", selection.batches(), keep=emittable)
+    table = detect_frames(detector, "few", selection.batches(), keep=emittable)
     for system in (SYSTEM, replace(SYSTEM, emission="grid3")):
         reached = scored(table, system, selection)
         print(f"{system.emission} after {chosen.epochs} epochs of {drawn} frames: {reached}")

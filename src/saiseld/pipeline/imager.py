@@ -5,14 +5,16 @@ Everything goes block by block, so that an hour needs little more memory than fi
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import chain, islice, repeat
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from saiseld.acoustics.front_end import FrontEnd
 from saiseld.data.context import in_context
@@ -21,11 +23,11 @@ from saiseld.data.video import Frame, open_video, rgb_planes
 from saiseld.decision.matchability import Matchability
 from saiseld.decision.selection import emittable
 from saiseld.decision.systems import System, decide, system_named
-from saiseld.detector.detect import detect_recording
+from saiseld.detector.detect import detect_frames
 from saiseld.detector.model import Detector, Keep
 from saiseld.formats.annotation import EnergyMask
-from saiseld.formats.candidates import Candidates, candidate_writer
-from saiseld.formats.features import AcousticImages
+from saiseld.formats.candidates import Candidates
+from saiseld.formats.features import FRAMES_PER_BLOCK, AcousticImages
 from saiseld.pipeline.weights import find_weights
 from saiseld.runtime.errors import CheckpointError, RecipeError
 
@@ -57,19 +59,35 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """What was detected in some frames in a row.
+    """What was detected in n frames in a row, and what it was detected in.
 
     Parameters
     ----------
     candidates
         Their detections, frames counted from the start of the recording.
-    frames, missing_pictures
-        How many frames, and how many of them without a picture.
+    pictures
+        Of each frame its picture, or None where there is none.
+    audio
+        (n x 2400, 4) their sound, None where acoustic images stood in for it.
     """
 
     candidates: Candidates
-    frames: int
-    missing_pictures: int
+    pictures: list[Frame | None]
+    audio: NDArray[np.float32] | None
+
+    @property
+    def frames(self) -> int:
+        """How many frames."""
+        return len(self.pictures)
+
+    @property
+    def missing_pictures(self) -> int:
+        """How many of them without a picture."""
+        return sum(picture is None for picture in self.pictures)
+
+
+OnBlock = Callable[[Block, list[EnergyMask]], object]
+"""Told each block as soon as it is imaged, with its masks."""
 
 
 class Imager:
@@ -125,12 +143,15 @@ class Imager:
         """
         picture_of = chain(pictures, repeat(None))
         start = 0
-        heard = self.front_end.images(recording) if images is None else images
-        for block in in_context(heard, self.detector.context):
+        # What is heard waits here for its frames: with a context they come a block later.
+        heard: deque[NDArray[np.float32]] = deque()
+        if images is None:
+            images = self.front_end.images_of(_kept(recording.blocks(FRAMES_PER_BLOCK), heard))
+        for block in in_context(images, self.detector.context):
             shown = list(islice(picture_of, len(block.latent)))
             latents, planes = torch.from_numpy(block.latent), torch.from_numpy(rgb_planes(shown))
             batches = zip(torch.split(latents, BATCH), torch.split(planes, BATCH), strict=True)
-            found = detect_recording(self.detector, recording.name, batches, keep=keep)
+            found = detect_frames(self.detector, recording.name, batches, keep=keep)
             table = replace(
                 found,
                 frames=recording.frames,
@@ -141,7 +162,7 @@ class Imager:
             )
             if self.matchability is not None:
                 table = self.matchability.calibrate(table)
-            yield Block(table, len(shown), sum(picture is None for picture in shown))
+            yield Block(table, shown, heard.popleft() if heard else None)
             start += len(shown)
 
     def image(
@@ -150,8 +171,7 @@ class Imager:
         video: str | Path | None = None,
         *,
         system: System | None = None,
-        candidates: str | Path | None = None,
-        on_frames: Callable[[int], object] = lambda frames: None,
+        on_block: OnBlock = lambda block, masks: None,
     ) -> Prediction:
         """Return who sounds where in a recording.
 
@@ -163,10 +183,8 @@ class Imager:
             Its video or folder of frames, if there is one.
         system
             What is kept and emitted, frame by frame; ``DEFAULT_SYSTEM`` if None.
-        candidates
-            Where to write the candidate table, if it is wanted.
-        on_frames
-            Called with the number of frames just done.
+        on_block
+            Called with what was detected in the frames just done, and their masks.
 
         Raises
         ------
@@ -184,18 +202,26 @@ class Imager:
         pictures = open_video(video) if video is not None else iter(())
         masks: list[EnergyMask] = []
         missing = 0
-        writer = nullcontext(_ignore) if candidates is None else candidate_writer(candidates)
-        with writer as append:
-            for block in self.blocks(recording, pictures):
-                append(block.candidates)
-                masks += decide(block.candidates, system)
-                missing += block.missing_pictures
-                on_frames(block.frames)
+        for block in self.blocks(recording, pictures):
+            found = decide(block.candidates, system)
+            masks += found
+            missing += block.missing_pictures
+            on_block(block, found)
         return Prediction(recording, masks, missing)
 
 
-def _ignore(candidates: Candidates) -> None:
-    """Keep no candidates."""
+@cache
+def load_imager(weights: Path | None) -> Imager:
+    """Return the `Imager` of a weights folder, loaded once a process."""
+    return Imager(weights)
+
+
+def _kept(
+    blocks: Iterable[NDArray[np.float32]], kept: deque[NDArray[np.float32]]
+) -> Iterator[NDArray[np.float32]]:
+    for block in blocks:
+        kept.append(block)
+        yield block
 
 
 def image(

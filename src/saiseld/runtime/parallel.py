@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import islice
 from multiprocessing import get_context
 from typing import Any, TypeVar
@@ -18,6 +19,18 @@ T = TypeVar("T")
 
 _BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
+_share_done: ContextVar[Callable[[float], object]] = ContextVar(
+    "share_done", default=lambda share: None
+)
+
+
+def tell_share_done(share: float) -> None:
+    """Say which share of the running task is done; it moves the line of a `run_all` without jobs.
+
+    A task in a process of its own moves the line only as a whole.
+    """
+    _share_done.get()(share)
+
 
 def run_all(
     function: Callable[..., T],
@@ -25,6 +38,7 @@ def run_all(
     *,
     jobs: int = 1,
     title: str = "",
+    on_done: Callable[[str, T], object] = lambda name, result: None,
 ) -> dict[str, T]:
     """Call ``function(*arguments)`` for every task and return the results by task name.
 
@@ -38,6 +52,8 @@ def run_all(
         Processes; with 1 the work is done in this one. Several leave one BLAS thread to each.
     title
         What the progress line says; empty for none.
+    on_done
+        Called in this process with each task's name and result, as soon as it is done.
 
     Raises
     ------
@@ -59,27 +75,35 @@ def run_all(
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    results = {}
+    results: dict[str, T] = {}
     with Progress(
         *columns, console=Console(stderr=True), disable=not title or not tasks
     ) as progress:
         line = progress.add_task(title, total=len(tasks))
         done = (
-            _here(function, tasks)
+            _here(function, tasks, lambda s: progress.update(line, completed=len(results) + s))
             if jobs <= 1 or len(tasks) <= 1
             else _spread(function, tasks, jobs)
         )
         for name, result in done:
             results[name] = result
-            progress.update(line, advance=1)
+            progress.update(line, completed=len(results))
+            on_done(name, result)
     return {name: results[name] for name in tasks}
 
 
 def _here(
-    function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]
+    function: Callable[..., T],
+    tasks: Mapping[str, tuple[Any, ...]],
+    on_share: Callable[[float], object],
 ) -> Iterator[tuple[str, T]]:
     for name, arguments in tasks.items():
-        yield name, function(*arguments)
+        token = _share_done.set(on_share)
+        try:
+            result = function(*arguments)
+        finally:
+            _share_done.reset(token)
+        yield name, result
 
 
 def _spread(

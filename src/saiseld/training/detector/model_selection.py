@@ -9,7 +9,7 @@ from torch import Tensor
 
 from saiseld.decision.selection import emittable
 from saiseld.decision.systems import System, decide
-from saiseld.detector.detect import detect_recording
+from saiseld.detector.detect import detect_frames
 from saiseld.detector.model import Detector
 from saiseld.evaluation import Scores, match_recording, render_masks, score
 from saiseld.evaluation.matched import MatchedRecording
@@ -46,11 +46,11 @@ class Selection:
 
     def matched(self, detector: Detector, system: System) -> MatchedRecording:
         """Return a detector's masks on these frames, as a system emits them, matched."""
-        table = detect_recording(detector, "selection", self.batches(), keep=emittable)
+        table = detect_frames(detector, "selection", self.batches(), keep=emittable)
         return match_recording(render_masks(decide(table, system)), self.truth)
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the frames as `saiseld.detector.detect.detect_recording` takes them."""
+        """Yield the frames as `saiseld.detector.detect.detect_frames` takes them."""
         for start in range(0, len(self.samples), _BATCH):
             numbers = self.samples[start : start + _BATCH]
             rgb, latent, _ = collate([self._dataset[number] for number in numbers])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from saiseld.data.label_columns import label_columns
 from saiseld.decision.folds import room_of
-from saiseld.decision.matchability import Examples, Matchability, examples, joined
+from saiseld.decision.matchability import Examples, examples, joined
 from saiseld.decision.smoothing import (
     Smoother,
     cross_fit_smoother,
@@ -26,11 +26,10 @@ from saiseld.decision.smoothing import (
 )
 from saiseld.decision.systems import System, decide, selected
 from saiseld.decision.tracking import tracks
-from saiseld.evaluation.corpus import find_label_files, paired
 from saiseld.evaluation.drawn_labels import draw_labels
 from saiseld.evaluation.matched import MatchedRecording, match_recording
 from saiseld.evaluation.rendering import Drawings, render_masks
-from saiseld.formats.candidates import read_candidates, write_candidates
+from saiseld.formats.candidates import read_candidates
 from saiseld.runtime.parallel import run_all
 from saiseld.training.matchability.targets import best_box_iou, best_mask_iou, proposed_box_iou
 
@@ -132,21 +131,6 @@ def measure(
     )
 
 
-def labels_of(candidates: Mapping[str, Path], folder: Path) -> dict[str, Path]:
-    """Return the label file of each recording that has candidates.
-
-    Raises
-    ------
-    DataError
-        If one has none. Labels of further recordings are left alone.
-    """
-    found = find_label_files(folder)
-    names, _ = paired(
-        "candidates", candidates, found.keys() & candidates.keys(), allow_missing=False
-    )
-    return {name: found[name] for name in names}
-
-
 def measure_all(
     candidates: Mapping[str, Path],
     labels: Mapping[str, Path],
@@ -194,28 +178,3 @@ def _evidence(
 ) -> NDArray[np.float64]:
     parts = zip(recordings, per_recording(recordings, probability), strict=True)
     return np.concatenate([evidence(values, r.frame, r.track) for r, values in parts])
-
-
-def calibrate_recording(candidates: Path, model: Matchability, output: Path) -> list[int]:
-    """Write a calibrated candidate table; return its classes that the model was trained without."""
-    table = read_candidates(candidates)
-    write_candidates(output, model.calibrate(table))
-    return model.unseen_classes(table)
-
-
-def match_recordings(
-    candidates: Mapping[str, Path],
-    labels: Mapping[str, Path],
-    system: System,
-    cache: Path,
-    *,
-    jobs: int = 1,
-) -> list[MatchedRecording]:
-    """Match what a system decides with the labels, ``jobs`` recordings at a time."""
-    tasks = {name: (path, labels[name], system, cache) for name, path in candidates.items()}
-    return list(run_all(_matched, tasks, jobs=jobs, title="matching").values())
-
-
-def _matched(candidates: Path, labels: Path, system: System, cache: Path) -> MatchedRecording:
-    masks = decide(read_candidates(candidates), system)
-    return match_recording(render_masks(masks), draw_labels(labels, cache))

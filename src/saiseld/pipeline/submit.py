@@ -14,8 +14,9 @@ from tempfile import TemporaryDirectory
 
 from saiseld.decision.systems import SUBMITTED, System, system_named
 from saiseld.formats.annotation import MAX_PREDICTION_BYTES, read_annotations
+from saiseld.pipeline.emit import emit_recordings
 from saiseld.runtime.errors import AnnotationError, OutputError, RecipeError
-from saiseld.runtime.files import atomic_path
+from saiseld.runtime.files import atomic_path, output_folder
 
 _PART = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 
@@ -32,6 +33,38 @@ def submission_labels(author: str, institute: str) -> dict[str, str]:
         if not _PART.fullmatch(value):
             raise RecipeError(name, expected="one word of letters, digits and -", found=repr(value))
     return {name: f"{author}_{institute}_{name.lower()}" for name in SUBMITTED}
+
+
+def submit_recordings(
+    candidates: Path,
+    output: Path,
+    *,
+    author: str,
+    institute: str,
+    model: Path | None = None,
+    jobs: int = 1,
+) -> int:
+    """Emit the four submitted systems and zip them; return the number of prediction files.
+
+    Parameters
+    ----------
+    candidates
+        A candidate table's file, or a folder of them.
+    output
+        The zip to write, whole or not at all.
+    author, institute
+        As in `write_submission`.
+    model
+        A matchability model's file; None takes the matchability that the tables hold.
+    jobs
+        Recordings at a time.
+    """
+    submission_labels(author, institute)
+    with TemporaryDirectory(dir=output_folder(output.absolute().parent), prefix=".") as work:
+        folders = {name: output_folder(Path(work) / name) for name in SUBMITTED}
+        systems = {system_named(name): folder for name, folder in folders.items()}
+        emit_recordings(candidates, systems, model=model, jobs=jobs)
+        return write_submission(output, folders, author=author, institute=institute)
 
 
 def write_submission(

@@ -1,0 +1,30 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Recordings = Annotated[
+    list[Path],
+    typer.Argument(help="Recordings (WAV, FLAC; 4 or 32 channels), or folders searched for them."),
+]
+Results = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
+Run = Annotated[
+    Path, typer.Option("--output", "-o", help="Folder of the run; one that stopped goes on.")
+]
+Video = Annotated[
+    Path | None,
+    typer.Option(help="Video or folder of frames; or a folder of <recording>.mp4."),
+]
+Weights = Annotated[Path | None, typer.Option(help="Weights folder; the packaged ones without it.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Recordings at a time.")]
+Tables = Annotated[Path, typer.Argument(help="Candidate table, or a folder of them.")]
+Model = Annotated[
+    Path | None, typer.Option(help="Matchability model, if the candidates are not calibrated.")
+]
+LabelsCache = Annotated[
+    Path | None, typer.Option(help="Folder of drawn labels; the user's cache by default.")
+]

@@ -1,0 +1,81 @@
+"""Recordings to acoustic images, one features file each; finished ones are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from saiseld.acoustics.front_end import FrontEnd, is_current, write_images
+from saiseld.acoustics.symmetry import symmetry_named
+from saiseld.data.recordings import Recording, find_recordings, open_recording
+from saiseld.formats.features import FEATURES_SUFFIX, Width
+from saiseld.pipeline.weights import find_weights
+from saiseld.runtime.files import output_folder
+from saiseld.runtime.parallel import run_all
+
+
+def features_of_recording(
+    front_end: FrontEnd, recording: Recording, folder: Path, *, width: Width = "float16"
+) -> bool:
+    """Write ``<recording>.features.safetensors``; return False if it was there already.
+
+    It was if the same weights made it, under the same symmetry and at the same width.
+    """
+    target = folder / f"{recording.name}{FEATURES_SUFFIX}"
+    if is_current(target, front_end, width):
+        return False
+    write_images(target, recording, front_end, width)
+    return True
+
+
+def features_of_recordings(
+    recordings: Iterable[str | Path],
+    folder: Path,
+    *,
+    weights: Path | None = None,
+    symmetry: str = "identity",
+    width: Width = "float16",
+    jobs: int = 1,
+) -> dict[str, bool]:
+    """Turn recordings and those in folders into features files, ``jobs`` at a time.
+
+    Parameters
+    ----------
+    recordings
+        Audio files, or folders searched for them.
+    folder
+        Where the files go.
+    weights
+        A weights folder, or None for the packaged ones.
+    symmetry
+        Of the array; images the scene that it makes of each recording.
+    width
+        How latents are stored.
+    jobs
+        Recordings at a time.
+
+    Returns
+    -------
+    Whether each was made now, by name; see `features_of_recording`.
+    """
+    opened = [open_recording(path) for path in find_recordings(recordings)]
+    checkpoint = find_weights(weights).front_end
+    _front_end(checkpoint, symmetry)  # A mistake in them is told before any work begins.
+    output_folder(folder)
+    tasks = {
+        recording.name: (checkpoint, symmetry, recording, folder, width) for recording in opened
+    }
+    return run_all(_features_task, tasks, jobs=jobs, title="features")
+
+
+@cache
+def _front_end(checkpoint: Path, symmetry: str) -> FrontEnd:
+    return FrontEnd(checkpoint, symmetry_named(symmetry))
+
+
+def _features_task(
+    checkpoint: Path, symmetry: str, recording: Recording, folder: Path, width: Width
+) -> bool:
+    front_end = _front_end(checkpoint, symmetry)
+    return features_of_recording(front_end, recording, folder, width=width)
