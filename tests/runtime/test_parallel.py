@@ -1,5 +1,6 @@
 """Work over many recordings: results by name, errors whole, other tasks' results kept."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -7,9 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from saiseld.runtime.errors import AudioError
+from saiseld.runtime.errors import AudioError, WorkError
 from saiseld.runtime.parallel import run_all
 
 
@@ -65,7 +67,9 @@ if __name__ == "__main__":
 """
 
 
-def test_ctrl_c_stops_at_once(tmp_path: Path):
+@pytest.fixture
+def slow_run(tmp_path: Path):
+    """A run of four slow tasks, two of them begun."""
     script = tmp_path / "slow.py"
     script.write_text(SLOW)
     process = subprocess.Popen(
@@ -77,8 +81,49 @@ def test_ctrl_c_stops_at_once(tmp_path: Path):
     while not ((tmp_path / "a").exists() and (tmp_path / "b").exists()):
         time.sleep(0.05)
         assert process.poll() is None
-    os.killpg(process.pid, signal.SIGINT)
-    _, told = process.communicate(timeout=20)
-    assert process.returncode == 130
+    yield process
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def test_ctrl_c_stops_at_once(slow_run, tmp_path: Path):
+    os.killpg(slow_run.pid, signal.SIGINT)
+    _, told = slow_run.communicate(timeout=20)
+    assert slow_run.returncode == 130
     assert "Traceback" not in told
     assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_its_run(slow_run, how):
+    children = psutil.Process(slow_run.pid).children(recursive=True)
+    assert len(children) >= 2
+    os.kill(slow_run.pid, how)
+    _, alive = psutil.wait_procs(children, timeout=2)
+    assert not alive
+
+
+def _die(number: int) -> int:
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_a_killed_process_is_told_by_its_recording():
+    with pytest.raises(WorkError, match=r"^take2: its process ended .*SIGKILL.*--jobs") as caught:
+        run_all(_die, {f"take{number}": (number,) for number in range(4)}, jobs=2)
+    assert "\n" not in str(caught.value)
+
+
+def test_tasks_that_run_when_another_fails_are_finished(tmp_path: Path):
+    with pytest.raises(AudioError):
+        run_all(_fail_or_write, {"a": (None,), "b": (tmp_path / "b",), "c": (None,)}, jobs=2)
+    assert (tmp_path / "b").exists()
+
+
+def _fail_or_write(path: Path | None) -> None:
+    if path is None:
+        raise AudioError("a.wav", expected="sound", found="none")
+    time.sleep(0.5)
+    path.write_text("done")

@@ -1,9 +1,32 @@
-"""What a user can see go wrong: every error names the file, the place, the expected, the found."""
+"""What a user can see go wrong: every error names the file, the place, the expected, the found.
+
+Each is one line of bounded length whatever the input holds, and has no character that a terminal
+would obey.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+
+_LONGEST = 400
+"""Characters of each part of a message; the middle of a longer one is left out."""
+
+
+def one_line(text: object, longest: int = _LONGEST) -> str:
+    """Return a text without control characters, line breaks or lone surrogates, cut to a length."""
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
+        for c in _cut(str(text), longest)
+    )
+    return _cut(shown, longest)
+
+
+def _cut(text: str, longest: int) -> str:
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[:half]} ... {text[-half:]}"
 
 
 class SaiseldError(Exception):
@@ -34,11 +57,12 @@ class InputError(SaiseldError):
         place: str = "",
         advice: str = "",
     ) -> None:
-        where = f"{source}: {place}" if place else f"{source}"
-        message = f"{where}: expected {expected}, found {found}"
-        super().__init__(f"{message}. {advice}" if advice else message)
-        self.source, self.place, self.expected, self.found = str(source), place, expected, found
-        self.advice = advice
+        self.source, self.place, self.expected, self.found, self.advice = map(
+            one_line, (source, place, expected, found, advice)
+        )
+        where = f"{self.source}: {self.place}" if place else self.source
+        message = f"{where}: expected {self.expected}, found {self.found}"
+        super().__init__(f"{message}. {self.advice}" if advice else message)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the way between processes, which keyword-only arguments would not."""
@@ -77,3 +101,30 @@ class DataError(InputError):
 
 class OutputError(InputError):
     """A result that cannot be written where it was asked for."""
+
+
+class WorkError(SaiseldError):
+    """Work on a recording that ended before it was done, by no mistake in the recording."""
+
+
+@contextmanager
+def refusing(
+    kind: type[InputError], source: str | Path, expected: str, *, place: str = "", advice: str = ""
+) -> Iterator[None]:
+    """Turn whatever a decoder raises in this block into one error of ``kind``; ours pass.
+
+    Decoders of foreign bytes fail in more ways than they say, with messages of any length.
+    """
+    try:
+        yield
+    except SaiseldError:
+        raise
+    except Exception as error:
+        found = what_was_said(error)
+        raise kind(source, place=place, expected=expected, found=found, advice=advice) from error
+
+
+def what_was_said(error: BaseException) -> str:
+    """Return the first line of an error's message, or its name where it has none."""
+    said = getattr(error, "strerror", None) or str(error)
+    return next((line for line in str(said).splitlines() if line.strip()), type(error).__name__)

@@ -1,16 +1,32 @@
-"""Files that are whole or absent: write beside the target, then rename."""
+"""Files that are whole or absent: write beside the target, then rename.
+
+What is being written is locked for as long as its process lives, so that the next run can tell what
+a killed one left behind from what another run is still writing.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 import secrets
+import shutil
+import stat
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from saiseld.runtime.errors import OutputError
+from saiseld.runtime.errors import OutputError, SaiseldError, what_was_said
 
-PARTIAL_FILES = ".*.part.*"
-"""Pattern of the temporary files that a killed process may leave behind."""
+if sys.platform != "win32":
+    import fcntl
+
+_PARTIAL = re.compile(r"\.[0-9a-f]{8}\.part(\..*)?")
+_LONGEST_SUFFIX = 16
+_PROBE_BYTES = 1 << 20
+_LOCK = ".lock"
+
+_swept: set[Path] = set()
 
 
 @contextmanager
@@ -18,27 +34,89 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target`` that is renamed onto it when the block succeeds.
 
     The temporary name keeps the target's suffix (encoders choose a container by it) and starts with
-    a dot, so that no reader takes it for a result. It is removed if the block fails.
+    a dot, so that no reader takes it for a result. It is removed if the block fails; if the process
+    is killed, the next that writes into the folder removes it.
 
     Raises
     ------
     OutputError
-        If the folder cannot be written or the disk is full.
+        If the folder cannot be written, the disk is full, or the target is no file.
     """
     target = Path(target)
-    temporary = target.with_name(f".{secrets.token_hex(4)}.part.{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(target.stat().st_mode):
+                raise OutputError(target, expected="a file to write", found="something else there")
+        remove_leftovers(target.parent)
+        temporary, lock = _begin(target)
+    except (OSError, ValueError) as error:
+        raise _unwritable(target, error) from error
+    try:
         yield temporary
+        if lock is not None:
+            os.fsync(lock)
         temporary.replace(target)
-    except OSError as error:
-        temporary.unlink(missing_ok=True) if target.parent.is_dir() else None
-        raise OutputError(
-            target, expected="to write it", found=error.strerror or str(error)
-        ) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        # Encoders tell of a full disk in words of their own, so the disk itself is asked.
+        foreign = isinstance(error, Exception) and not isinstance(error, SaiseldError)
+        refusal = _refusal(temporary) if foreign else None
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) or refusal is not None:
+            raise _unwritable(target, refusal or error) from error
         raise
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+@contextmanager
+def temporary_folder(parent: str | Path) -> Iterator[Path]:
+    """Yield a folder in ``parent`` that is removed with all that is in it, however the run ends."""
+    parent = output_folder(parent)
+    folder = parent / _partial_name("")
+    try:
+        folder.mkdir()
+        lock = _locked(os.open(folder, os.O_RDONLY)) if sys.platform != "win32" else None
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+@contextmanager
+def only_run(folder: str | Path) -> Iterator[Path]:
+    """Yield a folder that no other run may enter this way as long as the block lasts.
+
+    Raises
+    ------
+    OutputError
+        If another run is in it, or it cannot be written.
+    """
+    folder = output_folder(folder)
+    if sys.platform == "win32":
+        yield folder
+        return
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        if _locked(descriptor) is None:
+            raise OutputError(
+                folder,
+                expected="no other run in it",
+                found="one that is still going on",
+                advice="Wait for it to end, or choose another folder",
+            )
+        yield folder
+    finally:
+        os.close(descriptor)
 
 
 def write_bytes(target: str | Path, content: bytes) -> None:
@@ -48,15 +126,98 @@ def write_bytes(target: str | Path, content: bytes) -> None:
 
 
 def output_folder(folder: str | Path) -> Path:
-    """Return ``folder``, made if absent; raise ``OutputError`` where it cannot be written."""
+    """Return ``folder``, made if absent, without what killed runs left in it.
+
+    Raises
+    ------
+    OutputError
+        Where it cannot be written.
+    """
     folder = Path(folder)
-    probe = folder / f".{secrets.token_hex(4)}.probe"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        probe = folder / _partial_name("")
         probe.touch()
-        probe.unlink()
-    except OSError as error:
+        probe.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
         raise OutputError(
-            folder, expected="a folder that can be written", found=error.strerror or str(error)
+            folder, expected="a folder that can be written", found=what_was_said(error)
         ) from error
     return folder
+
+
+def remove_leftovers(folder: Path, *, deep: bool = False) -> None:
+    """Remove what killed runs were writing into a folder; each process looks once.
+
+    ``deep`` looks into the folders in it as well.
+    """
+    for inner in [folder, *(filter(Path.is_dir, folder.rglob("*")) if deep else ())]:
+        if inner in _swept:
+            continue
+        _swept.add(inner)
+        with os.scandir(inner) as entries:
+            partial = [Path(entry) for entry in entries if _PARTIAL.fullmatch(entry.name)]
+        for path in partial:
+            with suppress(OSError):
+                _remove_if_dead(path)
+
+
+def _partial_name(suffix: str) -> str:
+    return f".{secrets.token_hex(4)}.part{suffix if len(suffix) <= _LONGEST_SUFFIX else ''}"
+
+
+def _begin(target: Path) -> tuple[Path, int | None]:
+    """Return a new file beside the target and the descriptor that holds its lock."""
+    while True:
+        temporary = target.with_name(_partial_name(target.suffix))
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        if sys.platform == "win32":  # an open file can neither be renamed nor removed there
+            os.close(descriptor)
+            return temporary, None
+        lock = _locked(descriptor)
+        # Another run may have taken it for a leftover before it was locked.
+        if lock is not None and temporary.exists():
+            return temporary, lock
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> int | None:
+    """Return the descriptor with its file locked, or None where another process has the lock."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        except OSError:
+            pass  # a file system without locks: nothing is ever taken for a leftover there
+    return descriptor
+
+
+def _remove_if_dead(path: Path) -> None:
+    if sys.platform == "win32":
+        path.unlink()
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def _refusal(temporary: Path) -> OSError | None:
+    """Return what the disk says to some more bytes, or None where it takes them."""
+    try:
+        with temporary.open("ab") as file:
+            file.write(bytes(_PROBE_BYTES))
+    except OSError as error:
+        return error
+    return None
+
+
+def _unwritable(target: Path, error: BaseException) -> OutputError:
+    return OutputError(target, expected="to write it", found=what_was_said(error))

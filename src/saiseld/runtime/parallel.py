@@ -1,23 +1,32 @@
 """The same work over many recordings: several at once, with progress, stopped by Ctrl-C at once.
 
-What is finished stays finished; whoever gives the tasks leaves those out next time.
+What is finished stays finished; whoever gives the tasks leaves those out next time. No process
+outlives the one that it works for, and one that is killed is told by the name of its recording.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import sys
+import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from itertools import islice
-from multiprocessing import get_context
-from typing import Any, TypeVar
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from typing import Any, Generic, TypeVar
+
+from saiseld.runtime.errors import WorkError, one_line
 
 T = TypeVar("T")
 
 _BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_LAST_WORDS_S = 1.0
+"""Time that a process has to tidy up when it is told to stop."""
+_PR_SET_PDEATHSIG = 1
 
 _share_done: ContextVar[Callable[[float], object]] = ContextVar(
     "share_done", default=lambda share: None
@@ -59,6 +68,8 @@ def run_all(
     ------
     SaiseldError
         The first one of a task. Tasks not yet begun are dropped, those running are finished.
+    WorkError
+        If the process of a task is killed; likewise.
     """
     from rich.console import Console
     from rich.progress import (
@@ -106,41 +117,133 @@ def _here(
         yield name, result
 
 
+def die_with_parent(*_: object) -> None:
+    """Let this process end when the one that started it does, however that ends.
+
+    It takes and ignores what a ``worker_init_fn`` of torch is given.
+    """
+    parent = parent_process()
+    if parent is None:
+        return
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    # Where the system does not tell, and for a parent that was gone before it was asked to.
+    threading.Thread(target=watch, daemon=True).start()
+
+
+class _Worker(Generic[T]):
+    """A process that does one task after the other."""
+
+    def __init__(self, function: Callable[..., T]) -> None:
+        context = get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs, function), daemon=True)
+        with _without_ctrl_c():
+            self.process.start()
+        theirs.close()
+        self.task = ""
+
+    def begin(self, task: str, arguments: tuple[Any, ...]) -> None:
+        self.task = task
+        with suppress(BrokenPipeError):  # it is dead; the answer will say so
+            self.connection.send(arguments)
+
+    def answer(self) -> T:
+        """Return the result of the task, or raise what it raised."""
+        try:
+            done, result = self.connection.recv()
+        except (EOFError, ConnectionResetError):
+            raise WorkError(f"{one_line(self.task)}: {self._how_it_ended()}") from None
+        if done:
+            return result  # type: ignore[no-any-return]
+        raise result
+
+    def _how_it_ended(self) -> str:
+        self.process.join()
+        code = self.process.exitcode or 0
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        advice = "the same command goes on from there, with fewer --jobs if memory is short"
+        return f"its process ended before it was done ({how}). What is finished is kept: {advice}"
+
+    def stop(self, *, busy: bool) -> None:
+        self.connection.close()
+        if busy:
+            self.process.terminate()
+
+    def end(self) -> None:
+        self.process.join(_LAST_WORDS_S)
+        self.process.kill()
+        self.process.join()
+
+
 def _spread(
     function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]], jobs: int
 ) -> Iterator[tuple[str, T]]:
-    with (
-        _one_blas_thread(),
-        ProcessPoolExecutor(
-            min(jobs, len(tasks)),
-            mp_context=get_context("spawn"),
-            initializer=signal.signal,
-            initargs=(signal.SIGINT, signal.SIG_IGN),
-        ) as pool,
-    ):
-        left = iter(tasks.items())
-        running: dict[Future[T], str] = {}
-        try:
-            while True:
-                # No more than there are processes: what is handed over cannot be taken back.
-                for name, arguments in islice(left, jobs - len(running)):
-                    running[pool.submit(_task, function, arguments)] = name
-                if not running:
-                    return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(future), future.result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
-def _task(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
-    # Ctrl-C reaches every process: it stops a running task, never one that waits for its next.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    left = iter(tasks.items())
+    workers: list[_Worker[T]] = []
+    busy: dict[Any, _Worker[T]] = {}
+    failure: Exception | None = None
     try:
-        return function(*arguments)
+        with _one_blas_thread():
+            for _, (name, arguments) in zip(range(jobs), left, strict=False):
+                workers.append(worker := _Worker(function))
+                busy[worker.connection] = worker
+                worker.begin(name, arguments)
+        while busy:
+            for ready in wait(list(busy)):
+                name = busy[ready].task
+                try:
+                    result = busy[ready].answer()
+                except Exception as error:
+                    failure = failure or error
+                else:
+                    yield name, result
+                worker = busy.pop(ready)
+                if failure is None and (following := next(left, None)) is not None:
+                    busy[ready] = worker
+                    worker.begin(*following)
+        if failure is not None:
+            raise failure
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for worker in workers:
+            worker.stop(busy=worker.connection in busy)
+        for worker in workers:
+            worker.end()
+
+
+def _work(connection: Connection, function: Callable[..., Any]) -> None:
+    """Do what comes through a connection until it closes."""
+    die_with_parent()
+    # Ctrl-C reaches every process of a terminal: the one that was asked tells the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(EOFError, KeyboardInterrupt, BrokenPipeError):
+        while True:
+            arguments = connection.recv()
+            try:
+                answer = True, function(*arguments)
+            except Exception as error:
+                error.add_note(traceback.format_exc())
+                answer = False, error
+            connection.send(answer)
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Let processes that start in this block never see Ctrl-C."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from saiseld.formats.events import write_events
 from saiseld.labels.annotate import annotate
 from saiseld.labels.sparse_imaging import sparse_image
 from saiseld.runtime.errors import OutputError
-from saiseld.runtime.files import PARTIAL_FILES, atomic_path, output_folder, write_bytes
+from saiseld.runtime.files import atomic_path, output_folder, remove_leftovers, write_bytes
 from saiseld.runtime.parallel import run_all
 from saiseld.simulation.pictures.picture import Panoramas, render_frames
 from saiseld.simulation.recipes import Recipe
@@ -111,8 +111,7 @@ def simulate_tree(
     tree = output_folder(tree)
     _claim(tree, _manifest(recipe, seed, bank, panoramas))
     tasks = list(_tasks(tree, recipe))
-    for remains in tree.rglob(PARTIAL_FILES):  # of a run that was killed while it wrote
-        remains.unlink()
+    remove_leftovers(tree, deep=True)
     left = {t.name: (t, recipe, seed, bank, panoramas) for t in tasks if not t.finished}
     run_all(write_recording, left, jobs=jobs, title=title)
     return len(left), len(tasks) - len(left)

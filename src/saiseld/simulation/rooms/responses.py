@@ -30,7 +30,7 @@ from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.rigid_sphere import SPEED_OF_SOUND, RigidSphereArray
 from saiseld.conventions.sphere import angles_of_vector, great_circle, unit_vector
 from saiseld.conventions.timebase import SAMPLE_RATE
-from saiseld.runtime.files import PARTIAL_FILES, atomic_path, output_folder
+from saiseld.runtime.files import atomic_path, output_folder, remove_leftovers
 from saiseld.runtime.parallel import run_all
 from saiseld.simulation.rooms.room import EARLY_S, image_sources, mixing
 from saiseld.simulation.rooms.walls import AIR, OCTAVES_HZ, FurnishedRoom, furnish, octave_filters
@@ -260,8 +260,7 @@ def write_responses(
         Rooms made now, and found finished.
     """
     folder = output_folder(folder)
-    for remains in folder.rglob(PARTIAL_FILES):
-        remains.unlink()
+    remove_leftovers(folder, deep=True)
     rooms = [
         folder / side / f"room_{number:03d}.safetensors"
         for side, count in (("valid", valid), ("train", train))
