@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from saiseld.checks.findings import Finding, unreadable
 from saiseld.conventions.arrays import RADIUS_M, TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.timebase import SAMPLE_RATE
+from saiseld.data.ambisonics import Ambisonics
 from saiseld.data.recordings import Recording, open_recording
 from saiseld.data.video import open_video
 from saiseld.runtime.errors import AudioError, VideoError
@@ -24,6 +25,8 @@ from saiseld.runtime.errors import AudioError, VideoError
 _WINDOW = 2400
 _LOW_HZ = (60.0, 250.0)
 _SMOOTH_HZ = (500.0, 1000.0)
+_PHASED_HZ = (1000.0, 4000.0)
+"""Where the capsules' distances show as phases between them."""
 _CLIPPED = 0.999
 _DEAD_DB, _LEVEL_DB = 40.0, 6.0
 _SMALL_MISFIT, _LARGE_MISFIT = 0.03, 0.3
@@ -46,6 +49,10 @@ def check_recording(path: str | Path, video: str | Path | None = None) -> list[F
     except AudioError as error:
         return [unreadable(path, error)]
     findings = [*_level_findings(path, summary), *_channel_findings(path, summary)]
+    if summary.ambisonics:
+        what = f"the four channels are first-order ambisonics ({summary.ambisonics}), not capsules"
+        advice = "Image the MIC format of the same recording"
+        findings = [Finding("error", path, what, advice)]
     if recording.sample_rate != SAMPLE_RATE:
         what = f"sample rate {recording.sample_rate} Hz, not {SAMPLE_RATE} Hz"
         findings.insert(0, Finding("note", path, what, "It is resampled when read"))
@@ -87,7 +94,7 @@ class _Summary:
         self.frequency = np.fft.rfftfreq(_WINDOW, 1 / SAMPLE_RATE)
         self.clipped = np.zeros(self.channels, np.int64)
         self.silent_frames, self.frames = 0, recording.frames
-        bins = (self.frequency >= _LOW_HZ[0]) & (self.frequency <= _SMOOTH_HZ[1])
+        bins = (self.frequency >= _LOW_HZ[0]) & (self.frequency <= _PHASED_HZ[1])
         self.frequency = self.frequency[bins]
         self.covariance = np.zeros((bins.sum(), self.channels, self.channels), complex)
         self.power = np.zeros(self.channels)
@@ -113,6 +120,27 @@ class _Summary:
         scale = np.sqrt(power[:, :, None] * power[:, None, :])
         ratio = np.divide(covariance.real, scale, out=np.zeros(scale.shape), where=scale > 0)
         return np.asarray(ratio.mean(axis=0))
+
+    @property
+    def ambisonics(self) -> Ambisonics | None:
+        """What first-order ambisonics these four channels are, None if they are capsules.
+
+        Long waves reach capsules alike, but W, X, Y and Z as differently as their patterns; and
+        those have no phases between them at any frequency, which capsules have. For any field
+        X, Y and Z together have the power of W in SN3D, twice that in FuMa.
+        """
+        if self.channels != 4 or not self.power.all():
+            return None
+        low = self.coherence(_LOW_HZ)[np.triu_indices(4, 1)]
+        phased = self.total(_PHASED_HZ)
+        power = np.diag(phased).real
+        phase = np.abs(phased.imag) / np.sqrt(np.outer(power, power))
+        if low.min() > 0.7 or phase[np.triu_indices(4, 1)].mean() > 0.08:
+            return None
+        share = power[1:].sum() / power[0]
+        if 0.6 < share < 1.45:
+            return "ambix"
+        return "fuma" if 1.55 < share < 2.4 else None
 
     def level_db(self, band: tuple[float, float]) -> NDArray[np.float64]:
         """Return each channel's level in a band against the median channel."""

@@ -47,14 +47,19 @@ def rigid_sphere_response(ka: ArrayLike, cos_angle: ArrayLike) -> NDArray[np.com
     """
     ka = np.atleast_1d(np.asarray(ka, float))
     cos_angle = np.asarray(cos_angle, float)
-    positive = np.where(ka > 0, ka, 1.0)
     response = np.zeros((ka.size, *cos_angle.shape), complex)
     for n in range(ORDER + 1):
-        slope = spherical_jn(n, positive, True) - 1j * spherical_yn(n, positive, True)
-        radial = (2 * n + 1) * 1j**n * -1j / (positive**2 * slope)
-        response += np.multiply.outer(radial, eval_legendre(n, cos_angle))
-    response[ka == 0] = 1.0
+        response += np.multiply.outer(radial_term(n, ka), eval_legendre(n, cos_angle))
     return response
+
+
+def radial_term(n: int, ka: ArrayLike) -> NDArray[np.complex128]:
+    """Return ``(2n + 1) j^n b_n(ka)``, what order n weighs in the series; 0 or 1 where ka is 0."""
+    ka = np.asarray(ka, float)
+    positive = np.where(ka > 0, ka, 1.0)
+    slope = spherical_jn(n, positive, True) - 1j * spherical_yn(n, positive, True)
+    radial = (2 * n + 1) * 1j**n * -1j / (positive**2 * slope)
+    return np.asarray(np.where(ka > 0, radial, float(n == 0)))
 
 
 class RigidSphereArray:
