@@ -7,7 +7,8 @@ import pytest
 import soundfile
 
 from saiseld.checks.recording import check_recording
-from saiseld.conventions.arrays import SPEED_OF_SOUND, TETRAHEDRON, eigenmike_xyz
+from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
+from saiseld.conventions.rigid_sphere import SPEED_OF_SOUND
 from saiseld.conventions.sphere import unit_vector
 
 

@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 
 from saiseld.checks.findings import Finding, unreadable
 from saiseld.conventions.arrays import RADIUS_M, TETRAHEDRON, eigenmike_xyz
-from saiseld.conventions.timebase import SAMPLE_RATE
+from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.data.ambisonics import Ambisonics
 from saiseld.data.recordings import Recording, open_recording
 from saiseld.data.video import open_video
 from saiseld.runtime.errors import AudioError, VideoError
 
-_WINDOW = 2400
 _LOW_HZ = (60.0, 250.0)
 _SMOOTH_HZ = (500.0, 1000.0)
 _PHASED_HZ = (1000.0, 4000.0)
@@ -91,17 +90,17 @@ class _Summary:
 
     def __init__(self, recording: Recording) -> None:
         self.channels = recording.channels
-        self.frequency = np.fft.rfftfreq(_WINDOW, 1 / SAMPLE_RATE)
+        self.frequency = np.fft.rfftfreq(SAMPLES_PER_FRAME, 1 / SAMPLE_RATE)
         self.clipped = np.zeros(self.channels, np.int64)
         self.silent_frames, self.frames = 0, recording.frames
         bins = (self.frequency >= _LOW_HZ[0]) & (self.frequency <= _PHASED_HZ[1])
         self.frequency = self.frequency[bins]
         self.covariance = np.zeros((bins.sum(), self.channels, self.channels), complex)
         self.power = np.zeros(self.channels)
-        window = np.hanning(_WINDOW)[:, None]
+        window = np.hanning(SAMPLES_PER_FRAME)[:, None]
         for block in recording.blocks(100, tetrahedral=False):
             self.clipped += (np.abs(block) >= _CLIPPED).sum(axis=0)
-            frames = block.reshape(-1, _WINDOW, self.channels).astype(float)
+            frames = block.reshape(-1, SAMPLES_PER_FRAME, self.channels).astype(float)
             self.power += (frames**2).sum(axis=(0, 1))
             self.silent_frames += int((frames == 0).all(axis=(1, 2)).sum())
             spectrum = np.fft.rfft(frames * window, axis=1)[:, bins]

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from saiseld.acoustics.covariance import visibility
 from saiseld.checks.findings import Finding, Severity, unreadable
 from saiseld.checks.recording import check_recording
-from saiseld.conventions.arrays import SPEED_OF_SOUND, TETRAHEDRON, eigenmike_xyz
+from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.bands import FRONT_END_CENTRES
+from saiseld.conventions.rigid_sphere import SPEED_OF_SOUND
 from saiseld.conventions.sphere import angles_of_pixel, great_circle, unit_vector, wrap_azimuth
 from saiseld.data.recordings import open_recording
 from saiseld.data.stairs26 import Tree, TreeRecording, open_tree

@@ -16,14 +16,15 @@ TETRAHEDRON = (5, 9, 25, 21)
 RADIUS_M = 0.042
 """Radius of the rigid sphere the capsules sit on, in metres."""
 
-SPEED_OF_SOUND = 340.5
-"""Metres a second, as the public front end has it."""
-
 CHANNELS = 32
 """Capsules of the em32."""
 
-FRONT_END_WAVELENGTH = SPEED_OF_SOUND / (13_000 / 3 + 500)
+_PUBLIC_SPEED_OF_SOUND = 340.5
+FRONT_END_WAVELENGTH = _PUBLIC_SPEED_OF_SOUND / (13_000 / 3 + 500)
 """Wavelength in metres that the front end steers with in all of its bands (Baseline2026)."""
+
+LABEL_WAVELENGTH = _PUBLIC_SPEED_OF_SOUND / 5000
+"""Wavelength in metres that the label method steers with in all of its bands (AudibleLight)."""
 
 # (colatitude, azimuth) in degrees, from the maker's table.
 _CAPSULE_ANGLES = (

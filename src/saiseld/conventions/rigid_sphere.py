@@ -23,7 +23,7 @@ from saiseld.conventions.sphere import fibonacci_sphere
 from saiseld.conventions.timebase import SAMPLE_RATE
 
 SPEED_OF_SOUND = 343.0
-"""Metres a second, of the simulated air."""
+"""Metres a second, of air; public code steers with another (`saiseld.conventions.arrays`)."""
 
 ORDER = 32
 """Terms of the series: at 12 kHz an em32 has ka = 9.2, where order 24 already leaves 1e-8."""

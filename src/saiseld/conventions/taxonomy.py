@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ids = TypeVar("Ids", int, NDArray[np.int64])
+
 CLASS_NAMES: tuple[str, ...] = (
     "Female speech",
     "Male speech",
@@ -56,11 +63,11 @@ CLASS_COLOURS: tuple[tuple[int, int, int], ...] = (
 """sRGB colour of each class wherever a class is drawn."""
 
 
-def detector_label(class_id: int) -> int:
-    """Return the detector's label of a class: background is 0, so class id + 1."""
+def detector_label(class_id: Ids) -> Ids:
+    """Return the detector's labels of class ids: background is 0, so class id + 1."""
     return class_id + 1
 
 
-def class_of_label(label: int) -> int:
-    """Return the class id of a detector label (label 0, background, has none)."""
+def class_of_label(label: Ids) -> Ids:
+    """Return the class ids of detector labels (label 0, background, has none)."""
     return label - 1

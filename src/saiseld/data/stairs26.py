@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Literal
 
 from saiseld.data.recordings import AUDIO_SUFFIXES
+from saiseld.formats.annotation import LABEL_SUFFIX
 from saiseld.runtime.errors import DataError
 
 Split = Literal["dev-train", "dev-test"]
 Role = Literal["train", "select", "calibrate", "test"]
 
 AUDIO_FOLDERS = ("eigen_dev", "mic_dev")
-LABEL_FOLDER, LABEL_SUFFIX = "labels_dev", "_std.json"
+LABEL_FOLDER = "labels_dev"
 VIDEO_FOLDER, FRAMES_FOLDER = "video_dev", "frames_dev"
 EVENTS_FOLDER = "metadata_dev"
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saiseld.conventions.sphere import angles_of_pixel
+from saiseld.conventions.taxonomy import class_of_label
 from saiseld.detector.heads import DISTANCE_UNIT_CM
 from saiseld.detector.model import Detector, Keep
 from saiseld.detector.regions import SCORE_THRESHOLD
@@ -62,7 +63,7 @@ def detect_frames(
         recording=recording,
         frames=len(frames),
         frame=np.repeat(np.arange(len(frames), dtype=np.int32), counts),
-        class_id=(column("labels", np.empty(0, np.int64)) - 1).astype(np.int8),
+        class_id=class_of_label(column("labels", np.empty(0, np.int64))).astype(np.int8),
         score=column("scores", np.empty(0, np.float32)),
         box=box,
         azimuth=azimuth,

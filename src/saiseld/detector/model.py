@@ -357,6 +357,5 @@ def _field_target(energy: Tensor) -> Tensor:
 def _kept(scores: Tensor, labels: Tensor, keep: Keep | None) -> Tensor:
     if keep is None or len(scores) == 0:
         return torch.ones_like(labels, dtype=torch.bool)
-    class_ids = class_of_label(labels)  # type: ignore[arg-type]
-    rows = keep(scores.cpu().numpy(), class_ids.cpu().numpy())  # type: ignore[attr-defined]
+    rows = keep(scores.cpu().numpy(), class_of_label(labels.cpu().numpy()))
     return torch.from_numpy(rows).to(scores.device)

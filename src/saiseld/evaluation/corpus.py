@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from saiseld.formats.annotation import EnergyMask
+from saiseld.formats.annotation import LABEL_SUFFIX, RAW_LABEL_SUFFIX, EnergyMask
 from saiseld.runtime.errors import DataError
 
 Masks = Path | Sequence[EnergyMask]
@@ -32,8 +32,8 @@ def find_label_files(folder: str | Path) -> dict[str, Path]:
     DataError
         If there are none, or two files for one recording.
     """
-    paths = (p for p in _json_files(folder, "**/*.json") if not p.stem.endswith("_raw"))
-    return _by_recording(folder, paths, "_std")
+    paths = (p for p in _json_files(folder, "**/*.json") if not p.name.endswith(RAW_LABEL_SUFFIX))
+    return _by_recording(folder, paths, LABEL_SUFFIX)
 
 
 def labels_of(candidates: Mapping[str, Path], folder: str | Path) -> dict[str, Path]:
@@ -63,7 +63,7 @@ def find_predictions(source: Corpus) -> tuple[dict[str, Masks], tuple[str, ...]]
     """
     if isinstance(source, Mapping):
         return dict(source), ()
-    found = _by_recording(source, _json_files(source, "*.json"), "_inference")
+    found = _by_recording(source, _json_files(source, "*.json"), "_inference.json")
     skipped = [path.name for path in found.values() if path.stem.endswith("_inference")]
     if not skipped:
         return dict(found), ()
@@ -89,7 +89,7 @@ def _json_files(source: str | Path, pattern: str) -> list[Path]:
 def _by_recording(source: str | Path, paths: Iterable[Path], suffix: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in paths:
-        recording = path.stem.removesuffix(suffix)
+        recording = path.stem.removesuffix(Path(suffix).stem)
         if recording in found:
             raise DataError(
                 source,

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from saiseld.acoustics.symmetry import IDENTITY
+from saiseld.conventions.taxonomy import class_of_label
 from saiseld.data.stairs26 import open_tree
 from saiseld.decision.selection import emittable
 from saiseld.decision.systems import System, decide
@@ -55,7 +56,9 @@ class FewFrames(FrameDataset):
     @cached_property
     def counts(self) -> NDArray[np.int64]:
         """Instances of each class in each sample, (samples, 13)."""
-        labels = [self[index].targets["labels"].numpy() - 1 for index in range(len(self))]
+        labels = [
+            class_of_label(self[index].targets["labels"].numpy()) for index in range(len(self))
+        ]
         return np.stack([np.bincount(own, minlength=13) for own in labels])
 
 
@@ -122,7 +125,9 @@ def exact(frames: FrameDataset) -> Candidates:
         recording="few",
         frames=len(frames),
         frame=np.concatenate(rows),
-        class_id=np.concatenate([t["labels"].numpy() - 1 for t in targets]).astype(np.int8),
+        class_id=np.concatenate([class_of_label(t["labels"].numpy()) for t in targets]).astype(
+            np.int8
+        ),
         score=np.linspace(1, 0.5, len(box), dtype=np.float32),
         box=box,
         azimuth=azimuth,

@@ -15,7 +15,7 @@ import soundfile
 from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.data.recordings import read_audio
 from saiseld.data.stairs26 import open_tree
-from saiseld.formats.annotation import read_annotations, write_annotations
+from saiseld.formats.annotation import LABEL_SUFFIX, read_annotations, write_annotations
 from saiseld.pipeline.weights import PACKAGED
 
 
@@ -32,7 +32,7 @@ def main() -> None:
     soundfile.write(target / f"{scene.name}.wav", read_audio(scene.audio), SAMPLE_RATE, "PCM_16")
     shutil.copy(scene.video, target / f"{scene.name}.mp4")
     masks = read_annotations(scene.labels)
-    write_annotations(target / f"{scene.name}_std.json", masks, energy_decimals=4)
+    write_annotations(target / f"{scene.name}{LABEL_SUFFIX}", masks, energy_decimals=4)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,12 @@ from saiseld.runtime.files import atomic_path
 MAX_PREDICTION_BYTES = 20 * 1024**2
 """Largest prediction file the challenge accepts."""
 
+LABEL_SUFFIX = "_std.json"
+"""Ending of a label file's name, after the recording's: energies standardised, as published."""
+
+RAW_LABEL_SUFFIX = "_raw.json"
+"""Ending of what the label method makes before standardisation."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EnergyMask:

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from saiseld.data.recordings import AUDIO_SUFFIXES, open_recording
-from saiseld.formats.annotation import write_annotations
+from saiseld.formats.annotation import LABEL_SUFFIX, RAW_LABEL_SUFFIX, write_annotations
 from saiseld.formats.events import check_within, read_events
 from saiseld.labels.annotate import annotate
 from saiseld.labels.sparse_imaging import image_blocks
 from saiseld.runtime.errors import AudioError, DataError, OutputError
 from saiseld.runtime.files import write_bytes
 
-RAW_SUFFIX, STANDARDISED_SUFFIX = "_raw.json", "_std.json"
 SETTINGS_FILE = "label-settings.json"
 
 
@@ -31,7 +30,7 @@ class LabelTask:
     @property
     def standardised(self) -> Path:
         """The file that is written last."""
-        return self.folder / f"{self.audio.stem}{STANDARDISED_SUFFIX}"
+        return self.folder / f"{self.audio.stem}{LABEL_SUFFIX}"
 
 
 def label_tasks(audio: Path, events: Path, folder: Path) -> dict[str, LabelTask]:
@@ -84,7 +83,7 @@ def make_labels(task: LabelTask, *, to_convergence: bool = False) -> None:
     check_within(events, recording.frames, task.events)
     blocks = image_blocks(recording.blocks(tetrahedral=False), to_convergence=to_convergence)
     medians = np.concatenate([np.median(block, axis=1) for block in blocks])
-    raw = task.folder / f"{recording.name}{RAW_SUFFIX}"
+    raw = task.folder / f"{recording.name}{RAW_LABEL_SUFFIX}"
     # Raw energies are thousandths: nine decimals keep four digits at the mask's edge.
     write_annotations(raw, annotate(medians, events, standardised=False), energy_decimals=9)
     write_annotations(task.standardised, annotate(medians, events))

@@ -25,15 +25,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve as solve_linear
 
 from saiseld.acoustics.covariance import band_spectra
-from saiseld.conventions.arrays import CHANNELS, SPEED_OF_SOUND, steering
+from saiseld.conventions.arrays import CHANNELS, LABEL_WAVELENGTH, steering
 from saiseld.conventions.bands import LABEL_CENTRES
 from saiseld.conventions.timebase import FPS, SAMPLE_RATE
 from saiseld.runtime.errors import AudioError
 
 FloatArray = NDArray[np.float64]
-
-LABEL_WAVELENGTH = SPEED_OF_SOUND / 5000
-"""Wavelength in metres that the label method steers with in all of its bands."""
 
 TOLERANCE = 1e-3
 """Relative change of a band's objective below which the public labels stop."""

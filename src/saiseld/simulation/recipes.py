@@ -12,8 +12,8 @@ from saiseld.runtime.recipe_files import builtin_names, read_recipe_file
 Range = tuple[float, float]
 
 
-class Split(BaseModel):
-    """Recordings of one side: dev-train or dev-test."""
+class HalfSize(BaseModel):
+    """How much of dev-train or dev-test there is."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     recordings: int = Field(ge=1, le=10_000)
@@ -27,8 +27,8 @@ class Recipe(BaseModel):
 
     seconds: float = Field(ge=1, le=600)
     """Length of a recording."""
-    train: Split
-    test: Split
+    train: HalfSize
+    test: HalfSize
     first_room: int = Field(default=1, ge=1)
     """Number of the first room, so that trees with rooms of their own can be put together."""
     room_length_m: Range

@@ -18,7 +18,7 @@ from saiseld.conventions.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.formats.events import Event as FrameEvent
 from saiseld.simulation.recipes import Recipe
 from saiseld.simulation.rooms.room import Room
-from saiseld.simulation.sounds.bank import Signal, SoundBank, Split
+from saiseld.simulation.sounds.bank import Half, Signal, SoundBank
 
 FloatArray = NDArray[np.float64]
 
@@ -160,7 +160,7 @@ def plan_room(recipe: Recipe, seed: int, room: int) -> tuple[Room, int]:
 
 
 def plan_scene(
-    recipe: Recipe, bank: SoundBank, seed: int, *, name: str, room: int, split: Split, index: int
+    recipe: Recipe, bank: SoundBank, seed: int, *, name: str, room: int, split: Half, index: int
 ) -> Scene:
     """Plan a recording.
 
@@ -210,7 +210,7 @@ class _Planner:
         room: Room,
         array: FloatArray,
         bank: SoundBank,
-        split: Split,
+        split: Half,
         rng: np.random.Generator,
     ) -> None:
         self.recipe, self.room, self.array = recipe, room, array

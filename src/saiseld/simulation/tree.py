@@ -24,8 +24,8 @@ from saiseld.conventions.arrays import eigenmike_xyz
 from saiseld.conventions.rigid_sphere import RigidSphereArray
 from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.conventions.timebase import FPS, SAMPLE_RATE
-from saiseld.data.stairs26 import EVENTS_FOLDER, LABEL_FOLDER, LABEL_SUFFIX, VIDEO_FOLDER
-from saiseld.formats.annotation import write_annotations
+from saiseld.data.stairs26 import EVENTS_FOLDER, LABEL_FOLDER, VIDEO_FOLDER
+from saiseld.formats.annotation import LABEL_SUFFIX, write_annotations
 from saiseld.formats.events import write_events
 from saiseld.labels.annotate import annotate
 from saiseld.labels.sparse_imaging import sparse_image
@@ -36,11 +36,11 @@ from saiseld.simulation.pictures.picture import Panoramas, render_frames
 from saiseld.simulation.recipes import Recipe
 from saiseld.simulation.rooms.render import render_audio
 from saiseld.simulation.scene import generator, plan_scene
-from saiseld.simulation.sounds.bank import FolderBank, ProceduralBank, Split
+from saiseld.simulation.sounds.bank import FolderBank, Half, ProceduralBank
 
 AUDIO_FOLDER = "eigen_dev"
 MANIFEST = "manifest.json"
-FOLDS: dict[Split, int] = {"train": 3, "test": 4}
+FOLDS: dict[Half, int] = {"train": 3, "test": 4}
 SITE = "sim"
 
 
@@ -50,7 +50,7 @@ class Task:
 
     tree: Path
     name: str
-    split: Split
+    split: Half
     room: int
     index: int
 
@@ -166,7 +166,7 @@ def _write_video(target: Path, frames: Iterator[NDArray[np.uint8]]) -> None:
 def _tasks(tree: Path, recipe: Recipe) -> Iterator[Task]:
     """Yield the recordings; the rooms of dev-test follow those of dev-train."""
     first_room = recipe.first_room
-    sides: tuple[Split, Split] = ("train", "test")
+    sides: tuple[Half, Half] = ("train", "test")
     for split in sides:
         side = recipe.train if split == "train" else recipe.test
         for index in range(side.recordings):

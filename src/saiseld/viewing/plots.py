@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.conventions.taxonomy import CLASS_COLOURS, CLASS_NAMES
+from saiseld.data.video import Frame
 from saiseld.evaluation.average_precision import precision_recall
 from saiseld.evaluation.diagnosis import (
     MATCH_DEGREES,
@@ -27,7 +28,6 @@ from saiseld.evaluation.scores import THRESHOLDS, Pool, pool, score_pool
 from saiseld.formats.annotation import EnergyMask
 
 FloatArray = NDArray[np.float64]
-Picture = NDArray[np.uint8]
 
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 _PICTURE_EXTENT = (180.0, -180.0, -90.0, 90.0)
@@ -168,7 +168,7 @@ def draw_losses(losses: Sequence[LostPrecision]) -> Figure:
 
 
 def draw_frame(
-    title: str, truth: Sequence[EnergyMask], found: Sequence[EnergyMask], picture: Picture | None
+    title: str, truth: Sequence[EnergyMask], found: Sequence[EnergyMask], picture: Frame | None
 ) -> Figure:
     """Draw a frame's ground truth, its predictions and their difference over the picture."""
     figure = Figure(figsize=(12, 2.9), layout="constrained")
@@ -232,7 +232,7 @@ def _coloured(masks: Sequence[EnergyMask]) -> FloatArray:
     return rgba
 
 
-def _show_picture(axes: Axes, picture: Picture | None) -> None:
+def _show_picture(axes: Axes, picture: Frame | None) -> None:
     if picture is None:
         picture = np.full((HEIGHT, WIDTH, 3), 235, np.uint8)
     axes.imshow(picture, extent=_PICTURE_EXTENT, aspect="auto")

@@ -13,6 +13,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
+from saiseld.conventions.timebase import time_of_frame
+from saiseld.data.video import Frame
 from saiseld.evaluation.corpus import Masks
 from saiseld.evaluation.diagnosis import RecallCeiling, lost_precision, reliability
 from saiseld.evaluation.matched import MatchedRecording
@@ -27,7 +29,7 @@ PAGE = "index.html"
 EXAMPLES = 3
 """Best frames shown, and worst."""
 
-FindPicture = Callable[[str, int], plots.Picture | None]
+FindPicture = Callable[[str, int], Frame | None]
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
@@ -106,7 +108,8 @@ def _figures(subject: Subject) -> Iterator[tuple[str, Figure]]:
             yield (
                 f"{which}_{rank}",
                 plots.draw_frame(
-                    f"{recording}, frame {frame} ({frame / 10:.1f} s): mean soft IoU {iou:.2f}",
+                    f"{recording}, frame {frame} ({time_of_frame(frame):.1f} s): "
+                    f"mean soft IoU {iou:.2f}",
                     _of_frame(subject.labels[recording], frame),
                     _of_frame(subject.predictions[recording], frame),
                     subject.picture(recording, frame),

@@ -28,14 +28,15 @@ from saiseld.simulation.collecting.clips import (
     level,
     sequence,
 )
-from saiseld.simulation.collecting.sources import Clips, Split, Store
+from saiseld.simulation.collecting.sources import Clips, Store
+from saiseld.simulation.sounds.bank import Half
 from saiseld.simulation.sounds.synthesis import synthesise
 
-MAX_CLIPS: dict[Split, int] = {"train": 300, "test": 100}
-MAX_SECONDS: dict[Split, float] = {"train": 720.0, "test": 240.0}
+MAX_CLIPS: dict[Half, int] = {"train": 300, "test": 100}
+MAX_SECONDS: dict[Half, float] = {"train": 720.0, "test": 240.0}
 """Most recordings, and seconds of them, that a class keeps; its sources take turns until then."""
 
-SEQUENCES: dict[Split, int] = {"train": 40, "test": 15}
+SEQUENCES: dict[Half, int] = {"train": 40, "test": 15}
 """Clips put together from single hits, in the classes that have hits."""
 
 MIN_TRAIN_CLIPS = 40
@@ -95,7 +96,7 @@ def fill_bank(folder: Path, entries: Sequence[Clips], store: Store) -> tuple[lis
 
 def collect_class(
     class_folder: str,
-    split: Split,
+    split: Half,
     entries: Sequence[Clips],
     store: Store,
     seen: Seen,

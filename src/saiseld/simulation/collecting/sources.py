@@ -21,8 +21,7 @@ from saiseld.simulation.collecting.packages import (
     read_members,
     version_of,
 )
-
-Split = Literal["train", "test"]
+from saiseld.simulation.sounds.bank import Half
 
 
 class Package(BaseModel):
@@ -38,7 +37,7 @@ class Files(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     package: str
-    split: Split
+    split: Half
     paths: list[str]
     exclude: list[str] = []
 

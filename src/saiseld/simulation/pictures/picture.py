@@ -18,12 +18,12 @@ from PIL import Image
 
 from saiseld.conventions.sphere import HEIGHT, WIDTH, angles_of_pixel, angles_of_vector, unit_vector
 from saiseld.conventions.timebase import FPS
+from saiseld.data.video import Frame
 from saiseld.runtime.errors import DataError
 from saiseld.simulation.pictures.objects import Shape, figure
 from saiseld.simulation.scene import ON_WALLS, Scene, Source
-from saiseld.simulation.sounds.bank import Split
+from saiseld.simulation.sounds.bank import Half
 
-Picture = NDArray[np.uint8]
 Light = NDArray[np.float32]
 
 POSES = 5
@@ -40,7 +40,7 @@ def rays(oversampling: int = 1) -> NDArray[np.float32]:
     return unit_vector(*angles_of_pixel(x, y)).astype(np.float32)
 
 
-def render_frames(scene: Scene, panorama: Light | None = None) -> Iterator[Picture]:
+def render_frames(scene: Scene, panorama: Light | None = None) -> Iterator[Frame]:
     """Yield the (180, 360, 3) sRGB frames of a scene.
 
     Parameters
@@ -323,9 +323,9 @@ def _hang(
 class Panoramas:
     """Pictures (180, 360, 3) in [0, 1] of real rooms, apart for train and test."""
 
-    pictures: Mapping[Split, Sequence[Light]]
+    pictures: Mapping[Half, Sequence[Light]]
 
-    def draw(self, split: Split, rng: np.random.Generator) -> Light:
+    def draw(self, split: Half, rng: np.random.Generator) -> Light:
         """Return one of them, turned by any angle, lit a little more or less."""
         pictures = self.pictures[split]
         picture = pictures[int(rng.integers(len(pictures)))]
@@ -353,7 +353,7 @@ def read_panoramas(folder: str | Path) -> Panoramas:
         If a side has no picture, or a picture cannot be read or is not twice as wide as high.
     """
     folder = Path(folder)
-    sides: dict[Split, list[Path]]
+    sides: dict[Half, list[Path]]
     if (folder / "train").is_dir() or (folder / "test").is_dir():
         sides = {"train": _pictures(folder / "train"), "test": _pictures(folder / "test")}
     else:

@@ -17,7 +17,8 @@ from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.runtime.errors import DataError
 from saiseld.simulation.sounds.synthesis import synthesise
 
-Split = Literal["train", "test"]
+Half = Literal["train", "test"]
+"""Sounds and pictures of dev-train and of dev-test have nothing in common."""
 Signal = NDArray[np.float32]
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
@@ -37,7 +38,7 @@ class SoundBank(Protocol):
     """Anything that can give dry sounds."""
 
     def draw(
-        self, class_id: int, split: Split, seconds: float, voice: int, rng: np.random.Generator
+        self, class_id: int, split: Half, seconds: float, voice: int, rng: np.random.Generator
     ) -> Signal:
         """Return a mono 24 kHz sound, at most about ``seconds`` long, of RMS 1 while it sounds."""
         ...
@@ -47,7 +48,7 @@ class ProceduralBank:
     """Synthetic sounds of every class; ``voice`` numbers the sources."""
 
     def draw(
-        self, class_id: int, split: Split, seconds: float, voice: int, rng: np.random.Generator
+        self, class_id: int, split: Half, seconds: float, voice: int, rng: np.random.Generator
     ) -> Signal:
         """Return a synthetic sound; train and test differ by their seeds alone."""
         return levelled(synthesise(class_id, voice, rng, seconds))
@@ -65,7 +66,7 @@ class FolderBank:
         Files that could not be used, with the reason.
     """
 
-    clips: Mapping[Split, Sequence[Sequence[Path]]]
+    clips: Mapping[Half, Sequence[Sequence[Path]]]
     skipped: Sequence[str] = ()
 
     def files(self) -> list[Path]:
@@ -73,7 +74,7 @@ class FolderBank:
         return [path for side in ("train", "test") for c in self.clips[side] for path in c]
 
     def draw(
-        self, class_id: int, split: Split, seconds: float, voice: int, rng: np.random.Generator
+        self, class_id: int, split: Half, seconds: float, voice: int, rng: np.random.Generator
     ) -> Signal:
         """Return a random clip of the class, cut where it is longer than asked."""
         clips = self.clips[split][class_id]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -154,11 +154,7 @@ def _targets(labels: LabelColumns, frame: int) -> FrameTargets:
     part = slice(rows.start, rows.stop)
     return {
         "boxes": torch.from_numpy(np.array(labels.box[part])),
-        "labels": torch.from_numpy(_detector_labels(labels.class_id[part])),
+        "labels": torch.from_numpy(detector_label(labels.class_id[part].astype(np.int64))),
         "energy": torch.from_numpy(energy),
         "distance_cm": torch.from_numpy(np.array(labels.distance_cm[part])),
     }
-
-
-def _detector_labels(class_id: NDArray[Any]) -> NDArray[np.int64]:
-    return np.array([detector_label(int(value)) for value in class_id], np.int64)

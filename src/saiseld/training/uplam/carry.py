@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from saiseld.acoustics.covariance import band_frequencies
 from saiseld.acoustics.uplam import BackProjection, UpLAM
-from saiseld.conventions.arrays import RADIUS_M, SPEED_OF_SOUND, TETRAHEDRON, eigenmike_xyz
+from saiseld.conventions.arrays import RADIUS_M, TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.bands import BANDS
-from saiseld.conventions.rigid_sphere import rigid_sphere_response
+from saiseld.conventions.rigid_sphere import SPEED_OF_SOUND, rigid_sphere_response
 from saiseld.conventions.sphere import fibonacci_sphere
 
 _CARRIERS = 2 * BANDS

@@ -19,8 +19,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.signal import fftconvolve
 
 from saiseld.acoustics.covariance import band_frequencies, visibility
-from saiseld.conventions.arrays import RADIUS_M, SPEED_OF_SOUND, TETRAHEDRON, eigenmike_xyz
-from saiseld.conventions.rigid_sphere import RigidSphereArray, rigid_sphere_response
+from saiseld.conventions.arrays import RADIUS_M, TETRAHEDRON, eigenmike_xyz
+from saiseld.conventions.rigid_sphere import SPEED_OF_SOUND, RigidSphereArray, rigid_sphere_response
 from saiseld.conventions.sphere import fibonacci_sphere
 from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.labels.sparse_imaging import sparse_image
