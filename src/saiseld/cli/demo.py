@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from saiseld.cli.options import Results
+
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
-        "demo"
-    ),
+    output: Results = Path("demo"),
 ) -> None:
     """Image the packaged scene: masks, overlay video, report, and its score."""
-    from saiseld.cli.evaluate import evaluate
-    from saiseld.cli.image import image
-    from saiseld.pipeline.weights import PACKAGED
+    from saiseld.cli.printing import print_imaged, print_reports
+    from saiseld.evaluation.comparison import compare_systems
+    from saiseld.pipeline.image import image_recordings
+    from saiseld.pipeline.weights import DEMO
+    from saiseld.runtime.cache import user_cache
+    from saiseld.viewing.tables import print_comparison
 
-    scene = PACKAGED / "demo"
-    (recording,) = scene.glob("*.wav")
-    image([recording], output, video=recording.with_suffix(".mp4"))
-    evaluate([output], scene, report=output / "report")
+    (recording,) = DEMO.glob("*.wav")
+    video = recording.with_suffix(".mp4")
+    image_recordings([recording], output, video=video, on_done=print_imaged)
+    systems = {output.resolve().name: output}
+    comparison = compare_systems(systems, DEMO, cache=user_cache("drawn-labels"), progress=True)
+    print_comparison(comparison)
+    print_reports(output / "report", comparison, systems, DEMO)
     typer.echo(f"Look at {output / recording.stem}.mp4 and {output / 'report' / 'index.html'}")

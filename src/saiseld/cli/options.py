@@ -25,6 +25,11 @@ Tables = Annotated[Path, typer.Argument(help="Candidate table, or a folder of th
 Model = Annotated[
     Path | None, typer.Option(help="Matchability model, if the candidates are not calibrated.")
 ]
+AllowMissing = Annotated[
+    bool,
+    typer.Option("--allow-missing", help="Leave out recordings that lack predictions or labels."),
+]
+JsonFile = Annotated[Path | None, typer.Option(help="Write the scores to this file.")]
 LabelsCache = Annotated[
     Path | None, typer.Option(help="Folder of drawn labels; the user's cache by default.")
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -12,6 +13,7 @@ from saiseld.conventions.taxonomy import CLASS_NAMES
 
 if TYPE_CHECKING:
     from saiseld.decision.risk import OperatingPoint
+    from saiseld.evaluation.comparison import Comparison
     from saiseld.pipeline.image import Imaged
 
 
@@ -25,6 +27,20 @@ def print_imaged(name: str, imaged: Imaged | None) -> None:
     if imaged.missing_pictures:
         told += f"; {imaged.missing_pictures} frames without a picture"
     typer.echo(told, err=True)
+
+
+def print_reports(
+    folder: Path,
+    comparison: Comparison,
+    predictions: Mapping[str, Path],
+    labels: Path,
+    pictures: Path | None = None,
+) -> None:
+    """Write the report of each system and say where; see `saiseld.viewing.report`."""
+    from saiseld.viewing.report import write_reports
+
+    for page in write_reports(folder, comparison, predictions, labels, pictures):
+        typer.echo(f"Report: {page}")
 
 
 def warn_of_unseen_classes(unseen: Mapping[str, Sequence[int]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +20,7 @@ from saiseld.formats.candidates import (
     write_candidates,
 )
 from saiseld.runtime.errors import DataError
-from saiseld.runtime.files import output_folder, write_bytes
+from saiseld.runtime.files import output_folder, write_json
 from saiseld.runtime.parallel import run_all
 
 OPERATING_POINT = "operating_point.json"
@@ -127,7 +126,7 @@ def find_operating_point(
     """
     tables = {name: folder / f"{name}{CANDIDATES_SUFFIX}" for name in labels}
     point = operating_point(match_recordings(tables, labels, system, cache, jobs=jobs), goal)
-    write_bytes(folder / OPERATING_POINT, json.dumps(asdict(point), indent=2).encode())
+    write_json(folder / OPERATING_POINT, asdict(point))
     return point
 
 

@@ -10,6 +10,9 @@ from saiseld.runtime.errors import CheckpointError
 PACKAGED = Path(__file__).parents[1] / "assets"
 """Where the default weights lie."""
 
+DEMO = PACKAGED / "demo"
+"""A folder with one recording, its video and its labels, to try things on."""
+
 _ADVICE = (
     "A weights folder holds uplam.safetensors (or .pth), detector.safetensors (or .pth) and, to "
     "rank by matchability, matchability.skops. Train them with `saiseld train uplam`, `saiseld "

@@ -15,6 +15,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from saiseld.runtime.errors import OutputError, SaiseldError, what_was_said
 
@@ -123,6 +126,12 @@ def write_bytes(target: str | Path, content: bytes) -> None:
     """Write ``content`` to ``target``, whole or not at all."""
     with atomic_path(target) as temporary:
         temporary.write_bytes(content)
+
+
+def write_json(target: str | Path, content: Any) -> None:
+    """Write JSON values (NumPy's among them) to ``target``, indented, whole or not at all."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
+    write_bytes(target, orjson.dumps(content, option=options))
 
 
 def output_folder(folder: str | Path) -> Path:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,9 @@ from matplotlib.figure import Figure
 
 from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
 from saiseld.conventions.timebase import time_of_frame
-from saiseld.data.video import Frame
-from saiseld.evaluation.corpus import Masks
+from saiseld.data.video import Frame, find_video, open_video
+from saiseld.evaluation.comparison import Comparison
+from saiseld.evaluation.corpus import Masks, find_labels, find_predictions
 from saiseld.evaluation.diagnosis import RecallCeiling, lost_precision, reliability
 from saiseld.evaluation.matched import MatchedRecording
 from saiseld.evaluation.scores import Scores, pool
@@ -86,6 +89,54 @@ def write_report(folder: str | Path, subject: Subject) -> Path:
     page = folder / PAGE
     write_bytes(page, _page(subject, figures).encode())
     return page
+
+
+def write_reports(
+    folder: Path,
+    comparison: Comparison,
+    predictions: Mapping[str, Path],
+    labels: Path,
+    pictures: Path | None = None,
+) -> list[Path]:
+    """Write the report of each system: in the folder, or, of several, in one of its own below it.
+
+    Parameters
+    ----------
+    folder
+        Where the pages go.
+    comparison
+        The systems, scored under a metric of soft IoU.
+    predictions, labels
+        Folders of their masks and of the ground truth.
+    pictures
+        Videos or frames, as `saiseld.data.video.find_video` finds them.
+
+    Returns
+    -------
+    The pages.
+    """
+    pages = []
+    for name, system in comparison.matched.items():
+        scores = comparison.scores[name]
+        assert isinstance(scores, Scores)  # what is matched is scored by soft IoU
+        subject = Subject(
+            name=name,
+            data="/".join(labels.resolve().parts[-2:]),
+            matched=system,
+            scores=scores,
+            predictions=find_predictions(predictions[name])[0],
+            labels=find_labels(labels),
+            picture=partial(_picture, pictures),
+            ceiling=comparison.ceiling,
+        )
+        own = folder if len(comparison.matched) == 1 else folder / name
+        pages.append(write_report(own, subject))
+    return pages
+
+
+def _picture(pictures: Path | None, recording: str, frame: int) -> Frame | None:
+    video = None if pictures is None else find_video(pictures, recording)
+    return None if video is None else next(islice(open_video(video), frame, None), None)
 
 
 def _figures(subject: Subject) -> Iterator[tuple[str, Figure]]:

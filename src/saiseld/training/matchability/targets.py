@@ -6,17 +6,20 @@ Either of the mask it would emit, as the official scorer draws it, or of its box
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from saiseld.conventions.sphere import box_iou
 from saiseld.conventions.taxonomy import NUM_CLASSES
-from saiseld.data.label_columns import LabelColumns
+from saiseld.data.label_columns import LabelColumns, label_columns
 from saiseld.decision.emission import emission_points, energy_masks
+from saiseld.evaluation.corpus import find_label_files, paired
+from saiseld.evaluation.diagnosis import RecallCeiling, recall_ceiling
 from saiseld.evaluation.matched import match_recording
 from saiseld.evaluation.rendering import Drawings, RenderedMasks, render_masks
-from saiseld.formats.candidates import Candidates
+from saiseld.formats.candidates import Candidates, candidate_files, read_candidates
 
 
 def best_mask_iou(
@@ -65,6 +68,30 @@ def proposed_box_iou(table: Candidates, truth: LabelColumns) -> NDArray[np.float
     for rows, truths in _meetings(table, truth):
         best[truths] = box_iou(table.box[rows], truth.box[truths]).max(axis=0)
     return best
+
+
+def proposed_recall(
+    candidates: Path, labels: Path, cache: Path, *, allow_missing: bool = False
+) -> RecallCeiling:
+    """Return the recall if every proposed box were accepted.
+
+    Parameters
+    ----------
+    candidates, labels
+        Folders of candidate tables and of labels.
+    cache
+        Folder where decoded labels are kept.
+    allow_missing
+        Leave out recordings that lack either.
+    """
+    tables, truths = candidate_files(candidates), find_label_files(labels)
+    names, _ = paired(str(candidates), tables, truths, allow_missing=allow_missing)
+    best, class_id = [], []
+    for name in names:
+        truth = label_columns(truths[name], cache)
+        best.append(proposed_box_iou(read_candidates(tables[name]), truth))
+        class_id.append(truth.class_id)
+    return recall_ceiling(np.concatenate(best), np.concatenate(class_id))
 
 
 def _meetings(

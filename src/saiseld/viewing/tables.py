@@ -1,0 +1,87 @@
+"""Scores as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from saiseld.conventions.taxonomy import CLASS_NAMES
+from saiseld.evaluation.comparison import Comparison
+from saiseld.evaluation.diagnosis import RecallCeiling
+
+Cell = str | float | None
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print every table of a comparison, and what is to be noted of its scores."""
+    console = Console()
+    for part in (*_scores(comparison), *_intervals(comparison)):
+        console.print(part, soft_wrap=isinstance(part, Text))
+    if comparison.ceiling is not None:
+        console.print(_ceiling(comparison.ceiling))
+
+
+def plain_table(title: str, columns: Sequence[str], lines: Sequence[Sequence[Cell]]) -> Table:
+    """Return a table of texts (left, where the column has no name) and numbers.
+
+    Floats have four decimals; None and NaN are a dash.
+    """
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="right" if column else "left")
+    for line in lines:
+        table.add_row(*map(_cell, line))
+    return table
+
+
+def _scores(comparison: Comparison) -> Iterator[RenderableType]:
+    scores = comparison.scores
+    first = scores[comparison.first]
+    yield plain_table(
+        f"official metric {first.metric}",
+        ("", *scores),
+        [(row, *(s.headline()[row] for s in scores.values())) for row in first.headline()],
+    )
+    if len(scores) == 1:
+        per_class = first.as_dict()["per_class"]
+        columns = list(next(iter(per_class.values())))
+        lines = [(name, *values.values()) for name, values in per_class.items()]
+        yield plain_table("by class", ("", *columns), lines)
+    for name, found in scores.items():
+        yield from (Text(f"{name}: {note}", "yellow") for note in found.notes)
+
+
+def _intervals(comparison: Comparison) -> Iterator[Table]:
+    for name, own in comparison.intervals.items():
+        yield plain_table(
+            f"{name}: 95 % intervals, bootstrap over recordings",
+            ("", "value", "from", "to"),
+            [(row, i.value, i.low, i.high) for row, i in own.items()],
+        )
+    for name, differences in comparison.differences.items():
+        yield plain_table(
+            f"{name} minus {comparison.first}, paired",
+            ("", "difference", "from", "to", "p"),
+            [
+                (row, d.interval.value, d.interval.low, d.interval.high, d.p_value)
+                for row, d in differences.items()
+            ],
+        )
+
+
+def _ceiling(ceiling: RecallCeiling) -> Table:
+    per_class = zip(CLASS_NAMES, ceiling.per_class, strict=True)
+    return plain_table(
+        "recall if every candidate box were accepted",
+        ("", *(f"IoU {iou:g}" for iou in ceiling.ious)),
+        [(name, *recall) for name, recall in (("all", ceiling.recall), *per_class)],
+    )
+
+
+def _cell(value: Cell) -> str:
+    if value is None or value != value:
+        return "–"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
