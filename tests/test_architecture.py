@@ -26,7 +26,7 @@ pipeline: runtime formats data evaluation acoustics detector decision viewing
 simulation: conventions runtime formats data labels
 training: conventions runtime formats data evaluation acoustics detector decision labels simulation
 experiments: conventions runtime formats data evaluation acoustics detector decision viewing pipeline training
-cli: conventions runtime formats data evaluation decision viewing checks labels pipeline simulation training experiments
+cli: conventions runtime evaluation decision viewing checks labels pipeline simulation training experiments
 """  # noqa: E501
 
 ARROWS = {

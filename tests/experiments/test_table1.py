@@ -12,7 +12,6 @@ from saiseld.decision.matchability import Matchability, cross_fit
 from saiseld.decision.systems import system_named
 from saiseld.evaluation.corpus import labels_of
 from saiseld.evaluation.scores import score
-from saiseld.experiments import table1 as module
 from saiseld.experiments.table1 import MEASURED_SYSTEMS, cumulative_rank, table1
 from saiseld.formats.annotation import write_annotations
 from saiseld.formats.candidates import candidate_files, read_candidates, write_candidates
@@ -51,16 +50,9 @@ def recordings(tree):
     return measured(tree)
 
 
-@pytest.fixture
-def few_draws(monkeypatch):
-    monkeypatch.setattr(module, "DRAWS", 20)
-
-
 @pytest.fixture(scope="module")
 def rows(recordings):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "DRAWS", 20)
-        table = table1(recordings, data="made up", temporal=True)
+    table = table1(recordings, data="made up", temporal=True, draws=20)
     return {row.name: row for row in (*table.rows, *table.beside, *table.suppression)}
 
 
@@ -89,9 +81,9 @@ def test_rows_carry_the_reports_figures(rows):
     assert reported["cap 1"] == (None, None)
 
 
-def test_matchability_does_not_pretend_on_pure_noise(tmp_path, few_draws):
+def test_matchability_does_not_pretend_on_pure_noise(tmp_path):
     recordings = measured(write_tree(tmp_path, pure_noise, frames=90))
-    table = table1(recordings, data="noise")
+    table = table1(recordings, data="noise", draws=20)
     rows = {row.name: row for row in (*table.rows, *table.beside)}
     raw, honest = rows["TASK3B_3"].mAP, rows["TASK3B_1"].mAP
     assert abs(honest.value - raw.value) < 0.06
@@ -130,7 +122,7 @@ def run(*arguments):
     return CliRunner().invoke(build(), [str(a) for a in arguments])
 
 
-def test_command_writes_text_json_and_figures(tree, few_draws):
+def test_command_writes_text_json_and_figures(tree):
     out = tree / "out"
     result = run(
         "table1", "--data", tree, "--candidates", tree / "candidates", "-o", out,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from saiseld.decision.risk import OperatingPoint
     from saiseld.evaluation.comparison import Comparison
     from saiseld.pipeline.image import Imaged
+    from saiseld.training.matchability.assessment import Assessment
 
 
 def print_imaged(name: str, imaged: Imaged | None) -> None:
@@ -61,3 +62,27 @@ def print_operating_point(point: OperatingPoint, system: str) -> None:
         f"--threshold {point.threshold:g} keeps {point.kept:.1%} of the masks of {system} "
         f"({goal.risk} {point.observed:.3f} over {point.recordings} recordings)"
     )
+
+
+def print_assessment(assessment: Assessment) -> None:
+    """Print what a matchability model is worth in rooms that it has not seen."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("soft IoU", "macro AP, raw", "macro AP, matchability", title="Gain, cap 1")
+    for threshold, (raw, ranked) in assessment.macro_ap.items():
+        table.add_row(threshold, f"{raw:.4f}", f"{ranked:.4f}")
+    console.print(table)
+    table = Table("", "Brier", "calibration error", title="Reliability")
+    for name, found in (("raw score", assessment.before), ("matchability", assessment.after)):
+        if found is not None:
+            table.add_row(
+                name, f"{found.brier_score:.4f}", f"{found.expected_calibration_error:.4f}"
+            )
+    console.print(table)
+    table = Table("feature", "fall of average precision", title="Permutation importance")
+    for name, fall in assessment.importance.items():
+        table.add_row(name, f"{fall:.4f}")
+    console.print(table)
+    console.print("Cross-fitted: every detection was scored by a model that never saw its room.")

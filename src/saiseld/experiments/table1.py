@@ -145,6 +145,7 @@ def table1(
     data: str,
     model: Matchability | None = None,
     temporal: bool = False,
+    draws: int = DRAWS,
     jobs: int = 1,
 ) -> Table1:
     """Score every row over measured recordings (see `saiseld.training.matchability.development`).
@@ -159,6 +160,8 @@ def table1(
         A matchability model of other recordings, scored beside.
     temporal
         Score cross-fitted matchability with temporal evidence beside.
+    draws
+        Bootstrap draws of recordings behind an interval.
     jobs
         Rows at a time.
     """
@@ -186,10 +189,14 @@ def table1(
         name: _ranked(recordings, system, fitted.get(how))
         for name, (system, how) in (lines | beside | suppression | emissions).items()
     }
-    intervals = run_all(_intervals, {n: (s,) for n, s in systems.items()}, jobs=jobs, title="rows")
+    intervals = run_all(
+        _intervals, {n: (s, draws) for n, s in systems.items()}, jobs=jobs, title="rows"
+    )
     permissive, *others = suppression
     lost = run_all(
-        _lost_EFRQ, {name: (systems[permissive], systems[name]) for name in others}, jobs=jobs
+        _lost_EFRQ,
+        {name: (systems[permissive], systems[name], draws) for name in others},
+        jobs=jobs,
     )
     frames = sum(r.frames for r in recordings)
 
@@ -244,13 +251,13 @@ def _ranked(
     return MatchedSystem({r.recording: r.ranked(masks, part) for r, part in parts})
 
 
-def _intervals(system: MatchedSystem) -> tuple[Interval, Interval, Interval]:
-    found = confidence_intervals(system, resamples=DRAWS)
+def _intervals(system: MatchedSystem, draws: int) -> tuple[Interval, Interval, Interval]:
+    found = confidence_intervals(system, resamples=draws)
     return found["macro_mAP"], found["macro_AP50"], found["macro_pearson_r"]
 
 
-def _lost_EFRQ(permissive: MatchedSystem, suppressed: MatchedSystem) -> Difference:
-    return compare(permissive, suppressed, resamples=DRAWS)["macro_pearson_r"]
+def _lost_EFRQ(permissive: MatchedSystem, suppressed: MatchedSystem, draws: int) -> Difference:
+    return compare(permissive, suppressed, resamples=draws)["macro_pearson_r"]
 
 
 def _masks(system: MatchedSystem) -> int:
