@@ -24,7 +24,7 @@ from saiseld.conventions.rigid_sphere import SPEED_OF_SOUND, RigidSphereArray, r
 from saiseld.conventions.sphere import fibonacci_sphere
 from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.labels.sparse_imaging import sparse_image
-from saiseld.simulation.rooms.room import Room, diffuse_tail, early_response
+from saiseld.simulation.rooms.room import Room
 
 FRAMES_PER_ROOM = 3
 RT60_S = (0.3, 0.7)
@@ -71,8 +71,8 @@ def draw_room(sources: int, rng: np.random.Generator) -> RoomSound:
         if not 0.5 <= distance <= 4 or near:
             continue
         directions.append(direction)
-        early = early_response(room, position, receiver, array)
-        response = diffuse_tail(room, array, rng)
+        early = room.early_response(position, receiver, array)
+        response = room.diffuse_tail(array, rng)
         response[:, : early.shape[1]] += early
         noise = rng.standard_normal(begin + samples + response.shape[1])
         wet = fftconvolve(noise[None], response, axes=1)[:, begin : begin + samples].T
