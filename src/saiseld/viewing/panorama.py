@@ -17,6 +17,7 @@ from saiseld.conventions.sphere import HEIGHT, WIDTH, pixel_of_angles
 from saiseld.conventions.taxonomy import CLASS_COLOURS, CLASS_NAMES, NUM_CLASSES
 from saiseld.data.video import Frame
 from saiseld.evaluation.rendering import render
+from saiseld.evaluation.soft_iou import Canvas
 from saiseld.formats.annotation import EnergyMask
 
 _GROUND, _INK, _FAINT = (18, 20, 24), (225, 228, 232), (58, 62, 70)
@@ -119,9 +120,7 @@ def _grid(size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def _paint(
-    field: NDArray[np.uint8], mask: EnergyMask, energy: NDArray[np.float64], layout: Layout
-) -> None:
+def _paint(field: NDArray[np.uint8], mask: EnergyMask, energy: Canvas, layout: Layout) -> None:
     """Blend a mask into the part of the picture that it covers."""
     rows = np.flatnonzero(energy.any(axis=1))
     if not len(rows):
@@ -185,7 +184,7 @@ def _draw_legend(
 def _draw_labels(
     draw: ImageDraw.ImageDraw,
     layout: Layout,
-    masks: Sequence[tuple[EnergyMask, NDArray[np.float64]]],
+    masks: Sequence[tuple[EnergyMask, Canvas]],
 ) -> None:
     """Name the masks, the surest first, each where it covers no other name.
 
