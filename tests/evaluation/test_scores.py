@@ -7,7 +7,7 @@ import pytest
 from tests.reference import evaluation as reference
 
 from saiseld.conventions.taxonomy import CLASS_NAMES
-from saiseld.evaluation import Accumulator, evaluate, match_systems, score
+from saiseld.evaluation import evaluate, match_systems, score
 from saiseld.evaluation.average_precision import average_precision
 from saiseld.formats.annotation import EnergyMask
 
@@ -314,28 +314,3 @@ def test_recalls_are_single_precision_against_levels_of_double():
     expected = np.float32(29) / np.float32(101)
     assert average_precision(np.ones(28, bool), 100) == expected
     assert average_precision(np.ones(29, bool), 100) == expected
-
-
-# --- accumulator --------------------------------------------------------------------------------
-
-
-def test_accumulators_fed_frame_by_frame_and_merged_give_the_same_scores(small_case):
-    predictions, labels = small_case
-    whole, parts = Accumulator(), [Accumulator(), Accumulator()]
-    for name in labels:
-        whole.update(predictions[name], labels[name])
-        for frame in {m.frame for m in predictions[name] + labels[name]}:
-            parts[frame % 2].update(
-                [m for m in predictions[name] if m.frame == frame],
-                [m for m in labels[name] if m.frame == frame],
-            )
-    parts[0].merge(parts[1])
-    assert whole.compute() == evaluate(*small_case)
-    assert parts[0].compute().headline() == pytest.approx(whole.compute().headline(), abs=1e-12)
-    whole.reset()
-    assert whole.compute().micro.n_gt == 0
-
-
-def test_accumulators_of_different_metrics_do_not_merge():
-    with pytest.raises(ValueError, match="one metric"):
-        Accumulator().merge(Accumulator("2026-05-28"))

@@ -24,10 +24,6 @@ def train_matchability(
         Literal["trees", "linear"],
         typer.Option(help="KIST2026's trees, or a linear model, for few rooms."),
     ] = "trees",
-    gates: Annotated[
-        bool,
-        typer.Option("--gates", help="Train with the frame gates; they are 0 at inference."),
-    ] = False,
     temporal: Annotated[
         bool, typer.Option("--temporal", help="Weigh a detection with its track's matchability.")
     ] = False,
@@ -46,7 +42,6 @@ def train_matchability(
         cache or user_cache("drawn-labels"),
         target=target,
         kind=kind,
-        gates=gates,
         temporal=temporal,
         jobs=jobs,
     )

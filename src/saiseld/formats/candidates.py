@@ -68,7 +68,7 @@ class Candidates:
     has_map, energy_map
         (N,) bool and (N, 28, 28) float16: the energy map, zeros where it was not computed.
     closure, diffuseness
-        (N,) float32: the frame's acoustic gates (zero unless asked for).
+        (N,) float32: the frame's acoustic gates (`saiseld.acoustics.gates`).
     matchability
         (N,) float32: calibrated probability of matching the ground truth, NaN until calibrated.
     provenance

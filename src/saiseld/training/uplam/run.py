@@ -27,7 +27,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -68,8 +68,6 @@ SELECTION = SceneRanges(rt60_s=(0.3, 0.7), snr_db=(15.0, 15.0), sources=(0.5, 0.
 _SELECTION_FRAMES = 512
 _SELECTION_STREAM = 1 << 32
 
-Target = Literal["heard", "direct"]
-
 
 @dataclass(frozen=True, slots=True)
 class UpLAMRecipe:
@@ -83,10 +81,6 @@ class UpLAMRecipe:
         Frames a step.
     lam_rate, uplam_rate
         Largest rates of Adam; they rise over a tenth of a stage and then fall to nothing.
-    target
-        The covariance that the image is to explain: ``heard`` is that of the 32 channels,
-        reverberation, noise and all, as in the source; ``direct`` is what an array of LAM's
-        steering would hear of the sources alone.
     pointing
         Weight of `PointingLoss` beside the reconstruction.
     seed
@@ -100,7 +94,6 @@ class UpLAMRecipe:
     batch: int = 32
     lam_rate: float = 1e-2
     uplam_rate: float = 1e-3
-    target: Target = "direct"
     pointing: float = 0.1
     seed: int = 0
     scenes: SceneRanges = field(default_factory=SceneRanges)
@@ -255,10 +248,10 @@ def train_uplam(
 
 
 class _Batch(NamedTuple):
-    """Covariances heard by 32 channels, aimed at, heard by four; and where the sources are."""
+    """Covariances heard by 32 channels, of direct sound, heard by four; where the sources are."""
 
     heard: Tensor
-    target: Tensor
+    direct: Tensor
     tetrahedral: Tensor
     directions: Tensor
 
@@ -281,8 +274,7 @@ class _Covariances(Dataset[_Batch]):
                 np.stack([spread(sources) for sources in batch.directions]),
             )
         )
-        target = direct if self.recipe.target == "direct" else heard
-        return _Batch(heard, target, tetrahedral, directions)
+        return _Batch(heard, direct, tetrahedral, directions)
 
 
 class _Run:
@@ -315,20 +307,20 @@ class _Run:
     def step(self, batch: _Batch) -> None:
         """Take one step."""
         recipe, done = self.recipe, len(self.losses)
-        heard, target, tetrahedral, directions = batch
+        heard, direct, tetrahedral, directions = batch
         rates = [0.0, 0.0]
         of_all, pointing = torch.zeros(()), torch.zeros(())
         if done < recipe.lam_steps:
             rates[0] = _rate(recipe.lam_rate, done, recipe.lam_steps)
             latent = self.of_four(quadratic_values(tetrahedral, self.filters_of_four))
             latent_of_all = self.of_all(quadratic_values(heard, self.filters_of_all))
-            of_all = self.reconstruction(latent_of_all, target, heard)
+            of_all = self.reconstruction(latent_of_all, direct, heard)
         else:
             rates[1] = _rate(recipe.uplam_rate, done - recipe.lam_steps, recipe.uplam_steps)
             lifted = positive_part(self._finite(self.uplam.cdbpn(tetrahedral)))
             latent = self.of_four(quadratic_values(lifted, self.filters_of_lift))
             pointing = recipe.pointing * self.pointing(latent, directions)
-        of_four = self.reconstruction(latent, target, heard)
+        of_four = self.reconstruction(latent, direct, heard)
         loss = self._finite(of_four + of_all + pointing)
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
