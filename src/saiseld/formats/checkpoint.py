@@ -7,20 +7,30 @@ safetensors as real ones with a last dimension of 2 and named in the header.
 from __future__ import annotations
 
 import json
-import struct
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 
-from saiseld.runtime.errors import CheckpointError
-from saiseld.runtime.files import atomic_path
+from saiseld.runtime.errors import CheckpointError, refusing
+from saiseld.runtime.files import write_bytes
 
 _COMPLEX = "complex_keys"
+_NUMBERS = (
+    torch.float16,
+    torch.bfloat16,
+    torch.float32,
+    torch.float64,
+    torch.complex64,
+    torch.complex128,
+    torch.int64,
+)
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -44,33 +54,65 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
         )
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a hostile or damaged file
-        raise CheckpointError(
-            path,
-            expected="a .pth of tensors only or a .safetensors",
-            found=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-        ) from error
+    loaded = load_tensors(path, "a .pth of tensors only or a .safetensors")
     for wrapper in ("model_state_dict", "state_dict", "model"):
         if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
             loaded = loaded[wrapper]
             break
     if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise CheckpointError(path, expected="a state dict of tensors", found=type(loaded).__name__)
-    return dict(loaded), {}
+    _check_plain(loaded, path)
+    return loaded, {}
+
+
+def load_tensors(path: Path, expected: str) -> Any:
+    """Return what ``torch.save`` wrote: tensors, numbers, texts, and containers of these.
+
+    Raises
+    ------
+    CheckpointError
+        If it is anything else, damaged, or compressed, which ``torch.save`` never does: a small
+        file could fill the memory.
+    """
+    with refusing(CheckpointError, path, expected):
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as members:
+                for member in members.infolist():
+                    if member.file_size > member.compress_size:
+                        raise CheckpointError(
+                            path,
+                            place=member.filename,
+                            expected="a part that is not compressed",
+                            found=f"{member.file_size} bytes in {member.compress_size}",
+                        )
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
+    with refusing(CheckpointError, path, "a safetensors file"):
         with safe_open(path, framework="pt") as file:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            header = json.loads((file.metadata() or {}).get("saiseld", "{}"))
-    except (SafetensorError, ValueError, struct.error, OSError) as error:
-        raise CheckpointError(path, expected="a safetensors file", found=str(error)) from error
-    for key in header.pop(_COMPLEX, []):
-        state[key] = torch.view_as_complex(_complex_part(state[key]).contiguous())
+            header = msgspec.json.decode(
+                (file.metadata() or {}).get("saiseld", "{}"), type=dict[str, Any]
+            )
+        for key in header.pop(_COMPLEX, []):
+            state[key] = torch.view_as_complex(_complex_part(state[key]).contiguous())
+    _check_plain(state, path)
     return state, header
+
+
+def _check_plain(state: Mapping[Any, Tensor], path: Path) -> None:
+    """Refuse keys that are no texts, and tensors that are not plain numbers in memory."""
+    for key, value in state.items():
+        kind = f"{value.dtype}, {value.layout}, {value.device}"
+        plain = value.layout == torch.strided and value.device.type == "cpu"
+        if not (isinstance(key, str) and plain and value.dtype in _NUMBERS):
+            raise CheckpointError(
+                path,
+                place=f"key {key}",
+                expected="a tensor of numbers by a name",
+                found=f"{kind} by a {type(key).__name__}",
+            )
 
 
 def _complex_part(value: Tensor) -> Tensor:
@@ -101,8 +143,7 @@ def write_checkpoint(
         for key, value in state.items()
     }
     metadata = {"saiseld": json.dumps({**header, _COMPLEX: complex_keys})}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+    write_bytes(path, save(tensors, metadata))
 
 
 def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:

@@ -41,8 +41,8 @@ from saiseld.acoustics.uplam import UpLAM
 from saiseld.conventions.arrays import CHANNELS, TETRAHEDRON
 from saiseld.conventions.bands import BANDS
 from saiseld.conventions.sphere import DIRECTIONS, fibonacci_sphere
-from saiseld.formats.checkpoint import write_checkpoint
-from saiseld.runtime.errors import CheckpointError, RecipeError
+from saiseld.formats.checkpoint import load_tensors, write_checkpoint
+from saiseld.runtime.errors import CheckpointError, RecipeError, refusing
 from saiseld.runtime.files import atomic_path
 from saiseld.training.uplam.carry import carry_over, lift_order, rigid_beams
 from saiseld.training.uplam.covariances import SceneRanges, draw_covariances
@@ -372,8 +372,9 @@ class _Run:
         """Go on from the saved state, if there is one."""
         if not self.state.exists():
             return
-        try:
-            content = torch.load(self.state, weights_only=True)
+        expected = "the state of a run"
+        content = load_tensors(self.state, expected)
+        with refusing(CheckpointError, self.state, expected):
             recipe = content["recipe"]
             if recipe == asdict(self.recipe):
                 self.uplam.cdbpn.load_state_dict(content["cdbpn"])
@@ -381,10 +382,6 @@ class _Run:
                 self.optimizer.load_state_dict(content["optimizer"])
                 self.losses, self.selection = content["losses"], content["selection"]
                 self.best = content["best"]
-        except Exception as error:  # torch raises many kinds for a hostile or damaged file
-            raise CheckpointError(
-                self.state, expected="the state of a run", found=f"{type(error).__name__}: {error}"
-            ) from error
         if recipe != asdict(self.recipe):
             raise RecipeError(
                 self.state,
