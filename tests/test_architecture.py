@@ -22,11 +22,11 @@ decision: conventions runtime formats evaluation
 viewing: conventions runtime formats data evaluation
 checks: conventions runtime formats data acoustics
 labels: conventions runtime formats data acoustics
-pipeline: runtime formats data evaluation acoustics detector decision viewing
+pipeline: conventions runtime formats data evaluation acoustics detector decision viewing
 simulation: conventions runtime formats data labels
 training: conventions runtime formats data evaluation acoustics detector decision labels simulation
 experiments: conventions runtime formats data evaluation acoustics detector decision viewing pipeline training
-cli: conventions runtime evaluation decision viewing checks labels pipeline simulation training experiments
+cli: conventions runtime formats evaluation decision viewing checks labels pipeline simulation training experiments
 """  # noqa: E501
 
 ARROWS = {

@@ -27,4 +27,4 @@ def demo(
     comparison = compare_systems(systems, DEMO, cache=user_cache("drawn-labels"), progress=True)
     print_comparison(comparison)
     print_reports(output / "report", comparison, systems, DEMO)
-    typer.echo(f"Look at {output / recording.stem}.mp4 and {output / 'report' / 'index.html'}")
+    typer.echo(f"Look at {output / 'index.html'} and {output / 'report' / 'index.html'}")

@@ -17,6 +17,7 @@ from saiseld.runtime.errors import SaiseldError
 COMMANDS = (
     "demo",
     "image",
+    "draw",
     "doctor",
     "features",
     "detect",

@@ -1,4 +1,4 @@
-"""360° video: MP4 or a folder of frames, as 360 x 180 RGB frames at 10 FPS.
+"""360° video: MP4 or a folder of frames, as RGB frames at 10 FPS, 360 x 180 if not asked otherwise.
 
 A frame that the video does not have is None and becomes the ImageNet mean, never noise.
 """
@@ -27,26 +27,51 @@ _FRAME_NUMBER = re.compile(r"_(\d+)\.(?:png|jpe?g)$", re.IGNORECASE)
 Frame = NDArray[np.uint8]
 
 
-def open_video(path: str | Path) -> Iterator[Frame | None]:
-    """Yield (180, 360, 3) uint8 RGB frames at 10 FPS from frame 0 on, until the video ends.
+OVERLAY_SUFFIX = ".overlay.mp4"
+"""What an overlay video is called; it is never taken for a picture."""
+OVERLAY_MAKER = "saiseld overlay"
+"""What an overlay video says in its metadata."""
+
+
+def open_video(path: str | Path, *, width: int = WIDTH) -> Iterator[Frame | None]:
+    """Yield (width / 2, width, 3) uint8 RGB frames at 10 FPS from frame 0 on, until the video ends.
 
     Parameters
     ----------
     path
         A video file, resampled by timestamps as FFmpeg's ``fps=10`` does, or a folder of frames
         named ``<recording>_0000.png``, zero-based. A number missing in a folder is yielded as None.
+    width
+        Of the frames.
 
     Raises
     ------
     VideoError
-        If there is no video to read in it, or it is damaged.
+        If there is no video to read in it, it is damaged, or it is an overlay that was drawn here.
     """
     path = Path(path)
+    size = width, width // 2
     if path.is_dir():
-        return _folder_frames(path)
+        return _folder_frames(path, size)
     if not path.is_file():
         raise VideoError(path, expected="a video or a folder of frames", found="no such file")
-    return _video_frames(path)
+    return _video_frames(path, size)
+
+
+def video_width(path: str | Path) -> int | None:
+    """Return the width of a video's pictures in pixels, None where it cannot be told."""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            first = next((p for p in sorted(path.iterdir()) if _FRAME_NUMBER.search(p.name)), None)
+            if first is None:
+                return None
+            with Image.open(first) as image:
+                return image.width
+        with av.open(str(path)) as container:
+            return container.streams.video[0].width if container.streams.video else None
+    except (av.FFmpegError, UnidentifiedImageError, OSError, Image.DecompressionBombError):
+        return None
 
 
 def find_video(video: str | Path, recording: str) -> Path | None:
@@ -54,9 +79,16 @@ def find_video(video: str | Path, recording: str) -> Path | None:
 
     A folder may hold ``<recording>.mp4``, frames in ``<recording>/``, either of them one folder
     down (``video_dev/dev-test-tau/<recording>.mp4``), or one recording's frames.
-    None where a folder of several has nothing for it.
+    None where a folder of several has nothing for it; overlays that were drawn here do not count.
+
+    Raises
+    ------
+    VideoError
+        If there is no such file or folder.
     """
     video = Path(video)
+    if not video.exists():
+        raise VideoError(video, expected="a video or a folder of frames", found="no such file")
     if not video.is_dir():
         return video
     names = (f"{recording}.mp4", recording)
@@ -64,7 +96,7 @@ def find_video(video: str | Path, recording: str) -> Path | None:
         *(video / name for name in names),
         *(p for n in names for p in video.glob(f"*/{n}")),
     ):
-        if own.exists():
+        if own.exists() and not _is_overlay(own):
             return own
     has_frames = any(_FRAME_NUMBER.search(path.name) for path in video.iterdir())
     return video if has_frames else None
@@ -80,7 +112,17 @@ def rgb_planes(frames: Iterable[Frame | None]) -> NDArray[np.float32]:
     return np.stack(planes) if planes else np.zeros((0, 3, HEIGHT, WIDTH), np.float32)
 
 
-def _folder_frames(folder: Path) -> Iterator[Frame | None]:
+def _is_overlay(path: Path) -> bool:
+    if path.is_dir():
+        return False
+    try:
+        with av.open(str(path)) as container:
+            return OVERLAY_MAKER in container.metadata.get("comment", "")
+    except (av.FFmpegError, OSError, UnicodeDecodeError):
+        return False  # whoever reads it says what is wrong with it
+
+
+def _folder_frames(folder: Path, size: tuple[int, int]) -> Iterator[Frame | None]:
     numbered = {
         int(match.group(1)): path
         for path in folder.iterdir()
@@ -89,10 +131,10 @@ def _folder_frames(folder: Path) -> Iterator[Frame | None]:
     if not numbered:
         raise VideoError(folder, expected="frames named *_0000.png", found="none")
     for number in range(max(numbered) + 1):
-        yield _read_image(numbered[number]) if number in numbered else None
+        yield _read_image(numbered[number], size) if number in numbered else None
 
 
-def _read_image(path: Path) -> Frame:
+def _read_image(path: Path, size: tuple[int, int]) -> Frame:
     try:
         with Image.open(path) as image:
             if max(image.size) > MAX_SIDE:
@@ -100,16 +142,23 @@ def _read_image(path: Path) -> Frame:
                     path, expected=f"at most {MAX_SIDE} pixels a side", found=f"{image.size}"
                 )
             rgb = image.convert("RGB")
-            if rgb.size != (WIDTH, HEIGHT):
-                rgb = rgb.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+            if rgb.size != size:
+                rgb = rgb.resize(size, Image.Resampling.BICUBIC)
             return np.asarray(rgb)
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise VideoError(path, expected="an image", found=str(error)) from error
 
 
-def _video_frames(path: Path) -> Iterator[Frame]:
+def _video_frames(path: Path, size: tuple[int, int]) -> Iterator[Frame]:
     try:
         with av.open(str(path)) as container:
+            if OVERLAY_MAKER in container.metadata.get("comment", ""):
+                raise VideoError(
+                    path,
+                    expected="a picture of the scene",
+                    found="an overlay that was drawn over one",
+                    advice="Give the video that the recording was made with",
+                )
             if not container.streams.video:
                 raise VideoError(path, expected="a video stream", found="none")
             stream = container.streams.video[0]
@@ -120,12 +169,14 @@ def _video_frames(path: Path) -> Iterator[Frame]:
                     expected=f"at most {MAX_SIDE} pixels a side",
                     found=f"{stream.width} x {stream.height}",
                 )
-            yield from _at_ten_fps(container, path)
+            yield from _at_ten_fps(container, path, size)
     except av.FFmpegError as error:
         raise VideoError(path, expected="a readable video", found=str(error)) from error
 
 
-def _at_ten_fps(container: av.container.InputContainer, path: Path) -> Iterator[Frame]:
+def _at_ten_fps(
+    container: av.container.InputContainer, path: Path, size: tuple[int, int]
+) -> Iterator[Frame]:
     """Yield output frame k: the last input frame whose time rounds to k or earlier."""
     first: float | None = None
     shown: Frame | None = None
@@ -138,7 +189,7 @@ def _at_ten_fps(container: av.container.InputContainer, path: Path) -> Iterator[
             for _ in range(number, position):
                 yield shown
             number = max(number, position)
-        scaled = frame.reformat(WIDTH, HEIGHT, "rgb24", interpolation="BICUBIC")
+        scaled = frame.reformat(*size, "rgb24", interpolation="BICUBIC")
         shown = np.asarray(scaled.to_ndarray(), np.uint8)
         base = frame.time_base
         lasts = float(frame.duration * base) if frame.duration and base else 1 / FPS

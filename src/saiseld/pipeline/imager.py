@@ -5,7 +5,6 @@ Everything goes block by block, so that an hour needs little more memory than fi
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -14,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from saiseld.acoustics.front_end import FrontEnd
 from saiseld.data.context import in_context
@@ -36,6 +34,9 @@ BATCH = 8
 
 DEFAULT_SYSTEM = system_named("TASK3B_3")
 """Ranked by raw score: the better order in the calibration rooms of the packaged weights."""
+
+VIEWING_THRESHOLD = 0.2
+"""Score from which a mask is shown to a person."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,31 +60,19 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """What was detected in n frames in a row, and what it was detected in.
+    """What was detected in some frames in a row.
 
     Parameters
     ----------
     candidates
         Their detections, frames counted from the start of the recording.
-    pictures
-        Of each frame its picture, or None where there is none.
-    audio
-        (n x 2400, 4) their sound, None where acoustic images stood in for it.
+    frames, missing_pictures
+        How many frames, and how many of them without a picture.
     """
 
     candidates: Candidates
-    pictures: list[Frame | None]
-    audio: NDArray[np.float32] | None
-
-    @property
-    def frames(self) -> int:
-        """How many frames."""
-        return len(self.pictures)
-
-    @property
-    def missing_pictures(self) -> int:
-        """How many of them without a picture."""
-        return sum(picture is None for picture in self.pictures)
+    frames: int
+    missing_pictures: int
 
 
 OnBlock = Callable[[Block, list[EnergyMask]], object]
@@ -143,10 +132,8 @@ class Imager:
         """
         picture_of = chain(pictures, repeat(None))
         start = 0
-        # What is heard waits here for its frames: with a context they come a block later.
-        heard: deque[NDArray[np.float32]] = deque()
         if images is None:
-            images = self.front_end.images_of(_kept(recording.blocks(FRAMES_PER_BLOCK), heard))
+            images = self.front_end.images_of(recording.blocks(FRAMES_PER_BLOCK))
         for block in in_context(images, self.detector.context):
             shown = list(islice(picture_of, len(block.latent)))
             latents, planes = torch.from_numpy(block.latent), torch.from_numpy(rgb_planes(shown))
@@ -162,7 +149,7 @@ class Imager:
             )
             if self.matchability is not None:
                 table = self.matchability.calibrate(table)
-            yield Block(table, shown, heard.popleft() if heard else None)
+            yield Block(table, len(shown), sum(picture is None for picture in shown))
             start += len(shown)
 
     def image(
@@ -214,14 +201,6 @@ class Imager:
 def load_imager(weights: Path | None) -> Imager:
     """Return the `Imager` of a weights folder, loaded once a process."""
     return Imager(weights)
-
-
-def _kept(
-    blocks: Iterable[NDArray[np.float32]], kept: deque[NDArray[np.float32]]
-) -> Iterator[NDArray[np.float32]]:
-    for block in blocks:
-        kept.append(block)
-        yield block
 
 
 def image(
