@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
 
 from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
@@ -288,6 +287,8 @@ def _angles(truth: list[_Drawn], found: list[_Drawn]) -> SingleArray:
 
 
 def _correlation(truth: _Drawn, found: _Drawn) -> float:
+    from scipy.ndimage import binary_dilation  # loaded by the first pair
+
     region = binary_dilation(truth.inside | found.inside, iterations=2)
     a, b = truth.energy[region], found.energy[region]
     if not (np.ptp(a) > _LEAST_RANGE and np.ptp(b) > _LEAST_RANGE):

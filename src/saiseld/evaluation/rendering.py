@@ -20,8 +20,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import LinearNDInterpolator
-from scipy.spatial import QhullError
 from threadpoolctl import threadpool_limits
 
 from saiseld.conventions.sphere import HEIGHT, WIDTH, angles_of_pixel
@@ -75,12 +73,8 @@ def _draw(blob: NDArray[np.float64]) -> tuple[int, int, Canvas]:
     x = points[:, 0] * (CANVAS_WIDTH / WIDTH)
     y = points[:, 1] * (CANVAS_HEIGHT / HEIGHT)
     x = _unwrap(x)
-    if len(points) >= 3:
-        try:
-            return _interpolate(x, y, points[:, 2])
-        except QhullError:  # collinear points have no triangulation
-            pass
-    return _plot(x, y, points[:, 2])
+    drawn = _interpolate(x, y, points[:, 2]) if len(points) >= 3 else None
+    return _plot(x, y, points[:, 2]) if drawn is None else drawn
 
 
 def _unwrap(x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -94,11 +88,19 @@ def _unwrap(x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _interpolate(
     x: NDArray[np.float32], y: NDArray[np.float32], energy: NDArray[np.float32]
-) -> tuple[int, int, FloatArray]:
+) -> tuple[int, int, FloatArray] | None:
+    """Return what `_draw` does, or None for collinear points: they have no triangulation."""
+    # Loaded by the first mask that is drawn: it takes longer than all else of this package.
+    from scipy.interpolate import LinearNDInterpolator
+    from scipy.spatial import QhullError
+
     left, top = int(np.floor(x.min())), int(np.floor(y.min()))
     right = min(int(np.ceil(x.max())), 2 * CANVAS_WIDTH - 1)
     bottom = min(int(np.ceil(y.max())), CANVAS_HEIGHT - 1)
-    surface = LinearNDInterpolator(np.stack([x, y], axis=1), energy, fill_value=0.0)
+    try:
+        surface = LinearNDInterpolator(np.stack([x, y], axis=1), energy, fill_value=0.0)
+    except QhullError:
+        return None
     drawn = surface(_PIXELS[top : bottom + 1, left : right + 1])
     # The maximum that takes 0 over NaN; an infinite energy is drawn as the largest number.
     return left, top, np.minimum(np.fmax(drawn, 0.0), _LARGEST)

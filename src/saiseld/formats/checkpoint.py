@@ -1,7 +1,8 @@
 """Weights in and out: ours are safetensors with a JSON header, public ``.pth`` are read safely.
 
 Nothing is ever unpickled beyond tensors (``weights_only=True``). Complex tensors are kept in
-safetensors as real ones with a last dimension of 2 and named in the header.
+safetensors as real ones with a last dimension of 2 and named in the header. Torch is loaded when a
+checkpoint is read or written, not before: who reads the other formats never waits for it.
 """
 
 from __future__ import annotations
@@ -10,27 +11,19 @@ import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import torch
 from safetensors import safe_open
-from safetensors.torch import save
-from torch import Tensor, nn
 
 from saiseld.runtime.errors import CheckpointError, refusing
 from saiseld.runtime.files import write_bytes
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
 _COMPLEX = "complex_keys"
-_NUMBERS = (
-    torch.float16,
-    torch.bfloat16,
-    torch.float32,
-    torch.float64,
-    torch.complex64,
-    torch.complex128,
-    torch.int64,
-)
+_NUMBERS = "float16", "bfloat16", "float32", "float64", "complex64", "complex128", "int64"
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -44,6 +37,8 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     CheckpointError
         If the file is absent, damaged or holds anything but tensors.
     """
+    import torch
+
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(
@@ -59,7 +54,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
         if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
             loaded = loaded[wrapper]
             break
-    if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
+    if not (isinstance(loaded, dict) and all(isinstance(v, torch.Tensor) for v in loaded.values())):
         raise CheckpointError(path, expected="a state dict of tensors", found=type(loaded).__name__)
     _check_plain(loaded, path)
     return loaded, {}
@@ -74,6 +69,8 @@ def load_tensors(path: Path, expected: str) -> Any:
         If it is anything else, damaged, or compressed, which ``torch.save`` never does: a small
         file could fill the memory.
     """
+    import torch
+
     with refusing(CheckpointError, path, expected):
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as members:
@@ -96,7 +93,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 (file.metadata() or {}).get("saiseld", "{}"), type=dict[str, Any]
             )
         for key in header.pop(_COMPLEX, []):
-            state[key] = torch.view_as_complex(_complex_part(state[key]).contiguous())
+            state[key] = _as_complex(state[key])
     _check_plain(state, path)
     return state, header
 
@@ -105,8 +102,9 @@ def _check_plain(state: Mapping[Any, Tensor], path: Path) -> None:
     """Refuse keys that are no texts, and tensors that are not plain numbers in memory."""
     for key, value in state.items():
         kind = f"{value.dtype}, {value.layout}, {value.device}"
-        plain = value.layout == torch.strided and value.device.type == "cpu"
-        if not (isinstance(key, str) and plain and value.dtype in _NUMBERS):
+        plain = str(value.layout) == "torch.strided" and value.device.type == "cpu"
+        number = str(value.dtype).removeprefix("torch.") in _NUMBERS
+        if not (isinstance(key, str) and plain and number):
             raise CheckpointError(
                 path,
                 place=f"key {key}",
@@ -115,9 +113,12 @@ def _check_plain(state: Mapping[Any, Tensor], path: Path) -> None:
             )
 
 
-def _complex_part(value: Tensor) -> Tensor:
+def _as_complex(pairs: Tensor) -> Tensor:
+    import torch
+
     # complex32 has no arithmetic on CPU, so halves widen before they become complex.
-    return value.float() if value.dtype == torch.float16 else value
+    wide = pairs.float() if pairs.dtype == torch.float16 else pairs
+    return torch.view_as_complex(wide.contiguous())
 
 
 def write_checkpoint(
@@ -134,6 +135,9 @@ def write_checkpoint(
     header
         What they are: config, projection, training data, revision, scores. JSON values.
     """
+    import torch
+    from safetensors.torch import save
+
     complex_keys = [key for key, value in state.items() if value.is_complex()]
     tensors = {
         key: (torch.view_as_real(value) if value.is_complex() else value)
@@ -171,7 +175,7 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str | P
             raise CheckpointError(
                 source, place=f"key {key}", expected=str(value.dtype), found=str(state[key].dtype)
             )
-        if not torch.isfinite(state[key]).all():
+        if not state[key].isfinite().all():
             raise CheckpointError(
                 source, place=f"key {key}", expected="finite weights", found="NaN or infinity"
             )
