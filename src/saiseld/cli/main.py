@@ -33,7 +33,7 @@ COMMANDS = (
 )
 """Modules of `saiseld.cli`, each with a function of its own name, in the order of the help page."""
 
-TRAIN_COMMANDS: tuple[str, ...] = ("uplam", "detector", "matchability")
+TRAIN_COMMANDS: tuple[str, ...] = ("uplam", "detector", "matchability", "fusion")
 """Modules ``train_<name>`` of `saiseld.cli`, under ``saiseld train <name>``."""
 
 
