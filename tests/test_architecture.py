@@ -22,7 +22,7 @@ decision: conventions runtime formats evaluation
 viewing: conventions runtime formats data evaluation
 checks: conventions runtime formats data acoustics
 labels: conventions runtime formats data acoustics
-pipeline: conventions runtime formats data evaluation acoustics detector decision viewing
+pipeline: conventions runtime formats data evaluation acoustics detector decision viewing checks
 simulation: conventions runtime formats data labels
 training: conventions runtime formats data evaluation acoustics detector decision labels simulation
 experiments: conventions runtime formats data evaluation acoustics detector decision viewing pipeline training

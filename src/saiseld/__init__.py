@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from saiseld.evaluation import evaluate as evaluate
     from saiseld.pipeline.imager import Imager as Imager
-    from saiseld.pipeline.imager import Prediction as Prediction
     from saiseld.pipeline.imager import image as image
+    from saiseld.pipeline.prediction import Prediction as Prediction
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "image": "saiseld.pipeline.imager",
     "Imager": "saiseld.pipeline.imager",
-    "Prediction": "saiseld.pipeline.imager",
+    "Prediction": "saiseld.pipeline.prediction",
     "evaluate": "saiseld.evaluation",
 }
 __all__ = ["Imager", "Prediction", "evaluate", "image"]

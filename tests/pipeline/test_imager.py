@@ -16,7 +16,8 @@ from saiseld.formats.annotation import EnergyMask
 from saiseld.formats.candidates import candidate_writer, read_candidates
 from saiseld.formats.checkpoint import write_checkpoint
 from saiseld.formats.features import AcousticImages
-from saiseld.pipeline.imager import DEFAULT_SYSTEM, Block, Imager
+from saiseld.pipeline.defaults import DEFAULT_SYSTEM
+from saiseld.pipeline.imager import Block, Imager
 from saiseld.runtime.errors import CheckpointError, RecipeError
 
 

@@ -22,8 +22,8 @@ def draw(
     saiseld draw out/meeting.candidates.parquet meeting.wav --video meeting.mp4 -o shown
     """
     from saiseld.cli.printing import print_events
+    from saiseld.pipeline.defaults import VIEWING_THRESHOLD
     from saiseld.pipeline.draw import draw_again
-    from saiseld.pipeline.imager import VIEWING_THRESHOLD
 
     shown = VIEWING_THRESHOLD if threshold is None else threshold
     events = draw_again(source, recording, video, output, threshold=shown)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,6 +13,13 @@ def image(
     recordings: Recordings,
     output: Results,
     video: Video = None,
+    channels: Annotated[
+        Literal["auto", "mic", "em32", "foa"],
+        typer.Option(
+            "--format",
+            help="Channels: capsules of the tetrahedron, all 32, or first-order ambisonics.",
+        ),
+    ] = "auto",
     weights: Weights = None,
     system: Annotated[
         str | None, typer.Option(help="What is kept and emitted, e.g. TASK3B_1, 'Sparse peaks'.")
@@ -40,8 +47,8 @@ def image(
     """
     from saiseld.cli.printing import print_imaged
     from saiseld.decision.systems import system_named
+    from saiseld.pipeline.defaults import DEFAULT_SYSTEM, VIEWING_THRESHOLD
     from saiseld.pipeline.image import Failed, Wanted, image_recordings
-    from saiseld.pipeline.imager import DEFAULT_SYSTEM, VIEWING_THRESHOLD
 
     wanted = Wanted(
         system=DEFAULT_SYSTEM if system is None else system_named(system),
@@ -54,6 +61,7 @@ def image(
         recordings,
         output,
         video=video,
+        kind=channels,
         weights=weights,
         wanted=wanted,
         keep_going=keep_going,

@@ -58,8 +58,8 @@ def open_video(path: str | Path, *, width: int = WIDTH) -> Iterator[Frame | None
     return _video_frames(path, size)
 
 
-def video_width(path: str | Path) -> int | None:
-    """Return the width of a video's pictures in pixels, None where it cannot be told."""
+def video_size(path: str | Path) -> tuple[int, int] | None:
+    """Return width and height of a video's pictures in pixels, None where it cannot be told."""
     path = Path(path)
     try:
         if path.is_dir():
@@ -67,9 +67,10 @@ def video_width(path: str | Path) -> int | None:
             if first is None:
                 return None
             with Image.open(first) as image:
-                return image.width
+                return image.size
         with av.open(str(path)) as container:
-            return container.streams.video[0].width if container.streams.video else None
+            stream = next(iter(container.streams.video), None)
+            return None if stream is None else (stream.width, stream.height)
     except (av.FFmpegError, UnidentifiedImageError, OSError, Image.DecompressionBombError):
         return None
 

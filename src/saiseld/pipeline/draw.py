@@ -8,14 +8,14 @@ from pathlib import Path
 from saiseld.conventions.sphere import WIDTH
 from saiseld.conventions.timebase import time_of_frame
 from saiseld.data.recordings import Recording, open_recording
-from saiseld.data.video import find_video, open_video, video_width
+from saiseld.data.video import find_video, open_video, video_size
 from saiseld.decision.linking import link
 from saiseld.decision.systems import decide
 from saiseld.formats.annotation import EnergyMask, read_annotations
 from saiseld.formats.candidates import CANDIDATES_SUFFIX, read_candidates
 from saiseld.formats.events import Event, write_events
 from saiseld.formats.sound_events import SoundEvents, read_sound_events, write_sound_events
-from saiseld.pipeline.imager import DEFAULT_SYSTEM, VIEWING_THRESHOLD
+from saiseld.pipeline.defaults import DEFAULT_SYSTEM, VIEWING_THRESHOLD
 from saiseld.pipeline.results import PROVENANCE_SUFFIX, Results, read_made, refuse_inputs
 from saiseld.runtime.errors import DataError
 from saiseld.runtime.files import output_folder
@@ -59,8 +59,8 @@ def draw_results(
     if frame_events:
         write_events(results.frame_events, map(_frame_event, shown))
     if overlay:
-        own = None if video is None else video_width(video)
-        width = min(max(own or WIDTH, _WIDTHS[0]), _WIDTHS[1])
+        size = None if video is None else video_size(video)
+        width = min(max(size[0] if size else WIDTH, _WIDTHS[0]), _WIDTHS[1])
         pictures = iter(()) if video is None else open_video(video, width=width)
         write_overlay(results.overlay, recording, shown, pictures, width=width, on_frame=on_frame)
     return events
@@ -105,8 +105,13 @@ def draw_again(
     else:
         masks = read_annotations(source)
     events = draw_results(results, opened, masks, own, threshold=threshold, on_frame=on_frame)
-    write_page(results.page, [_section(results, time_of_frame(opened.frames), events, ())])
+    write_recording_page(results, opened.frames, events)
     return events
+
+
+def write_recording_page(results: Results, frames: int, events: SoundEvents) -> None:
+    """Write ``index.html`` of one recording."""
+    write_page(results.page, [_section(results, time_of_frame(frames), events, ())])
 
 
 def write_folder_page(folder: Path) -> Path:

@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from saiseld.data.recordings import Recording, find_recordings, open_recording
+from saiseld.data.recordings import Recording, find_recordings
 from saiseld.data.video import find_video
 from saiseld.decision.systems import System, decide
 from saiseld.formats.annotation import MAX_PREDICTION_BYTES, EnergyMask, write_annotations
 from saiseld.formats.candidates import candidate_writer, read_candidates
 from saiseld.formats.sound_events import SoundEvents
+from saiseld.pipeline.defaults import DEFAULT_SYSTEM, VIEWING_THRESHOLD
 from saiseld.pipeline.draw import draw_results, write_folder_page
-from saiseld.pipeline.imager import DEFAULT_SYSTEM, VIEWING_THRESHOLD, Block, Imager, load_imager
+from saiseld.pipeline.imager import Block, Imager, load_imager
+from saiseld.pipeline.open import Format, open_checked
 from saiseld.pipeline.results import (
     Made,
     Provenance,
@@ -223,6 +225,7 @@ def provenance_of(
         video="" if video is None else content_digest(video),
         weights=weights,
         system=repr(system),
+        channels=recording.ambisonics or "capsules",
     )
 
 
@@ -231,6 +234,7 @@ def image_recordings(
     folder: Path,
     *,
     video: Path | None = None,
+    kind: Format = "auto",
     weights: Path | None = None,
     wanted: Wanted | None = None,
     keep_going: bool = False,
@@ -247,6 +251,8 @@ def image_recordings(
         Where the results go, and a page of all of them.
     video
         The recording's video, or a folder of several; see `saiseld.data.video.find_video`.
+    kind
+        What the recordings' channels are; see `saiseld.pipeline.open.open_checked`.
     weights
         A weights folder, or None for the packaged ones.
     wanted
@@ -272,10 +278,10 @@ def image_recordings(
     outcomes: dict[str, Outcome] = {}
     for path in find_recordings(recordings):
         try:
-            recording = open_recording(path)
-            own = None if video is None else find_video(video, recording.name)
-            results = Results(folder, recording.name)
+            own = None if video is None else find_video(video, path.stem)
+            results = Results(folder, path.stem)
             refuse_inputs(results.files(), [path, *([] if own is None else [own])])
+            recording = open_checked(path, kind, own)
             provenance = provenance_of(recording, own, known, wanted.system)
             if not wanted.force:
                 is_done(results, provenance)

@@ -93,6 +93,8 @@ class Provenance:
         Digest of every weights file, by name.
     system
         What was kept and emitted.
+    channels
+        What the recording's channels were taken for.
     version
         Of saiseld.
     """
@@ -101,6 +103,7 @@ class Provenance:
     video: str
     weights: dict[str, str]
     system: str
+    channels: str
     version: str = __version__
 
     def difference(self, other: Provenance) -> str:
