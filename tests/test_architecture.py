@@ -24,8 +24,8 @@ checks: conventions runtime formats data acoustics
 labels: conventions runtime formats data acoustics
 pipeline: conventions runtime formats data evaluation acoustics detector decision viewing checks
 simulation: conventions runtime formats data labels
-training: conventions runtime formats data evaluation acoustics detector decision labels simulation
-experiments: conventions runtime formats data evaluation acoustics detector decision viewing pipeline training
+training: conventions runtime formats data evaluation acoustics detector decision simulation
+experiments: conventions runtime formats data evaluation acoustics detector decision viewing labels pipeline simulation training
 cli: conventions runtime formats evaluation decision viewing checks labels pipeline simulation training experiments
 """  # noqa: E501
 

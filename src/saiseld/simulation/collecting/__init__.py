@@ -1,1 +1,1 @@
-"""Parts of `collect_sounds.py`."""
+"""Real sounds and rooms from public packages (`saiseld collect`, docs/sounds.md)."""

@@ -46,7 +46,7 @@ from saiseld.runtime.errors import CheckpointError, RecipeError, refusing
 from saiseld.runtime.files import atomic_path
 from saiseld.training.uplam.carry import carry_over, lift_order, rigid_beams
 from saiseld.training.uplam.covariances import SceneRanges, draw_covariances
-from saiseld.training.uplam.directions import grid_smoothing, image_errors
+from saiseld.training.uplam.peaks import grid_smoothing, image_errors
 
 LATENT_GAIN = CHANNELS * DIRECTIONS
 """Latents of models trained here are this many times the x of ``A diag(x) A^H``."""
@@ -147,7 +147,7 @@ class PointingLoss(nn.Module):
     """How unlikely the sources' directions are if sound comes from where the image is bright.
 
     ``-sum_p t_p log q_p``: t is where the sources are, spread a little over the grid, and q the
-    mean image of the bands, smoothed as peaks are looked for (`saiseld.training.uplam.directions`).
+    mean image of the bands, smoothed as peaks are looked for (`saiseld.training.uplam.peaks`).
     """
 
     smoothing: Tensor
