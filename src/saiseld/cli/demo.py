@@ -12,7 +12,10 @@ from saiseld.cli.options import Results
 def demo(
     output: Results = Path("demo"),
 ) -> None:
-    """Image the packaged scene: masks, overlay video, report, and its score."""
+    """Image the packaged scene: masks, overlay video, report, and its score.
+
+    saiseld demo -o demo
+    """
     from saiseld.cli.printing import print_imaged, print_reports
     from saiseld.evaluation.comparison import compare_systems
     from saiseld.pipeline.image import image_recordings

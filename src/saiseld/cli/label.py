@@ -19,6 +19,8 @@ def label(
     """Make energy-mask labels (<recording>_raw.json, <recording>_std.json) as STAIRS26 has them.
 
     Recordings that have their labels are left as they are: after a stop, the same command goes on.
+
+        saiseld label --audio eigen/ --events metadata/ -o labels
     """
     from saiseld.labels.make import label_tasks, make_labels
     from saiseld.runtime.parallel import run_all

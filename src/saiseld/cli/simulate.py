@@ -31,6 +31,8 @@ def simulate(
     """Simulate 32-channel recordings, panoramic video, events and labels.
 
     Recordings that are finished are left as they are: after a stop, the same command goes on.
+
+        saiseld simulate -o sim26 --recipe sim26 --seed 0 --jobs 2
     """
     import logging
 

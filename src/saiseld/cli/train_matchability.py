@@ -30,7 +30,10 @@ def train_matchability(
     jobs: Jobs = 1,
     cache: LabelsCache = None,
 ) -> None:
-    """Fit the matchability model and report what it is worth in rooms it has not seen."""
+    """Fit the matchability model and report what it is worth in rooms it has not seen.
+
+    saiseld train matchability candidates/ labels/ -o matchability.skops
+    """
     from saiseld.cli.printing import print_assessment
     from saiseld.runtime.cache import user_cache
     from saiseld.training.matchability.run import train_matchability as train

@@ -25,6 +25,8 @@ def train_uplam(
     """Train LAM and UpLAM on covariances drawn on the fly, and measure their directions.
 
     Writes uplam.safetensors, lam.safetensors, loss.png and directions.md.
+
+        saiseld train uplam -o weights
     """
     from rich.console import Console
     from rich.progress import Progress
