@@ -28,7 +28,7 @@ def commands(group=None, name="saiseld"):
             yield f"{name} {key}", command
 
 
-@pytest.mark.parametrize(("name", "command"), commands())
+@pytest.mark.parametrize(("name", "command"), list(commands()))
 def test_every_help_has_an_example_of_its_own_command(name, command) -> None:
     examples = [line for line in (command.help or "").splitlines() if name in line]
     assert examples, name

@@ -21,7 +21,10 @@ def train_fusion(
     every: Annotated[int, typer.Option(min=1, help="Take every so many-th frame.")] = 1,
     jobs: Jobs = 1,
 ) -> None:
-    """Fit the fusion model and report what it is worth in rooms it has not seen."""
+    """Fit the fusion model and report what it is worth in rooms it has not seen.
+
+    saiseld train fusion eye/ ear/ labels/ -o fusion.json
+    """
     from saiseld.training.fusion import assess, fit, measure_all
 
     lessons = measure_all(eye, ear, labels, emission, every=every, jobs=jobs)
