@@ -1,5 +1,6 @@
 """Recordings are read whole, in blocks, at any rate; bad ones are refused with one clear line."""
 
+import os
 import struct
 from pathlib import Path
 
@@ -165,3 +166,45 @@ def test_ambisonics_become_capsules(tmp_path: Path, noise) -> None:
     path = write(tmp_path / "a.wav", noise)
     heard = np.concatenate(list(open_recording(path, "ambix").blocks(3)))
     assert heard.shape == (24000, 4) and not np.allclose(heard, noise[:24000], atol=0.1)
+
+
+def test_rates_of_no_microphone_are_refused(tmp_path: Path) -> None:
+    for rate in (1, 8, 768_001):
+        path = write(tmp_path / "a.wav", np.zeros((2400, 4), np.float32), rate)
+        with pytest.raises(AudioError, match=r"sample.rate: expected at (least|most)"):
+            open_recording(path)
+
+
+def test_more_than_a_day_is_meant_or_refused(tmp_path: Path, noise, monkeypatch) -> None:
+    path = write(tmp_path / "a.wav", noise)
+    monkeypatch.setenv("SAISELD_MAX_FRAMES", "9")
+    with pytest.raises(AudioError, match="frames: expected at most 9, found 10"):
+        open_recording(path)
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"red\x1b[31m", b"n" * 240])
+def test_names_that_no_result_can_have_are_refused(tmp_path: Path, noise, name: bytes) -> None:
+    path = tmp_path / (os.fsdecode(name) + ".wav")
+    path.write_bytes(write(tmp_path / "a.wav", noise).read_bytes())
+    with pytest.raises(AudioError, match="expected a name that results can have too") as caught:
+        open_recording(path)
+    assert str(caught.value).isprintable()
+
+
+def test_rare_sound_formats_are_refused(tmp_path: Path, noise) -> None:
+    soundfile.write(tmp_path / "a.wav", noise, 24000, format="PAF", subtype="PCM_16")
+    with pytest.raises(AudioError, match="expected a WAV or FLAC recording, found PAF"):
+        open_recording(tmp_path / "a.wav")
+
+
+def test_a_playlist_is_no_recording(tmp_path: Path, noise) -> None:
+    write(tmp_path / "secret.wav", noise)
+    (tmp_path / "a.m4a").write_text("ffconcat version 1.0\nfile secret.wav\n")
+    with pytest.raises(AudioError, match="expected a WAV or FLAC recording"):
+        open_recording(tmp_path / "a.m4a")
+
+
+def test_hidden_files_are_no_recordings(tmp_path: Path, noise) -> None:
+    for name in ("take.wav", "._take.wav", ".0123abcd.part.wav"):
+        write(tmp_path / name, noise)
+    assert [path.name for path in find_recordings([tmp_path])] == ["take.wav"]

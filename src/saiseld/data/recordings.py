@@ -23,7 +23,10 @@ from numpy.typing import NDArray
 from saiseld.conventions.arrays import TETRAHEDRON
 from saiseld.conventions.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.data.ambisonics import Ambisonics, capsules_of_foa
-from saiseld.runtime.errors import AudioError
+from saiseld.data.containers import open_container
+from saiseld.runtime.errors import AudioError, refusing
+from saiseld.runtime.files import is_plain_name, visible
+from saiseld.runtime.limits import FRAMES, Limit
 
 AUDIO_SUFFIXES = (".wav", ".flac")
 """Of recordings without loss."""
@@ -33,6 +36,9 @@ _LOSSLESS = ("pcm", "flac", "alac", "wavpack", "tta", "mlp")
 
 MIN_SAMPLE_RATE = 9_000
 """Hz; below it there is nothing in most bands of an acoustic image."""
+SAMPLE_RATE_HZ = Limit("sample_rate", 768_000)
+_PLAIN_FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "CAF")
+_LOSSY_FORMATS = ("OGG", "MP3", "MPEG")
 _READ_SAMPLES = 1 << 16
 _log = logging.getLogger(__name__)
 
@@ -132,14 +138,10 @@ class Recording:
 
     def _decoded(self) -> Iterator[NDArray[np.float32]]:
         """Yield (n, channels) samples as they are stored."""
-        try:
-            with soundfile.SoundFile(self.path) as file:
-                while len(piece := file.read(_READ_SAMPLES, dtype="float32", always_2d=True)):
-                    yield piece
-        except soundfile.LibsndfileError as error:
-            raise AudioError(
-                self.path, expected="audio to the end", found=error.error_string
-            ) from error
+        expected = "audio to the end"
+        with refusing(AudioError, self.path, expected), soundfile.SoundFile(self.path) as file:
+            while len(piece := file.read(_READ_SAMPLES, dtype="float32", always_2d=True)):
+                yield piece
 
     def _check_finite(self, piece: NDArray[np.float32], start: int) -> None:
         finite = np.isfinite(piece)
@@ -191,15 +193,20 @@ def open_recording(path: str | Path, ambisonics: Ambisonics | None = None) -> Re
     path = Path(path)
     if not path.is_file():
         raise AudioError(path, expected="a WAV or FLAC recording", found="no such file")
-    try:
-        info = soundfile.info(path)
-        recording = Recording(path, info.channels, info.samplerate, info.frames)
-    except soundfile.LibsndfileError as error:
-        recording = _open_coded(path, error.error_string)
-    else:
-        _check_wav_is_whole(path)
-        if info.format not in ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "CAF"):
-            _warn_of_loss(path, info.format)
+    if not is_plain_name(path.stem):
+        raise AudioError(path, expected="a name that results can have too", found=repr(path.stem))
+    with refusing(AudioError, path, "a WAV or FLAC recording"):
+        try:
+            info = soundfile.info(path)
+        except soundfile.LibsndfileError as error:
+            recording = _open_coded(path, error.error_string)
+        else:
+            recording = Recording(path, info.channels, info.samplerate, info.frames)
+            _check_wav_is_whole(path)
+            if info.format not in (*_PLAIN_FORMATS, *_LOSSY_FORMATS):
+                raise AudioError(path, expected="a WAV or FLAC recording", found=info.format)
+            if info.format in _LOSSY_FORMATS:
+                _warn_of_loss(path, info.format)
     _check_shape(path, recording)
     return replace(recording, ambisonics=ambisonics)
 
@@ -237,6 +244,8 @@ def _check_shape(source: str | Path, recording: Recording) -> None:
             expected=f"at least {MIN_SAMPLE_RATE} Hz: acoustic images are made of 1.5 to 4.5 kHz",
             found=f"{recording.sample_rate} Hz",
         )
+    SAMPLE_RATE_HZ.check(recording.sample_rate, AudioError, source)
+    FRAMES.check(recording.frames, AudioError, source)
     if recording.frames < 1:
         raise AudioError(
             source, expected="at least one frame (100 ms)", found=f"{recording.samples} samples"
@@ -246,13 +255,14 @@ def _check_shape(source: str | Path, recording: Recording) -> None:
 def _open_coded(path: Path, reason: str) -> Recording:
     """Open what libsndfile cannot; its length is known only when it has been decoded once."""
     try:
-        with av.open(str(path)) as container:
-            stream = next(iter(container.streams.audio), None)
-            if stream is None:
-                raise AudioError(path, expected="a WAV or FLAC recording", found=reason)
-            channels, rate, coding = stream.channels, stream.rate, stream.codec_context.name
-    except (av.FFmpegError, UnicodeDecodeError):
+        container = open_container(path, AudioError)
+    except AudioError:
         raise AudioError(path, expected="a WAV or FLAC recording", found=reason) from None
+    with container:
+        stream = next(iter(container.streams.audio), None)
+        if stream is None:
+            raise AudioError(path, expected="a WAV or FLAC recording", found=reason)
+        channels, rate, coding = stream.channels, stream.rate, stream.codec_context.name
     if not coding.startswith(_LOSSLESS):
         _warn_of_loss(path, coding)
     samples = sum(map(len, _decode(path))) if channels in (4, 32) else 0
@@ -260,15 +270,15 @@ def _open_coded(path: Path, reason: str) -> Recording:
 
 
 def _decode(path: Path) -> Iterator[NDArray[np.float32]]:
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.audio[0]
-            wanted = av.AudioResampler("fltp", stream.layout, stream.rate)
-            for frame in container.decode(audio=0):
-                for part in wanted.resample(frame):
-                    yield np.ascontiguousarray(part.to_ndarray().T)
-    except av.FFmpegError as error:
-        raise AudioError(path, expected="audio to the end", found=str(error)) from error
+    with refusing(AudioError, path, "audio to the end"), open_container(path, AudioError) as file:
+        stream = file.streams.audio[0]
+        wanted = av.AudioResampler("fltp", stream.layout, stream.rate)
+        samples = 0
+        for frame in file.decode(audio=0):
+            for part in wanted.resample(frame):
+                samples += part.samples
+                FRAMES.check(samples * FPS // stream.rate, AudioError, path)
+                yield np.ascontiguousarray(part.to_ndarray().T)
 
 
 def _warn_of_loss(path: Path, coding: str) -> None:
@@ -293,8 +303,8 @@ def find_recordings(paths: Iterable[str | Path]) -> list[Path]:
     for path in map(Path, paths):
         inside = sorted(
             p
-            for p in path.rglob("*")
-            if p.suffix.lower() in AUDIO_SUFFIXES + OTHER_SUFFIXES and not p.name.startswith(".")
+            for p in visible(path.rglob("*"))
+            if p.suffix.lower() in AUDIO_SUFFIXES + OTHER_SUFFIXES
         )
         if path.is_dir() and not inside:
             raise AudioError(path, expected="recordings (WAV, FLAC) in it", found="none")

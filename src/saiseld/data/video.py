@@ -12,17 +12,20 @@ from pathlib import Path
 import av
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.conventions.timebase import FPS
-from saiseld.runtime.errors import VideoError
+from saiseld.data.containers import open_container
+from saiseld.data.pictures import PIXELS, read_picture
+from saiseld.runtime.errors import VideoError, refusing
+from saiseld.runtime.files import visible
+from saiseld.runtime.limits import FRAMES
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """RGB of a frame that is not there, in [0, 1]."""
 
-MAX_SIDE = 16_384
-_FRAME_NUMBER = re.compile(r"_(\d+)\.(?:png|jpe?g)$", re.IGNORECASE)
+_FRAME_NUMBER = re.compile(r"_(\d{1,18})\.(?:png|jpe?g)$", re.IGNORECASE)
 
 Frame = NDArray[np.uint8]
 
@@ -63,15 +66,14 @@ def video_size(path: str | Path) -> tuple[int, int] | None:
     path = Path(path)
     try:
         if path.is_dir():
-            first = next((p for p in sorted(path.iterdir()) if _FRAME_NUMBER.search(p.name)), None)
-            if first is None:
-                return None
-            with Image.open(first) as image:
-                return image.size
-        with av.open(str(path)) as container:
+            frames = sorted(p for p in visible(path.iterdir()) if _FRAME_NUMBER.search(p.name))
+            return read_picture(frames[0], VideoError).size if frames else None
+        with open_container(path, VideoError) as container:
             stream = next(iter(container.streams.video), None)
-            return None if stream is None else (stream.width, stream.height)
-    except (av.FFmpegError, UnidentifiedImageError, OSError, Image.DecompressionBombError):
+            if stream is None or stream.codec_context is None:
+                return None
+            return stream.width, stream.height
+    except VideoError:
         return None
 
 
@@ -99,7 +101,7 @@ def find_video(video: str | Path, recording: str) -> Path | None:
     ):
         if own.exists() and not _is_overlay(own):
             return own
-    has_frames = any(_FRAME_NUMBER.search(path.name) for path in video.iterdir())
+    has_frames = any(_FRAME_NUMBER.search(path.name) for path in visible(video.iterdir()))
     return video if has_frames else None
 
 
@@ -117,62 +119,56 @@ def _is_overlay(path: Path) -> bool:
     if path.is_dir():
         return False
     try:
-        with av.open(str(path)) as container:
-            return OVERLAY_MAKER in container.metadata.get("comment", "")
-    except (av.FFmpegError, OSError, UnicodeDecodeError):
+        with open_container(path, VideoError) as container:
+            return _drawn_over(container)
+    except VideoError:
         return False  # whoever reads it says what is wrong with it
+
+
+def _drawn_over(container: av.container.InputContainer) -> bool:
+    return OVERLAY_MAKER in container.metadata.get("comment", "")
 
 
 def _folder_frames(folder: Path, size: tuple[int, int]) -> Iterator[Frame | None]:
     numbered = {
         int(match.group(1)): path
-        for path in folder.iterdir()
+        for path in visible(folder.iterdir())
         if (match := _FRAME_NUMBER.search(path.name))
     }
     if not numbered:
         raise VideoError(folder, expected="frames named *_0000.png", found="none")
+    FRAMES.check(max(numbered) + 1, VideoError, folder)
     for number in range(max(numbered) + 1):
-        yield _read_image(numbered[number], size) if number in numbered else None
+        yield _read_frame(numbered[number], size) if number in numbered else None
 
 
-def _read_image(path: Path, size: tuple[int, int]) -> Frame:
-    try:
-        with Image.open(path) as image:
-            if max(image.size) > MAX_SIDE:
-                raise VideoError(
-                    path, expected=f"at most {MAX_SIDE} pixels a side", found=f"{image.size}"
-                )
-            rgb = image.convert("RGB")
-            if rgb.size != size:
-                rgb = rgb.resize(size, Image.Resampling.BICUBIC)
-            return np.asarray(rgb)
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise VideoError(path, expected="an image", found=str(error)) from error
+def _read_frame(path: Path, size: tuple[int, int]) -> Frame:
+    rgb = read_picture(path, VideoError)
+    if rgb.size != size:
+        rgb = rgb.resize(size, Image.Resampling.BICUBIC)
+    return np.asarray(rgb)
 
 
 def _video_frames(path: Path, size: tuple[int, int]) -> Iterator[Frame]:
-    try:
-        with av.open(str(path)) as container:
-            if OVERLAY_MAKER in container.metadata.get("comment", ""):
-                raise VideoError(
-                    path,
-                    expected="a picture of the scene",
-                    found="an overlay that was drawn over one",
-                    advice="Give the video that the recording was made with",
-                )
-            if not container.streams.video:
-                raise VideoError(path, expected="a video stream", found="none")
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            if max(stream.width, stream.height) > MAX_SIDE:
-                raise VideoError(
-                    path,
-                    expected=f"at most {MAX_SIDE} pixels a side",
-                    found=f"{stream.width} x {stream.height}",
-                )
-            yield from _at_ten_fps(container, path, size)
-    except av.FFmpegError as error:
-        raise VideoError(path, expected="a readable video", found=str(error)) from error
+    with (
+        refusing(VideoError, path, "a readable video"),
+        open_container(path, VideoError) as container,
+    ):
+        if _drawn_over(container):
+            raise VideoError(
+                path,
+                expected="a picture of the scene",
+                found="an overlay that was drawn over one",
+                advice="Give the video that the recording was made with",
+            )
+        if not container.streams.video:
+            raise VideoError(path, expected="a video stream", found="none")
+        stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise VideoError(path, expected="a codec that can be decoded", found="another")
+        stream.thread_type = "AUTO"
+        PIXELS.check(stream.width * stream.height, VideoError, path)
+        yield from _at_ten_fps(container, path, size)
 
 
 def _at_ten_fps(
@@ -186,10 +182,12 @@ def _at_ten_fps(
         time = frame.time if frame.time is not None else end
         first = time if first is None else first
         position = int(np.floor((time - first) * FPS + 0.5))
+        FRAMES.check(position, VideoError, path)
         if shown is not None:
             for _ in range(number, position):
                 yield shown
             number = max(number, position)
+        PIXELS.check(frame.width * frame.height, VideoError, path)
         scaled = frame.reformat(*size, "rgb24", interpolation="BICUBIC")
         shown = np.asarray(scaled.to_ndarray(), np.uint8)
         base = frame.time_base
@@ -198,5 +196,6 @@ def _at_ten_fps(
     if shown is None or first is None:
         raise VideoError(path, expected="at least one picture", found="none")
     length = max(1, int(np.floor((end - first) * FPS + 0.5)))
+    FRAMES.check(length, VideoError, path)
     for _ in range(number, length):
         yield shown
