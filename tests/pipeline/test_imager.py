@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import torch
 
+import saiseld
 from saiseld.acoustics.uplam import UpLAM
 from saiseld.data.recordings import open_recording
 from saiseld.decision.systems import decide, system_named
@@ -37,6 +38,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def imager(folder: Path) -> Imager:
     return Imager(folder)
+
+
+def test_imaging_is_detecting_and_emitting(folder: Path) -> None:
+    recording = folder / "rec.wav"
+    masks = saiseld.image(recording, weights=folder).masks
+    found = saiseld.detect(recording, weights=folder)
+    for mask, other in zip(masks, saiseld.emit(found), strict=True):
+        assert (mask.frame, mask.class_id, mask.score) == (other.frame, other.class_id, other.score)
+        np.testing.assert_array_equal(mask.segmentation[0], other.segmentation[0])
+    assert len(saiseld.emit(found, "TASK3B_4")) > len(masks)
+    assert saiseld.emit(found, threshold=1.1) == []
 
 
 def test_masks_are_those_of_the_candidates(folder: Path, imager: Imager, tmp_path: Path) -> None:
