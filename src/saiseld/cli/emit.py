@@ -27,10 +27,7 @@ def emit(
     ] = 0.0,
     jobs: Jobs = 1,
 ) -> None:
-    """Decide what is kept, how it is ranked and which points are written, and write it.
-
-    saiseld emit candidates/ --system TASK3B_3 -o predictions
-    """
+    """Decide what is kept, how it is ranked and which points are written, and write it."""
     from dataclasses import replace
 
     from saiseld.decision.systems import system_named

@@ -50,10 +50,7 @@ def evaluate(
     allow_missing: AllowMissing = False,
     cache: LabelsCache = None,
 ) -> None:
-    """Score predictions as the official scorer does, under any of its three versions.
-
-    saiseld evaluate predictions/ labels/ --report report/
-    """
+    """Score predictions as the official scorer does, under any of its three versions."""
     from saiseld.cli.printing import print_reports
     from saiseld.evaluation.comparison import check_soft_iou, compare_systems, named_folders
     from saiseld.runtime.cache import user_cache

@@ -20,10 +20,7 @@ def submit(
     institute: Annotated[str, typer.Option(help="Abbreviation of the institute.")] = "INST",
     jobs: Jobs = 1,
 ) -> None:
-    """Write TASK3B_1 to TASK3B_4, check every file against the official limits, and zip them.
-
-    saiseld submit candidates/ --model matchability.skops -o submission.zip
-    """
+    """Write TASK3B_1 to TASK3B_4, check every file against the official limits, and zip them."""
     from saiseld.decision.systems import SUBMITTED
     from saiseld.pipeline.submit import submit_recordings
 

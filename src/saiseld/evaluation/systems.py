@@ -111,12 +111,7 @@ def _plan(systems: Mapping[str, Corpus], labels: Corpus, allow_missing: bool) ->
             _, files = recordings.setdefault(recording, (truth[recording], {}))
             files[system] = predictions[recording]
         notes[system] = remarks + left_out
-    # As the official scorer sorts its files.
-    return _Plan({name: recordings[name] for name in sorted(recordings, key=_file_name)}, notes)
-
-
-def _file_name(recording: str) -> str:
-    return f"{recording}.json"
+    return _Plan(dict(sorted(recordings.items())), notes)
 
 
 def _match(

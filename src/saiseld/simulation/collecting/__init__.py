@@ -1,1 +1,1 @@
-"""Real sounds and rooms from public packages (`saiseld collect`, docs/sounds.md)."""
+"""Parts of `collect_sounds.py`."""

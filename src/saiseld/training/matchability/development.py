@@ -81,6 +81,7 @@ def measure(
     cache: Path,
     *,
     target: Target = "soft_iou",
+    gates: bool = False,
 ) -> Measured:
     """Draw, match and describe the candidates of one recording.
 
@@ -94,6 +95,8 @@ def measure(
         Folder where drawn and decoded labels are kept.
     target
         What an example has to reach: soft IoU of the ``grid3`` mask, or IoU of the box.
+    gates
+        Whether examples have the frame gates as features (training only).
     """
     table = read_candidates(candidates)
     truth, boxes = draw_labels(labels, cache), label_columns(labels, cache)
@@ -120,7 +123,7 @@ def measure(
             for system in systems
             if system.cap is not None
         },
-        known=examples(table, best_iou),
+        known=examples(table, best_iou, gates=gates),
         frame=mapped.frame.astype(np.int64),
         track=tracks(mapped),
         truth_class_id=boxes.class_id.astype(np.int64),
@@ -135,11 +138,12 @@ def measure_all(
     cache: Path,
     *,
     target: Target = "soft_iou",
+    gates: bool = False,
     jobs: int = 1,
 ) -> list[Measured]:
     """Measure the recordings that have labels, ``jobs`` at a time; see `measure`."""
     tasks = {name: (candidates[name], path, tuple(systems), cache) for name, path in labels.items()}
-    function = partial(measure, target=target)
+    function = partial(measure, target=target, gates=gates)
     return list(run_all(function, tasks, jobs=jobs, title="measuring").values())
 
 

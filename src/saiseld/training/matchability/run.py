@@ -51,6 +51,7 @@ def train_matchability(
     *,
     target: Target = "soft_iou",
     kind: Kind = "trees",
+    gates: bool = False,
     temporal: bool = False,
     jobs: int = 1,
 ) -> TrainedMatchability:
@@ -64,7 +65,7 @@ def train_matchability(
         Model to write, ``.skops``.
     cache
         Folder where drawn and decoded labels are kept.
-    target
+    target, gates
         As in `saiseld.training.matchability.development.measure`.
     kind
         As in `saiseld.decision.matchability.fit`.
@@ -75,7 +76,9 @@ def train_matchability(
     """
     tables = candidate_files(candidates)
     truth = labels_of(tables, labels)
-    recordings = measure_all(tables, truth, (_ASSESSED,), cache, target=target, jobs=jobs)
+    recordings = measure_all(
+        tables, truth, (_ASSESSED,), cache, target=target, gates=gates, jobs=jobs
+    )
     known = all_examples(recordings)
     probability = cross_fit(known, kind)
     model = fit(
@@ -83,6 +86,7 @@ def train_matchability(
         smoother=fit_temporal(recordings, probability) if temporal else None,
         recordings=[recording.recording for recording in recordings],
         target=target,
+        gates=gates,
         kind=kind,
     )
     if temporal:

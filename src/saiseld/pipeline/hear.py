@@ -1,0 +1,59 @@
+"""Recordings to candidate tables by ear alone; finished ones are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from saiseld.data.recordings import Recording, find_recordings, open_recording
+from saiseld.formats.candidates import CANDIDATES_SUFFIX, candidate_writer
+from saiseld.runtime.cache import content_digest
+from saiseld.runtime.files import output_folder
+from saiseld.runtime.parallel import run_all
+from saiseld.seld.decode import candidates
+from saiseld.seld.ear import Seld
+
+
+@cache
+def load_ear(weights: Path) -> tuple[Seld, str]:
+    """Return an ear and a name for its weights, read once a process."""
+    return Seld.load(weights), content_digest(weights)
+
+
+def hear_recording(weights: Path, recording: Recording, folder: Path) -> Path | None:
+    """Write ``<recording>.candidates.parquet``, unless it is there already.
+
+    Parameters
+    ----------
+    weights
+        An ear's.
+    recording
+        4 or 32 channels.
+    folder
+        Where the table goes.
+
+    Returns
+    -------
+    The table; None if it was there.
+    """
+    table = folder / f"{recording.name}{CANDIDATES_SUFFIX}"
+    if table.is_file():
+        return None
+    seld, digest = load_ear(weights)
+    heard = seld.blocks(recording.blocks())
+    with candidate_writer(table) as append:
+        for block in candidates(recording.name, recording.frames, heard, {"weights": digest}):
+            append(block)
+    return table
+
+
+def hear_recordings(
+    recordings: Iterable[str | Path], folder: Path, weights: Path, *, jobs: int = 1
+) -> dict[str, Path | None]:
+    """Hear recordings and those in folders, ``jobs`` at a time; see `hear_recording`."""
+    opened = [open_recording(path) for path in find_recordings(recordings)]
+    output_folder(folder)
+    load_ear(weights)  # A mistake in the weights is told before any work begins.
+    tasks = {recording.name: (weights, recording, folder) for recording in opened}
+    return run_all(hear_recording, tasks, jobs=jobs, title="hearing")

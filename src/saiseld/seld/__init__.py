@@ -1,0 +1,1 @@
+"""Hearing: what sounds and where, over seconds, from four microphones alone."""

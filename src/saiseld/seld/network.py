@@ -1,0 +1,250 @@
+"""The ear's network: features to class, direction and distance, ten times a second.
+
+It sees three views of the same seconds: spectrum and covariance of every mel band (convolutions),
+the steered response of four bands over the sphere (a linear layer), and what a prior, trained by
+others on far more sounds than we have, makes of the spectrum. A bidirectional recurrent layer joins
+them over time.
+
+Directions are never regressed. For every class, two slots each choose the time-frequency points
+that are that class's (a mask over 32 bands), the covariances under the mask are steered to all
+directions with the exact response of the rigid sphere, and the map is the sum of two peaks,
+sharpened as far as the network dares. So where the network is sure *what* belongs together, physics
+says where it is; and two sources of one class are two slots. A smooth field of spherical harmonics
+adds what physics does not tell: where a class is not to be expected. The map is the probability
+that a class sounds, times that it does so from there.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.special import sph_harm_y
+from torch import Tensor, nn
+from torch.nn import functional
+
+from saiseld.conventions.sphere import angles_of_vector, fibonacci_sphere
+from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.seld.features import COVARIANCE, MELS, Features, steering
+
+SLOTS = 2
+ROWS = NUM_CLASSES + 1
+"""Classes, and in the last row whatever sounds."""
+
+GRID = fibonacci_sphere()
+"""(3, 484) directions of the maps."""
+
+WINDOW_FRAMES = 50
+"""Frames that are heard together: 5 s."""
+
+HARMONICS = 6
+"""Order of the smooth field."""
+
+_BANDS = 32
+"""Of the steering: neighbouring mel bands share a covariance."""
+_VIEW_BANDS = 4
+_SMOOTH = (7, 21)
+"""Frames over which the covariances under a mask are averaged."""
+_LOG_METRE = 0.7
+
+
+class Heard(NamedTuple):
+    """Of B windows of T frames; logits, before any sigmoid.
+
+    Parameters
+    ----------
+    classes
+        (B, T, 14) whether a class (in the last row: anything) sounds.
+    maps
+        (B, T, 14, 484) whether a class (in the last row: anything) sounds from a direction.
+    distance
+        (B, T, 13) natural log of the metres to a class's nearest source.
+    """
+
+    classes: Tensor
+    maps: Tensor
+    distance: Tensor
+
+
+class EarNetwork(nn.Module):
+    """See the module.
+
+    Parameters
+    ----------
+    prior_channels
+        Of the prior's embedding.
+    width
+        Of the recurrent layer, one way.
+    """
+
+    steer: Tensor
+    view: Tensor
+    harmonics: Tensor
+
+    def __init__(self, prior_channels: int, width: int = 192) -> None:
+        super().__init__()
+        table = torch.from_numpy(steering(GRID))
+        pairs = table.reshape(_BANDS, -1, COVARIANCE, table.shape[-1]).mean(1)
+        self.register_buffer("steer", pairs.flatten(0, 1), persistent=False)
+        fours = table.reshape(_VIEW_BANDS, -1, COVARIANCE, table.shape[-1])
+        self.register_buffer("view", (fours / fours.shape[1]).flatten(1, 2), persistent=False)
+        self.register_buffer("harmonics", spherical_harmonics(GRID), persistent=False)
+
+        inputs = 3 + COVARIANCE
+        self.norm_in = nn.BatchNorm2d(inputs)
+        self.first = _block(inputs, 32)
+        self.second = _block(32, 64)
+        self.third = _block(64, 96)
+        self.fourth = _block(96, 128)
+        self.local = nn.Conv2d(64 + 96, 32, 1)
+        self.of_spectrum = nn.Linear(128 * MELS // 16, 256)
+        self.of_view = nn.Sequential(
+            nn.Linear(_VIEW_BANDS * GRID.shape[1], 192), nn.LayerNorm(192), nn.ReLU()
+        )
+        self.of_prior = nn.Sequential(
+            nn.LayerNorm(prior_channels), nn.Dropout(0.3), nn.Linear(prior_channels, 256), nn.ReLU()
+        )
+        self.joined = nn.Sequential(
+            nn.LayerNorm(256 + 192 + 256), nn.Dropout(0.2), nn.Linear(256 + 192 + 256, 256)
+        )
+        self.over_time = nn.GRU(256, width, batch_first=True, bidirectional=True)
+        both = 2 * width + 256
+        self.drop = nn.Dropout(0.25)
+        self.to_class = nn.Linear(both, ROWS)
+        self.prior_to_class = nn.Linear(256, ROWS)
+        self.to_distance = nn.Linear(both, NUM_CLASSES)
+        self.to_mask = nn.Linear(both, ROWS * SLOTS * _BANDS)
+        self.to_query = nn.Linear(both, ROWS * SLOTS * 32)
+        self.to_slot = nn.Linear(both, ROWS * SLOTS * 3)
+        self.to_field = nn.Linear(both, ROWS * self.harmonics.shape[0])
+        with torch.no_grad():
+            for head in (self.to_mask, self.to_query, self.to_slot, self.to_field):
+                head.weight.mul_(0.3)
+                head.bias.zero_()
+            self.to_class.bias.fill_(-2.0)
+            self.to_distance.bias.fill_(_LOG_METRE)
+            slot = self.to_slot.bias.view(ROWS, SLOTS, 3)
+            slot[:, 1, 0] = -2.0  # the second is rarely needed
+            slot[..., 1] = 4.0  # log of the sharpness
+            self.to_field.bias.view(ROWS, -1)[:, 0] = -2.0
+
+    def forward(
+        self,
+        heard: Features,
+        embedding: Tensor,
+        *,
+        spectrum_kept: Tensor | None = None,
+        points: Tensor | None = None,
+    ) -> Heard:
+        """Return what is heard.
+
+        Parameters
+        ----------
+        heard
+            Of B windows of T frames.
+        embedding
+            (B, T, C), of the prior.
+        spectrum_kept
+            (B,) 1, or 0 where the convolutions' view is not to be used (in training).
+        points
+            (P,) which directions of the grid the maps are wanted at; all without it.
+        """
+        batch, frames = embedding.shape[:2]
+        covariance = heard.covariance
+        picture = torch.cat([heard.spectrum, covariance.permute(0, 3, 1, 2)], dim=1)
+        first = self.first(self.norm_in(picture))
+        second = self.second(functional.max_pool2d(first, (1, 2)))
+        third = self.third(functional.max_pool2d(second, (1, 2)))
+        fourth = functional.max_pool2d(self.fourth(functional.max_pool2d(third, (1, 2))), (1, 2))
+        local = self.local(torch.cat([second, third.repeat_interleave(2, -1)], dim=1))
+        spectrum = self.of_spectrum(fourth.permute(0, 2, 1, 3).flatten(2))
+        if spectrum_kept is not None:
+            spectrum = spectrum * spectrum_kept[:, None, None]
+        banded = covariance.reshape(batch, frames, _VIEW_BANDS, -1)
+        view = torch.einsum("btnk,nkp->btnp", banded, self.view).flatten(2)
+        known = self.of_prior(embedding)
+        joined = self.joined(torch.cat([spectrum, self.of_view(view), known], dim=-1))
+        told = self.drop(torch.cat([self.over_time(joined)[0], joined], dim=-1))
+        classes = self.to_class(told) + self.prior_to_class(known)
+        steer, harmonics = self.steer, self.harmonics
+        if points is not None:
+            steer, harmonics = steer[:, points], harmonics[:, points]
+        where = self._where(told, local, covariance, steer, harmonics)
+        return Heard(classes, _both(classes[..., None].float(), where), self.to_distance(told))
+
+    def _where(
+        self, told: Tensor, local: Tensor, covariance: Tensor, steer: Tensor, harmonics: Tensor
+    ) -> Tensor:
+        """Return (B, T, 14, P) logits of where a class sounds from, if it sounds."""
+        batch, frames = told.shape[:2]
+        rows = ROWS * SLOTS
+        query = self.to_query(told).view(batch, frames, rows, 32)
+        mask = self.to_mask(told).view(batch, frames, rows, _BANDS)
+        mask = torch.sigmoid(mask + query @ local.permute(0, 2, 1, 3))
+        slot = self.to_slot(told).view(batch, frames, rows, 3)
+        field = self.to_field(told).view(batch, frames, ROWS, -1) @ harmonics
+        # A peak is told from its neighbours by the third decimal: 16 bits are too few.
+        with torch.autocast(told.device.type, enabled=False):
+            steered = _steered(mask.float(), slot[..., 2:].float(), covariance, steer)
+            height = steered - steered.amax(-1, keepdim=True)
+            gain = slot[..., 1:2].float().clamp(max=6.5).exp()
+            peaks = (slot[..., :1].float() + gain * height).view(batch, frames, ROWS, SLOTS, -1)
+            where: Tensor = peaks.logsumexp(3) + field.float()
+        return where
+
+
+def _steered(mask: Tensor, share: Tensor, covariance: Tensor, steer: Tensor) -> Tensor:
+    """Return (B, T, rows, P): the steered response under masks (B, T, rows, 32).
+
+    ``share`` (B, T, rows, 1) is the logit of how much of it is of the shorter while.
+    """
+    batch, frames = mask.shape[:2]
+    pairs = covariance.reshape(batch, frames, 1, _BANDS, -1, COVARIANCE).mean(4)
+    response = (mask[..., None] * pairs).flatten(3) @ steer  # not yet divided by the mask's sum
+    weight = mask.sum(-1)
+    part = torch.sigmoid(share)
+    short, long = (
+        (smooth @ response.flatten(2)).view(response.shape) / (smooth @ weight + 0.1)[..., None]
+        for smooth in (_smoothing(frames, size) for size in _SMOOTH)
+    )
+    return long + part * (short - long)
+
+
+@cache
+def _smoothing(frames: int, size: int) -> Tensor:
+    """Return (T, T): the mean over ``size`` frames round each one, over less at the ends."""
+    apart = (torch.arange(frames)[:, None] - torch.arange(frames)).abs()
+    near = (apart <= size // 2).float()
+    return near / near.sum(1, keepdim=True)
+
+
+def frame_embeddings(embedding: Tensor, frames: int) -> Tensor:
+    """Return a prior's answers (B, C, steps) at the frames: (B, frames, C)."""
+    return functional.interpolate(embedding, size=frames, mode="linear").mT
+
+
+def spherical_harmonics(directions: np.ndarray) -> Tensor:
+    """Return (49, P) real spherical harmonics up to order 6, of mean square 1."""
+    azimuth, elevation = (np.radians(angle) for angle in angles_of_vector(directions.T))
+    values = []
+    for n in range(HARMONICS + 1):
+        for m in range(-n, n + 1):
+            y = sph_harm_y(n, abs(m), np.pi / 2 - elevation, azimuth) * np.sqrt(4 * np.pi)
+            values.append(y.real if m == 0 else np.sqrt(2) * (y.real if m > 0 else y.imag))
+    return torch.tensor(np.stack(values), dtype=torch.float32)
+
+
+def _both(one: Tensor, other: Tensor) -> Tensor:
+    """Return the logit of the product of two probabilities, given as logits."""
+    unlikely = functional.softplus(-one) + functional.softplus(-other)  # - log of the product
+    return -unlikely - torch.log(-torch.expm1(-unlikely))
+
+
+def _block(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )

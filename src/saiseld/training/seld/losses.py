@@ -1,0 +1,93 @@
+"""What the ear is to say, and how far it is from that."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.seld.network import GRID, ROWS, Heard
+from saiseld.training.seld.recipes import LossWeights
+from saiseld.training.seld.windows import Shard
+
+_NEVER = -1
+
+
+def class_targets(shard: Shard) -> Tensor:
+    """Return (B, T, 14): 1 where a class sounds, and in the last row where anything does."""
+    classes, active = shard["class_id"].long(), shard["active"].float()
+    target = active.new_zeros(len(classes), active.shape[-1], NUM_CLASSES + 1)
+    for track in range(classes.shape[1]):
+        index = classes[:, track].clamp(min=_NEVER) % (NUM_CLASSES + 1)
+        here = functional.one_hot(index, NUM_CLASSES + 1)[:, None, :]
+        target = torch.maximum(target, here * active[:, track, :, None])
+    target[..., NUM_CLASSES] = target[..., :NUM_CLASSES].amax(-1)
+    return target
+
+
+def map_targets(shard: Shard, points: Tensor, spread_deg: float) -> Tensor:
+    """Return (B, T, 14, P): bumps of height 1 round the sources, for each class and for any.
+
+    Parameters
+    ----------
+    points
+        (P,) which directions of the grid.
+    spread_deg
+        Standard deviation of a bump.
+    """
+    directions = torch.from_numpy(GRID.astype(np.float32))[:, points]
+    azimuth, elevation = torch.deg2rad(shard["azimuth"]), torch.deg2rad(shard["elevation"])
+    source = torch.stack(
+        [
+            elevation.cos() * azimuth.cos(),
+            elevation.cos() * azimuth.sin(),
+            elevation.sin(),
+        ],
+        dim=-1,
+    )
+    angle = torch.acos((source @ directions).clamp(-1, 1))
+    bump = torch.exp(-0.5 * (angle / np.radians(spread_deg)) ** 2) * shard["active"][..., None]
+    batch, tracks, frames, count = bump.shape
+    target = bump.new_zeros(batch, frames, ROWS, count)
+    for track in range(tracks):
+        for row, class_id in enumerate(shard["class_id"][:, track].tolist()):
+            if class_id >= 0:
+                place = target[row, :, class_id]
+                torch.maximum(place, bump[row, track], out=place)
+    target[:, :, NUM_CLASSES] = target[:, :, :NUM_CLASSES].amax(2)
+    return target
+
+
+def losses(
+    heard: Heard, shard: Shard, points: Tensor, spread_deg: float, weights: LossWeights
+) -> dict[str, Tensor]:
+    """Return each loss, weighted, and their sum as ``loss``.
+
+    Sums over classes and over the sphere, means over frames.
+    """
+    of_class = class_targets(shard)
+    of_map = map_targets(shard, points, spread_deg)
+    classes = functional.binary_cross_entropy_with_logits(
+        heard.classes, of_class, reduction="none"
+    ).sum(-1)
+    whole = GRID.shape[1] / len(points) / 4  # about as large as the classes' loss
+    maps = functional.binary_cross_entropy_with_logits(heard.maps, of_map, reduction="none")
+    parts = {
+        "classes": weights.classes * classes.mean(),
+        "maps": weights.maps * whole * maps[:, :, :NUM_CLASSES].sum((2, 3)).mean(),
+        "anything": weights.anything * whole * maps[:, :, NUM_CLASSES].sum(2).mean(),
+        "distance": weights.distance * _distance(heard.distance, shard),
+    }
+    return {"loss": sum(parts.values(), torch.zeros(())), **parts}
+
+
+def _distance(said: Tensor, shard: Shard) -> Tensor:
+    """Return the mean absolute error of the log distances, where there is something."""
+    classes = shard["class_id"].long()
+    known = (shard["active"] & (classes[..., None] >= 0)).float()
+    index = classes.clamp(min=0)[..., None].expand(-1, -1, said.shape[1])
+    each = said.permute(0, 2, 1).gather(1, index)
+    true = torch.log(shard["distance_cm"].clamp(min=10) / 100)
+    return ((each - true).abs() * known).sum() / known.sum().clamp(min=1)

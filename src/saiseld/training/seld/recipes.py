@@ -1,0 +1,129 @@
+"""How the ear is trained: typed recipes, read from TOML; the built-in ones lie beside this file."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.runtime.recipe_files import builtin_names, read_recipe_file
+
+Range = tuple[float, float]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SceneRanges(_Strict):
+    """What scenes are drawn from."""
+
+    sources: tuple[float, ...] = (0.06, 0.32, 0.37, 0.20, 0.05)
+    """How often 0, 1, 2, ... sources are in a scene; need not sum to 1."""
+    class_weights: tuple[float, ...] = (1.0,) * NUM_CLASSES
+    """How often each class is drawn."""
+    same_class: float = Field(default=0.1, ge=0, le=1)
+    """How often a further source is of a class that is there already."""
+    procedural: float = Field(default=0.35, ge=0, le=1)
+    """Share of procedural sounds."""
+    moving: float = Field(default=0.35, ge=0, le=1)
+    """Share of people who walk."""
+    repeating: tuple[int, ...] = (0, 1, 2, 4, 5, 6, 8, 9, 11, 12)
+    """Classes whose short sounds may be heard again and again."""
+    level_db: tuple[float, ...] = (0, 0, 0, -2, 1, -1, -3, 1, -2, 0, -4, -2, -1)
+    """Level of each class at 1 m over speech, and how much it is spread."""
+    level_spread_db: float = Field(default=4.0, ge=0)
+    speed_octaves: float = Field(default=0.15, ge=0)
+    """Largest change of speed, and of pitch with it."""
+    equaliser_db: float = Field(default=3.5, ge=0)
+    """Spread of the gain of a source's octaves; of the recording's; of each capsule's."""
+    room_equaliser_db: float = Field(default=2.5, ge=0)
+    capsule_db: float = Field(default=0.5, ge=0)
+    snr_db: Range = (6.0, 36.0)
+    """Loudest source over diffuse noise."""
+    noise_tilt_db: Range = (-6.0, 0.5)
+    """Gain of the noise, an octave."""
+    peak_db: Range = (-36.0, -0.5)
+    """Of the recording, over full scale."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for name in ("class_weights", "level_db"):
+            if len(getattr(self, name)) != NUM_CLASSES:
+                raise ValueError(f"{name} needs {NUM_CLASSES} values, one a class")
+        for name in ("sources", "class_weights"):
+            values = getattr(self, name)
+            if not values or min(values) < 0 or sum(values) <= 0:
+                raise ValueError(f"{name} needs values of 0 or more, not all 0")
+        if not all(0 <= class_id < NUM_CLASSES for class_id in self.repeating):
+            raise ValueError(f"repeating needs classes of 0 to {NUM_CLASSES - 1}")
+        return self
+
+
+class LossWeights(_Strict):
+    """Factors on the losses."""
+
+    classes: float = Field(default=1.0, ge=0)
+    maps: float = Field(default=1.0, ge=0)
+    anything: float = Field(default=0.5, ge=0)
+    distance: float = Field(default=0.1, ge=0)
+
+
+class Recipe(_Strict):
+    """Everything that decides a run, but for sounds, rooms, prior and weights to start from."""
+
+    seed: int = 0
+    steps: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    """Scenes a step."""
+    fresh: int = Field(ge=1)
+    """Of them, those never heard before; the others were, and are now turned or mirrored."""
+    precision: Literal["no", "bf16"] = "bf16"
+    """Of the arithmetic, where the processor has it."""
+    learning_rate: float = Field(gt=0)
+    prior_rate: float = Field(default=0.0, ge=0)
+    """Factor on the learning rate for the prior; 0 leaves it as it is, and is much faster."""
+    weight_decay: float = Field(default=0.02, ge=0)
+    clip_norm: float = Field(default=2.0, gt=0)
+    rise: float = Field(default=0.06, ge=0, le=1)
+    """Share of all steps in which the rate rises; then it falls."""
+    spectrum_dropout: float = Field(default=0.3, ge=0, le=1)
+    """How often the network has to do without its own view of the spectrum."""
+    points: int = Field(default=160, ge=16, le=484)
+    """Random directions that a step's maps are compared at."""
+    spread_deg: float = Field(default=9.0, gt=0)
+    """Width of the bump that a source is in the maps."""
+    average: float = Field(default=0.995, ge=0, lt=1)
+    """Weights that are kept are a moving average of this memory."""
+    held_back: float = Field(default=0.2, ge=0, lt=1)
+    """Share of the sources of each class that only selection hears."""
+    selection_scenes: int = Field(default=128, ge=1)
+    selection_every: int = Field(default=100, ge=1)
+    """Steps between two looks at the selection scenes, which are also saved states."""
+    scenes: SceneRanges = SceneRanges()
+    loss_weights: LossWeights = LossWeights()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.fresh > self.batch_size:
+            raise ValueError("fresh exceeds batch_size")
+        return self
+
+
+def builtin_recipes() -> tuple[str, ...]:
+    """Return the names of the recipes that come with the package."""
+    return builtin_names("saiseld.training.seld")
+
+
+def read_recipe(name: str) -> Recipe:
+    """Return a built-in recipe by name, or the one in a TOML file.
+
+    A file may say ``extends = "<built-in>"`` and hold only what it changes.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such recipe, a key is unknown or a value impossible.
+    """
+    return read_recipe_file(name, "saiseld.training.seld", Recipe)

@@ -1,0 +1,315 @@
+"""Training the ear: the loop, its state, the choice of its weights.
+
+A run is a function of its recipe, the sounds, the rooms, the prior and the weights it starts from:
+scenes, their order and what is dropped are drawn from (seed, step) alone. A run that was stopped
+and goes on ends in the same weights, bit for bit, as an unbroken one.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from saiseld.acoustics.symmetry import SYMMETRIES
+from saiseld.formats.checkpoint import load_weights, read_checkpoint
+from saiseld.runtime.errors import CheckpointError, RecipeError
+from saiseld.runtime.files import atomic_path, output_folder
+from saiseld.seld.ear import Seld
+from saiseld.seld.network import GRID, WINDOW_FRAMES, EarNetwork, frame_embeddings
+from saiseld.seld.priors import Prior, no_gradient
+from saiseld.training.logs import RunLog, run_log
+from saiseld.training.seld.losses import losses
+from saiseld.training.seld.mixing import Mixer
+from saiseld.training.seld.recipes import Recipe
+from saiseld.training.seld.responses import Room
+from saiseld.training.seld.selection import Scores, score
+from saiseld.training.seld.sounds import SoundPool
+from saiseld.training.seld.windows import (
+    Shard,
+    Shards,
+    WindowMaker,
+    joined,
+    rows,
+    shown,
+    turned,
+)
+
+STATE = "state.pt"
+WEIGHTS = "seld.safetensors"
+_SELECTION_SEED = 77
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What to learn from and to select by.
+
+    Parameters
+    ----------
+    sounds
+        Of which some sources are held back for selection.
+    rooms, selection_rooms
+        Different ones.
+    prior
+        Encoder that others trained.
+    prior_name
+        By which it is known.
+    provenance
+        What they are. JSON values.
+    """
+
+    sounds: SoundPool
+    rooms: list[Room]
+    selection_rooms: list[Room]
+    prior: Prior
+    prior_name: str
+    provenance: dict[str, Any]
+
+
+class Trainer:
+    """A run, from its beginning or from where it stopped.
+
+    Parameters
+    ----------
+    data, recipe
+        What to learn from, and how.
+    output
+        Folder of the run: ``seld.safetensors`` (the best look), ``state.pt``, ``log.jsonl``,
+        ``tensorboard``, ``windows``.
+    start
+        Weights to start from.
+    workers
+        Processes that mix scenes.
+
+    Raises
+    ------
+    RecipeError
+        If the folder holds a run of another recipe or other data.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        recipe: Recipe,
+        output: str | Path,
+        *,
+        start: str | Path | None = None,
+        workers: int = 1,
+    ) -> None:
+        self.data, self.recipe, self.workers = data, recipe, workers
+        self.output = output_folder(output)
+        self.prior = no_gradient(data.prior)
+        if recipe.prior_rate:
+            self.prior.requires_grad_(True)
+        torch.manual_seed(recipe.seed)
+        self.network = EarNetwork(data.prior.channels)
+        self.started_from = "scratch" if start is None else Path(start).name
+        train, select = data.sounds.split(recipe.held_back)
+        windows = self.output / "windows"
+        mixer = Mixer(train, data.rooms, recipe.scenes, WINDOW_FRAMES)
+        maker = WindowMaker(mixer, data.prior, recipe.fresh, (recipe.seed,))
+        self.shards = Shards(maker, windows)
+        mixer = Mixer(select, data.selection_rooms, recipe.scenes, WINDOW_FRAMES)
+        maker = WindowMaker(mixer, data.prior, recipe.selection_scenes, (_SELECTION_SEED,))
+        self.selection = Shards(maker, windows / "selection")
+        self.done, self.best = 0, -1.0
+        groups: list[dict[str, Any]] = [{"params": list(self.network.parameters())}]
+        self.rates = [recipe.learning_rate]
+        if recipe.prior_rate:
+            groups.append({"params": list(self.prior.parameters())})
+            self.rates.append(recipe.learning_rate * recipe.prior_rate)
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
+        if start is not None:
+            self._start_from(start)
+        self.average = copy.deepcopy(self.network)
+        self._resume()
+
+    def run(self) -> Path:
+        """Train to the recipe's last step and return the best look's weights."""
+        recipe = self.recipe
+        scenes = self.selection[0]
+        with run_log(self.output, self.done, recipe.steps) as log:
+            for shard in self._fresh():
+                values = self._learn(shard)
+                self.done += 1
+                log.step(self.done, 1 + self.done // recipe.selection_every, values)
+                if self.done % recipe.selection_every == 0 or self.done == recipe.steps:
+                    self._look(scenes, log)
+                    self._save()
+        return self.output / WEIGHTS
+
+    def _fresh(self) -> Iterator[Shard]:
+        numbers = range(self.done, self.recipe.steps)
+        yield from DataLoader(
+            self.shards,
+            batch_size=None,
+            sampler=numbers,
+            num_workers=self.workers,
+            prefetch_factor=6 if self.workers else None,
+        )
+
+    def _batch(self, fresh: Shard, rng: np.random.Generator) -> Shard:
+        """Return a step's windows: the new ones, and some heard before, turned or mirrored."""
+        recipe, parts = self.recipe, [fresh]
+        again = recipe.batch_size - recipe.fresh if self.done else 0
+        for _ in range(again):
+            old = self.shards[int(rng.integers(self.done))]
+            parts.append(rows(old, [int(rng.integers(recipe.fresh))]))
+        names = list(SYMMETRIES)
+        return joined([turned(part, names[int(rng.integers(len(names)))]) for part in parts])
+
+    def _learn(self, fresh: Shard) -> dict[str, float]:
+        recipe = self.recipe
+        rng = np.random.default_rng([recipe.seed, 1, self.done])
+        torch.manual_seed(int(rng.integers(2**31)))
+        batch = self._batch(fresh, rng)
+        given = shown(batch)
+        points = torch.randperm(GRID.shape[1])[: recipe.points]
+        kept = (torch.rand(len(given.mels)) >= recipe.spectrum_dropout).float()
+        share = self._rate()
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * share
+        self.network.train()
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
+            embedding = (
+                self.prior(None, given.mels) if recipe.prior_rate else batch["embedding"].float()
+            )
+            frames = given.covariance.shape[1]
+            heard = self.network(
+                given,
+                frame_embeddings(embedding, frames),
+                spectrum_kept=kept,
+                points=points,
+            )
+        heard = type(heard)(*(part.float() for part in heard))
+        parts = losses(heard, batch, points, recipe.spread_deg, recipe.loss_weights)
+        values = {name: part.item() for name, part in parts.items()}
+        self.optimizer.zero_grad()
+        torch.autograd.backward(parts["loss"])
+        moved = [p for group in self.optimizer.param_groups for p in group["params"]]
+        norm = float(nn.utils.clip_grad_norm_(moved, recipe.clip_norm))
+        if not math.isfinite(values["loss"] + norm):
+            raise RecipeError(
+                self.output,
+                place=f"step {self.done + 1}",
+                expected="finite numbers",
+                found="NaN or infinity",
+                advice=f"The last good state is in {STATE}; try a lower learning rate",
+            )
+        self.optimizer.step()
+        self._follow()
+        return values
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Let the averaged weights follow; faster at the beginning."""
+        memory = min(self.recipe.average, (1 + self.done) / (10 + self.done))
+        own = self.network.state_dict()
+        for name, value in self.average.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(own[name], 1 - memory)
+            else:
+                value.copy_(own[name])
+
+    def _rate(self) -> float:
+        """Return the share of the full learning rate."""
+        done = self.done / self.recipe.steps
+        if done < self.recipe.rise:
+            return (self.done + 1) / (self.recipe.rise * self.recipe.steps + 1)
+        fall = (done - self.recipe.rise) / (1 - self.recipe.rise)
+        return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * fall))
+
+    def _look(self, scenes: Shard, log: RunLog) -> None:
+        """Measure the averaged weights; keep them if they are the best."""
+        scores = score(self.average, scenes)
+        values = {
+            "mAP": scores.mAP,
+            "accuracy": scores.accuracy,
+            "direction_deg": scores.direction_deg,
+        }
+        log.epoch(self.done, 1 + self.done // self.recipe.selection_every, values)
+        if scores.mAP > self.best:
+            self.best = scores.mAP
+            self.seld(self.average, scores).save(self.output / WEIGHTS)
+
+    def seld(self, network: EarNetwork, scores: Scores) -> Seld:
+        """Return the whole ear, with what is to be known of it."""
+        header = {
+            "recipe": self.recipe.model_dump(mode="json"),
+            "data": self.data.provenance,
+            "started_from": self.started_from,
+            "step": self.done,
+            "selection": {
+                "mAP": scores.mAP,
+                "accuracy": scores.accuracy,
+                "direction_deg": scores.direction_deg,
+                "by_class": [None if math.isnan(v) else round(v, 4) for v in scores.by_class],
+            },
+        }
+        return Seld(self.data.prior_name, self.prior, network, header)
+
+    def _start_from(self, path: str | Path) -> None:
+        given, _ = read_checkpoint(path)
+        prefix = "network."
+        load_weights(
+            self.network,
+            {k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)},
+            path,
+        )
+
+    def _identity(self) -> dict[str, str]:
+        data = {**self.data.provenance, "started_from": self.started_from}
+        return {"recipe": self.recipe.model_dump_json(), "data": json.dumps(data)}
+
+    def _save(self) -> None:
+        content = {
+            **self._identity(),
+            "done": self.done,
+            "best": self.best,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "prior": self.prior.state_dict() if self.recipe.prior_rate else {},
+            "optimizer": self.optimizer.state_dict(),
+        }
+        with atomic_path(self.output / STATE) as temporary, temporary.open("wb") as file:
+            torch.save(content, file)
+
+    def _resume(self) -> None:
+        path = self.output / STATE
+        if not path.exists():
+            return
+        try:
+            content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            identity = {name: content[name] for name in ("recipe", "data")}
+        except Exception as error:  # torch raises many kinds for a damaged file
+            raise CheckpointError(
+                path, expected="the state of a training run", found=type(error).__name__
+            ) from error
+        for name, now in self._identity().items():
+            if identity[name] != now:
+                raise RecipeError(
+                    path,
+                    place=name,
+                    expected="what the run began with",
+                    found="another",
+                    advice="Choose another output folder, or the same recipe, sounds and rooms",
+                )
+        self.network.load_state_dict(content["network"])
+        self.average.load_state_dict(content["average"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        if self.recipe.prior_rate:
+            self.prior.load_state_dict(content["prior"])
+        self.done, self.best = content["done"], content["best"]
+        _log.info("%s: going on at step %d", self.output, self.done)

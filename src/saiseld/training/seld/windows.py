@@ -1,0 +1,131 @@
+"""Training windows: what the ear is shown of mixed scenes, kept on disk to be used again.
+
+Mixing and analysing a scene costs about as much as learning from it. So a step learns from some new
+scenes and some heard before, which a symmetry of the array turns into other ones, exactly. Windows
+are kept in 16 bits, in shards of one step's new scenes; a run that goes on finds them there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from saiseld.acoustics.symmetry import SYMMETRIES, Symmetry
+from saiseld.runtime.files import atomic_path
+from saiseld.seld.features import CHANNELS, Features, features
+from saiseld.seld.priors import Prior
+from saiseld.training.seld.mixing import Mixer, Scene
+
+MOST_TRACKS = 4
+
+Shard = dict[str, Tensor]
+"""Of n windows: ``mels``, ``spectrum``, ``covariance``, ``embedding`` as in `Features` and of the
+prior, half precision; of their tracks ``class_id`` (n, 4), -1 for none, ``active``, ``azimuth``,
+``elevation`` and ``distance_cm`` (n, 4, T)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowMaker:
+    """Makes shard k of a run: a function of (seed, k)."""
+
+    mixer: Mixer
+    prior: Prior
+    size: int
+    seed: tuple[int, ...]
+
+    def __call__(self, number: int) -> Shard:
+        """Return the shard."""
+        scenes = [
+            self.mixer.scene(np.random.default_rng([*self.seed, number, index]))
+            for index in range(self.size)
+        ]
+        return shard_of(scenes, self.prior)
+
+
+@torch.inference_mode()
+def shard_of(scenes: Sequence[Scene], prior: Prior) -> Shard:
+    """Return what the ear is shown of scenes, and what there was."""
+    audio = torch.from_numpy(np.stack([scene.audio for scene in scenes]))
+    shown = features(audio)
+    shard = {name: part.half() for name, part in shown._asdict().items()}
+    shard["embedding"] = prior(audio, shown.mels).half()
+    frames = shown.covariance.shape[1]
+    shape = (len(scenes), MOST_TRACKS)
+    shard["class_id"] = torch.full(shape, -1, dtype=torch.int8)
+    shard["active"] = torch.zeros(*shape, frames, dtype=torch.bool)
+    for name in ("azimuth", "elevation", "distance_cm"):
+        shard[name] = torch.zeros(*shape, frames)
+    for row, scene in enumerate(scenes):
+        for column, track in enumerate(scene.tracks[:MOST_TRACKS]):
+            shard["class_id"][row, column] = track.class_id
+            for name in ("active", "azimuth", "elevation", "distance_cm"):
+                shard[name][row, column] = torch.from_numpy(np.array(getattr(track, name)))
+    return shard
+
+
+class Shards(Dataset[Shard]):
+    """Shard k, from the folder if it is there, else made and kept."""
+
+    def __init__(self, make: WindowMaker, folder: Path) -> None:
+        self.make, self.folder = make, folder
+
+    def path(self, number: int) -> Path:
+        """Return where a shard is kept."""
+        return self.folder / f"{number:05d}.safetensors"
+
+    def __getitem__(self, number: int) -> Shard:
+        path = self.path(number)
+        if not path.exists():
+            shard = self.make(number)
+            with atomic_path(path) as temporary:
+                save_file({k: v.contiguous() for k, v in shard.items()}, temporary)
+        return load_file(path)
+
+
+def joined(parts: Sequence[Shard]) -> Shard:
+    """Return windows of several shards as one."""
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def rows(shard: Shard, index: Sequence[int]) -> Shard:
+    """Return some windows of a shard."""
+    return {name: value[list(index)] for name, value in shard.items()}
+
+
+def turned(shard: Shard, name: str) -> Shard:
+    """Return windows as they would be of the turned or mirrored scenes."""
+    symmetry = SYMMETRIES[name]
+    azimuth = symmetry.turn + (-shard["azimuth"] if symmetry.mirrored else shard["azimuth"])
+    return {
+        **shard,
+        "azimuth": (azimuth + 180) % 360 - 180,
+        "covariance": turned_covariance(shard["covariance"], symmetry),
+    }
+
+
+def turned_covariance(covariance: Tensor, symmetry: Symmetry) -> Tensor:
+    """Return covariances (..., 16) with the channels of the other scene's recording."""
+    first, second = np.triu_indices(CHANNELS, 1)
+    pair = {(int(i), int(j)): n for n, (i, j) in enumerate(zip(first, second, strict=True))}
+    take, sign = list(symmetry.channels), [1.0] * CHANNELS
+    real, imaginary, signs = [], [], []
+    for i, j in pair:
+        a, b = symmetry.channels[i], symmetry.channels[j]
+        number = pair[min(a, b), max(a, b)]
+        real.append(CHANNELS + number)
+        imaginary.append(CHANNELS + len(pair) + number)
+        signs.append(1.0 if a < b else -1.0)
+    sign += [1.0] * len(pair) + signs
+    return covariance[..., take + real + imaginary] * covariance.new_tensor(sign)
+
+
+def shown(shard: Shard) -> Features:
+    """Return the features of a shard, in single precision."""
+    return Features(*(shard[name].float() for name in Features._fields))
