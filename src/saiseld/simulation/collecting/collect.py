@@ -17,7 +17,7 @@ from rich.console import Console
 from saiseld.runtime.errors import DataError, OutputError
 from saiseld.runtime.files import output_folder
 from saiseld.simulation.collecting.attribution import Item, file_name, summary, write_attribution
-from saiseld.simulation.collecting.bank import fill_bank
+from saiseld.simulation.collecting.bank import fill_bank, read_held_out
 from saiseld.simulation.collecting.panoramas import decode_panorama
 from saiseld.simulation.collecting.sources import Files, Sources, Store, read_sources
 
@@ -31,8 +31,11 @@ def collect(
     cache: Path,
     sources: Path = SOURCES,
     skip: list[str] | None = None,
+    held_out: Path | None = None,
 ) -> None:
     """Collect real sounds of all 13 classes, and rooms where wanted, into absent or empty folders.
+
+    No clip has a copy among the sounds in ``held_out``, a folder kept for testing alone.
 
     Raises
     ------
@@ -52,14 +55,15 @@ def collect(
     cache = output_folder(cache)
     if panoramas is not None:
         collect_panoramas(panoramas, table, cache)
-    collect_bank(bank, table, cache)
+    collect_bank(bank, table, cache, held_out)
 
 
-def collect_bank(folder: Path, sources: Sources, cache: Path) -> None:
+def collect_bank(folder: Path, sources: Sources, cache: Path, held_out: Path | None = None) -> None:
     """Make a sound bank in an absent or empty folder."""
+    kept_away = read_held_out(held_out) if held_out is not None else []
     store = Store(sources, sources.clips, cache)
     with _whole(folder) as part:
-        items, left_out = fill_bank(part, sources.clips, store)
+        items, left_out = fill_bank(part, sources.clips, store, kept_away)
         write_attribution(part, items, left_out, store.texts)
     _tell(folder, items, left_out)
 
@@ -92,6 +96,7 @@ def _picture_item(file: str, entry: Files, path: str, store: Store) -> Item:
         category="panorama",
         kind="picture",
         seconds=0.0,
+        source=entry.package,
         package=entry.package,
         version=store.versions[entry.package],
         path=path,

@@ -166,7 +166,7 @@ def _read_outer(archive: Path, patterns: Sequence[str]) -> Iterator[Member]:
 
 def _read_nested(path: str, content: bytes, patterns: Sequence[str]) -> Iterator[Member]:
     suffix = Path(path).suffix
-    if suffix in (".pk3", ".zip"):
+    if suffix in (".love", ".pk3", ".wz", ".zip"):
         yield from _read_zip(io.BytesIO(content), patterns)
     elif suffix in NESTED_READERS:
         for name, data in NESTED_READERS[suffix](content, MAX_MEMBER_BYTES):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -21,7 +21,13 @@ from saiseld.simulation.collecting.packages import (
     read_members,
     version_of,
 )
+<<<<<<< HEAD
 from saiseld.simulation.sounds.bank import Half
+=======
+from saiseld.simulation.collecting.soundfonts import Play
+
+Split = Literal["train", "test"]
+>>>>>>> 2788a91 (Collect sounds by source: speakers told by pitch, soundfonts played, copies told by landmarks)
 
 
 class Package(BaseModel):
@@ -41,21 +47,47 @@ class Files(BaseModel):
     paths: list[str]
     exclude: list[str] = []
 
-    def choose(self, members: Iterable[Member]) -> list[Member]:
-        """Return the members meant, in an order that looks random and is always the same."""
-        chosen = [
-            (path, content)
-            for path, content in members
-            if matches(path, self.paths) and not matches(path, self.exclude)
-        ]
-        return sorted(chosen, key=lambda member: hashlib.sha256(member[0].encode()).digest())
+    def means(self, path: str) -> bool:
+        """Return whether a member of the package is one of the files."""
+        return matches(path, self.paths) and not matches(path, self.exclude)
 
 
 class Clips(Files):
-    """Files that are sounds of one class."""
+    """Files that are sounds of one class, all of one source: a speaker, a kit, a recordist."""
 
     class_folder: str = Field(alias="class")
-    use: Literal["recordings", "hits"] = "recordings"
+    source: str = ""
+    """Which of the package's sources, where it has several."""
+    each: list[str] = []
+    """Names of sources that differ in their paths alone: every ``{}`` in those, in turn."""
+    use: Literal["recordings", "hits", "soundfont"] = "recordings"
+    play: Play = "melody"
+    """What a soundfont plays: each of ``presets`` (bank and program) on ``keys``, in some takes."""
+    presets: list[tuple[int, int]] = []
+    keys: tuple[int, int] = (48, 84)
+    takes: int = 4
+
+    @property
+    def origin(self) -> str:
+        """Name of the source: clips of one origin are on one side of a class."""
+        return f"{self.package} {self.source}".strip()
+
+    @property
+    def single_hits(self) -> bool:
+        """Whether the sounds are single hits, to be put into sequences."""
+        return self.use == "hits" or (self.use == "soundfont" and self.play == "hit")
+
+    def spread(self) -> list[Self]:
+        """Return an entry for every source in ``each``, or the entry itself without any."""
+        return [
+            self.model_copy(
+                update={
+                    "source": f"{self.source} {name}".strip(),
+                    "paths": [path.replace("{}", name) for path in self.paths],
+                }
+            )
+            for name in self.each
+        ] or [self]
 
     @field_validator("class_folder")
     @classmethod
@@ -78,6 +110,15 @@ class Sources(BaseModel):
         for files in [*self.clips, *self.panoramas]:
             if files.package not in self.package:
                 raise ValueError(f"package {files.package} in the package table")
+        self.clips = [entry for listed in self.clips for entry in listed.spread()]
+        return self
+
+    @model_validator(mode="after")
+    def _keep_sources_apart(self) -> Self:
+        sides: dict[tuple[str, str], str] = {}
+        for clips in self.clips:
+            if sides.setdefault((clips.class_folder, clips.origin), clips.split) != clips.split:
+                raise ValueError(f"source {clips.origin} of {clips.class_folder} on one side")
         return self
 
     def without(self, packages: Sequence[str]) -> Sources:
@@ -110,6 +151,9 @@ def read_sources(path: Path) -> Sources:
         raise RecipeError(path, expected="a TOML table of sources", found=str(error)) from error
 
 
+MAX_MEMBERS = 100
+"""Files that an entry takes at most: more of one source would not be more variety."""
+
 LICENCE_PATHS = [
     "usr/share/doc/*/copyright",
     "package/package.json",
@@ -137,22 +181,32 @@ class Store:
         self.licences: dict[str, str] = {}
         self.versions: dict[str, str] = {}
         self.texts: dict[str, str] = {}
-        self._members: dict[str, list[Member]] = {}
+        self._entries = list(entries)
+        self._members: list[list[Member]] = [[] for _ in entries]
         for name in track(sorted({entry.package for entry in entries}), "packages"):
             archive = fetch(name, sources.package[name].manager, cache)
-            wanted = [path for entry in entries if entry.package == name for path in entry.paths]
             self.licences[name] = sources.package[name].licence
             self.versions[name] = version_of(archive, name)
-            self._members[name] = list(read_members(archive, wanted + LICENCE_PATHS))
-            self.texts[name] = "\n".join(
-                content.decode("utf-8", "replace")
-                for path, content in self._members[name]
-                if matches(path, LICENCE_PATHS)
-            )
+            self.texts[name] = "\n".join(self._read(name, archive))
+        for members in self._members:
+            _draw(members)
+
+    def _read(self, package: str, archive: Path) -> Iterator[str]:
+        """Keep what the entries of a package mean; yield its licence texts."""
+        numbers = [n for n, entry in enumerate(self._entries) if entry.package == package]
+        wanted = [path for n in numbers for path in self._entries[n].paths]
+        for path, content in read_members(archive, wanted + LICENCE_PATHS):
+            if matches(path, LICENCE_PATHS):
+                yield content.decode("utf-8", "replace")
+            for number in numbers:
+                if self._entries[number].means(path):
+                    self._members[number].append((path, content))
+                    if len(self._members[number]) > 2 * MAX_MEMBERS:
+                        _draw(self._members[number])
 
     def choose(self, files: Files) -> list[Member]:
         """Return the members that an entry means; raise ``DataError`` if there are none."""
-        chosen = files.choose(self._members[files.package])
+        chosen = self._members[self._entries.index(files)]
         if not chosen:
             raise DataError(
                 f"package {files.package} {self.versions[files.package]}",
@@ -161,3 +215,9 @@ class Store:
                 advice="Another version may name them differently: mend the table of sources",
             )
         return chosen
+
+
+def _draw(members: list[Member]) -> None:
+    """Leave `MAX_MEMBERS`, in an order that looks random and is always the same."""
+    members.sort(key=lambda member: hashlib.sha256(member[0].encode()).digest())
+    del members[MAX_MEMBERS:]
