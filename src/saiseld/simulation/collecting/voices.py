@@ -22,8 +22,8 @@ MIN_VOICED_FRAMES = 8
 def median_pitch(clip: NDArray[np.float32]) -> float | None:
     """Return the median fundamental frequency in Hz, or None where too little is voiced.
 
-    Autocorrelation of 40 ms frames, the window's own divided out (Boersma, "Accurate short-term
-    analysis of the fundamental frequency", 1993); of lags nearly as good as the best, the shortest.
+    Autocorrelation of 40 ms frames, the window's own divided out (Boersma1993); of lags nearly as
+    good as the best, the shortest.
     """
     if len(clip) < FRAME:
         return None
