@@ -32,6 +32,7 @@ from saiseld.simulation.collecting.nested import read_openclonk_group, read_qt_r
 from saiseld.simulation.collecting.packages import fetch, read_members, version_of
 from saiseld.simulation.collecting.panoramas import decode_panorama, tone_map
 from saiseld.simulation.collecting.sources import read_sources
+from saiseld.simulation.collecting.voices import PITCH_HZ
 from saiseld.simulation.sounds.bank import read_bank
 
 # Made-up packages -------------------------------------------------------------------------------
@@ -343,7 +344,8 @@ def world(tmp_path, monkeypatch):
     """A cache with two packages and a table that has every class; one clip is unreadable."""
     monkeypatch.setattr(bank, "MIN_TRAIN_CLIPS", 3)
     monkeypatch.setattr(bank, "GROUP_SEQUENCES", {"train": 2, "test": 1})
-    monkeypatch.setattr(bank, "voice_fits", lambda class_folder, clip: True)
+    for name in list(PITCH_HZ):  # the made-up voices are no voices
+        monkeypatch.delitem(PITCH_HZ, name)
     table, members = TABLE, {"package/package.json": b'{"license": "CC0-1.0"}'}
     for index, name in enumerate(CLASS_FOLDERS):
         for side, split in enumerate(("train", "test")):
@@ -429,7 +431,7 @@ def test_held_out_sounds_are_kept_away(tmp_path, world):
 
 
 def test_voices_of_the_other_sex_are_left_out(tmp_path, world, monkeypatch):
-    monkeypatch.setattr(bank, "voice_fits", lambda name, clip: name != "male_speech")
+    monkeypatch.setitem(PITCH_HZ, "male_speech", (1.0, 2.0))
     with pytest.raises(DataError, match="test/male_speech: expected at least one usable clip"):
         collect(tmp_path / "sounds", None, **world)
 

@@ -35,7 +35,7 @@ from saiseld.simulation.collecting.clips import (
 from saiseld.simulation.collecting.copies import Seen
 from saiseld.simulation.collecting.soundfonts import RATE, Song, draw_notes, play_songs
 from saiseld.simulation.collecting.sources import Clips, Store
-from saiseld.simulation.collecting.voices import PITCH_HZ, voice_fits
+from saiseld.simulation.collecting.voices import PITCH_HZ, median_pitch, voice_fits
 from saiseld.simulation.sounds.bank import Half
 from saiseld.simulation.sounds.synthesis import synthesise
 
@@ -192,12 +192,14 @@ def _read(entry: Clips, store: Store, seen: Seen, left_out: list[str]) -> Iterat
 
 
 def _is_certain(entry: Clips, store: Store) -> bool:
-    """Return whether two thirds of a speaker's first clips have a pitch of the class's sex."""
-    fits = []
-    for _, load in islice(_sounds(entry, store), 12):
+    """Return whether most of a speaker's first clips, where they have a pitch, are of the class."""
+    pitches = []
+    for _, load in islice(_sounds(entry, store), 24):
         with suppress(AudioError):
-            fits.append(voice_fits(entry.class_folder, clean(*load())))
-    return 3 * sum(fits) >= 2 * len(fits) > 0
+            pitches.append(median_pitch(clean(*load())))
+    low, high = PITCH_HZ[entry.class_folder]
+    voiced = [pitch for pitch in pitches if pitch is not None]
+    return 2 * sum(low <= pitch <= high for pitch in voiced) > len(voiced)
 
 
 def _sounds(entry: Clips, store: Store) -> Iterator[tuple[str, Load]]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from saiseld.conventions.timebase import SAMPLE_RATE
 
-PITCH_HZ = {"female_speech": (170.0, 300.0), "male_speech": (75.0, 150.0)}
+PITCH_HZ = {"female_speech": (170.0, 300.0), "male_speech": (75.0, 160.0)}
 """Where the median pitch of a clip has to lie. Between and beyond are children, actors in disguise,
 whispering, and failures of the estimate."""
 
