@@ -1,6 +1,6 @@
 """The decision's cost and its guarantees, on made-up candidates.
 
-Run: ``python benchmarks/decision.py [--recordings 24] [--frames 300] [--jobs 2]``.
+Run: ``python -m benchmarks.decision [--recordings 24] [--frames 300] [--jobs 2]``.
 
 1. 10^5 candidates (1000 frames of 100) to the four systems' JSON: seconds, peak memory; and the
    matchability features against their slow form, in the same run.
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -22,9 +21,6 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from tests.reference.perturbed_labels import perturbed
 from tests.reference.slow_features import slow_features
 

@@ -1,7 +1,7 @@
 """The detector's saved work against everything on, paper size; the compact size's frame time.
 
 Both sides see the same batches, so that sums run in the same order; weights are random. Run with
-two threads: ``OMP_NUM_THREADS=2 python benchmarks/detector.py``.
+two threads: ``OMP_NUM_THREADS=2 python -m benchmarks.detector``.
 """
 
 from __future__ import annotations

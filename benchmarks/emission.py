@@ -1,6 +1,6 @@
 """What each emission costs and what it is worth: soft IoU and r against bytes a frame.
 
-Run: ``python benchmarks/emission.py [LABELS] [--candidates DIR]``. LABELS is a label JSON or a
+Run: ``python -m benchmarks.emission [LABELS] [--candidates DIR]``. LABELS is a label JSON or a
 folder of them; without, the golden labels. First with perfect boxes and exact 28 x 28 maps: the
 ceiling of each emission. With candidates, then on the detector's own boxes and maps: the best of
 the candidates of each label's frame and class. Bytes are of six masks, a frame's budget; beside,
@@ -10,16 +10,12 @@ the longest recording (in minutes) that stays in 20 MiB with six masks in every 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from tests.reference.exact_detections import exact_detection
 
 from saiseld.conventions.sphere import angles_of_pixel, box_iou

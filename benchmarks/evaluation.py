@@ -1,6 +1,6 @@
 """The scorer against a serial loop like the official one, on a simulated dev-test.
 
-Run: ``python benchmarks/evaluation.py [--recordings 20] [--frames 300] [--jobs 2]``. Four systems
+Run: ``python -m benchmarks.evaluation [--recordings 20] [--frames 300] [--jobs 2]``. Four systems
 (two rankings x two caps, nine points a mask) are scored against dense labels (several hundred
 points a mask): by the loop, which draws every mask of every system with a ``griddata`` call of its
 own; by `saiseld.evaluation` with an empty cache; and again with the labels drawn. All scores must
@@ -24,11 +24,8 @@ from typing import TypeVar
 
 import numpy as np
 import orjson
-from threadpoolctl import threadpool_limits
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from tests.reference.evaluation import evaluate as evaluate_serially
+from threadpoolctl import threadpool_limits
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.evaluation import Scores, evaluate_systems

@@ -1,21 +1,16 @@
 """How much faster the front end is than the same thing done frame by frame in float64.
 
-Run: ``python benchmarks/front_end.py``. Both see the same noise and the same random weights; the
+Run: ``python -m benchmarks.front_end``. Both see the same noise and the same random weights; the
 ratio of the best of three runs is printed with the largest difference between their images.
 """
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from tests.reference.front_end import latent_map
 
 from saiseld.acoustics.covariance import visibility

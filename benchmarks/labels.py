@@ -1,4 +1,3 @@
-# ruff: noqa: E402 (libraries read their thread counts on import)
 """Label maker against its plain reference, on one core: milliseconds a frame, in one run.
 
 The reference (tests/reference/sparse_imaging.py) solves each band by itself in operator form. It
@@ -6,26 +5,18 @@ gets a few frames of the same recording, each from the fast solution of the fram
 the same iterations. Processor time, so that other work on the machine weighs less.
 """
 
-import os
-
-for library in ("OMP", "OPENBLAS", "MKL"):
-    os.environ[f"{library}_NUM_THREADS"] = "1"
-
-import sys
 from pathlib import Path
 from time import process_time
 
 import numpy as np
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
 from tests.reference.sparse_imaging import lipschitz, minimise
+from threadpoolctl import threadpool_limits
 
 from saiseld.acoustics.covariance import visibility
 from saiseld.conventions.bands import LABEL_CENTRES
 from saiseld.labels import Event, annotate, sparse_image
 
+ROOT = Path(__file__).parents[1]
 FRAMES, REFERENCE_FRAMES = 200, 8
 
 
@@ -73,4 +64,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with threadpool_limits(1):
+        main()

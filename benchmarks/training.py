@@ -5,13 +5,12 @@ targets point by point, projects in float64, and computes every parameter's grad
 columns and arrays that were decoded once, projects inside the model, and leaves out the gradients
 of what stands still. Same frames, same batch, same losses, in turns on the same machine:
 
-    OMP_NUM_THREADS=2 python benchmarks/training.py
+    OMP_NUM_THREADS=2 python -m benchmarks.training
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,9 +19,6 @@ from time import perf_counter
 import numpy as np
 import torch
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from tests.training.tiny_tree import FRAMES, make_tree
 
 from saiseld.conventions.sphere import projection_table

@@ -10,7 +10,7 @@ from saiseld.evaluation.drawn_labels import draw_labels
 
 def test_drawing_a_label_file_takes_little_more_memory_than_its_bytes(tmp_path):
     # Masks are drawn as they are read, and forgotten: what grows with the file is its bytes alone.
-    # (benchmarks/evaluation.py --label-megabytes 400 measures the whole process.)
+    # (python -m benchmarks.evaluation --label-megabytes 400 measures the whole process.)
     x, y = np.meshgrid(np.arange(100, 132), np.arange(80, 110))
     blob = np.column_stack([x.ravel(), y.ravel(), np.full(x.size, 0.123456)]).tolist()
     annotation = {"category_id": 1, "segmentation": [blob]}
