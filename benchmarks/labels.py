@@ -49,10 +49,6 @@ def main() -> None:
     annotate(images, events)
     masks = (process_time() - begin) / FRAMES
 
-    begin = process_time()
-    sparse_image(audio[: 20 * 2400], to_convergence=True)
-    exact = (process_time() - begin) / 20
-
     print(f"reference, operator form per band:  {slow * 1e3:8.2f} ms a frame")
     print(f"    of which the bands' step sizes: {steps * 1e3:8.2f} ms a frame")
     print(f"sparse_image:                       {fast * 1e3:8.2f} ms a frame")
@@ -60,7 +56,6 @@ def main() -> None:
     print(f"    beside the step sizes:          {(slow - steps) / fast:8.1f} x")
     print(f"largest relative difference:        {difference:8.1e}")
     print(f"annotate, two events:               {masks * 1e3:8.2f} ms a frame")
-    print(f"sparse_image, to convergence:       {exact * 1e3:8.2f} ms a frame")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from saiseld.acoustics.covariance import visibility
+from saiseld.acoustics.gates import closure, diffuseness
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "visibility.npz")
 
@@ -57,3 +61,32 @@ def test_wrong_shapes_and_rates_are_refused() -> None:
         visibility(np.zeros(2400))
     with pytest.raises(ValueError, match="multiple of 100 Hz, not 22050"):
         visibility(np.zeros((2400, 4)), 22_050)
+
+
+@pytest.mark.parametrize("scale", [1e-38, 1e-30, 1e-20, 1.0, 1e20, 1e37])
+def test_any_scale_gives_the_same_covariance(scale: float) -> None:
+    audio = np.random.default_rng(0).standard_normal((4800, 4)).astype(np.float32)
+    found = visibility(audio * np.float32(scale), dtype=np.complex64)
+    np.testing.assert_allclose(found, visibility(audio, dtype=np.complex64), atol=1e-3)
+    assert np.isfinite(found).all()
+
+
+def test_scaling_by_a_power_of_two_changes_no_digit() -> None:
+    audio = np.random.default_rng(0).standard_normal((4800, 4)).astype(np.float32)
+    whole = visibility(audio, dtype=np.complex64)
+    np.testing.assert_array_equal(visibility(audio * np.float32(2**-40), dtype=np.complex64), whole)
+
+
+@given(
+    arrays(
+        np.float32,
+        (2400, 4),
+        elements=st.floats(width=32, allow_nan=False, allow_infinity=False),
+        fill=st.sampled_from([np.float32(v) for v in (0, 1e-45, 1e-20, 1, 1e30, 3e38)]),
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_any_finite_sound_has_a_covariance(audio) -> None:
+    found = visibility(audio, dtype=np.complex64)
+    assert np.isfinite(found).all()
+    assert np.isfinite(diffuseness(found)).all() and np.isfinite(closure(found)).all()

@@ -1,5 +1,6 @@
 """The command line: exit codes, one clear line, and never a half-written result."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from saiseld.cli.main import main
 from saiseld.detector.model import Detector
 from saiseld.formats.annotation import read_annotations
 from saiseld.formats.checkpoint import write_checkpoint
+from saiseld.pipeline.weights import DEMO
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,16 @@ def saiseld(monkeypatch: pytest.MonkeyPatch, capsys) -> Callable[..., tuple[int,
     return run
 
 
+RESULTS = {
+    "rec.json",
+    "rec.candidates.parquet",
+    "rec.events.csv",
+    "rec.overlay.mp4",
+    "rec.provenance",
+    "index.html",
+}
+
+
 def names(path: Path) -> set[str]:
     return {p.name for p in path.iterdir()}
 
@@ -48,7 +60,7 @@ def test_image_writes_masks_candidates_and_overlay_once(folder, tmp_path, saisel
     command = ("image", folder / "rec.wav", "--weights", folder, "-o", tmp_path)
     code, told = saiseld(*command)
     assert code == 0 and "in 3 frames" in told and "3 frames without a picture" in told
-    assert names(tmp_path) == {"rec.json", "rec.mp4", "rec.candidates.parquet"}
+    assert names(tmp_path) == RESULTS
     assert read_annotations(tmp_path / "rec.json", predictions=True)
     code, told = saiseld(*command)
     assert code == 0 and "already imaged" in told
@@ -64,9 +76,89 @@ def test_a_stop_in_the_middle_leaves_nothing_half_done(folder, tmp_path, saiseld
         patch.setattr("saiseld.viewing.overlay.draw_panorama", stop)
         code, told = saiseld(*command)
     assert code == 130 and "the same command goes on" in told
-    assert names(tmp_path) == set()
+    assert names(tmp_path) == {"rec.candidates.parquet", "rec.events.csv", "rec.provenance"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("saiseld.pipeline.imager.Imager.image", stop)  # it is not imaged again
+        assert saiseld(*command)[0] == 0
+    assert names(tmp_path) == RESULTS
+    assert saiseld(*command[:-1], tmp_path / "at_once")[0] == 0
+    for name in ("rec.json", "rec.events.csv"):
+        assert (tmp_path / name).read_bytes() == (tmp_path / "at_once" / name).read_bytes()
+
+
+def test_a_users_video_is_never_written_over(folder, tmp_path, saiseld) -> None:
+    """Imaging meeting.wav with meeting.mp4 into their own folder."""
+    shutil.copy(folder / "rec.wav", tmp_path / "rec.wav")
+    shutil.copy(DEMO / "fold4_room2_mix001.mp4", tmp_path / "rec.mp4")
+    before = {name: (tmp_path / name).read_bytes() for name in ("rec.wav", "rec.mp4")}
+    command = ("image", tmp_path / "rec.wav", "--weights", folder, "-o", tmp_path)
+    assert saiseld(*command, "--video", tmp_path / "rec.mp4")[0] == 0
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    # Nor is an overlay ever taken for a picture, by whatever name it goes.
+    shutil.copy(tmp_path / "rec.overlay.mp4", tmp_path / "rec.mp4")
+    code, told = saiseld(*command, "--video", tmp_path / "rec.mp4", "--force")
+    assert code == 2 and "an overlay that was drawn over one" in told
+    code, told = saiseld(*command, "--video", tmp_path, "--force")
+    assert code == 0 and "3 frames without a picture" in told
+
+
+def test_a_result_that_is_an_input_is_refused_before_any_work(folder, tmp_path, saiseld) -> None:
+    shutil.copy(folder / "rec.wav", tmp_path / "rec.wav")
+    (tmp_path / "rec.overlay.mp4").symlink_to(tmp_path / "video.mp4")
+    shutil.copy(DEMO / "fold4_room2_mix001.mp4", tmp_path / "video.mp4")
+    command = ("image", tmp_path / "rec.wav", "--weights", folder, "-o", tmp_path)
+    code, told = saiseld(*command, "--video", tmp_path / "video.mp4")
+    assert code == 2 and "expected a result that is none of the inputs" in told
+    assert names(tmp_path) == {"rec.wav", "video.mp4", "rec.overlay.mp4"}
+
+
+def test_an_old_result_is_never_called_a_new_one(folder, tmp_path, saiseld) -> None:
+    out = tmp_path / "out"
+    command = ("image", folder / "rec.wav", "--weights", folder, "-o", out, "--no-overlay")
     assert saiseld(*command)[0] == 0
-    assert "rec.json" in names(tmp_path)
+    made = (out / "rec.json").read_bytes()
+    torch.manual_seed(1)
+    shutil.copytree(folder, tmp_path / "other")
+    Detector("compact", "great_circle").save(tmp_path / "other" / "detector.safetensors")
+    video = DEMO / "fold4_room2_mix001.mp4"
+    for changed, difference in (
+        (("--weights", tmp_path / "other"), "another detector.safetensors"),
+        (("--video", video), "another video"),
+        (("--system", "TASK3B_4"), "another system"),
+    ):
+        code, told = saiseld(*command, *changed)
+        assert code == 2 and f"masks of an earlier run ({difference})" in told
+        assert "--force" in told and (out / "rec.json").read_bytes() == made
+    code, told = saiseld(*command, "--weights", tmp_path / "other", "--force")
+    assert code == 0 and (out / "rec.json").read_bytes() != made
+    (out / "rec.provenance").write_text("{")
+    code, told = saiseld(*command)
+    assert code == 2 and "what made them is not known" in told
+
+
+def test_one_bad_file_does_not_stop_a_folder(folder, tmp_path, saiseld) -> None:
+    takes, out = tmp_path / "takes", tmp_path / "out"
+    takes.mkdir()
+    for name in ("a", "c"):
+        shutil.copy(folder / "rec.wav", takes / f"{name}.wav")
+    (takes / "b.wav").write_text("no sound")
+    command = ("image", takes, "--weights", folder, "-o", out, "--no-overlay")
+    code, told = saiseld(*command)
+    assert code == 2 and not (out / "a.json").exists()
+    code, told = saiseld(*command, "--keep-going")
+    assert code == 1 and "b.wav: expected" in told and "1 of 3 failed: b" in told
+    assert {"a.json", "c.json"} <= names(out)
+
+
+def test_what_was_imaged_is_drawn_again(folder, tmp_path, saiseld) -> None:
+    out, again = tmp_path / "out", tmp_path / "again"
+    assert saiseld("image", folder / "rec.wav", "--weights", folder, "-o", out)[0] == 0
+    for source in ("rec.candidates.parquet", "rec.json"):
+        command = ("draw", out / source, folder / "rec.wav", "--threshold", 0, "-o", again)
+        assert saiseld(*command)[0] == 0
+        assert names(again) == {"rec.events.csv", "rec.overlay.mp4", "index.html"}
+    code, _ = saiseld("draw", out / "rec.json", folder / "rec.wav", "-o", out)
+    assert code == 0  # results beside their source are no inputs
 
 
 def test_a_full_disk_is_one_clear_line(folder, tmp_path, saiseld, monkeypatch) -> None:
@@ -75,7 +167,7 @@ def test_a_full_disk_is_one_clear_line(folder, tmp_path, saiseld, monkeypatch) -
 
     monkeypatch.setattr(Path, "write_bytes", full)
     code, told = saiseld("image", folder / "rec.wav", "--weights", folder, "-o", tmp_path)
-    assert code == 2 and "rec.json: expected to write it, found No space left" in told
+    assert code == 2 and "rec.provenance: expected to write it, found No space left" in told
     assert "rec.json" not in names(tmp_path)
 
 

@@ -1,13 +1,21 @@
 """Recordings are read whole, in blocks, at any rate; bad ones are refused with one clear line."""
 
+import os
 import struct
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
 
-from saiseld.data.recordings import TETRAHEDRON, find_recordings, open_recording, read_audio
+from saiseld.data.recordings import (
+    TETRAHEDRON,
+    find_recordings,
+    open_recording,
+    read_audio,
+    recording_of_array,
+)
 from saiseld.runtime.errors import AudioError
 
 
@@ -121,3 +129,82 @@ def test_a_wav_of_open_length_is_read(tmp_path: Path, noise) -> None:
     content[at : at + 4] = struct.pack("<I", 0xFFFFFFFF)
     path.write_bytes(bytes(content))
     assert open_recording(path).frames == 10
+
+
+def test_an_array_is_a_recording_too(tmp_path: Path, noise) -> None:
+    recording = recording_of_array(noise.astype(float), 24000, "take")
+    assert (recording.name, recording.frames) == ("take", 10)
+    np.testing.assert_array_equal(np.concatenate(list(recording.blocks(3))), noise[:24000])
+    for audio, rate, message in (
+        (noise[:, 0], 24000, r"an array \(samples, channels\), found \(25300,\)"),
+        (noise[:, :3], 24000, "channels: expected 4"),
+        (noise[:100], 24000, "at least one frame"),
+        (noise, 8000, "sample rate: expected at least 9000 Hz"),
+    ):
+        with pytest.raises(AudioError, match=message):
+            recording_of_array(audio, rate)
+
+
+def test_lossy_sound_is_read_with_a_warning(tmp_path: Path, caplog) -> None:
+    time = np.arange(48000) / 24000
+    tones = np.stack([np.sin(2 * np.pi * f * time) / 4 for f in (440, 880, 1320, 1760)])
+    with av.open(str(tmp_path / "take.m4a"), "w") as container:
+        stream = container.add_stream("aac", rate=24000, layout="4.0")
+        frame = av.AudioFrame.from_ndarray(tones.astype(np.float32), "fltp", "4.0")
+        frame.sample_rate = 24000
+        container.mux([*stream.encode(frame), *stream.encode()])
+    (path,) = find_recordings([tmp_path])
+    recording = open_recording(path)
+    assert recording.channels == 4 and recording.frames >= 20
+    audio = np.concatenate(list(recording.blocks()))
+    spectrum = np.abs(np.fft.rfft(audio[2400:26400], axis=0))
+    np.testing.assert_array_equal(np.sort(spectrum.argmax(axis=0)), [440, 880, 1320, 1760])
+    assert "lossy coding (aac)" in caplog.text
+
+
+def test_ambisonics_become_capsules(tmp_path: Path, noise) -> None:
+    path = write(tmp_path / "a.wav", noise)
+    heard = np.concatenate(list(open_recording(path, "ambix").blocks(3)))
+    assert heard.shape == (24000, 4) and not np.allclose(heard, noise[:24000], atol=0.1)
+
+
+def test_rates_of_no_microphone_are_refused(tmp_path: Path) -> None:
+    for rate in (1, 8, 768_001):
+        path = write(tmp_path / "a.wav", np.zeros((2400, 4), np.float32), rate)
+        with pytest.raises(AudioError, match=r"sample.rate: expected at (least|most)"):
+            open_recording(path)
+
+
+def test_more_than_a_day_is_meant_or_refused(tmp_path: Path, noise, monkeypatch) -> None:
+    path = write(tmp_path / "a.wav", noise)
+    monkeypatch.setenv("SAISELD_MAX_FRAMES", "9")
+    with pytest.raises(AudioError, match="frames: expected at most 9, found 10"):
+        open_recording(path)
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"red\x1b[31m", b"n" * 240])
+def test_names_that_no_result_can_have_are_refused(tmp_path: Path, noise, name: bytes) -> None:
+    path = tmp_path / (os.fsdecode(name) + ".wav")
+    path.write_bytes(write(tmp_path / "a.wav", noise).read_bytes())
+    with pytest.raises(AudioError, match="expected a name that results can have too") as caught:
+        open_recording(path)
+    assert str(caught.value).isprintable()
+
+
+def test_rare_sound_formats_are_refused(tmp_path: Path, noise) -> None:
+    soundfile.write(tmp_path / "a.wav", noise, 24000, format="PAF", subtype="PCM_16")
+    with pytest.raises(AudioError, match="expected a WAV or FLAC recording, found PAF"):
+        open_recording(tmp_path / "a.wav")
+
+
+def test_a_playlist_is_no_recording(tmp_path: Path, noise) -> None:
+    write(tmp_path / "secret.wav", noise)
+    (tmp_path / "a.m4a").write_text("ffconcat version 1.0\nfile secret.wav\n")
+    with pytest.raises(AudioError, match="expected a WAV or FLAC recording"):
+        open_recording(tmp_path / "a.m4a")
+
+
+def test_hidden_files_are_no_recordings(tmp_path: Path, noise) -> None:
+    for name in ("take.wav", "._take.wav", ".0123abcd.part.wav"):
+        write(tmp_path / name, noise)
+    assert [path.name for path in find_recordings([tmp_path])] == ["take.wav"]

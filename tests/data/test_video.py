@@ -72,7 +72,7 @@ def test_mp4_without_video(tmp_path: Path) -> None:
 
 def test_damaged_missing_and_empty(tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"not a video" * 100)
-    with pytest.raises(VideoError, match="expected a readable video"):
+    with pytest.raises(VideoError, match=r"expected MP4, MOV, .*, found"):
         next(iter(open_video(tmp_path / "bad.mp4")))
     with pytest.raises(VideoError, match="no such file"):
         open_video(tmp_path / "absent.mp4")
@@ -80,7 +80,7 @@ def test_damaged_missing_and_empty(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="expected frames named"):
         list(open_video(tmp_path / "frames"))
     (tmp_path / "frames" / "rec_0000.png").write_text("no image")
-    with pytest.raises(VideoError, match=r"rec_0000\.png: expected an image"):
+    with pytest.raises(VideoError, match=r"rec_0000\.png: expected a PNG or JPEG picture"):
         list(open_video(tmp_path / "frames"))
 
 
@@ -96,3 +96,70 @@ def test_a_recording_s_own_video_is_found(tmp_path: Path) -> None:
     assert find_video(tmp_path, "d") == tmp_path / "tau" / "d.mp4"
     (tmp_path / "b" / "b_0000.png").touch()
     assert find_video(tmp_path / "b", "x") == tmp_path / "b"
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(VideoError) as caught:
+        list(open_video(path))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_only_real_containers_are_opened(tmp_path: Path) -> None:
+    write_video(tmp_path / "secret.mp4", [100] * 3)
+    playlist = tmp_path / "a.mp4"
+    playlist.write_text("ffconcat version 1.0\nfile secret.mp4\n")
+    assert "expected MP4" in refusal(playlist)
+    playlist.write_text("#EXTM3U\n#EXTINF:1,\nsecret.mp4\n")
+    assert "expected MP4" in refusal(playlist)
+
+
+def test_names_that_ffmpeg_would_take_for_commands(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("concat:a|b.mp4", "%03d.mp4", "pipe:0.mp4"):
+        assert len(levels_of(write_video(tmp_path / "a.mp4", [100] * 3).rename(name))) == 3
+
+
+def test_a_title_in_latin_1_is_no_obstacle(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        container.metadata["title"] = "café!"
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame(64, 32, "yuv420p")))
+        container.mux(stream.encode())
+    content = (tmp_path / "a.mp4").read_bytes()
+    assert content.count("é!".encode()) == 1
+    (tmp_path / "a.mp4").write_bytes(content.replace("é!".encode(), b"\xe9!!"))
+    assert len(list(open_video(tmp_path / "a.mp4"))) == 1
+
+
+def test_an_unknown_codec_is_refused(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", [100] * 3)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzz9"))
+    assert refusal(path).startswith(f"{path}: expected")
+
+
+def test_a_picture_of_another_format_runs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "a_0000.png").write_text(
+        "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n(hi) print\n%%EOF\n"
+    )
+    assert "expected a PNG or JPEG picture" in refusal(tmp_path / "f")
+    Image.new("RGB", (8, 4)).save(tmp_path / "f" / "a_0000.png", format="BMP")
+    assert "expected a PNG or JPEG picture" in refusal(tmp_path / "f")
+
+
+def test_claims_of_frames_and_pixels_are_checked(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "f").mkdir()
+    picture = tmp_path / "f" / "a_0000.png"
+    Image.new("RGB", (360, 180)).save(picture)
+    monkeypatch.setenv("SAISELD_MAX_PIXELS", "64000")
+    assert "pixels: expected at most 64000, found 64800" in refusal(tmp_path / "f")
+    video = write_video(tmp_path / "v.mp4", [100] * 3)
+    assert "pixels: expected at most 64000, found 259200" in refusal(video)
+    monkeypatch.delenv("SAISELD_MAX_PIXELS")
+    monkeypatch.setenv("SAISELD_MAX_FRAMES", "2")
+    assert "frames: expected at most 2, found 3" in refusal(video)
+    monkeypatch.delenv("SAISELD_MAX_FRAMES")
+    picture.rename(tmp_path / "f" / "a_99999999999.png")
+    assert "frames: expected at most 864000, found 100000000000" in refusal(tmp_path / "f")

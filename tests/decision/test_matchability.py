@@ -139,7 +139,7 @@ def test_nothing_of_the_labels_reaches_inference(telling):
     leaked = replace(table, closure=truthful, diffuseness=truthful, matchability=truthful)
     np.testing.assert_array_equal(model.predict(leaked), model.predict(table))
     for function in (Matchability.predict, Matchability.calibrate, detection_features):
-        assert set(inspect.signature(function).parameters) <= {"self", "table", "gates"}
+        assert set(inspect.signature(function).parameters) <= {"self", "table"}
 
 
 def test_rows_without_a_map_are_counted_but_not_scored(model, telling):

@@ -8,6 +8,8 @@ import pytest
 
 from saiseld.formats.annotation import (
     EnergyMask,
+    annotation_writer,
+    encode_annotations,
     iter_annotations,
     read_annotations,
     write_annotations,
@@ -104,3 +106,27 @@ def test_nothing_half_written_or_out_of_range_is_kept(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="annotation 0, segmentation 0, point 0"):
         write_annotations(tmp_path / "a.json", [outside])
     assert not list(tmp_path.iterdir())
+
+
+def test_masks_are_written_one_by_one_as_all_at_once(tmp_path: Path) -> None:
+    masks = [mask(frame) for frame in range(5)]
+    size = write_annotations(tmp_path / "whole.json", masks)
+    with annotation_writer(tmp_path / "parts.json") as writer:
+        for part in (masks[:2], [], masks[2:]):
+            writer.append(part)
+    assert (writer.masks, writer.size) == (5, size)
+    assert (tmp_path / "parts.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+    assert (tmp_path / "whole.json").read_bytes() == encode_annotations(masks)
+    with pytest.raises(OutputError, match=f"at most {size - 1} bytes, found more. Leave out weak"):
+        write_annotations(tmp_path / "limited.json", masks, max_bytes=size - 1)
+    assert write_annotations(tmp_path / "limited.json", masks, max_bytes=size) == size
+
+
+def test_a_frame_beyond_a_day_is_refused(tmp_path: Path) -> None:
+    write_annotations(tmp_path / "a.json", [mask(864_000)])
+    with pytest.raises(AnnotationError, match="annotation 0, frames: expected at most 864000"):
+        read_annotations(tmp_path / "a.json")
+
+
+def mask(frame: int) -> EnergyMask:
+    return EnergyMask(frame, 0, 1, (np.array([[1.0, 2.0, 0.5], [3.0, 4.0, 1.0]]),), 120.0, 0.5)

@@ -1,6 +1,7 @@
 """The candidate table survives a round trip and refuses impossible values."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,14 @@ from saiseld.formats.candidates import (
     Candidates,
     candidate_files,
     candidate_writer,
+    iter_candidates,
+    joined_candidates,
     read_candidates,
     write_candidates,
 )
 from saiseld.runtime.errors import CandidateError
+
+NAME = "fold4_room1_mix001"
 
 
 def table(rows: int = 12) -> Candidates:
@@ -22,7 +27,7 @@ def table(rows: int = 12) -> Candidates:
     corner = rng.uniform(0, 100, (rows, 2))
     column = lambda: rng.uniform(0, 1, rows).astype(np.float32)  # noqa: E731
     return Candidates(
-        recording="fold4_room1_mix001",
+        recording=NAME,
         frames=7,
         frame=np.sort(rng.integers(0, 7, rows)).astype(np.int32),
         class_id=rng.integers(0, 13, rows).astype(np.int8),
@@ -53,7 +58,7 @@ def test_round_trip(tmp_path: Path, rows: int) -> None:
 
 
 def test_blocks_are_read_back_as_one_table(tmp_path: Path) -> None:
-    whole, path = table(), tmp_path / "a.candidates.parquet"
+    whole, path = table(), tmp_path / f"{NAME}.candidates.parquet"
     with candidate_writer(path) as append:
         for frame in range(whole.frames):
             append(whole.take(whole.frame == frame))
@@ -78,9 +83,16 @@ def test_take_keeps_rows_in_order() -> None:
         ("class_id", np.full(12, 13, np.int8), "class_id, row 0: expected a class of 0-12"),
         ("frame", np.arange(12, dtype=np.int32)[::-1], "frame"),
         ("box", np.zeros((12, 3), np.float32), "box: expected shape"),
+        ("distance_cm", np.full(12, np.inf, np.float32), "distance_cm, row 0: expected 0 or more"),
+        ("distance_cm", np.full(12, -1, np.float32), "distance_cm, row 0: expected 0 or more"),
+        ("matchability", np.full(12, 1.5, np.float32), "row 0: expected a probability"),
+        ("recording", "../../evil", "recording: expected a name that a file can have"),
+        ("recording", "/etc/passwd", "recording: expected a name that a file can have"),
+        ("recording", "a\0b", r"a name that a file can have, found 'a\\x00b'"),
+        ("recording", ".hidden", "recording: expected a name that a file can have"),
     ],
 )
-def test_impossible_values_are_named(column: str, value: np.ndarray, message: str) -> None:
+def test_impossible_values_are_named(column: str, value: object, message: str) -> None:
     with pytest.raises(CandidateError, match=message):
         replace(table(), **{column: value})
 
@@ -100,9 +112,83 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
 def test_files_that_are_no_tables(tmp_path: Path) -> None:
     path = tmp_path / "a.candidates.parquet"
     path.write_bytes(b"no parquet")
-    with pytest.raises(CandidateError, match="expected a Parquet file"):
+    with pytest.raises(CandidateError, match=r"expected a candidate table \(Parquet\), found"):
         read_candidates(path)
     with pytest.raises(CandidateError, match="no such file"):
         read_candidates(tmp_path / "b.candidates.parquet")
     with pytest.raises(CandidateError, match="expected candidate tables"):
         candidate_files(tmp_path / "empty")
+
+
+def test_blocks_of_whole_frames(tmp_path: Path) -> None:
+    whole = replace(table(10_000), frames=900, frame=np.arange(10_000, dtype=np.int32) // 12)
+    path = tmp_path / f"{NAME}.candidates.parquet"
+    write_candidates(path, whole)
+    blocks = list(iter_candidates(path))
+    assert len(blocks) > 2
+    for before, after in pairwise(blocks):
+        assert before.frame[-1] < after.frame[0]
+    back = joined_candidates(blocks)
+    np.testing.assert_array_equal(back.frame, whole.frame)
+    np.testing.assert_array_equal(back.energy_map, whole.energy_map)
+    write_candidates(path, table(0))
+    assert [len(block) for block in iter_candidates(path)] == [0]
+
+
+def test_a_table_is_named_after_its_recording(tmp_path: Path) -> None:
+    write_candidates(tmp_path / "take2.candidates.parquet", table())
+    message = f"recording: expected that of the file's name, 'take2', found '{NAME}'"
+    for read in (read_candidates, lambda path: list(iter_candidates(path))):
+        with pytest.raises(CandidateError, match=message):
+            read(tmp_path / "take2.candidates.parquet")
+
+
+@pytest.mark.parametrize(
+    ("rows", "frames", "message"),
+    [
+        (0, 864_001, "frames: expected at most 864000, found 864001.*SAISELD_MAX_FRAMES"),
+        (2000, 1, "a frame: expected at most 1000, found 2000"),
+        (30_000, 100, "rows: expected no more than the file can hold, found 30000"),
+    ],
+)
+def test_claims_are_checked_before_memory_is_taken(tmp_path, rows, frames, message) -> None:
+    path = tmp_path / f"{NAME}.candidates.parquet"
+    column = np.zeros(rows, np.float32)
+    bomb = Candidates(
+        recording=NAME,
+        frames=frames,
+        frame=np.zeros(rows, np.int32),
+        class_id=np.zeros(rows, np.int8),
+        score=column,
+        box=np.zeros((rows, 4), np.float32),
+        energy_map=np.broadcast_to(np.float16(0), (rows, 28, 28)),
+        has_map=np.zeros(rows, bool),
+        **dict.fromkeys(("azimuth", "elevation", "distance_cm", "closure", "diffuseness"), column),
+        matchability=column,
+    )
+    write_candidates(path, bomb)
+    with pytest.raises(CandidateError, match=message):
+        read_candidates(path)
+
+
+def test_altered_values_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / f"{NAME}.candidates.parquet"
+    write_candidates(path, table())
+    content = bytearray(path.read_bytes())
+    for place in range(20, len(content) // 2, 997):
+        altered = content.copy()
+        altered[place] ^= 4
+        path.write_bytes(altered)
+        try:
+            back = read_candidates(path)
+        except CandidateError as error:
+            assert "\n" not in str(error)
+        else:  # a byte that says nothing
+            np.testing.assert_array_equal(back.energy_map, table().energy_map)
+            np.testing.assert_array_equal(back.box, table().box)
+
+
+def test_hidden_files_are_no_tables(tmp_path: Path) -> None:
+    write_candidates(tmp_path / f"{NAME}.candidates.parquet", table())
+    write_candidates(tmp_path / f"._{NAME}.candidates.parquet", table())
+    assert list(candidate_files(tmp_path)) == [NAME]

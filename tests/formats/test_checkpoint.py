@@ -1,10 +1,12 @@
 """Weights go out and come back whole; nothing executable or ill-fitting is loaded."""
 
 import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 from torch import nn
 
 from saiseld.formats.checkpoint import load_weights, read_checkpoint, write_checkpoint
@@ -68,3 +70,46 @@ def test_an_unwritable_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="expected to write it"):
         write_checkpoint(tmp_path / "file" / "a.safetensors", {"w": torch.zeros(1)}, {})
+
+
+def test_a_compressed_file_is_no_checkpoint(tmp_path: Path) -> None:
+    torch.save({"w": torch.zeros(1_000_000)}, tmp_path / "a.pth")
+    bomb = zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(tmp_path / "a.pth") as plain, bomb:
+        for name in plain.namelist():
+            bomb.writestr(name, plain.read(name))
+    with pytest.raises(CheckpointError, match="expected a part that is not compressed"):
+        read_checkpoint(tmp_path / "bomb.pth")
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({3: torch.zeros(1)}, "key 3: expected a tensor of numbers by a name"),
+        ({"w": torch.zeros(1, dtype=torch.uint8)}, "key w: .* found torch.uint8"),
+        ({"w": torch.zeros(2, 2).to_sparse()}, "sparse"),
+        ({"w": torch.zeros(2, device="meta")}, "key w: .* found .*meta"),
+        (["w"], "expected a state dict of tensors, found list"),
+    ],
+)
+def test_what_is_no_plain_tensor_is_refused(tmp_path: Path, state: object, message: str) -> None:
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize(
+    "header", ["[1]", "{", "{}" * 9, '{"complex_keys": ["x"]}', '{"complex_keys": ["w"]}', "NaN"]
+)
+def test_headers_that_do_not_fit_are_refused(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(save({"w": torch.zeros(3)}, {"saiseld": header}))
+    with pytest.raises(CheckpointError, match="expected a safetensors file") as caught:
+        read_checkpoint(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_can_be_read_by_whom_the_user_lets(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "a.safetensors", {"w": torch.zeros(3)}, {})
+    (tmp_path / "b").touch()
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "b").stat().st_mode

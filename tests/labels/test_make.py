@@ -13,8 +13,8 @@ from saiseld.cli.label import label
 from saiseld.formats.annotation import read_annotations
 from saiseld.formats.events import read_events
 from saiseld.labels import annotate, sparse_image
-from saiseld.labels.make import LabelTask, claim_folder, label_tasks, make_labels
-from saiseld.runtime.errors import AudioError, DataError, OutputError
+from saiseld.labels.make import LabelTask, label_tasks, make_labels
+from saiseld.runtime.errors import AudioError, DataError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -74,16 +74,6 @@ def test_two_processes_write_the_same(tree):
     (tree / "out").rename(tree / "before")
     assert run(tree, "--jobs", "2").exit_code == 0
     assert {path.name: path.read_bytes() for path in (tree / "out").rglob("*_*.json")} == one
-
-
-def test_one_folder_holds_labels_of_one_kind(tree):
-    claim_folder(tree / "out", to_convergence=True)
-    claim_folder(tree / "out", to_convergence=True)
-    with pytest.raises(OutputError, match=r"'to_convergence': False.*found.*True.*another folder"):
-        claim_folder(tree / "out", to_convergence=False)
-    (tree / "out" / "label-settings.json").write_text("{")
-    with pytest.raises(OutputError, match="found something else"):
-        claim_folder(tree / "out", to_convergence=False)
 
 
 def test_four_channels_are_not_enough(tree, audio):

@@ -15,7 +15,7 @@ COLUMNS, ROWS = np.meshgrid(np.arange(200), np.arange(50))
 
 
 def render(segmentation) -> np.ndarray:
-    canvas = np.zeros((50, 100))
+    canvas = np.zeros((50, 100), np.float32)  # until a surface widens it
     for blob in segmentation:
         if len(blob) == 0:
             continue
@@ -31,7 +31,7 @@ def render(segmentation) -> np.ndarray:
             wide = griddata((x, y), energy, (COLUMNS, ROWS), method="linear", fill_value=0)
             wide = np.clip(np.nan_to_num(wide, nan=0), 0, None)
         except (ValueError, QhullError):
-            wide = np.zeros((50, 200))
+            wide = np.zeros((50, 200), np.float32)
             for px, py, e in zip(x, y, energy, strict=True):
                 column = int(np.clip(np.round(px), 0, 199))
                 row = int(np.clip(np.round(py), 0, 49))
@@ -42,31 +42,35 @@ def render(segmentation) -> np.ndarray:
 
 def soft_iou(a, b) -> float:
     union = np.maximum(a, b).sum()
-    return np.minimum(a, b).sum() / union if union >= 1e-8 else 0.0
+    return float(np.minimum(a, b).sum() / union) if union >= 1e-8 else 0.0
 
 
 def pearson(truth, prediction) -> float:
     inside = truth > 0
-    a, b = truth[inside], prediction[inside]
+    a, b = truth[inside].astype(float), prediction[inside].astype(float)
     if len(a) < 2 or a.std() < 1e-12 or b.std() < 1e-12:
         return float("nan")
-    return np.mean((a - a.mean()) * (b - b.mean())) / (a.std() * b.std())
+    return float(np.mean((a - a.mean()) / a.std() * ((b - b.mean()) / b.std())))
 
 
 def average_precision(detections: list[tuple[float, float]], n_gt: int, threshold: float) -> float:
-    """AP of (score, IoU) pairs."""
-    found = wrong = 0
+    """AP of (score, IoU) pairs, counted in single precision."""
+    best_first = np.argsort(-np.array([score for score, _ in detections]))
+    single = np.float32
+    found = wrong = single(0)
     recalls, precisions = [], []
-    for _, iou in sorted(detections, key=lambda d: -d[0]):
-        if iou >= threshold:
-            found += 1
+    for k in best_first:
+        if detections[k][1] >= threshold:
+            found += single(1)
         else:
-            wrong += 1
-        recalls.append(found / n_gt)
-        precisions.append(found / (found + wrong + 1e-9))
-    recalls, precisions = np.array(recalls), np.array(precisions)
-    levels = np.linspace(0, 1, 101)
-    return float(np.mean([precisions[recalls >= level].max(initial=0) for level in levels]))
+            wrong += single(1)
+        recalls.append(found / single(n_gt))
+        precisions.append(found / (found + wrong + single(1e-9)))
+    total = single(0)
+    for level in np.linspace(0, 1, 101):
+        reached = [p for r, p in zip(recalls, precisions, strict=True) if float(r) >= level]
+        total += max(reached, default=single(0))
+    return float(total / single(101))
 
 
 def evaluate(
@@ -78,29 +82,30 @@ def evaluate(
     detections: list[tuple[int, float, float, float]] = []  # class, score, iou, r
     n_gt = dict.fromkeys(range(13), 0)
     for recording in sorted(labels):
-        drawn = [
-            [(m.frame, m.class_id, m.score, render(m.segmentation)) for m in side[recording]]
-            for side in (labels, predictions)
-        ]
-        keys = dict.fromkeys((m[0], m[1]) for side in drawn for m in side)
-        for frame, class_id in keys:
-            truths, predicted = ([m for m in side if m[:2] == (frame, class_id)] for side in drawn)
+        buckets: list[dict[tuple[int, int], list]] = []
+        for side in (labels, predictions):
+            buckets.append({})
+            for m in side[recording]:
+                drawn = m.score, render(m.segmentation)
+                buckets[-1].setdefault((m.frame, m.class_id), []).append(drawn)
+        true, guessed = buckets
+        for key in set(guessed.keys()) | set(true.keys()):  # in whatever order Python gives
+            class_id, truths, predicted = key[1], true.get(key, []), guessed.get(key, [])
             n_gt[class_id] += len(truths)
-            iou = np.zeros((len(truths), len(predicted)))
-            for i, t in enumerate(truths):
-                for j, p in enumerate(predicted):
-                    iou[i, j] = soft_iou(t[3], p[3])
-            partner = {j: i for i, j in zip(*linear_sum_assignment(-iou), strict=True)}
-            for j, p in enumerate(predicted):
-                if j in partner:
-                    i = partner[j]
-                    r = pearson(truths[i][3], p[3])
-                    detections.append((class_id, p[2], iou[i, j], r))
-                else:
-                    detections.append((class_id, p[2], -1.0, float("nan")))
+            iou = np.zeros((len(predicted), len(truths)), np.float32)
+            for i, (_, p) in enumerate(predicted):
+                for j, (_, t) in enumerate(truths):
+                    iou[i, j] = soft_iou(p, t)
+            partner = dict(zip(*linear_sum_assignment(-iou), strict=True))
+            for i, j in partner.items():
+                r = pearson(truths[j][1], predicted[i][1])
+                detections.append((class_id, predicted[i][0], float(iou[i, j]), r))
+            for i, (score, _) in enumerate(predicted):
+                if i not in partner:
+                    detections.append((class_id, score, -1.0, float("nan")))
 
     def summary(classes):
-        own = sorted((d for d in detections if d[0] in classes), key=lambda d: -d[1])
+        own = [d for d in detections if d[0] in classes]
         total = sum(n_gt[c] for c in classes)
         ap = [average_precision([d[1:3] for d in own], total, t) for t in thresholds]
         r = [d[3] for d in own if not np.isnan(d[3])]
@@ -114,26 +119,31 @@ def evaluate(
     return {
         "per_class": per_class,
         "macro_ap": macro_ap,
-        "macro_mAP": float(np.mean(macro_ap)),
+        "macro_mAP": float(np.mean([np.mean(s["ap"]) for s in per_class.values()])),
         "macro_r": float(np.mean(correlated)) if correlated else None,
         "micro": summary(range(13)),
     }
 
 
 def energy_field(segmentation) -> np.ndarray:
-    """The 2026-04-02 field: every Gaussian of 6 degrees, drawn point by point."""
+    """The 2026-04-02 field in double precision: every Gaussian of 6 degrees, point by point."""
     sigma, per_row = np.radians(6), 180 / 179
     total = np.zeros((180, 360))
     for x, y, energy in np.concatenate(segmentation):
         elevation = np.radians(90 - per_row * y)
         reach = 24 / per_row
-        half = int(np.ceil(min(180, 24 / max(np.cos(elevation), 0.087))))
+        half = min(180, 24 / max(np.cos(elevation), 0.087))
+        first, end = int(np.floor(x - half)), int(np.ceil(x + half)) + 1
+        columns = [*range(first, end)]
+        if first < 0 or end > 360:  # a column in both parts counts twice
+            columns = [*range(end % 360 or 360), *range(first % 360, 360)]
         for row in range(max(0, int(np.floor(y - reach))), min(180, int(np.ceil(y + reach)) + 1)):
-            columns = np.unique((round(x) + np.arange(-half, half + 1)) % 360)
             other = np.radians(90 - per_row * row)
             haversine = (
                 np.sin((other - elevation) / 2) ** 2
-                + np.cos(elevation) * np.cos(other) * np.sin(np.radians(columns - x) / 2) ** 2
+                + np.cos(elevation)
+                * np.cos(other)
+                * np.sin(np.radians(np.array(columns) - x) / 2) ** 2
             )
-            total[row, columns] += energy * np.exp(-4 * haversine / (2 * sigma**2))
+            np.add.at(total[row], columns, energy * np.exp(-4 * haversine / (2 * sigma**2)))
     return total

@@ -59,9 +59,3 @@ def minimise(s, start, tolerance=1e-3, max_iterations=200):
         if abs(value - value_before) < tolerance * abs(value):
             break
     return x
-
-
-def optimality_gap(s, x):
-    """Return how far one step moves ``x``: zero at the minimum only."""
-    bound = lipschitz()
-    return np.linalg.norm(step(x, s, weight(s, bound), bound) - x)

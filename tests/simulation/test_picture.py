@@ -131,5 +131,5 @@ def test_bad_panoramas_are_refused(tmp_path):
         read_panoramas(tmp_path)
     (tmp_path / "square.png").unlink()
     Image.new("RGB", (400, 200)).save(tmp_path / "good.png")
-    with pytest.raises(DataError, match=r"text.jpg: expected a JPEG or PNG panorama"):
+    with pytest.raises(DataError, match=r"text.jpg: expected a PNG or JPEG picture"):
         read_panoramas(tmp_path)

@@ -5,7 +5,7 @@ from saiseld.simulation.recipes import builtin_recipes, read_recipe
 
 
 def test_built_in_recipes_are_what_they_say():
-    assert builtin_recipes() == ("sim26", "sim26_more", "tiny")
+    assert builtin_recipes() == ("sim26", "sim26_more", "sim26_real", "tiny")
     sim26, tiny = read_recipe("sim26"), read_recipe("tiny")
     assert (sim26.train.recordings, sim26.train.rooms) == (60, 12)
     assert (sim26.test.recordings, sim26.test.rooms) == (24, 6)
@@ -44,7 +44,9 @@ def test_bad_recipes_are_refused_by_key(tmp_path, text, message):
 
 
 def test_unknown_recipes_are_refused(tmp_path):
-    with pytest.raises(RecipeError, match=r"built-in recipe \(sim26, sim26_more, tiny\)"):
+    with pytest.raises(
+        RecipeError, match=r"built-in recipe \(sim26, sim26_more, sim26_real, tiny\)"
+    ):
         read_recipe("sim27")
     path = tmp_path / "loop.toml"
     path.write_text('extends = "loop"')

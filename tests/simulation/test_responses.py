@@ -9,7 +9,7 @@ from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.rigid_sphere import RigidSphereArray, rigid_sphere_response
 from saiseld.conventions.sphere import angles_of_vector, fibonacci_sphere, great_circle
 from saiseld.conventions.timebase import SAMPLE_RATE
-from saiseld.simulation.rooms.responses import STEP_DEG, Renderer, draw_place, write_responses
+from saiseld.simulation.rooms.responses import STEP_DEG, draw_place, write_responses
 from saiseld.simulation.rooms.walls import AIR, MID, OCTAVES_HZ, furnish, octave_filters
 
 CAPSULES = eigenmike_xyz()[list(TETRAHEDRON)]
@@ -40,15 +40,15 @@ def test_each_octave_decays_at_its_own_pace():
     rng = np.random.default_rng(5)
     place = draw_place(rng)
     array = RigidSphereArray(CAPSULES)
-    renderer = Renderer(place, array, rng)
-    tail = np.stack([renderer.tail(rng) for _ in range(8)])
-    padded = 2 * renderer.samples
+    tail = np.stack([place.room.diffuse_tail(array, rng) for _ in range(8)])
+    samples = tail.shape[-1]
+    padded = 2 * samples
     spectrum = np.fft.rfft(tail, padded, axis=-1)
     frequency = np.maximum(np.fft.rfftfreq(padded, 1 / SAMPLE_RATE), 1)
     for band in (1, 3, 5):
         # Narrower than an octave, where the neighbours' decay does not leak in.
         narrow = np.exp(-((np.log2(frequency / OCTAVES_HZ[band]) / 0.1) ** 2))
-        filtered = np.fft.irfft(spectrum * narrow, axis=-1)[..., : renderer.samples]
+        filtered = np.fft.irfft(spectrum * narrow, axis=-1)[..., :samples]
         rt60 = place.room.rt60_s[band]
         start, end = (int(time_s * SAMPLE_RATE) for time_s in (0.08, 0.08 + 0.4 * rt60))
         decay = 10 * np.log10(np.square(filtered).mean(axis=(0, 1))[start:end])

@@ -4,7 +4,7 @@ import pytest
 from saiseld.conventions.arrays import eigenmike_xyz
 from saiseld.conventions.rigid_sphere import RigidSphereArray
 from saiseld.conventions.timebase import SAMPLE_RATE
-from saiseld.simulation.rooms.room import Room, diffuse_tail, early_response, image_sources
+from saiseld.simulation.rooms.room import Room, image_sources
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +22,8 @@ def reverberation_time(response):
 
 
 def whole_response(room, source, receiver, array, seed=0):
-    response = diffuse_tail(room, array, np.random.default_rng(seed))
-    early = early_response(room, source, receiver, array)
+    response = room.diffuse_tail(array, np.random.default_rng(seed))
+    early = room.early_response(source, receiver, array)
     response[:, : early.shape[1]] += early
     return response
 
@@ -62,7 +62,7 @@ def test_direct_sound_falls_as_one_over_distance(array):
     room, receiver = Room((9.0, 7.5, 3.6), 0.3), np.array([4.5, 3.5, 1.8])
     energies = []
     for distance in (0.5, 1.0, 2.0):
-        response = early_response(room, receiver + np.array([distance, 0, 0]), receiver, array)
+        response = room.early_response(receiver + np.array([distance, 0, 0]), receiver, array)
         arrival = int(distance / 343 * SAMPLE_RATE)
         # The first reflection, off floor or ceiling, comes no less than 4 ms behind.
         energies.append(np.square(response[:, arrival - 20 : arrival + 60]).sum())

@@ -146,7 +146,7 @@ def test_command_goes_on_with_a_tree_and_refuses_unknown_recipes(tree, recipe_fi
     result = runner.invoke(build(), ["simulate", "-o", str(tree), "--recipe", "sim27"])
     assert result.exit_code == 2
     assert (
-        "sim27: expected a built-in recipe (sim26, sim26_more, tiny) or a TOML file"
+        "sim27: expected a built-in recipe (sim26, sim26_more, sim26_real, tiny) or a TOML file"
         in result.output
     )
 

@@ -2,7 +2,7 @@ import re
 from html.parser import HTMLParser
 
 from saiseld.formats.sound_events import SoundEvent
-from saiseld.viewing.page import write_page
+from saiseld.viewing.page import Section, write_page
 
 BELL = SoundEvent(1, 11, "Bell", 0.3, 1.0, 12.34, -5.0, 150.4, 0.8)
 
@@ -18,7 +18,7 @@ class Tags(HTMLParser):
 
 
 def test_events_stand_in_the_time_line_and_the_table(tmp_path):
-    write_page(tmp_path / "index.html", "take", [BELL], seconds=10, video="take.overlay.mp4")
+    write_page(tmp_path / "index.html", [Section("take", 10, [BELL], "take.overlay.mp4")])
     tags = Tags((tmp_path / "index.html").read_text()).tags
     (button,) = [a for tag, a in tags if tag == "button"]
     assert button["style"].startswith("left:3.000%;width:7.000%")
@@ -29,7 +29,7 @@ def test_events_stand_in_the_time_line_and_the_table(tmp_path):
 
 def test_nothing_is_fetched_and_nothing_of_a_name_takes_effect(tmp_path):
     name = '<script>alert(1)</script>"&'
-    write_page(tmp_path / "index.html", name, [], seconds=1, video=f"{name}.mp4", notes=[name])
+    write_page(tmp_path / "index.html", [Section(name, 1, [], f"{name}.mp4", [name])])
     text = (tmp_path / "index.html").read_text()
     assert not re.search(r"https?://", text)
     tags = Tags(text).tags

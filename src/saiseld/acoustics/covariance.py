@@ -61,6 +61,7 @@ def band_spectra(
 ) -> NDArray[np.complexfloating[Any, Any]]:
     """Return the (frames, bands, 10, channels) snapshots whose outer products make a covariance.
 
+    Those of each frame are scaled by a power of two, which no normalised covariance shows.
     Parameters are those of `visibility`.
     """
     real = np.float64 if dtype is np.complex128 else np.float32
@@ -75,10 +76,23 @@ def band_spectra(
     # Nine bins of each spectrum are wanted: two small real products cost less than an FFT.
     basis = _band_basis(length, sample_rate, centres)
     blocks = audio[: frames * SUBFRAMES * length].T.reshape(channels, frames, SUBFRAMES, length)
+    blocks = _levelled(blocks)
     spectra = np.empty((channels, frames, SUBFRAMES, len(centres)), dtype)
     spectra.real = blocks @ basis.real.astype(real)
     spectra.imag = blocks @ basis.imag.astype(real)
     return np.ascontiguousarray(spectra.transpose(1, 3, 2, 0))
+
+
+def _levelled(blocks: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Return (channels, frames, ...) samples, each frame's peak between 0.5 and 1.
+
+    Squares of very soft or loud samples have no number. Powers of two change no digit.
+    """
+    axes = (0, *range(2, blocks.ndim))
+    peak = np.maximum(
+        blocks.max(axes, keepdims=True, initial=0), -blocks.min(axes, keepdims=True, initial=0)
+    )
+    return np.asarray(np.ldexp(blocks, -np.frexp(peak)[1]))
 
 
 def covariance(

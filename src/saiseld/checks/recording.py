@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from saiseld.checks.findings import Finding, unreadable
 from saiseld.conventions.arrays import RADIUS_M, TETRAHEDRON, eigenmike_xyz
-from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
+from saiseld.conventions.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.data.ambisonics import Ambisonics
 from saiseld.data.recordings import Recording, open_recording
 from saiseld.data.video import open_video
 from saiseld.runtime.errors import AudioError, VideoError
 
+_BLOCK_FRAMES = 100
 _LOW_HZ = (60.0, 250.0)
 _SMOOTH_HZ = (500.0, 1000.0)
 _PHASED_HZ = (1000.0, 4000.0)
@@ -44,20 +45,35 @@ def check_recording(path: str | Path, video: str | Path | None = None) -> list[F
     path = Path(path)
     try:
         recording = open_recording(path)
-        summary = _Summary(recording)
+        findings, _ = check_opened(recording)
     except AudioError as error:
         return [unreadable(path, error)]
-    findings = [*_level_findings(path, summary), *_channel_findings(path, summary)]
-    if summary.ambisonics:
-        what = f"the four channels are first-order ambisonics ({summary.ambisonics}), not capsules"
-        advice = "Image the MIC format of the same recording"
-        findings = [Finding("error", path, what, advice)]
     if recording.sample_rate != SAMPLE_RATE:
         what = f"sample rate {recording.sample_rate} Hz, not {SAMPLE_RATE} Hz"
         findings.insert(0, Finding("note", path, what, "It is resampled when read"))
     if video is not None:
         findings += check_video(video, recording.frames)
     return findings
+
+
+def check_opened(
+    recording: Recording, *, seconds: float = np.inf
+) -> tuple[list[Finding], Ambisonics | None]:
+    """Return what its sound says of a recording, and which ambisonics it is if it is any.
+
+    Parameters
+    ----------
+    recording
+        The recording.
+    seconds
+        How much of it is looked at, from the start.
+    """
+    path, summary = recording.path, _Summary(recording, seconds)
+    if (kind := summary.ambisonics) is None:
+        return [*_level_findings(path, summary), *_channel_findings(path, summary)], None
+    what = f"the four channels are first-order ambisonics ({kind}), not capsules"
+    advice = "Image it as it is: `saiseld image` turns it into capsules"
+    return [Finding("error", path, what, advice)], kind
 
 
 def check_video(video: str | Path, audio_frames: int) -> list[Finding]:
@@ -88,17 +104,20 @@ def check_video(video: str | Path, audio_frames: int) -> list[Finding]:
 class _Summary:
     """What one pass over a recording leaves: levels, clipped samples, covariances by frequency."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, seconds: float) -> None:
         self.channels = recording.channels
         self.frequency = np.fft.rfftfreq(SAMPLES_PER_FRAME, 1 / SAMPLE_RATE)
         self.clipped = np.zeros(self.channels, np.int64)
-        self.silent_frames, self.frames = 0, recording.frames
+        self.silent_frames = self.frames = 0
         bins = (self.frequency >= _LOW_HZ[0]) & (self.frequency <= _PHASED_HZ[1])
         self.frequency = self.frequency[bins]
         self.covariance = np.zeros((bins.sum(), self.channels, self.channels), complex)
         self.power = np.zeros(self.channels)
         window = np.hanning(SAMPLES_PER_FRAME)[:, None]
-        for block in recording.blocks(100, tetrahedral=False):
+        for block in recording.blocks(_BLOCK_FRAMES, tetrahedral=False):
+            if self.frames >= seconds * FPS:
+                break
+            self.frames += len(block) // SAMPLES_PER_FRAME
             self.clipped += (np.abs(block) >= _CLIPPED).sum(axis=0)
             frames = block.reshape(-1, SAMPLES_PER_FRAME, self.channels).astype(float)
             self.power += (frames**2).sum(axis=(0, 1))

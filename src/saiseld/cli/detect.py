@@ -25,7 +25,10 @@ def detect(
     ] = False,
     jobs: Jobs = 1,
 ) -> None:
-    """Keep every detection of score 0.01 or more, one table a recording; finished ones are kept."""
+    """Keep every detection of score 0.01 or more, one table a recording; finished ones are kept.
+
+    saiseld detect STAIRS26/eigen_dev --video STAIRS26/video_dev -o candidates
+    """
     from saiseld.pipeline.detect import detect_recordings
 
     found = detect_recordings(

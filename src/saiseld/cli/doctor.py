@@ -15,7 +15,10 @@ def doctor(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Recordings of a tree at a time.")] = 1,
 ) -> None:
-    """Check a recording or a data tree and say what to do; exit 1 if something is wrong."""
+    """Check a recording or a data tree and say what to do; exit 1 if something is wrong.
+
+    saiseld doctor meeting.wav --video meeting.mp4
+    """
     from rich.console import Console
 
     from saiseld.checks.recording import check_recording

@@ -27,7 +27,10 @@ def emit(
     ] = 0.0,
     jobs: Jobs = 1,
 ) -> None:
-    """Decide what is kept, how it is ranked and which points are written, and write it."""
+    """Decide what is kept, how it is ranked and which points are written, and write it.
+
+    saiseld emit candidates/ --system TASK3B_3 -o predictions
+    """
     from dataclasses import replace
 
     from saiseld.decision.systems import system_named

@@ -50,7 +50,10 @@ def evaluate(
     allow_missing: AllowMissing = False,
     cache: LabelsCache = None,
 ) -> None:
-    """Score predictions as the official scorer does, under any of its three versions."""
+    """Score predictions as the official scorer does, under any of its three versions.
+
+    saiseld evaluate predictions/ labels/ --report report/
+    """
     from saiseld.cli.printing import print_reports
     from saiseld.evaluation.comparison import check_soft_iou, compare_systems, named_folders
     from saiseld.runtime.cache import user_cache

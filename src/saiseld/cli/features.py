@@ -24,7 +24,10 @@ def features(
     ] = "identity",
     jobs: Jobs = 1,
 ) -> None:
-    """Turn recordings into acoustic images, one features file each; finished ones are kept."""
+    """Turn recordings into acoustic images, one features file each; finished ones are kept.
+
+    saiseld features STAIRS26/eigen_dev -o features --jobs 2
+    """
     from saiseld.pipeline.features import features_of_recordings
 
     features_of_recordings(

@@ -1,41 +1,75 @@
-"""``saiseld image``: the main job, recordings to masks, candidates and an overlay video."""
+"""``saiseld image``: the main job, recordings to masks, events, candidates and overlay video."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from saiseld.cli.options import Jobs, Recordings, Results, Video, Weights
+from saiseld.cli.options import Jobs, Recordings, Results, Threshold, Video, Weights
 
 
 def image(
     recordings: Recordings,
     output: Results,
     video: Video = None,
+    channels: Annotated[
+        Literal["auto", "mic", "em32", "foa"],
+        typer.Option(
+            "--format",
+            help="Channels: capsules of the tetrahedron, all 32, or first-order ambisonics.",
+        ),
+    ] = "auto",
     weights: Weights = None,
     system: Annotated[
         str | None, typer.Option(help="What is kept and emitted, e.g. TASK3B_1, 'Sparse peaks'.")
     ] = None,
+    threshold: Threshold = None,
     overlay: Annotated[bool, typer.Option(help="Write the overlay video.")] = True,
+    starss: Annotated[
+        bool, typer.Option("--starss", help="Write the events frame by frame too, as STARSS23 CSV.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace results that were made from something else.")
+    ] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Image the others where one recording fails.")
+    ] = False,
     jobs: Jobs = 1,
 ) -> None:
-    """Paint who sounds where: masks JSON, candidate table and overlay video of each recording.
+    """Paint who sounds where, and list it: masks, candidates, events, overlay video and page.
 
-    Recordings whose masks are already there are left alone: the same command goes on where it was
-    stopped.
+    Recordings that were imaged from the same files are left alone: the same command goes on where
+    it was stopped. Masks and candidates keep everything; events, overlay and page show what is
+    credible.
+
+        saiseld image meeting.wav --video meeting.mp4 -o out
     """
     from saiseld.cli.printing import print_imaged
     from saiseld.decision.systems import system_named
-    from saiseld.pipeline.image import image_recordings
+    from saiseld.pipeline.defaults import DEFAULT_SYSTEM, VIEWING_THRESHOLD
+    from saiseld.pipeline.image import Failed, Wanted, image_recordings
 
-    image_recordings(
+    wanted = Wanted(
+        system=DEFAULT_SYSTEM if system is None else system_named(system),
+        threshold=VIEWING_THRESHOLD if threshold is None else threshold,
+        overlay=overlay,
+        frame_events=starss,
+        force=force,
+    )
+    outcomes = image_recordings(
         recordings,
         output,
         video=video,
+        kind=channels,
         weights=weights,
-        system=None if system is None else system_named(system),
-        overlay=overlay,
+        wanted=wanted,
+        keep_going=keep_going,
         jobs=jobs,
         on_done=print_imaged,
     )
+    failed = [name for name, outcome in outcomes.items() if isinstance(outcome, Failed)]
+    if failed:
+        typer.echo(f"{len(failed)} of {len(outcomes)} failed: {', '.join(failed)}", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"Look at {output / 'index.html'}", err=True)

@@ -6,17 +6,20 @@ import logging
 from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+from saiseld import __version__
 from saiseld.runtime.errors import SaiseldError
+from saiseld.runtime.parallel import set_progress
 
 COMMANDS = (
     "demo",
     "image",
+    "draw",
     "doctor",
     "features",
     "detect",
@@ -32,7 +35,7 @@ COMMANDS = (
 )
 """Modules of `saiseld.cli`, each with a function of its own name, in the order of the help page."""
 
-TRAIN_COMMANDS: tuple[str, ...] = ("uplam", "detector", "seld", "matchability")
+TRAIN_COMMANDS: tuple[str, ...] = ("uplam", "detector", "seld", "matchability", "fusion")
 """Modules ``train_<name>`` of `saiseld.cli`, under ``saiseld train <name>``."""
 
 
@@ -43,18 +46,47 @@ def build() -> typer.Typer:
         help="Semantic acoustic imaging: who sounds where, as energy masks on a panorama.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
     )
+    app.callback()(_options)
     for name in COMMANDS:
         command = getattr(import_module(f"saiseld.cli.{name}"), name)
         app.command(name)(_guarded(command))
     if TRAIN_COMMANDS:
-        train = typer.Typer(no_args_is_help=True, help="Train a part of the system.")
+        train = typer.Typer(
+            no_args_is_help=True, rich_markup_mode=None, help="Train a part of the system."
+        )
         for name in TRAIN_COMMANDS:
             function = getattr(import_module(f"saiseld.cli.train_{name}"), f"train_{name}")
             train.command(name)(_guarded(function))
         app.add_typer(train, name="train")
     return app
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"saiseld {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Say the version and end.", is_eager=True, callback=_say_version
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Say only what is wrong and what was asked for.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say what is done, step by step.")
+    ] = False,
+) -> None:
+    level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
+    logging.getLogger("saiseld").setLevel(level)
+    set_progress(not quiet)
 
 
 def _guarded(command: Callable[..., None]) -> Callable[..., None]:

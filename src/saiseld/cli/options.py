@@ -20,6 +20,10 @@ Video = Annotated[
     typer.Option(help="Video or folder of frames; or a folder of <recording>.mp4."),
 ]
 Weights = Annotated[Path | None, typer.Option(help="Weights folder; the packaged ones without it.")]
+Threshold = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Show only masks scored this or more, in events and pictures."),
+]
 Jobs = Annotated[int, typer.Option(min=1, help="Recordings at a time.")]
 Tables = Annotated[Path, typer.Argument(help="Candidate table, or a folder of them.")]
 Model = Annotated[

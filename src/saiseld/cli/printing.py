@@ -14,20 +14,43 @@ from saiseld.conventions.taxonomy import CLASS_NAMES
 if TYPE_CHECKING:
     from saiseld.decision.risk import OperatingPoint
     from saiseld.evaluation.comparison import Comparison
-    from saiseld.pipeline.image import Imaged
+    from saiseld.formats.sound_events import SoundEvents
+    from saiseld.pipeline.image import Outcome
     from saiseld.training.matchability.assessment import Assessment
 
 
-def print_imaged(name: str, imaged: Imaged | None) -> None:
-    """Say on standard error what imaging a recording wrote; None if it was imaged before."""
-    if imaged is None:
+def print_imaged(name: str, outcome: Outcome) -> None:
+    """Say what imaging a recording found; None if it was imaged before."""
+    from saiseld.pipeline.image import Failed
+
+    if outcome is None:
         typer.echo(f"{name}: already imaged", err=True)
+    elif isinstance(outcome, Failed):
+        typer.secho(f"error: {outcome.error}", fg="red", err=True)
+    else:
+        print_events(name, outcome.events)
+        told = f"{outcome.results.masks}: {outcome.masks} masks in {outcome.frames} frames, "
+        told += f"{outcome.size:,} bytes"
+        if outcome.missing_pictures:
+            told += f"; {outcome.missing_pictures} frames without a picture"
+        typer.echo(told, err=True)
+
+
+def print_events(name: str, events: SoundEvents) -> None:
+    """Print the sound events of a recording, a line each, in 80 columns."""
+    if not events:
+        typer.echo(f"{name}: nothing credible was heard")
         return
-    told = f"{imaged.masks_file}: {imaged.masks} masks in {imaged.frames} frames, "
-    told += f"{imaged.size:,} bytes"
-    if imaged.missing_pictures:
-        told += f"; {imaged.missing_pictures} frames without a picture"
-    typer.echo(told, err=True)
+    typer.echo(f"{name}: {len(events)} sound events (azimuth positive to the left)")
+    typer.echo(
+        f"{'from':>8} {'to':>8}  {'sound':<20} {'azimuth':>8} {'elev.':>6} {'dist.':>7} score"
+    )
+    for e in events:
+        distance = "–" if e.distance_cm is None else f"{e.distance_cm / 100:.1f} m"
+        typer.echo(
+            f"{e.start_s:6.1f} s {e.end_s:6.1f} s  {e.class_name:<20} {e.azimuth:7.0f}° "
+            f"{e.elevation:5.0f}° {distance:>7} {e.score:5.2f}"
+        )
 
 
 def print_reports(

@@ -18,6 +18,8 @@ def responses(
     """Make room responses for the hearing network: standing and walking sources, four capsules.
 
     Rooms that are finished are left as they are: after a stop, the same command goes on.
+
+        saiseld responses -o responses --rooms 150
     """
     from saiseld.simulation.rooms.responses import write_responses
 

@@ -12,7 +12,9 @@ def simulate(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the tree: new, empty or begun.")
     ],
-    recipe: Annotated[str, typer.Option(help="sim26, tiny, or a TOML file.")] = "sim26",
+    recipe: Annotated[
+        str, typer.Option(help="sim26, sim26_more, sim26_real, tiny, or a TOML file.")
+    ] = "sim26",
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same files.")] = 0,
     sounds: Annotated[
         Path | None, typer.Option(help="Class-folder bank of real sounds (default: synthetic).")
@@ -20,24 +22,38 @@ def simulate(
     panoramas: Annotated[
         Path | None, typer.Option(help="Equirectangular pictures of rooms (default: drawn rooms).")
     ] = None,
+    timelines: Annotated[
+        Path | None,
+        typer.Option(help="Events of real recordings to replay (CSV files as STARSS22's)."),
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Recordings at a time.")] = 1,
 ) -> None:
     """Simulate 32-channel recordings, panoramic video, events and labels.
 
     Recordings that are finished are left as they are: after a stop, the same command goes on.
+
+        saiseld simulate -o sim26 --recipe sim26 --seed 0 --jobs 2
     """
     import logging
 
     from saiseld.simulation.pictures.picture import read_panoramas
     from saiseld.simulation.recipes import read_recipe
     from saiseld.simulation.sounds.bank import read_bank
+    from saiseld.simulation.timelines import read_timelines
     from saiseld.simulation.tree import simulate_tree
 
     chosen = read_recipe(recipe)
-    sounding = [class_id for class_id, weight in enumerate(chosen.event_weights) if weight > 0]
+    replayed = read_timelines(timelines) if timelines else None
+    sounding = (
+        replayed.classes()
+        if replayed
+        else [class_id for class_id, weight in enumerate(chosen.event_weights) if weight > 0]
+    )
     bank = read_bank(sounds, classes=sounding) if sounds else None
     for reason in bank.skipped if bank else ():
         logging.getLogger(__name__).warning("skipped: %s", reason)
     rooms = read_panoramas(panoramas) if panoramas else None
-    made, found = simulate_tree(output, chosen, seed, bank=bank, panoramas=rooms, jobs=jobs)
+    made, found = simulate_tree(
+        output, chosen, seed, bank=bank, panoramas=rooms, timelines=replayed, jobs=jobs
+    )
     typer.echo(f"{made} recordings made, {found} there before: {output}")

@@ -20,7 +20,10 @@ def submit(
     institute: Annotated[str, typer.Option(help="Abbreviation of the institute.")] = "INST",
     jobs: Jobs = 1,
 ) -> None:
-    """Write TASK3B_1 to TASK3B_4, check every file against the official limits, and zip them."""
+    """Write TASK3B_1 to TASK3B_4, check every file against the official limits, and zip them.
+
+    saiseld submit candidates/ --model matchability.skops -o submission.zip
+    """
     from saiseld.decision.systems import SUBMITTED
     from saiseld.pipeline.submit import submit_recordings
 

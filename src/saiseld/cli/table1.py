@@ -30,7 +30,10 @@ def table1(
     jobs: Jobs = 1,
     cache: LabelsCache = None,
 ) -> None:
-    """Compare the six systems, the ceiling of recall, and what suppressing detections costs."""
+    """Compare the six systems, the ceiling of recall, and what suppressing detections costs.
+
+    saiseld table1 --data STAIRS26 --candidates candidates
+    """
     from saiseld.experiments.table1_output import write_table1
     from saiseld.runtime.cache import user_cache
 

@@ -34,6 +34,8 @@ def train_detector(
     """Train a detector; model selection uses rooms of its own, never dev-test.
 
     For several GPUs or machines start it with `accelerate launch`.
+
+        saiseld train detector --data sim26 --features features -o run
     """
     from saiseld.training.detector.data import training_data
     from saiseld.training.detector.engine import Trainer

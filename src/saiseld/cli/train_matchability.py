@@ -24,17 +24,16 @@ def train_matchability(
         Literal["trees", "linear"],
         typer.Option(help="KIST2026's trees, or a linear model, for few rooms."),
     ] = "trees",
-    gates: Annotated[
-        bool,
-        typer.Option("--gates", help="Train with the frame gates; they are 0 at inference."),
-    ] = False,
     temporal: Annotated[
         bool, typer.Option("--temporal", help="Weigh a detection with its track's matchability.")
     ] = False,
     jobs: Jobs = 1,
     cache: LabelsCache = None,
 ) -> None:
-    """Fit the matchability model and report what it is worth in rooms it has not seen."""
+    """Fit the matchability model and report what it is worth in rooms it has not seen.
+
+    saiseld train matchability candidates/ labels/ -o matchability.skops
+    """
     from saiseld.cli.printing import print_assessment
     from saiseld.runtime.cache import user_cache
     from saiseld.training.matchability.run import train_matchability as train
@@ -46,7 +45,6 @@ def train_matchability(
         cache or user_cache("drawn-labels"),
         target=target,
         kind=kind,
-        gates=gates,
         temporal=temporal,
         jobs=jobs,
     )

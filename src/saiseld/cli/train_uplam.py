@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -15,10 +15,6 @@ def train_uplam(
     lam_steps: Annotated[int, typer.Option(min=0, help="Steps of LAM alone.")] = 400,
     uplam_steps: Annotated[int, typer.Option(min=0, help="Steps of the upsampler.")] = 1200,
     batch: Annotated[int, typer.Option(min=1, help="Frames a step.")] = 32,
-    target: Annotated[
-        Literal["direct", "heard"],
-        typer.Option(help="What images explain: direct sound alone, or all that is heard."),
-    ] = "direct",
     pointing: Annotated[
         float, typer.Option(min=0, help="Weight of the sources' directions; 0: self-supervised.")
     ] = 0.1,
@@ -29,15 +25,17 @@ def train_uplam(
     """Train LAM and UpLAM on covariances drawn on the fly, and measure their directions.
 
     Writes uplam.safetensors, lam.safetensors, loss.png and directions.md.
+
+        saiseld train uplam -o weights
     """
     from rich.console import Console
     from rich.progress import Progress
 
+    from saiseld.experiments.directions import table, usual_methods
     from saiseld.runtime.files import output_folder, write_bytes
-    from saiseld.training.uplam.directions import table, usual_methods
     from saiseld.training.uplam.run import UpLAMRecipe, loss_figure, save_models, train_uplam
 
-    recipe = UpLAMRecipe(lam_steps, uplam_steps, batch, target=target, pointing=pointing, seed=seed)
+    recipe = UpLAMRecipe(lam_steps, uplam_steps, batch, pointing=pointing, seed=seed)
     output_folder(output)
     with Progress(console=Console(stderr=True)) as line:
         task = line.add_task("", total=None)

@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.data.video import IMAGENET_MEAN, open_video
 from saiseld.runtime.cache import cached
-from saiseld.runtime.errors import DataError
+from saiseld.runtime.errors import DataError, VideoError
+from saiseld.runtime.limits import Limit
 
 MISSING_RGB = np.round(255 * np.array(IMAGENET_MEAN)).astype(np.uint8)
 """Colour of a frame that is not there: the ImageNet mean in 8 bits."""
+
+CACHED_FRAMES = Limit("cached_frames", 72_000)
+"""Frames of a video that are kept decoded: two hours, 14 GB."""
 
 _SHAPE = (-1, 3, HEIGHT, WIDTH)
 
@@ -40,7 +44,8 @@ def missing_frame() -> NDArray[np.uint8]:
 
 def _decode(video: Path, entry: Path) -> None:
     with entry.open("wb") as file:
-        for frame in open_video(video):
+        for number, frame in enumerate(open_video(video), start=1):
+            CACHED_FRAMES.check(number, VideoError, video)
             planes = missing_frame() if frame is None else frame.transpose(2, 0, 1)
             file.write(planes.tobytes())
 

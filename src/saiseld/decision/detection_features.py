@@ -37,16 +37,18 @@ DOMINANCE_IOU = 0.3
 _TOP_CELLS = round(0.10 * MAP_SIZE**2)
 
 
-def detection_features(table: Candidates, *, gates: bool = False) -> NDArray[np.float32]:
+def detection_features(table: Candidates) -> NDArray[np.float32]:
     """Return the (N, 16) features of a table's rows, in the order of ``FEATURE_NAMES``.
 
     Parameters
     ----------
     table
         Counts and dominance see every row; map features are 0 where a row has no map.
-    gates
-        Take the frame gates closure and diffuseness from the table. Only training may ask for
-        them; without they are 0, as they always are at inference.
+
+    Notes
+    -----
+    The frame gates closure and diffuseness are 0, as KIST2026 has them at inference, whatever the
+    table says: nothing that they may carry of the ground truth reaches a prediction.
     """
     x0, y0, x1, y1 = table.box.T.astype(float)
     width, height = x1 - x0, y1 - y0
@@ -60,8 +62,8 @@ def detection_features(table: Candidates, *, gates: bool = False) -> NDArray[np.
         _group_size(frame_and_class),
         *_map_features(table).T,
         dominance(table),
-        table.closure * gates,
-        table.diffuseness * gates,
+        np.zeros(len(table)),
+        np.zeros(len(table)),
     ]
     return np.stack(columns, axis=1).astype(np.float32)
 

@@ -66,11 +66,11 @@ class Examples:
     room: NDArray[np.str_]
 
 
-def examples(table: Candidates, best_iou: NDArray[np.float64], *, gates: bool = False) -> Examples:
+def examples(table: Candidates, best_iou: NDArray[np.float64]) -> Examples:
     """Return the examples of one recording from its candidates' best IoU with the ground truth."""
     rows = table.has_map
     return Examples(
-        features=detection_features(table, gates=gates)[rows],
+        features=detection_features(table)[rows],
         matched=best_iou[rows] >= TARGET_IOU,
         class_id=table.class_id[rows].astype(np.int64),
         room=np.full(int(rows.sum()), room_of(table.recording)),
@@ -101,8 +101,6 @@ class Training:
         Where the examples are from.
     target, target_iou
         What an example had to reach: ``"soft_iou"`` or ``"box_iou"`` of this much.
-    gates
-        Whether the frame gates were features in training.
     """
 
     rows: int
@@ -112,7 +110,6 @@ class Training:
     recordings: list[str]
     target: str
     target_iou: float
-    gates: bool
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -141,11 +138,7 @@ class Matchability:
     training: Training
 
     def predict(self, table: Candidates) -> NDArray[np.float32]:
-        """Return (N,) probabilities of matching; NaN where a row has no energy map.
-
-        The frame gates are 0 here whatever the table says: nothing that training may have drawn
-        from ground truth can reach a prediction.
-        """
+        """Return (N,) probabilities of matching; NaN where a row has no energy map."""
         probability = np.full(len(table), np.nan, np.float32)
         if not table.has_map.any():
             return probability
@@ -227,7 +220,6 @@ def fit(
     *,
     recordings: Sequence[str],
     target: str = "soft_iou",
-    gates: bool = False,
     smoother: Smoother | None = None,
     kind: Kind = "trees",
 ) -> Matchability:
@@ -237,7 +229,7 @@ def fit(
     ----------
     known
         Examples to learn from.
-    recordings, target, gates
+    recordings, target
         Where they are from and what they are (see `Training`).
     smoother
         Kept with the model.
@@ -257,7 +249,6 @@ def fit(
         recordings=list(recordings),
         target=target,
         target_iou=TARGET_IOU,
-        gates=gates,
     )
     classifier = _fitted(known, np.ones(len(known.matched), bool), kind)
     return Matchability(classifier, smoother, training)

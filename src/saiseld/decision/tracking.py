@@ -8,22 +8,19 @@ matched in 2 frames or more. Source: Baseline2026.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
 
 import numpy as np
-import orjson
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from saiseld.conventions.sphere import angles_of_pixel, box_iou
-from saiseld.conventions.taxonomy import class_of_label
+from saiseld.conventions.sphere import box_iou
 from saiseld.decision.emission import energy_masks, sparse_points
 from saiseld.decision.selection import BASELINE_THRESHOLD, suppress
-from saiseld.formats.annotation import EnergyMask, encode_annotations
-from saiseld.formats.candidates import MAP_SIZE, Candidates
+from saiseld.formats.annotation import EnergyMask
+from saiseld.formats.candidates import Candidates
 
 NMS_IOU = 0.30
 CLASS_CAP = 3
@@ -31,9 +28,6 @@ MATCH_IOU = 0.3
 MAX_COAST = 5
 COAST_DECAY = 0.9
 MIN_HITS = 2
-
-DISTANCE_SCALE_CM = 500.0
-"""What a distance prediction of 1 means (Baseline2026)."""
 
 
 @dataclass(slots=True)
@@ -60,24 +54,6 @@ def baseline_masks(table: Candidates) -> list[EnergyMask]:
         table.distance_cm[row],
         table.score[row] * COAST_DECAY ** (frame - table.frame[row]),
     )
-
-
-def baseline_annotations(frames: Sequence[Mapping[str, ArrayLike]]) -> list[dict[str, Any]]:
-    """Apply the public baseline's rule to a detector's raw output.
-
-    Parameters
-    ----------
-    frames
-        Per frame a mapping with ``boxes`` (n, 4), ``labels`` (n,) of class id + 1, ``scores`` (n,),
-        ``energy_maps`` (n, 28, 28) and ``dist_pred`` (n,) in units of 5 m.
-
-    Returns
-    -------
-    The annotations in the form of the official JSON.
-    """
-    table = _table_of_detections(frames)
-    official = orjson.loads(encode_annotations(baseline_masks(table)))
-    return list(official["annotations"])
 
 
 def tracks(table: Candidates) -> NDArray[np.int64]:
@@ -132,30 +108,3 @@ def _matches(table: Candidates, tracked: NDArray[np.int64], rows: list[int]) -> 
     iou = box_iou(table.box[tracked], table.box[rows]) * same_class
     pairs = zip(*linear_sum_assignment(1 - iou), strict=True)
     return {int(i): rows[j] for i, j in pairs if iou[i, j] >= MATCH_IOU}
-
-
-def _table_of_detections(frames: Sequence[Mapping[str, ArrayLike]]) -> Candidates:
-    def column(name: str, shape: tuple[int, ...] = ()) -> NDArray[Any]:
-        parts = [np.asarray(frame[name]).reshape(-1, *shape) for frame in frames]
-        return np.concatenate([np.empty((0, *shape)), *parts])
-
-    labels, box = column("labels"), column("boxes", (4,))
-    azimuth, elevation = angles_of_pixel(box[:, ::2].mean(axis=1), box[:, 1::2].mean(axis=1))
-    zeros = np.zeros(len(labels), np.float32)
-    return Candidates(
-        recording="detections",
-        frames=len(frames),
-        frame=np.repeat(np.arange(len(frames)), [np.size(f["labels"]) for f in frames]),
-        class_id=np.array([class_of_label(int(label)) for label in labels], np.int8),
-        score=column("scores"),
-        box=box,
-        azimuth=azimuth.astype(np.float32),
-        elevation=elevation.astype(np.float32),
-        distance_cm=(DISTANCE_SCALE_CM * column("dist_pred")).astype(np.float32),
-        has_map=np.ones(len(labels), bool),
-        # Kept at full width: the half precision of a stored table would show in the energies.
-        energy_map=column("energy_maps", (MAP_SIZE, MAP_SIZE)),
-        closure=zeros,
-        diffuseness=zeros,
-        matchability=zeros,
-    )

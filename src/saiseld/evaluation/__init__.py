@@ -5,7 +5,6 @@
 to here depends on the predictions' scores), ranked and averaged (`scores`).
 """
 
-from saiseld.evaluation.accumulator import Accumulator
 from saiseld.evaluation.coco_2026_04_02 import FieldScores
 from saiseld.evaluation.matched import MatchedRecording, match_recording
 from saiseld.evaluation.rendering import RenderedMasks, render, render_masks
@@ -22,7 +21,6 @@ from saiseld.evaluation.systems import (
 __all__ = [
     "METRICS",
     "THRESHOLDS",
-    "Accumulator",
     "FieldScores",
     "MatchedRecording",
     "MatchedSystem",

@@ -3,29 +3,29 @@
 Every point is a spherical Gaussian of 6 degrees, drawn on 360 x 180; the mask is what reaches a
 tenth of the field's peak. This evaluator has a sphere of its own: pixel x looks to azimuth
 x - 180 and pixel y to elevation 90 - 180 y / 179, a mirror image of the project's convention
-(`saiseld.conventions.sphere`) that no score can see.
+(`saiseld.conventions.sphere`) that no score can see. Fields are summed point by point in single
+precision, as there: which pixel reaches the tenth can turn on the last digit.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import binary_dilation
+from numpy.typing import NDArray
 
-from saiseld.conventions.sphere import HEIGHT, WIDTH, great_circle
+from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
-from saiseld.evaluation.average_precision import RECALL_LEVELS, ranking
+from saiseld.evaluation.average_precision import RECALL_LEVELS
 from saiseld.evaluation.matching import assign
-from saiseld.evaluation.scores import ignored_note, json_values
+from saiseld.evaluation.scores import ignored_note, json_values, mean_of_defined
 from saiseld.formats.annotation import EnergyMask
 
 FloatArray = NDArray[np.float64]
+SingleArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
@@ -34,99 +34,102 @@ THRESHOLDS = tuple(float(t) for t in np.linspace(0.5, 0.95, 10))
 MAX_DETECTIONS = 100
 MATCH_DEGREES = 20.0
 
-_SIGMA = np.radians(6.0)
+_SIGMA = math.radians(6.0)
 _REACH = 4 * _SIGMA
 _LEAST_COSINE = 0.087
 _MASK_LEVEL = 0.1
 _LEAST_PEAK = 1e-9
-_DEGREES_PER_ROW = 180 / (HEIGHT - 1)
+_LEAST_RANGE = 1e-7
+_LEAST_DISTANCE_CM = 1e-3
+_BEYOND = 1000.0
+
+_AZIMUTHS = np.radians(np.arange(WIDTH, dtype=np.float32) / WIDTH * 360 - 180)
+_ELEVATIONS = np.radians(90 - np.arange(HEIGHT, dtype=np.float32) / (HEIGHT - 1) * 180)
+_COSINES = np.cos(_ELEVATIONS)
 
 
-def _azimuth(x: float) -> float:
-    return x - 180.0
-
-
-def _elevation(y: ArrayLike) -> FloatArray:
-    return np.asarray(90.0 - np.asarray(y) * _DEGREES_PER_ROW)
-
-
-def energy_field(segmentation: Iterable[FloatArray]) -> FloatArray:
-    """Return the (180, 360) sum of the points' Gaussians.
+def energy_field(segmentation: Iterable[FloatArray]) -> SingleArray:
+    """Return the (180, 360) float32 sum of the points' Gaussians.
 
     Parameters
     ----------
     segmentation
         One (n, 3) array of ``x, y, energy`` per blob.
     """
-    # Three turns wide: a Gaussian may reach past both edges, and the turns are added up at the end.
-    turns = np.zeros((HEIGHT, 3 * WIDTH))
+    field = np.zeros((HEIGHT, WIDTH), np.float32)
     for blob in segmentation:
-        column = np.rint(blob[:, 0])
-        # Points of one row that lie alike between columns share a kernel: in a label, all of a row.
-        groups, group_of = np.unique(blob[:, 1] + 1j * (blob[:, 0] - column), return_inverse=True)
-        for group, key in enumerate(groups):
-            members = group_of == group
-            rows, offset, kernel = _kernel(float(key.real), float(key.imag))
-            columns = column[members].astype(int)
-            first, reach = columns.min(), kernel.shape[1] - 1
-            line = np.bincount(columns - first, blob[members, 2])
-            padded = np.zeros(len(line) + 2 * reach)
-            padded[reach : reach + len(line)] = line
-            spread = kernel[:, ::-1] @ sliding_window_view(padded, reach + 1).T
-            left = WIDTH + first + offset
-            turns[rows, left : left + spread.shape[1]] += spread
-    return np.asarray(turns.reshape(HEIGHT, 3, WIDTH).sum(axis=1))
+        for x, y, energy in blob.tolist():
+            _add_gaussian(field, x, y, energy)
+    return field
 
 
-@lru_cache(maxsize=256)
-def _kernel(y: float, fraction: float) -> tuple[slice, int, FloatArray]:
-    """Return rows, first column and values of a point's Gaussian, ``fraction`` off column 0."""
-    elevation = np.radians(_elevation(y))
-    rows_reached = np.degrees(_REACH) / _DEGREES_PER_ROW
-    top = max(0, int(np.floor(y - rows_reached)))
-    rows = slice(top, min(HEIGHT, int(np.ceil(y + rows_reached)) + 1))
-    half = int(np.ceil(np.degrees(min(np.pi, _REACH / max(np.cos(elevation), _LEAST_COSINE)))))
-    # A point near a pole reaches every column; none of them twice.
-    offsets = np.arange(-half, half + 1)[:WIDTH]
-    elevations = np.radians(_elevation(np.arange(rows.start, rows.stop)))
-    haversine = (
-        np.sin((elevations[:, None] - elevation) / 2) ** 2
-        + np.cos(elevation)
-        * np.cos(elevations)[:, None]
-        * np.sin(np.radians(offsets - fraction) / 2) ** 2
-    )
-    return rows, -half, np.exp(-4 * haversine / (2 * _SIGMA**2))
+def _add_gaussian(field: SingleArray, x: float, y: float, energy: float) -> None:
+    azimuth = math.radians(x / WIDTH * 360 - 180)
+    elevation = math.radians(90 - y / (HEIGHT - 1) * 180)
+    rows = _rows_within_reach(elevation)
+    height = np.sin((_ELEVATIONS[rows] - elevation) / 2) ** 2
+    narrowing = math.cos(elevation) * _COSINES[rows]
+    for columns in _columns_within_reach(azimuth, elevation):
+        width = np.sin((_AZIMUTHS[columns] - azimuth) / 2) ** 2
+        gaussian = height[:, None] + narrowing[:, None] * width
+        gaussian *= -4 * (0.5 / (_SIGMA * _SIGMA))
+        np.exp(gaussian, out=gaussian)
+        gaussian *= energy
+        field[rows, columns] += gaussian
+
+
+def _rows_within_reach(elevation: float) -> slice:
+    top, bottom = min(math.pi / 2, elevation + _REACH), max(-math.pi / 2, elevation - _REACH)
+    first = math.floor((math.pi / 2 - top) / math.pi * (HEIGHT - 1))
+    last = math.ceil((math.pi / 2 - bottom) / math.pi * (HEIGHT - 1))
+    return slice(max(0, first), min(HEIGHT, last + 1))
+
+
+def _columns_within_reach(azimuth: float, elevation: float) -> tuple[slice, ...]:
+    """Return the columns of a point's window, in two parts where the seam cuts it.
+
+    Near a pole the window is a column or two wider than the canvas. The parts then share columns,
+    which are drawn twice; or, where the whole width has gone round, they are what is left of it.
+    """
+    half = math.degrees(min(math.pi, _REACH / max(math.cos(elevation), _LEAST_COSINE)))
+    centre = math.degrees(azimuth)
+    first = math.floor((centre - half + 180) / 360 * WIDTH)
+    end = math.ceil((centre + half + 180) / 360 * WIDTH) + 1
+    if first >= 0 and end <= WIDTH:
+        return (slice(first, end),)
+    return slice(0, end % WIDTH or WIDTH), slice(first % WIDTH, WIDTH)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Drawn:
-    """A mask as this metric sees it; ``inside`` is None where the field has no peak."""
+    """A mask with a field, as this metric sees it; ``peak`` is x, y of the strongest point."""
 
     class_id: int
     score: float
     distance_cm: float
-    energy: FloatArray
-    inside: BoolArray | None
-    azimuth: float
-    elevation: float
+    energy: SingleArray
+    inside: BoolArray
+    peak: tuple[float, float]
 
 
-def _draw(mask: EnergyMask, fields: dict[tuple[bytes, ...], FloatArray]) -> _Drawn:
+def _draw(mask: EnergyMask, fields: dict[tuple[bytes, ...], SingleArray]) -> _Drawn | None:
+    """Return a mask drawn; None where its field has no peak, which leaves it out."""
     key = tuple(blob.tobytes() for blob in mask.segmentation)
     if key not in fields:
         fields[key] = energy_field(mask.segmentation)
     energy = fields[key]
-    points = np.concatenate([np.zeros((0, 3)), *mask.segmentation])
-    strongest = points[np.argmax(points[:, 2])] if len(points) else np.full(3, np.nan)
-    peak = energy.max()
+    highest = energy.max()
+    if not highest >= _LEAST_PEAK:
+        return None
+    points = np.concatenate([np.zeros((1, 3)), *mask.segmentation])
+    x, y, _ = points[np.argmax(points[:, 2])].tolist()
     return _Drawn(
         class_id=mask.class_id,
-        score=np.nan if mask.score is None else mask.score,
-        distance_cm=np.nan if mask.distance_cm is None else mask.distance_cm,
+        score=0.0 if mask.score is None else mask.score,
+        distance_cm=0.0 if mask.distance_cm is None else mask.distance_cm,
         energy=energy,
-        inside=energy >= _MASK_LEVEL * peak if peak >= _LEAST_PEAK else None,
-        azimuth=_azimuth(float(strongest[0])),
-        elevation=float(_elevation(strongest[1])),
+        inside=energy >= _MASK_LEVEL * highest,
+        peak=(x, y),
     )
 
 
@@ -152,7 +155,7 @@ class Group:
         As COCO does: each detection in turn takes the free ground truth it overlaps most, if by
         at least the threshold; the last of equals.
         """
-        order = ranking(self.score)[:MAX_DETECTIONS]
+        order = np.argsort(-self.score, kind="stable")[:MAX_DETECTIONS]
         found = np.zeros((len(THRESHOLDS), len(order)), bool)
         for k, threshold in enumerate(THRESHOLDS):
             free = self.iou[order].copy()
@@ -202,15 +205,15 @@ def match_fields(
     frames = {name: _by_frame(masks) for name, masks in systems.items()}
     truths = _by_frame(labels)
     for frame in sorted(set(truths).union(*frames.values())):
-        fields: dict[tuple[bytes, ...], FloatArray] = {}
-        truth = [_draw(mask, fields) for mask in truths.get(frame, [])]
+        fields: dict[tuple[bytes, ...], SingleArray] = {}
+        truth = _drawn(truths.get(frame, []), fields)
         for name in systems:
-            found = [_draw(mask, fields) for mask in frames[name].get(frame, [])]
+            found = _drawn(frames[name].get(frame, []), fields)
             for class_id in sorted({m.class_id for m in truth + found}):
                 ours = [m for m in found if m.class_id == class_id]
                 theirs = [m for m in truth if m.class_id == class_id]
                 groups[name].append(_group(class_id, ours, theirs))
-                pairs[name].extend(_near_pairs(ours, theirs))
+            pairs[name].extend(_near_pairs(found, truth))
     outside = [m.class_id for m in labels if not _known(m)]
     matched = {}
     for name, masks in systems.items():
@@ -233,46 +236,69 @@ def _by_frame(masks: Sequence[EnergyMask]) -> dict[int, list[EnergyMask]]:
     return frames
 
 
+def _drawn(
+    masks: Sequence[EnergyMask], fields: dict[tuple[bytes, ...], SingleArray]
+) -> list[_Drawn]:
+    return [drawn for mask in masks if (drawn := _draw(mask, fields)) is not None]
+
+
 def _group(class_id: int, found: list[_Drawn], truth: list[_Drawn]) -> Group:
-    kept = [m for m in found if m.inside is not None]
-    inside = [[m.inside for m in side if m.inside is not None] for side in (found, truth)]
     ours, theirs = (
-        np.array(side, dtype=np.float64).reshape(len(side), HEIGHT * WIDTH) for side in inside
+        np.array([m.inside for m in side], np.float64).reshape(len(side), HEIGHT * WIDTH)
+        for side in (found, truth)
     )
     shared = ours @ theirs.T
     union = ours.sum(axis=1)[:, None] + theirs.sum(axis=1) - shared
-    return Group(class_id, np.array([m.score for m in kept], dtype=np.float64), shared / union)
+    return Group(class_id, np.array([m.score for m in found], np.float64), shared / union)
 
 
 def _near_pairs(found: list[_Drawn], truth: list[_Drawn]) -> Iterator[tuple[float, float]]:
-    """Yield (Pearson's r, distance error in percent) of the pairs within 20 degrees."""
-    found = [m for m in found if m.inside is not None]
-    truth = [m for m in truth if m.inside is not None]
-    angle = great_circle(
-        np.array([[m.azimuth] for m in truth]).reshape(-1, 1),
-        np.array([[m.elevation] for m in truth]).reshape(-1, 1),
-        np.array([m.azimuth for m in found]),
-        np.array([m.elevation for m in found]),
-    )
+    """Yield (Pearson's r, distance error in percent) of the pairs of a class within 20 degrees.
+
+    As many as there can be, and of those the nearest together. A detection without distance
+    counts as 0; the error of a truth at 0.001 cm or less is undefined.
+    """
+    if not found or not truth:
+        return
+    angle = _angles(truth, found)
+    angle[np.not_equal.outer([m.class_id for m in truth], [m.class_id for m in found])] = _BEYOND
+    angle[angle > MATCH_DEGREES] = _BEYOND
     for i, j in zip(*assign(-angle), strict=True):
         if angle[i, j] <= MATCH_DEGREES:
             expected, guessed = truth[i].distance_cm, found[j].distance_cm
-            error = 100 * abs(expected - guessed) / expected if expected > 0 else np.nan
+            known = expected > _LEAST_DISTANCE_CM
+            error = abs(expected - guessed) / expected * 100 if known else np.nan
             yield _correlation(truth[i], found[j]), error
 
 
+def _angles(truth: list[_Drawn], found: list[_Drawn]) -> SingleArray:
+    """Return the (truth, found) great-circle angles between strongest points, in degrees."""
+    peaks = (np.array([m.peak for m in side], np.float32).T for side in (truth, found))
+    (azimuth, elevation), (other_azimuth, other_elevation) = (
+        (np.radians(x / WIDTH * 360 - 180), np.radians(90 - y / (HEIGHT - 1) * 180))
+        for x, y in peaks
+    )
+    haversine = (
+        np.sin(np.subtract.outer(elevation, other_elevation) / 2) ** 2
+        + np.multiply.outer(np.cos(elevation), np.cos(other_elevation))
+        * np.sin(np.subtract.outer(azimuth, other_azimuth) / 2) ** 2
+    )
+    return np.asarray(np.degrees(2 * np.arcsin(np.sqrt(np.clip(haversine, 0, 1)))))
+
+
 def _correlation(truth: _Drawn, found: _Drawn) -> float:
-    assert truth.inside is not None and found.inside is not None
+    from scipy.ndimage import binary_dilation  # loaded by the first pair
+
     region = binary_dilation(truth.inside | found.inside, iterations=2)
     a, b = truth.energy[region], found.energy[region]
-    if a.std() < 1e-12 or b.std() < 1e-12:
+    if not (np.ptp(a) > _LEAST_RANGE and np.ptp(b) > _LEAST_RANGE):
         return np.nan
     return float(np.corrcoef(a, b)[0, 1])
 
 
 @dataclass(frozen=True, slots=True)
 class FieldScores:
-    """Scores of the metric of 2026-04-02; NaN where undefined.
+    """Scores of the metric of 2026-04-02; NaN where undefined, and without any detection.
 
     Parameters
     ----------
@@ -321,12 +347,16 @@ def score_fields(recordings: Iterable[MatchedFields]) -> FieldScores:
     recordings = list(recordings)
     groups = [group for recording in recordings for group in recording.groups]
     per_class = [_score_class([g for g in groups if g.class_id == c]) for c in range(NUM_CLASSES)]
+    if not any(c["n_det"] for c in per_class):
+        per_class = [{**c, "mAP": np.nan, "AP50": np.nan} for c in per_class]
     ignored = np.concatenate([np.zeros(0, int), *(r.ignored_class_id for r in recordings)])
     return FieldScores(
-        mask_mAP=_mean([c["mAP"] for c in per_class]),
-        mask_AP50=_mean([c["AP50"] for c in per_class]),
-        pearson_r=_mean([x for r in recordings for x in r.pearson_r]),
-        distance_error_percent=_mean([x for r in recordings for x in r.distance_error_percent]),
+        mask_mAP=mean_of_defined([c["mAP"] for c in per_class]),
+        mask_AP50=mean_of_defined([c["AP50"] for c in per_class]),
+        pearson_r=mean_of_defined([x for r in recordings for x in r.pearson_r]),
+        distance_error_percent=mean_of_defined(
+            [x for r in recordings for x in r.distance_error_percent]
+        ),
         per_class=tuple(per_class),
         notes=ignored_note(ignored),
     )
@@ -336,7 +366,7 @@ def _score_class(groups: Sequence[Group]) -> dict[str, float]:
     ranked = [group.true_positives() for group in groups]
     score = np.concatenate([np.zeros(0), *(s for s, _ in ranked)])
     found = np.concatenate([np.zeros((len(THRESHOLDS), 0), bool), *(f for _, f in ranked)], axis=1)
-    found = found[:, ranking(score)]
+    found = found[:, np.argsort(-score, kind="stable")]
     n_gt = sum(group.iou.shape[1] for group in groups)
     ap = [_coco_ap(row, n_gt) for row in found]
     return {"n_gt": n_gt, "n_det": len(score), "mAP": float(np.mean(ap)), "AP50": ap[0]}
@@ -350,8 +380,3 @@ def _coco_ap(true_positive: BoolArray, n_gt: int) -> float:
     precision = found / (np.arange(1, len(found) + 1) + np.spacing(1))
     best_from = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
     return float(best_from[np.searchsorted(found / n_gt, RECALL_LEVELS, side="left")].mean())
-
-
-def _mean(values: Sequence[float]) -> float:
-    defined = [value for value in values if not np.isnan(value)]
-    return float(np.mean(defined)) if defined else np.nan

@@ -13,7 +13,7 @@ from saiseld.formats.annotation import iter_annotations
 from saiseld.runtime.cache import cached
 from saiseld.runtime.errors import DataError
 
-_SUFFIX = ".drawn-1.npz"
+_SUFFIX = ".drawn-2.npz"
 """Count it up whenever drawing or `RenderedMasks` changes."""
 _COLUMNS = tuple(f.name for f in fields(RenderedMasks))
 

@@ -47,10 +47,13 @@ class Side:
 class MatchedRecording:
     """Predictions of a recording matched with its ground truth; D detections, G ground truths.
 
+    Detections are in the order in which the official scorer records them, which decides what
+    becomes of equal scores; ground truths are in file order.
+
     Parameters
     ----------
     detections, truths
-        Where and what they are, in file order.
+        Where and what they are.
     score
         (D,) float64, larger is better.
     position
@@ -59,7 +62,7 @@ class MatchedRecording:
         (D,) int64: the ground truth matched with (same frame and class), -1 for none.
     iou, pearson_r
         (D,) float64 of the matched pair: -1 and NaN where there is none. r is also NaN where it
-        is undefined.
+        is undefined. Every IoU is rounded to single precision, as by the official scorer.
     same_class_iou, same_class_truth, other_class_iou, other_class_truth
         (D,) largest soft IoU with any ground truth of the frame of the same (of another) class,
         matched or not, and which it is; 0 and -1 where the IoU is 0.
@@ -109,36 +112,37 @@ def match_recording(predictions: RenderedMasks, labels: RenderedMasks) -> Matche
     truth_iou = np.zeros(len(labels))
     best = {same: (np.zeros(count), np.full(count, -1, np.int64)) for same in (True, False)}
     for detected, truths in _shared_frames(predictions, labels):
-        pairs = _overlaps(labels, truths, predictions, detected)
-        same_class = labels.class_id[truths][:, None] == predictions.class_id[detected]
+        pairs = _overlaps(predictions, detected, labels, truths)
+        same_class = predictions.class_id[detected][:, None] == labels.class_id[truths]
         for same, (best_iou, best_truth) in best.items():
             among = np.where(same_class == same, pairs, 0.0)
-            best_iou[detected] = among.max(axis=0)
-            found = truths[among.argmax(axis=0)]
+            best_iou[detected] = among.max(axis=1)
+            found = truths[among.argmax(axis=1)]
             best_truth[detected] = np.where(best_iou[detected] > 0, found, -1)
-        truth_iou[truths] = np.where(same_class, pairs, 0.0).max(axis=1)
+        truth_iou[truths] = np.where(same_class, pairs, 0.0).max(axis=0)
         for class_id in np.unique(labels.class_id[truths]):
-            rows = np.flatnonzero(labels.class_id[truths] == class_id)
-            columns = np.flatnonzero(predictions.class_id[detected] == class_id)
+            rows = np.flatnonzero(predictions.class_id[detected] == class_id)
+            columns = np.flatnonzero(labels.class_id[truths] == class_id)
             for row, column in zip(*assign(pairs[np.ix_(rows, columns)]), strict=True):
                 i, j = rows[row], columns[column]
-                partner[detected[j]] = truths[i]
-                iou[detected[j]] = pairs[i, j]
-                pearson_r[detected[j]] = pearson(
-                    labels.canvas(truths[i]), predictions.canvas(detected[j])
+                partner[detected[i]] = truths[j]
+                iou[detected[i]] = pairs[i, j]
+                pearson_r[detected[i]] = pearson(
+                    labels.canvas(truths[j]), predictions.canvas(detected[i])
                 )
+    order = _official_order(predictions, labels, partner)
     return MatchedRecording(
-        detections=_side(predictions),
-        truths=_side(labels),
-        score=predictions.score,
-        position=predictions.position,
-        partner=partner,
-        iou=iou,
-        pearson_r=pearson_r,
-        same_class_iou=best[True][0],
-        same_class_truth=best[True][1],
-        other_class_iou=best[False][0],
-        other_class_truth=best[False][1],
+        detections=_side(predictions, order),
+        truths=_side(labels, slice(None)),
+        score=predictions.score[order],
+        position=predictions.position[order],
+        partner=partner[order],
+        iou=iou[order],
+        pearson_r=pearson_r[order],
+        same_class_iou=best[True][0][order],
+        same_class_truth=best[True][1][order],
+        other_class_iou=best[False][0][order],
+        other_class_truth=best[False][1][order],
         truth_iou=truth_iou,
         ignored_class_id=np.concatenate([predictions.ignored_class_id, labels.ignored_class_id]),
     )
@@ -154,17 +158,32 @@ def _shared_frames(
 
 
 def _overlaps(
-    labels: RenderedMasks, truths: IntArray, predictions: RenderedMasks, detected: IntArray
-) -> FloatArray:
-    """Return the (truths, detected) soft IoU of every pair of a frame."""
+    predictions: RenderedMasks, detected: IntArray, labels: RenderedMasks, truths: IntArray
+) -> NDArray[np.float32]:
+    """Return the (detected, truths) soft IoU of every pair of a frame."""
     truth_canvases = [labels.canvas(row) for row in truths]
-    pairs = np.empty((len(truths), len(detected)))
+    pairs = np.zeros((len(detected), len(truths)), np.float32)
     # One detection at a time: the canvases of a frame with very many would not fit in memory.
-    for column, row in enumerate(detected):
+    for i, row in enumerate(detected):
         canvas = predictions.canvas(row)
-        pairs[:, column] = [soft_iou(truth, canvas) for truth in truth_canvases]
+        for j, truth in enumerate(truth_canvases):
+            pairs[i, j] = soft_iou(canvas, truth)
     return pairs
 
 
-def _side(masks: RenderedMasks) -> Side:
-    return Side(masks.frame, masks.class_id, masks.azimuth, masks.elevation)
+def _official_order(
+    predictions: RenderedMasks, labels: RenderedMasks, partner: IntArray
+) -> IntArray:
+    """Return the rows of the predictions in the order of the official scorer's records.
+
+    Frames and classes come as Python iterates over the union of two sets of them, which are made
+    here as the official scorer makes its own; in each, matched predictions come first.
+    """
+    predicted, true = (set(map(tuple, side.group.tolist())) for side in (predictions, labels))
+    rank = {key: place for place, key in enumerate(predicted | true)}
+    keys = zip(predictions.frame.tolist(), predictions.class_id.tolist(), strict=True)
+    return np.lexsort((partner < 0, np.array([rank[key] for key in keys], np.int64)))
+
+
+def _side(masks: RenderedMasks, rows: IntArray | slice) -> Side:
+    return Side(masks.frame[rows], masks.class_id[rows], masks.azimuth[rows], masks.elevation[rows])

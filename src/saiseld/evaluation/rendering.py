@@ -1,10 +1,13 @@
 """Energy masks drawn exactly as the official scorer draws them (2026-05-28 and 2026-06-30).
 
 The canvas is 100 x 50, one pixel per 3.6 degrees. Each point list becomes a surface by linear
-interpolation over the Delaunay triangulation of its points. The triangulation of a pixel lattice is
-not unique, so it is left to the same Qhull call as the official scorer's: any other choice of
-diagonals changes scores in the second digit. What is saved, without changing a bit, is the
-evaluation of pixels outside the points' bounding box, where the surface is zero by definition.
+interpolation over the Delaunay triangulation of its points, in double precision; a mask of
+degenerate lists alone (fewer than three points, or collinear ones) stays in single precision.
+
+The triangulation of a pixel lattice is not unique, so it is left to the same Qhull call as the
+official scorer's: any other choice of diagonals changes scores in the second digit. What is saved,
+without changing a bit, is the evaluation of pixels outside the points' bounding box, where the
+surface is zero by definition.
 """
 
 from __future__ import annotations
@@ -17,12 +20,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import LinearNDInterpolator
-from scipy.spatial import QhullError
 from threadpoolctl import threadpool_limits
 
 from saiseld.conventions.sphere import HEIGHT, WIDTH, angles_of_pixel
 from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.evaluation.soft_iou import Canvas
 from saiseld.formats.annotation import EnergyMask
 
 CANVAS_WIDTH = 100
@@ -30,30 +32,40 @@ CANVAS_HEIGHT = 50
 _SEAM_GAP = 50  # columns; a wider gap between points means that the blob crosses the seam
 _FLAT = 1e-8  # a canvas whose maximum is no more than this is left as it is
 
+_LARGEST = np.finfo(np.float64).max
+
 FloatArray = NDArray[np.float64]
+SingleArray = NDArray[np.float32]
 
 _PIXELS = np.stack(
     np.meshgrid(np.arange(2.0 * CANVAS_WIDTH), np.arange(float(CANVAS_HEIGHT))), axis=-1
 )
 
 
-def render(segmentation: Iterable[NDArray[np.float64]]) -> FloatArray:
-    """Return the (50, 100) float64 canvas of one mask, peak 1 (all zero where it has no energy).
+def render(segmentation: Iterable[NDArray[np.float64]]) -> Canvas:
+    """Return the (50, 100) canvas of one mask, peak 1 (all zero where it has no energy).
+
+    In float64; in float32 where no list of the mask has a triangulation.
 
     Parameters
     ----------
     segmentation
         One (n, 3) array of ``x, y, energy`` per blob; x in [0, 360], y in [0, 180].
     """
-    canvas = np.zeros((CANVAS_HEIGHT, CANVAS_WIDTH))
+    canvas: Canvas = np.zeros((CANVAS_HEIGHT, CANVAS_WIDTH))
+    surfaces = False
     for blob in segmentation:
         if len(blob):
-            _fold_into(canvas, *_draw(blob))
+            left, top, drawn = _draw(blob)
+            _fold_into(canvas, left, top, drawn)
+            surfaces |= drawn.dtype == np.float64
+    if not surfaces:
+        canvas = canvas.astype(np.float32)
     peak = canvas.max()
     return canvas / peak if peak > _FLAT else canvas
 
 
-def _draw(blob: NDArray[np.float64]) -> tuple[int, int, FloatArray]:
+def _draw(blob: NDArray[np.float64]) -> tuple[int, int, Canvas]:
     """Return first column, first row and the drawn rectangle of a blob on the 200 x 50 canvas."""
     points = np.asarray(blob, np.float32)
     # One float32 factor, as the official scorer has it: where the scaled lattice rounds decides
@@ -61,12 +73,8 @@ def _draw(blob: NDArray[np.float64]) -> tuple[int, int, FloatArray]:
     x = points[:, 0] * (CANVAS_WIDTH / WIDTH)
     y = points[:, 1] * (CANVAS_HEIGHT / HEIGHT)
     x = _unwrap(x)
-    if len(points) >= 3:
-        try:
-            return _interpolate(x, y, points[:, 2])
-        except QhullError:  # collinear points have no triangulation
-            pass
-    return _plot(x, y, points[:, 2])
+    drawn = _interpolate(x, y, points[:, 2]) if len(points) >= 3 else None
+    return _plot(x, y, points[:, 2]) if drawn is None else drawn
 
 
 def _unwrap(x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -80,26 +88,35 @@ def _unwrap(x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _interpolate(
     x: NDArray[np.float32], y: NDArray[np.float32], energy: NDArray[np.float32]
-) -> tuple[int, int, FloatArray]:
+) -> tuple[int, int, FloatArray] | None:
+    """Return what `_draw` does, or None for collinear points: they have no triangulation."""
+    # Loaded by the first mask that is drawn: it takes longer than all else of this package.
+    from scipy.interpolate import LinearNDInterpolator
+    from scipy.spatial import QhullError
+
     left, top = int(np.floor(x.min())), int(np.floor(y.min()))
     right = min(int(np.ceil(x.max())), 2 * CANVAS_WIDTH - 1)
     bottom = min(int(np.ceil(y.max())), CANVAS_HEIGHT - 1)
-    surface = LinearNDInterpolator(np.stack([x, y], axis=1), energy, fill_value=0.0)
-    # The maximum that takes 0 over NaN.
-    return left, top, np.fmax(surface(_PIXELS[top : bottom + 1, left : right + 1]), 0.0)
+    try:
+        surface = LinearNDInterpolator(np.stack([x, y], axis=1), energy, fill_value=0.0)
+    except QhullError:
+        return None
+    drawn = surface(_PIXELS[top : bottom + 1, left : right + 1])
+    # The maximum that takes 0 over NaN; an infinite energy is drawn as the largest number.
+    return left, top, np.minimum(np.fmax(drawn, 0.0), _LARGEST)
 
 
 def _plot(
     x: NDArray[np.float32], y: NDArray[np.float32], energy: NDArray[np.float32]
-) -> tuple[int, int, FloatArray]:
+) -> tuple[int, int, SingleArray]:
     column = np.clip(np.rint(x), 0, 2 * CANVAS_WIDTH - 1).astype(int)
     row = np.clip(np.rint(y), 0, CANVAS_HEIGHT - 1).astype(int)
-    canvas = np.zeros((CANVAS_HEIGHT, 2 * CANVAS_WIDTH))
-    np.maximum.at(canvas, (row, column), energy)
+    canvas = np.zeros((CANVAS_HEIGHT, 2 * CANVAS_WIDTH), np.float32)
+    np.fmax.at(canvas, (row, column), energy)
     return 0, 0, canvas
 
 
-def _fold_into(canvas: FloatArray, left: int, top: int, drawn: FloatArray) -> None:
+def _fold_into(canvas: Canvas, left: int, top: int, drawn: Canvas) -> None:
     """Raise a (50, 100) canvas to a drawing on the 200 x 50 canvas, whose halves are one."""
     split = max(CANVAS_WIDTH - left, 0)
     for part, column in ((drawn[:, :split], left), (drawn[:, split:], left + split - CANVAS_WIDTH)):
@@ -125,8 +142,13 @@ class RenderedMasks:
     offset, pixel, value
         The canvases without their zeros: mask i holds ``value[offset[i]:offset[i + 1]]`` at the
         row-major canvas indices ``pixel[offset[i]:offset[i + 1]]``.
+    single
+        (N,) bool: the canvas is one of single precision.
     position
         (N,) int64: index of the mask in its file, where masks of other categories count too.
+    group
+        (K, 2) int64: every frame and category id of the file once, in order of appearance, other
+        categories too. The official scorer's order of detections comes of it.
     ignored_class_id
         (I,) int64: category ids of the annotations left out because they are outside 0-12.
     """
@@ -140,17 +162,21 @@ class RenderedMasks:
     offset: NDArray[np.int64]
     pixel: NDArray[np.uint16]
     value: FloatArray
+    single: NDArray[np.bool_]
     position: NDArray[np.int64]
+    group: NDArray[np.int64]
     ignored_class_id: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.frame)
 
-    def canvas(self, row: int | np.integer[Any]) -> FloatArray:
-        """Return the (50, 100) canvas of a mask."""
-        dense = np.zeros(CANVAS_HEIGHT * CANVAS_WIDTH)
+    def canvas(self, row: int | np.integer[Any]) -> Canvas:
+        """Return the (50, 100) canvas of a mask, float32 or float64 as `render` draws it."""
         part = slice(self.offset[row], self.offset[row + 1])
+        dense: Canvas = np.zeros(CANVAS_HEIGHT * CANVAS_WIDTH)
         dense[self.pixel[part]] = self.value[part]
+        if self.single[row]:
+            dense = dense.astype(np.float32)
         return dense.reshape(CANVAS_HEIGHT, CANVAS_WIDTH)
 
     @cached_property
@@ -162,7 +188,9 @@ class RenderedMasks:
         return {int(f): order[a:b] for f, a, b in zip(frames, starts, ends, strict=True)}
 
 
-Drawings = dict[tuple[bytes, ...], tuple[NDArray[np.uint16], FloatArray]]
+Drawing = tuple[NDArray[np.uint16], Canvas]
+"""Pixels that are not zero, as row-major canvas indices, and their values."""
+Drawings = dict[tuple[bytes, ...], Drawing]
 """Masks drawn so far, by their points; shared between calls, each mask is drawn once."""
 
 
@@ -179,10 +207,12 @@ def render_masks(masks: Iterable[EnergyMask], drawings: Drawings | None = None) 
     """
     frame, class_id, score, distance, strongest = [], [], [], [], []
     position, ignored = [], []
-    parts: list[tuple[NDArray[np.uint16], FloatArray]] = []
+    parts: list[Drawing] = []
+    groups: dict[tuple[int, int], None] = {}
     # Interpolation solves many 2 x 2 systems, where threads of BLAS only wait for one another.
     with threadpool_limits(1, user_api="blas"):
         for index, mask in enumerate(masks):
+            groups[mask.frame, mask.class_id] = None
             if not 0 <= mask.class_id < NUM_CLASSES:
                 ignored.append(mask.class_id)
                 continue
@@ -204,7 +234,9 @@ def render_masks(masks: Iterable[EnergyMask], drawings: Drawings | None = None) 
         offset=np.cumsum([0, *(len(pixel) for pixel, _ in parts)], dtype=np.int64),
         pixel=np.concatenate([np.zeros(0, np.uint16), *(pixel for pixel, _ in parts)]),
         value=np.concatenate([np.zeros(0), *(value for _, value in parts)]),
+        single=np.array([value.dtype == np.float32 for _, value in parts], bool),
         position=np.array(position, np.int64),
+        group=np.array([*groups], np.int64).reshape(-1, 2),
         ignored_class_id=np.array(ignored, np.int64),
     )
 
@@ -219,7 +251,7 @@ def _strongest_point(mask: EnergyMask) -> tuple[float, float]:
     return best[1:]
 
 
-def _drawing(mask: EnergyMask, drawings: Drawings | None) -> tuple[NDArray[np.uint16], FloatArray]:
+def _drawing(mask: EnergyMask, drawings: Drawings | None) -> Drawing:
     if drawings is None:
         return _without_zeros(render(mask.segmentation))
     key = tuple(blob.tobytes() for blob in mask.segmentation)
@@ -228,7 +260,7 @@ def _drawing(mask: EnergyMask, drawings: Drawings | None) -> tuple[NDArray[np.ui
     return drawings[key]
 
 
-def _without_zeros(canvas: FloatArray) -> tuple[NDArray[np.uint16], FloatArray]:
+def _without_zeros(canvas: Canvas) -> Drawing:
     flat = canvas.reshape(-1)
     pixel = np.flatnonzero(flat).astype(np.uint16)
     return pixel, flat[pixel]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -45,6 +46,41 @@ class PooledScores:
 
 
 @dataclass(frozen=True, slots=True)
+class Ties:
+    """Detections that share their score with another, and what their order can do.
+
+    The official scorer's sort is not stable: with ties its number depends on the machine.
+
+    Parameters
+    ----------
+    count, detections
+        Detections whose score another one has too, and all of them.
+    macro_mAP, micro_mAP
+        Least and greatest value over every order of equal scores.
+    """
+
+    count: int
+    detections: int
+    macro_mAP: tuple[float, float]
+    micro_mAP: tuple[float, float]
+
+    def notes(self) -> tuple[str, ...]:
+        """Return a remark if their order can move a score."""
+        moved = [
+            f"{name} mAP between {low:.6f} and {high:.6f}"
+            for name, (low, high) in (("macro", self.macro_mAP), ("micro", self.micro_mAP))
+            if low < high
+        ]
+        if not moved:
+            return ()
+        return (
+            f"{self.count} of {self.detections} detections share their score with another; their "
+            f"order, which in the official scorer depends on the machine, can move the "
+            f"{' and the '.join(moved)}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     """Every number that the official scorer prints; NaN where undefined (no ground truth, no pair).
 
@@ -62,8 +98,10 @@ class Scores:
         All classes pooled.
     per_class
         13 entries, in class order.
+    ties
+        What equal scores do to the ranking; None without any, or not asked for.
     notes
-        What a reader should know: files and annotations that were left out.
+        What a reader should know: files and annotations that were left out, and ties.
     """
 
     metric: SoftIouMetric
@@ -72,12 +110,13 @@ class Scores:
     macro_pearson_r: float
     micro: PooledScores
     per_class: tuple[PooledScores, ...]
+    ties: Ties | None = None
     notes: tuple[str, ...] = field(default=())
 
     @property
     def macro_mAP(self) -> float:
-        """Mean over classes and thresholds of the AP."""
-        return float(np.mean(self.macro_ap))
+        """Mean over classes of their mean AP over thresholds."""
+        return mean_of_defined([c.mAP for c in self.per_class])
 
     @property
     def micro_mAP(self) -> float:
@@ -122,6 +161,7 @@ class Scores:
                 }
                 for name, scores in zip(CLASS_NAMES, self.per_class, strict=True)
             },
+            "ties": None if self.ties is None else asdict(self.ties),
             "notes": list(self.notes),
         }
 
@@ -137,16 +177,19 @@ def _named_aps(thresholds: Sequence[float], aps: Sequence[float]) -> dict[str, f
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """The detections of many recordings in one ranking; D detections.
+    """The detections of many recordings; D detections in the order of the official records.
 
     Parameters
     ----------
     class_id, score, iou, pearson_r
-        (D,) as in `MatchedRecording`, in order of falling score.
+        (D,) as in `MatchedRecording`.
     recording
         (D,) int64: index of the recording of each detection.
     truths
         (recordings, 13) int64: ground-truth instances of each class.
+    tie_break
+        (D,) which of equal scores comes first, small before large; None leaves it to the sort, as
+        the official scorer does.
     """
 
     class_id: NDArray[np.int64]
@@ -155,18 +198,42 @@ class Pool:
     pearson_r: NDArray[np.float64]
     recording: NDArray[np.int64]
     truths: NDArray[np.int64]
+    tie_break: NDArray[np.float64] | None = None
+
+    @cached_property
+    def of_class(self) -> tuple[Ranked, ...]:
+        """The detections of each class, ranked among themselves."""
+        return tuple(self._ranked(np.flatnonzero(self.class_id == c)) for c in range(NUM_CLASSES))
+
+    @cached_property
+    def all_classes(self) -> Ranked:
+        """All detections, ranked."""
+        return self._ranked(np.arange(len(self.score)))
+
+    def _ranked(self, rows: NDArray[np.int64]) -> Ranked:
+        if self.tie_break is None:
+            order = ranking(self.score[rows])
+        else:
+            order = np.lexsort((self.tie_break[rows], -self.score[rows]))
+        return Ranked(rows, rows[order])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranked:
+    """Some rows of a pool, (R,) each: as recorded, and best first."""
+
+    recorded: NDArray[np.int64]
+    best_first: NDArray[np.int64]
 
 
 def pool(recordings: Sequence[MatchedRecording]) -> Pool:
-    """Return the detections of recordings ranked together; equal scores keep their order."""
-    score = _joined([r.score for r in recordings])
-    order = ranking(score)
+    """Return the detections of recordings together."""
     return Pool(
-        class_id=_joined([r.detections.class_id for r in recordings])[order].astype(np.int64),
-        score=score[order],
-        iou=_joined([r.iou for r in recordings])[order],
-        pearson_r=_joined([r.pearson_r for r in recordings])[order],
-        recording=np.repeat(np.arange(len(recordings)), [len(r.score) for r in recordings])[order],
+        class_id=_joined([r.detections.class_id for r in recordings]).astype(np.int64),
+        score=_joined([r.score for r in recordings]),
+        iou=_joined([r.iou for r in recordings]),
+        pearson_r=_joined([r.pearson_r for r in recordings]),
+        recording=np.repeat(np.arange(len(recordings)), [len(r.score) for r in recordings]),
         truths=np.array(
             [np.bincount(r.truths.class_id, minlength=NUM_CLASSES) for r in recordings], np.int64
         ).reshape(-1, NUM_CLASSES),
@@ -184,12 +251,34 @@ def score(
 ) -> Scores:
     """Return the official scores of matched recordings.
 
-    The versions differ in one thing: a class with ground truth and not one detection counts 0
-    in 2026-06-30 and is left out of the means in 2026-05-28.
+    The versions differ in one thing: ground truth, of a class or of all, without one detection
+    counts 0 in 2026-06-30 and is undefined in 2026-05-28.
     """
     recordings = list(recordings)
+    detections = pool(recordings)
+    ties = _ties(detections, metric, thresholds)
     ignored = np.concatenate([np.zeros(0, int), *(r.ignored_class_id for r in recordings)])
-    return score_pool(pool(recordings), metric, thresholds, notes=ignored_note(ignored))
+    return replace(
+        score_pool(detections, metric, thresholds),
+        ties=ties,
+        notes=ignored_note(ignored) + (() if ties is None else ties.notes()),
+    )
+
+
+def _ties(detections: Pool, metric: SoftIouMetric, thresholds: Sequence[float]) -> Ties | None:
+    _, counts = np.unique(detections.score, return_counts=True)
+    if not (counts > 1).any():
+        return None
+    best, worst = (
+        score_pool(replace(detections, tie_break=sign * detections.iou), metric, thresholds)
+        for sign in (-1, 1)
+    )
+    return Ties(
+        count=int(counts[counts > 1].sum()),
+        detections=len(detections.score),
+        macro_mAP=(worst.macro_mAP, best.macro_mAP),
+        micro_mAP=(worst.micro_mAP, best.micro_mAP),
+    )
 
 
 def ignored_note(class_ids: NDArray[np.int64]) -> tuple[str, ...]:
@@ -209,48 +298,50 @@ def score_pool(
     thresholds: Sequence[float] = THRESHOLDS,
     *,
     weight: NDArray[np.int64] | None = None,
-    notes: tuple[str, ...] = (),
 ) -> Scores:
     """Return the scores of a pool; ``weight`` (recordings,) counts each recording so many times."""
     if not thresholds or not all(0 < threshold <= 1 for threshold in thresholds):
         raise ValueError(f"thresholds must be soft IoUs in (0, 1], not {tuple(thresholds)}")
-    if weight is None:
-        weight = np.ones(len(detections.truths), np.int64)
-    truths = weight @ detections.truths
-    repeated = np.repeat(np.arange(len(detections.score)), weight[detections.recording])
-    class_of_row = detections.class_id[repeated]
+    truths = detections.truths.sum(axis=0) if weight is None else weight @ detections.truths
+
+    def scored(rows: Ranked, n_gt: int) -> PooledScores:
+        if weight is not None:
+            times = (weight[detections.recording[r]] for r in (rows.recorded, rows.best_first))
+            rows = Ranked(*map(np.repeat, (rows.recorded, rows.best_first), times))
+        found = _score_rows(detections, rows, n_gt, thresholds)
+        if metric == "2026-05-28" and not found.n_det:
+            return replace(found, ap=(np.nan,) * len(thresholds))
+        return found
+
     per_class = tuple(
-        _score_rows(detections, repeated[class_of_row == c], int(truths[c]), thresholds)
-        for c in range(NUM_CLASSES)
+        scored(rows, int(n_gt)) for rows, n_gt in zip(detections.of_class, truths, strict=True)
     )
-    if metric == "2026-05-28":
-        undefined = (np.nan,) * len(thresholds)
-        per_class = tuple(c if c.n_det else replace(c, ap=undefined) for c in per_class)
     counted = [c for c in per_class if not np.isnan(c.mAP)]
-    correlated = [c.pearson_r for c in per_class if c.pearson_n]
     return Scores(
         metric=metric,
         thresholds=tuple(thresholds),
-        macro_ap=tuple(
-            float(np.mean([c.ap[k] for c in counted])) if counted else np.nan
-            for k in range(len(thresholds))
-        ),
-        macro_pearson_r=float(np.mean(correlated)) if correlated else np.nan,
-        micro=_score_rows(detections, repeated, int(truths.sum()), thresholds),
+        macro_ap=tuple(mean_of_defined([c.ap[k] for c in counted]) for k in range(len(thresholds))),
+        macro_pearson_r=mean_of_defined([c.pearson_r for c in per_class]),
+        micro=scored(detections.all_classes, int(truths.sum())),
         per_class=per_class,
-        notes=notes,
     )
 
 
 def _score_rows(
-    detections: Pool, rows: NDArray[np.int64], n_gt: int, thresholds: Sequence[float]
+    detections: Pool, rows: Ranked, n_gt: int, thresholds: Sequence[float]
 ) -> PooledScores:
-    iou, r = detections.iou[rows], detections.pearson_r[rows]
+    iou, r = detections.iou[rows.best_first], detections.pearson_r[rows.recorded]
     r = r[~np.isnan(r)]
     return PooledScores(
         n_gt=n_gt,
-        n_det=len(rows),
+        n_det=len(iou),
         ap=tuple(average_precision(iou >= t, n_gt) if n_gt else np.nan for t in thresholds),
         pearson_r=float(r.mean()) if len(r) else np.nan,
         pearson_n=len(r),
     )
+
+
+def mean_of_defined(values: Sequence[float]) -> float:
+    """Return the mean of what is not NaN; NaN of nothing."""
+    defined = [value for value in values if not np.isnan(value)]
+    return float(np.mean(defined)) if defined else np.nan

@@ -111,7 +111,12 @@ def _plan(systems: Mapping[str, Corpus], labels: Corpus, allow_missing: bool) ->
             _, files = recordings.setdefault(recording, (truth[recording], {}))
             files[system] = predictions[recording]
         notes[system] = remarks + left_out
-    return _Plan(dict(sorted(recordings.items())), notes)
+    # As the official scorer sorts its files.
+    return _Plan({name: recordings[name] for name in sorted(recordings, key=_file_name)}, notes)
+
+
+def _file_name(recording: str) -> str:
+    return f"{recording}.json"
 
 
 def _match(

@@ -5,7 +5,7 @@ stands in for it; the detector is the same one, trained with some pictures dropp
 the scores: the field's Pearson r, between the full-field decoder's canvas and the truth's (the
 largest energy of any instance at each pixel), the mean over frames with a sound.
 
-    python scripts/compare_modalities.py sim26 features detector.safetensors
+    python -m saiseld.experiments.compare_modalities sim26 features detector.safetensors
 """
 
 from __future__ import annotations

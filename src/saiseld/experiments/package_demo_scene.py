@@ -1,7 +1,9 @@
 """Copy the dev-test recording of a simulated tree into the package as its demo scene.
 
-saiseld simulate -o demo_tree --recipe scripts/demo_scene.toml --seed 2026
-python scripts/package_demo_scene.py demo_tree
+    saiseld simulate -o demo_tree --recipe src/saiseld/experiments/demo_scene.toml --seed 2026
+    python -m saiseld.experiments.package_demo_scene demo_tree
+
+Recipe, seed and this copy make the same scene again.
 """
 
 from __future__ import annotations

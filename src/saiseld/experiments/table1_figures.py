@@ -19,7 +19,7 @@ from saiseld.evaluation.drawn_labels import draw_labels
 from saiseld.evaluation.rendering import render
 from saiseld.evaluation.soft_iou import soft_iou
 from saiseld.evaluation.uncertainty import Interval
-from saiseld.experiments.table1 import CROSS_FIT, Table1
+from saiseld.experiments.table1 import CROSS_FIT, PaperScores, Table1
 from saiseld.formats.annotation import read_annotations
 from saiseld.formats.candidates import read_candidates
 from saiseld.runtime.files import atomic_path
@@ -36,9 +36,10 @@ def draw_table1(path: Path, table: Table1) -> None:
     figure = Figure(figsize=(10, 1.6 + 0.42 * len(rows)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     names = [row.name if row.fitted != CROSS_FIT else f"{row.name}, cross-fit" for row in rows]
-    _draw_scores(left, [r.mAP for r in rows], [r.system.paper_mAP for r in rows], "macro mAP")
+    papers = [row.paper or PaperScores(np.nan, np.nan) for row in rows]
+    _draw_scores(left, [r.mAP for r in rows], [paper.mAP for paper in papers], "macro mAP")
     _draw_scores(
-        right, [r.EFRQ for r in rows], [r.system.paper_EFRQ for r in rows], "EFRQ (macro Pearson r)"
+        right, [r.EFRQ for r in rows], [paper.EFRQ for paper in papers], "EFRQ (macro Pearson r)"
     )
     left.set_yticks(range(len(rows)), names)
     left.invert_yaxis()
@@ -47,15 +48,12 @@ def draw_table1(path: Path, table: Table1) -> None:
     _save(figure, path)
 
 
-def _draw_scores(
-    axes: Axes, ours: Sequence[Interval], paper: Sequence[float | None], title: str
-) -> None:
+def _draw_scores(axes: Axes, ours: Sequence[Interval], paper: Sequence[float], title: str) -> None:
     place = np.arange(len(ours))
     value = np.array([score.value for score in ours])
     reach = np.abs([[s.value - s.low for s in ours], [s.high - s.value for s in ours]])
     axes.errorbar(value, place, xerr=reach, fmt="o", color=_OURS, capsize=3, label="here, 95 %")
-    reported = np.array([np.nan if v is None else v for v in paper])
-    axes.plot(reported, place, "D", mfc="none", color=_PAPER, label="KIST2026, STAIRS26 dev-test")
+    axes.plot(paper, place, "D", mfc="none", color=_PAPER, label="KIST2026, STAIRS26 dev-test")
     axes.set_title(title)
     axes.grid(axis="x", alpha=0.3)
 

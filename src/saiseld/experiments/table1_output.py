@@ -16,6 +16,7 @@ from saiseld.experiments.table1 import (
     DRAWS,
     EMISSIONS,
     MEASURED_SYSTEMS,
+    PAPER,
     PAPER_RECALL,
     Row,
     Table1,
@@ -117,8 +118,8 @@ def print_table1(table: Table1, console: Console) -> None:
         "KIST2026 EFRQ",
     )
     for row, rank in zip(table.rows, table.rank, strict=True):
-        paper = f"{row.system.paper_mAP:.4f}", f"{row.system.paper_EFRQ:.3f}"
-        main.add_row(*_cells(row), str(rank), *paper)
+        paper = PAPER[row.system.name]
+        main.add_row(*_cells(row), str(rank), f"{paper.mAP:.4f}", f"{paper.EFRQ:.3f}")
     console.print(main)
     console.print("rank: sum of the places by mAP, AP50 and EFRQ; smallest is best")
     for title, rows in (

@@ -8,10 +8,11 @@ outside 0-12 are kept here: whoever scores decides, and says, what becomes of th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import msgspec
 import numpy as np
@@ -26,8 +27,9 @@ from saiseld.conventions.sphere import (
     unit_vector,
 )
 from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
-from saiseld.runtime.errors import AnnotationError, OutputError
+from saiseld.runtime.errors import AnnotationError, OutputError, refusing
 from saiseld.runtime.files import atomic_path
+from saiseld.runtime.limits import FRAMES
 
 MAX_PREDICTION_BYTES = 20 * 1024**2
 """Largest prediction file the challenge accepts."""
@@ -136,32 +138,19 @@ def iter_annotations(
         Naming file, annotation, point, what was expected and what was found.
     """
     path = Path(path)
-    try:
+    with refusing(AnnotationError, path, "a readable JSON file"):
         size = path.stat().st_size
         if max_bytes is not None and size > max_bytes:
             raise AnnotationError(path, expected=f"at most {max_bytes} bytes", found=f"{size}")
         content = path.read_bytes()
-    except OSError as error:
-        raise AnnotationError(
-            path, expected="a readable JSON file", found=error.strerror or str(error)
-        ) from error
-    try:
+    expected = 'JSON of the form {"annotations": [...]} with finite numbers'
+    with refusing(AnnotationError, path, expected):
         raws = msgspec.json.decode(content, type=_File).annotations
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise AnnotationError(
-            path,
-            expected='JSON of the form {"annotations": [...]} with finite numbers',
-            found=str(error),
-        ) from error
     decoder = msgspec.json.Decoder(_Annotation)
     for index, raw in enumerate(raws):
         place = f"annotation {index}"
-        try:
+        with refusing(AnnotationError, path, "the fields of an annotation", place=place):
             item = decoder.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise AnnotationError(
-                path, place=place, expected="the fields of an annotation", found=str(error)
-            ) from error
         yield _checked(item, path, place, predictions)
 
 
@@ -173,6 +162,7 @@ def _checked(item: _Annotation, path: Path, place: str, predictions: bool) -> En
             expected="a frame of 0 or more",
             found=str(item.metadata_frame_index),
         )
+    FRAMES.check(item.metadata_frame_index + 1, AnnotationError, path, place=f"{place}, frames")
     if predictions and item.score is None:
         raise AnnotationError(
             path, place=f"{place}, score", expected="a finite number", found="nothing"
@@ -219,9 +209,79 @@ def encode_annotations(
     )
 
 
+class AnnotationWriter:
+    """A file of masks in the making; see `annotation_writer`."""
+
+    def __init__(
+        self, path: Path, file: BinaryIO, decimals: tuple[int, int], max_bytes: int | None
+    ) -> None:
+        self._path, self._file, self._decimals, self._most = path, file, decimals, max_bytes
+        self.masks = 0
+        self.size = 0
+        self._write(b'{"annotations":[')
+
+    def append(self, masks: Iterable[EnergyMask]) -> None:
+        """Write masks after those that are there.
+
+        Raises
+        ------
+        AnnotationError
+            If a mask is out of range.
+        OutputError
+            If the file exceeds its limit.
+        """
+        for mask in masks:
+            _check_mask(mask, self._path, f"annotation {self.masks}")
+            self._write(
+                (b"," if self.masks else b"") + orjson.dumps(_encoded(mask, *self._decimals))
+            )
+            self.masks += 1
+
+    def end(self) -> None:
+        """Write what follows the last mask."""
+        self._write(b"]}")
+
+    def _write(self, content: bytes) -> None:
+        self.size += len(content)
+        if self._most is not None and self.size > self._most:
+            raise OutputError(
+                self._path,
+                expected=f"at most {self._most} bytes",
+                found="more",
+                advice="Leave out weak masks with --threshold, or take an adaptive emission",
+            )
+        self._file.write(content)
+
+
+@contextmanager
+def annotation_writer(
+    path: str | Path,
+    *,
+    coordinate_decimals: int = 4,
+    energy_decimals: int = 6,
+    max_bytes: int | None = None,
+) -> Iterator[AnnotationWriter]:
+    """Yield what writes the official JSON mask by mask; the file is whole or absent.
+
+    Parameters
+    ----------
+    path
+        Target.
+    coordinate_decimals, energy_decimals
+        That numbers are rounded to.
+    max_bytes
+        Refuse to write more: the challenge's ``MAX_PREDICTION_BYTES``.
+    """
+    path = Path(path)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        writer = AnnotationWriter(path, file, (coordinate_decimals, energy_decimals), max_bytes)
+        yield writer
+        writer.end()
+
+
 def write_annotations(
     path: str | Path,
-    masks: Sequence[EnergyMask],
+    masks: Iterable[EnergyMask],
     *,
     coordinate_decimals: int = 4,
     energy_decimals: int = 6,
@@ -229,32 +289,25 @@ def write_annotations(
 ) -> int:
     """Write the official JSON, whole or not at all, and return its size in bytes.
 
-    Raises
-    ------
-    AnnotationError
-        If a mask is out of range.
-    OutputError
-        If the file would exceed ``max_bytes`` or cannot be written.
+    Parameters and errors are those of `annotation_writer` and `AnnotationWriter.append`.
     """
-    path = Path(path)
-    for index, mask in enumerate(masks):
-        for number, blob in enumerate(mask.segmentation):
-            _check_points(blob, path, f"annotation {index}, segmentation {number}")
-        if mask.score is not None and not math.isfinite(mask.score):
-            raise AnnotationError(
-                path,
-                place=f"annotation {index}, score",
-                expected="a finite number",
-                found=str(mask.score),
-            )
-    content = encode_annotations(
-        masks, coordinate_decimals=coordinate_decimals, energy_decimals=energy_decimals
-    )
-    if max_bytes is not None and len(content) > max_bytes:
-        raise OutputError(path, expected=f"at most {max_bytes} bytes", found=f"{len(content)}")
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
-    return len(content)
+    with annotation_writer(
+        path,
+        coordinate_decimals=coordinate_decimals,
+        energy_decimals=energy_decimals,
+        max_bytes=max_bytes,
+    ) as writer:
+        writer.append(masks)
+    return writer.size
+
+
+def _check_mask(mask: EnergyMask, source: Path, place: str) -> None:
+    for number, blob in enumerate(mask.segmentation):
+        _check_points(blob, source, f"{place}, segmentation {number}")
+    if mask.score is not None and not math.isfinite(mask.score):
+        raise AnnotationError(
+            source, place=f"{place}, score", expected="a finite number", found=str(mask.score)
+        )
 
 
 def _encoded(mask: EnergyMask, coordinate_decimals: int, energy_decimals: int) -> dict[str, object]:

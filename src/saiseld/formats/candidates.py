@@ -8,12 +8,13 @@ Parquet, one file per recording, schema versioned, written whole or not at all.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,12 +22,22 @@ from numpy.typing import NDArray
 
 from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.conventions.taxonomy import NUM_CLASSES
-from saiseld.runtime.errors import CandidateError
-from saiseld.runtime.files import atomic_path
+from saiseld.runtime.errors import CandidateError, refusing
+from saiseld.runtime.files import atomic_path, is_plain_name, visible
+from saiseld.runtime.limits import FRAMES, Limit
 
 SCHEMA_VERSION = 1
 MAP_SIZE = 28
 CANDIDATES_SUFFIX = ".candidates.parquet"
+
+ROWS = Limit("candidate_rows", 4_000_000)
+"""Detections in a table: more than a hundred a frame for an hour. A row takes 1.6 kB of memory."""
+ROWS_PER_FRAME = Limit("candidate_rows_per_frame", 1000)
+
+# Scores and boxes do not shrink much: a file that claims more rows than it can hold is a bomb.
+_LEAST_BYTES_PER_ROW = 8
+_ROWS_OF_ANY_SIZE = 20_000
+_BATCH_ROWS = 4096
 
 _MAP = pa.list_(pa.float16(), MAP_SIZE * MAP_SIZE)
 _SCHEMA = pa.schema(
@@ -68,7 +79,7 @@ class Candidates:
     has_map, energy_map
         (N,) bool and (N, 28, 28) float16: the energy map, zeros where it was not computed.
     closure, diffuseness
-        (N,) float32: the frame's acoustic gates (zero unless asked for).
+        (N,) float32: the frame's acoustic gates (`saiseld.acoustics.gates`).
     matchability
         (N,) float32: calibrated probability of matching the ground truth, NaN until calibrated.
     provenance
@@ -96,6 +107,8 @@ class Candidates:
 
     def __post_init__(self) -> None:
         rows = len(self.frame)
+        if not is_plain_name(self.recording):
+            self._fail("recording", "a name that a file can have", repr(self.recording))
         for name in _COLUMNS:
             tail = {"box": (4,), "energy_map": (MAP_SIZE, MAP_SIZE)}.get(name, ())
             shape = getattr(self, name).shape
@@ -128,6 +141,17 @@ class Candidates:
         self._check("energy_map", np.isfinite(totals), "finite energies")
         for name in ("azimuth", "elevation", "closure", "diffuseness"):
             self._check(name, np.isfinite(getattr(self, name)), "a finite number")
+        far, likely = self.distance_cm, self.matchability
+        self._check(
+            "distance_cm",
+            np.isnan(far) | (np.isfinite(far) & (far >= 0)),
+            "0 or more, NaN where unknown",
+        )
+        self._check(
+            "matchability",
+            np.isnan(likely) | ((likely >= 0) & (likely <= 1)),
+            "a probability, NaN where unknown",
+        )
 
     def _check(self, column: str, ok: NDArray[np.bool_], expected: str) -> None:
         if not ok.all():
@@ -162,7 +186,9 @@ def candidate_writer(path: str | Path) -> Iterator[Callable[[Candidates], None]]
         def append(block: Candidates) -> None:
             if not writers:
                 schema = _SCHEMA.with_metadata({"saiseld": json.dumps(_header(block))})
-                writer = pq.ParquetWriter(temporary, schema, compression="zstd")
+                writer = pq.ParquetWriter(
+                    temporary, schema, compression="zstd", write_page_checksum=True
+                )
                 writers.append(stack.enter_context(writer))
             writers[0].write_table(_arrow(block, writers[0].schema))
 
@@ -197,24 +223,81 @@ def _arrow(table: Candidates, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
+class _Header(msgspec.Struct):
+    recording: str
+    frames: Annotated[int, msgspec.Meta(ge=0)]
+    provenance: dict[str, Any] = {}
+
+
 def read_candidates(path: str | Path) -> Candidates:
     """Read a candidate table.
 
     Raises
     ------
     CandidateError
-        If the file is not a candidate table of this schema version or holds impossible values.
+        If the file is not a candidate table of this schema version, holds impossible values, is
+        not named after its recording, or claims more than `ROWS`, `ROWS_PER_FRAME` or
+        `saiseld.runtime.limits.FRAMES`.
     """
     path = Path(path)
+    file, header = _opened(path)
+    rows = file.metadata.num_rows
+    scalars = [name for name in _SCHEMA.names if name != "energy_map"]
+    maps = np.empty((rows, MAP_SIZE, MAP_SIZE), np.float16)
+    with refusing(CandidateError, path, "a Parquet file"):
+        # One thread: tables are read from many processes at once.
+        columns = file.read(scalars, use_threads=False)
+        row = 0
+        # Maps are decoded a few at a time: Arrow takes several times their size.
+        for batch in file.iter_batches(_BATCH_ROWS, columns=["energy_map"], use_threads=False):
+            maps[row : row + len(batch)] = _maps(batch)
+            row += len(batch)
+        if row != rows:
+            raise CandidateError(path, expected=f"{rows} rows, as it says", found=str(row))
+        return _table(path, header, columns, maps)
+
+
+def iter_candidates(path: str | Path) -> Iterator[Candidates]:
+    """Yield a candidate table some whole frames at a time, in bounded memory.
+
+    There is always a last block, though it may have no rows. Raises what `read_candidates` does.
+    """
+    path = Path(path)
+    file, header = _opened(path)
+    held: Candidates | None = None
+    with refusing(CandidateError, path, "a Parquet file"):
+        for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
+            block = _table(path, header, batch, _maps(batch))
+            if held is not None:
+                block = joined_candidates([held, block])
+            if len(block):
+                going_on = block.frame == block.frame[-1]
+                if not going_on.all():
+                    yield block.take(~going_on)
+                held = block.take(going_on)
+        if held is None:
+            no_maps = np.empty((0, MAP_SIZE, MAP_SIZE), np.float16)
+            held = _table(path, header, file.read(use_threads=False), no_maps)
+        yield held
+
+
+def joined_candidates(tables: Sequence[Candidates]) -> Candidates:
+    """Return the rows of several tables of one recording, in order, as one."""
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(table, name) for table in tables]) for name in _COLUMNS
+    }
+    return replace(tables[0], **columns)
+
+
+def _opened(path: Path) -> tuple[pq.ParquetFile, _Header]:
+    """Return the file, its schema and claims checked, and its header."""
     if not path.is_file():
         raise CandidateError(path, expected="a candidate table", found="no such file")
-    try:
-        file = pq.ParquetFile(path)
-        schema = file.schema_arrow
-        header = json.loads((schema.metadata or {}).get(b"saiseld", b"{}"))
-    except (pa.ArrowException, ValueError, OSError) as error:
-        raise CandidateError(path, expected="a Parquet file", found=str(error)) from error
-    version = header.get("schema_version") if isinstance(header, dict) else None
+    with refusing(CandidateError, path, "a candidate table (Parquet)"):
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        schema, rows = file.schema_arrow, file.metadata.num_rows
+        content = (schema.metadata or {}).get(b"saiseld", b"{}")
+        version = msgspec.json.decode(content, type=dict[str, Any]).get("schema_version")
     if version != SCHEMA_VERSION:
         raise CandidateError(
             path,
@@ -228,22 +311,44 @@ def read_candidates(path: str | Path) -> Candidates:
         raise CandidateError(
             path, place=wrong[0], expected="the columns of schema version 1", found="others"
         )
-    scalars = [name for name in _SCHEMA.names if name != "energy_map"]
-    try:
-        # One thread: tables are read from many processes at once.
-        arrow = file.read(scalars, use_threads=False)
-        maps = _read_maps(file)
-    except (pa.ArrowException, ValueError, OSError) as error:
-        raise CandidateError(path, expected="a Parquet file", found=str(error)) from error
-    columns = {name: arrow[name].to_numpy() for name in scalars}
-    box = np.stack([columns.pop(name) for name in ("x0", "y0", "x1", "y1")], axis=1)
+    with refusing(CandidateError, path, "a name, frames and provenance", place="header"):
+        header = msgspec.json.decode(content, type=_Header)
+    own = path.name.removesuffix(CANDIDATES_SUFFIX)
+    if header.recording != own:
+        raise CandidateError(
+            path,
+            place="recording",
+            expected=f"that of the file's name, {own!r}",
+            found=repr(header.recording),
+            advice=f"A table is named <recording>{CANDIDATES_SUFFIX}",
+        )
+    FRAMES.check(header.frames, CandidateError, path)
+    ROWS.check(rows, CandidateError, path, place="rows")
+    ROWS_PER_FRAME.check(-(-rows // max(header.frames, 1)), CandidateError, path, place="a frame")
+    if rows > path.stat().st_size // _LEAST_BYTES_PER_ROW + _ROWS_OF_ANY_SIZE:
+        raise CandidateError(
+            path, place="rows", expected="no more than the file can hold", found=str(rows)
+        )
+    return file, header
+
+
+def _maps(batch: pa.RecordBatch) -> NDArray[np.float16]:
+    values = batch["energy_map"].flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(values.reshape(-1, MAP_SIZE, MAP_SIZE))
+
+
+def _table(
+    path: Path, header: _Header, arrow: pa.Table | pa.RecordBatch, maps: NDArray[np.float16]
+) -> Candidates:
+    plain = [n for n in _SCHEMA.names if n in _COLUMNS and n != "energy_map"]
+    columns = {n: np.asarray(arrow[n]) for n in plain}
+    box = np.stack([np.asarray(arrow[name]) for name in ("x0", "y0", "x1", "y1")], axis=1)
+    columns |= {"box": box, "energy_map": maps}
     try:
         return Candidates(
-            recording=str(header["recording"]),
-            frames=int(header["frames"]),
-            box=box,
-            energy_map=maps,
-            provenance=header.get("provenance", {}),
+            recording=header.recording,
+            frames=header.frames,
+            provenance=header.provenance,
             **columns,
         )
     except CandidateError as error:
@@ -252,21 +357,11 @@ def read_candidates(path: str | Path) -> Candidates:
         ) from error
 
 
-def _read_maps(file: pq.ParquetFile) -> NDArray[np.float16]:
-    """Return the energy maps, decoded a few at a time: Arrow takes several times their size."""
-    maps = np.empty((file.metadata.num_rows, MAP_SIZE, MAP_SIZE), np.float16)
-    row = 0
-    for batch in file.iter_batches(4096, columns=["energy_map"], use_threads=False):
-        values = batch["energy_map"].flatten().to_numpy(zero_copy_only=False)
-        maps[row : row + len(batch)] = values.reshape(-1, MAP_SIZE, MAP_SIZE)
-        row += len(batch)
-    return maps
-
-
 def candidate_files(folder: str | Path) -> dict[str, Path]:
     """Return recording name to path of the candidate tables of a folder (or of one file)."""
     folder = Path(folder)
-    paths = [folder] if folder.is_file() else sorted(folder.glob(f"*{CANDIDATES_SUFFIX}"))
+    found = visible(folder.glob(f"*{CANDIDATES_SUFFIX}"))
+    paths = [folder] if folder.is_file() else sorted(found)
     if not paths:
         raise CandidateError(
             folder,

@@ -1,26 +1,29 @@
 """Weights in and out: ours are safetensors with a JSON header, public ``.pth`` are read safely.
 
 Nothing is ever unpickled beyond tensors (``weights_only=True``). Complex tensors are kept in
-safetensors as real ones with a last dimension of 2 and named in the header.
+safetensors as real ones with a last dimension of 2 and named in the header. Torch is loaded when a
+checkpoint is read or written, not before: who reads the other formats never waits for it.
 """
 
 from __future__ import annotations
 
 import json
-import struct
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor, nn
+import msgspec
+from safetensors import safe_open
 
-from saiseld.runtime.errors import CheckpointError
-from saiseld.runtime.files import atomic_path
+from saiseld.runtime.errors import CheckpointError, refusing
+from saiseld.runtime.files import write_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 _COMPLEX = "complex_keys"
+_NUMBERS = "float16", "bfloat16", "float32", "float64", "complex64", "complex128", "int64"
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -34,6 +37,8 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     CheckpointError
         If the file is absent, damaged or holds anything but tensors.
     """
+    import torch
+
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(
@@ -44,38 +49,76 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
         )
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a hostile or damaged file
-        raise CheckpointError(
-            path,
-            expected="a .pth of tensors only or a .safetensors",
-            found=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-        ) from error
+    loaded = load_tensors(path, "a .pth of tensors only or a .safetensors")
     for wrapper in ("model_state_dict", "state_dict", "model"):
         if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
             loaded = loaded[wrapper]
             break
-    if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
+    if not (isinstance(loaded, dict) and all(isinstance(v, torch.Tensor) for v in loaded.values())):
         raise CheckpointError(path, expected="a state dict of tensors", found=type(loaded).__name__)
-    return dict(loaded), {}
+    _check_plain(loaded, path)
+    return loaded, {}
+
+
+def load_tensors(path: Path, expected: str) -> Any:
+    """Return what ``torch.save`` wrote: tensors, numbers, texts, and containers of these.
+
+    Raises
+    ------
+    CheckpointError
+        If it is anything else, damaged, or compressed, which ``torch.save`` never does: a small
+        file could fill the memory.
+    """
+    import torch
+
+    with refusing(CheckpointError, path, expected):
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as members:
+                for member in members.infolist():
+                    if member.file_size > member.compress_size:
+                        raise CheckpointError(
+                            path,
+                            place=member.filename,
+                            expected="a part that is not compressed",
+                            found=f"{member.file_size} bytes in {member.compress_size}",
+                        )
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
+    with refusing(CheckpointError, path, "a safetensors file"):
         with safe_open(path, framework="pt") as file:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            header = json.loads((file.metadata() or {}).get("saiseld", "{}"))
-    except (SafetensorError, ValueError, struct.error, OSError) as error:
-        raise CheckpointError(path, expected="a safetensors file", found=str(error)) from error
-    for key in header.pop(_COMPLEX, []):
-        state[key] = torch.view_as_complex(_complex_part(state[key]).contiguous())
+            header = msgspec.json.decode(
+                (file.metadata() or {}).get("saiseld", "{}"), type=dict[str, Any]
+            )
+        for key in header.pop(_COMPLEX, []):
+            state[key] = _as_complex(state[key])
+    _check_plain(state, path)
     return state, header
 
 
-def _complex_part(value: Tensor) -> Tensor:
+def _check_plain(state: Mapping[Any, Tensor], path: Path) -> None:
+    """Refuse keys that are no texts, and tensors that are not plain numbers in memory."""
+    for key, value in state.items():
+        kind = f"{value.dtype}, {value.layout}, {value.device}"
+        plain = str(value.layout) == "torch.strided" and value.device.type == "cpu"
+        number = str(value.dtype).removeprefix("torch.") in _NUMBERS
+        if not (isinstance(key, str) and plain and number):
+            raise CheckpointError(
+                path,
+                place=f"key {key}",
+                expected="a tensor of numbers by a name",
+                found=f"{kind} by a {type(key).__name__}",
+            )
+
+
+def _as_complex(pairs: Tensor) -> Tensor:
+    import torch
+
     # complex32 has no arithmetic on CPU, so halves widen before they become complex.
-    return value.float() if value.dtype == torch.float16 else value
+    wide = pairs.float() if pairs.dtype == torch.float16 else pairs
+    return torch.view_as_complex(wide.contiguous())
 
 
 def write_checkpoint(
@@ -92,6 +135,9 @@ def write_checkpoint(
     header
         What they are: config, projection, training data, revision, scores. JSON values.
     """
+    import torch
+    from safetensors.torch import save
+
     complex_keys = [key for key, value in state.items() if value.is_complex()]
     tensors = {
         key: (torch.view_as_real(value) if value.is_complex() else value)
@@ -101,8 +147,7 @@ def write_checkpoint(
         for key, value in state.items()
     }
     metadata = {"saiseld": json.dumps({**header, _COMPLEX: complex_keys})}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+    write_bytes(path, save(tensors, metadata))
 
 
 def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
@@ -130,7 +175,7 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str | P
             raise CheckpointError(
                 source, place=f"key {key}", expected=str(value.dtype), found=str(state[key].dtype)
             )
-        if not torch.isfinite(state[key]).all():
+        if not state[key].isfinite().all():
             raise CheckpointError(
                 source, place=f"key {key}", expected="finite weights", found="NaN or infinity"
             )

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
-from saiseld.runtime.errors import DataError
+from saiseld.runtime.errors import DataError, refusing
 from saiseld.runtime.files import write_bytes
+from saiseld.runtime.limits import FRAMES
 
 _COLUMNS = ("frame", "class", "source", "azimuth", "elevation", "distance_cm")
 
@@ -41,12 +42,9 @@ def read_events(path: str | Path) -> list[Event]:
         Naming file, line, column, what was expected and what was found.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(path, expected="a readable events CSV", found=str(error)) from error
-    rows = csv.reader(io.StringIO(text))
-    return [_event(row, path, f"line {rows.line_num}") for row in rows if row]
+    with refusing(DataError, path, "a readable events CSV"):
+        rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig")))
+        return [_event(row, path, f"line {rows.line_num}") for row in rows if row]
 
 
 def write_events(path: str | Path, events: Iterable[Event]) -> None:
@@ -83,6 +81,7 @@ def _event(row: list[str], path: Path, place: str) -> Event:
     distance = _number(row, 5, path, place) if len(row) == 6 else None
     for name, ok, expected, found in (
         ("frame", frame >= 0, "0 or more", frame),
+        ("source", abs(source) < 2**31, "a number of 32 bits", source),
         ("class", 0 <= class_id < NUM_CLASSES, f"a class of 0-{NUM_CLASSES - 1}", class_id),
         ("azimuth", -180 <= azimuth <= 180, "degrees from -180 to 180", azimuth),
         ("elevation", -90 <= elevation <= 90, "degrees from -90 to 90", elevation),
@@ -90,12 +89,14 @@ def _event(row: list[str], path: Path, place: str) -> Event:
     ):
         if not ok:
             raise DataError(path, place=f"{place}, {name}", expected=expected, found=str(found))
+    FRAMES.check(frame + 1, DataError, path, place=f"{place}, frames")
     return Event(frame, class_id, source, azimuth, elevation, distance)
 
 
 def _number(row: list[str], column: int, path: Path, place: str) -> float:
+    text = row[column]
     try:
-        value = float(row[column])
+        value = math.nan if "_" in text else float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
@@ -103,7 +104,7 @@ def _number(row: list[str], column: int, path: Path, place: str) -> float:
             path,
             place=f"{place}, {_COLUMNS[column]}",
             expected="a number (the file has no header line)",
-            found=repr(row[column]),
+            found=repr(text),
         )
     return value
 

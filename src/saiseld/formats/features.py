@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from saiseld.conventions.bands import BANDS
 from saiseld.conventions.sphere import DIRECTIONS
-from saiseld.runtime.errors import DataError
+from saiseld.runtime.errors import DataError, refusing
 from saiseld.runtime.files import atomic_path
+from saiseld.runtime.limits import FRAMES
 
 FEATURES_SUFFIX = ".features.safetensors"
 FRAMES_PER_BLOCK = 100
@@ -112,22 +114,34 @@ class Features:
                 found="no such file",
                 advice="Make it with `saiseld features`",
             )
-        try:
+        with refusing(DataError, path, "a features file"):
             file: Any = safe_open(self.path, framework="np")
-            self.provenance: dict[str, Any] = json.loads(file.metadata()["saiseld"])
+            header = (file.metadata() or {}).get("saiseld", "{}")
+            self.provenance: dict[str, Any] = msgspec.json.decode(header, type=dict[str, str])
             self._latent = file.get_slice("latent")
-            self.scale, self.closure, self.diffuseness = (
-                file.get_tensor(name) for name in ("scale", "closure", "diffuseness")
-            )
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise DataError(path, expected="a features file", found=str(error)) from error
-        self.frames = len(self.scale)
-        if self._latent.get_shape() != [self.frames, BANDS, DIRECTIONS]:
+            (self.frames, *_) = self._latent.get_shape()
+            FRAMES.check(self.frames, DataError, path)
+            self._check("latent", self._latent, "F16 or F32", [self.frames, BANDS, DIRECTIONS])
+            for name in _PER_FRAME:
+                self._check(name, file.get_slice(name), "F32", [self.frames])
+            self.scale, self.closure, self.diffuseness = map(file.get_tensor, _PER_FRAME)
+        for name in ("weights", "projection"):
+            if name not in self.provenance:
+                raise DataError(path, place=name, expected="what made them", found="nothing")
+        for name in _PER_FRAME:
+            values = getattr(self, name)
+            if not (np.isfinite(values).all() and (name != "scale" or (values > 0).all())):
+                raise DataError(
+                    path, place=name, expected="finite numbers, scales above 0", found="others"
+                )
+
+    def _check(self, name: str, part: Any, kinds: str, shape: list[int]) -> None:
+        if part.get_dtype() not in kinds.split(" or ") or part.get_shape() != shape:
             raise DataError(
-                path,
-                place="latent",
-                expected=f"shape {[self.frames, BANDS, DIRECTIONS]}",
-                found=str(self._latent.get_shape()),
+                self.path,
+                place=name,
+                expected=f"{kinds} of shape {shape}",
+                found=f"{part.get_dtype()} of shape {part.get_shape()}",
             )
 
     def check_made_by(self, front_end: str, frames: int) -> None:
@@ -146,9 +160,23 @@ class Features:
                 )
 
     def latent(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Return the (stop - start, 9, 484) float32 latents of some frames."""
+        """Return the (stop - start, 9, 484) float32 latents of some frames.
+
+        Raises
+        ------
+        DataError
+            If one is not finite.
+        """
         stored = np.asarray(self._latent[start:stop], np.float32)
-        return np.asarray(stored * self.scale[start:stop, None, None])
+        latent = np.asarray(stored * self.scale[start:stop, None, None])
+        if not np.isfinite(latent).all():
+            raise DataError(
+                self.path,
+                place=f"latent, frames {start} to {stop - 1}",
+                expected="finite numbers",
+                found="NaN or infinity",
+            )
+        return latent
 
     def images(self, frames_per_block: int = FRAMES_PER_BLOCK) -> Iterator[AcousticImages]:
         """Yield all frames, ``frames_per_block`` at a time, as a front end does."""

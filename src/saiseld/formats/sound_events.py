@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saiseld.conventions.taxonomy import CLASS_NAMES
+from saiseld.runtime.errors import DataError, refusing
 from saiseld.runtime.files import write_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SUFFIX = ".events.csv"
+SOUND_EVENTS_SUFFIX = ".events.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +66,44 @@ class SoundEvents(list[SoundEvent]):
         return pa.Table.from_pylist([asdict(event) for event in self], schema=schema)
 
 
+_COLUMNS = ("event", "class", "from_s", "to_s", "azimuth", "elevation", "distance_cm", "score")
+
+
+def read_sound_events(path: str | Path) -> SoundEvents:
+    """Read a file of `write_sound_events`; numbers are as they were rounded there.
+
+    Raises
+    ------
+    DataError
+        If it is not one.
+    """
+    with refusing(DataError, path, "sound events as a CSV"):
+        rows = list(csv.reader(io.StringIO(Path(path).read_text("utf-8"))))
+        if not rows or tuple(rows[0]) != _COLUMNS:
+            raise ValueError("another header")
+        return SoundEvents(_event(row) for row in rows[1:])
+
+
+def _event(row: list[str]) -> SoundEvent:
+    number, class_name, start, end, azimuth, elevation, distance, score = row
+    return SoundEvent(
+        number=int(number),
+        class_id=CLASS_NAMES.index(class_name),
+        class_name=class_name,
+        start_s=float(start),
+        end_s=float(end),
+        azimuth=float(azimuth),
+        elevation=float(elevation),
+        distance_cm=float(distance) if distance else None,
+        score=float(score),
+    )
+
+
 def write_sound_events(path: str | Path, events: Iterable[SoundEvent]) -> None:
     """Write events as CSV with a header, whole or not at all; an unknown distance stays empty."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(
-        ("event", "class", "from_s", "to_s", "azimuth", "elevation", "distance_cm", "score")
-    )
+    rows.writerow(_COLUMNS)
     for event in events:
         distance = "" if event.distance_cm is None else f"{event.distance_cm:.0f}"
         rows.writerow(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +12,7 @@ from saiseld.formats.annotation import LABEL_SUFFIX, RAW_LABEL_SUFFIX, write_ann
 from saiseld.formats.events import check_within, read_events
 from saiseld.labels.annotate import annotate
 from saiseld.labels.sparse_imaging import image_blocks
-from saiseld.runtime.errors import AudioError, DataError, OutputError
-from saiseld.runtime.files import write_bytes
-
-SETTINGS_FILE = "label-settings.json"
+from saiseld.runtime.errors import AudioError, DataError
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,7 @@ def label_tasks(audio: Path, events: Path, folder: Path) -> dict[str, LabelTask]
     }
 
 
-def make_labels(task: LabelTask, *, to_convergence: bool = False) -> None:
+def make_labels(task: LabelTask) -> None:
     """Write ``<recording>_raw.json`` and then ``<recording>_std.json``, each whole or not at all.
 
     Raises
@@ -81,32 +77,12 @@ def make_labels(task: LabelTask, *, to_convergence: bool = False) -> None:
         )
     events = read_events(task.events)
     check_within(events, recording.frames, task.events)
-    blocks = image_blocks(recording.blocks(tetrahedral=False), to_convergence=to_convergence)
+    blocks = image_blocks(recording.blocks(tetrahedral=False))
     medians = np.concatenate([np.median(block, axis=1) for block in blocks])
     raw = task.folder / f"{recording.name}{RAW_LABEL_SUFFIX}"
     # Raw energies are thousandths: nine decimals keep four digits at the mask's edge.
     write_annotations(raw, annotate(medians, events, standardised=False), energy_decimals=9)
     write_annotations(task.standardised, annotate(medians, events))
-
-
-def claim_folder(folder: Path, *, to_convergence: bool) -> None:
-    """Note the settings in an output folder; refuse one that holds labels of other settings."""
-    settings = {"to_convergence": to_convergence}
-    path = folder / SETTINGS_FILE
-    try:
-        before = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        write_bytes(path, json.dumps(settings).encode())
-        return
-    except ValueError:
-        before = "something else"
-    if before != settings:
-        raise OutputError(
-            path,
-            expected=f"the settings {settings}",
-            found=str(before),
-            advice="Choose another folder, so that one folder holds labels of one kind",
-        )
 
 
 def _by_name(folder: Path, suffixes: tuple[str, ...], what: str) -> dict[str, Path]:

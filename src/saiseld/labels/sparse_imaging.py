@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import solve as solve_linear
 
 from saiseld.acoustics.covariance import band_spectra
 from saiseld.conventions.arrays import CHANNELS, LABEL_WAVELENGTH, steering
@@ -42,9 +41,7 @@ _GAMMA = 0.5
 _BLOCK_FRAMES = 100
 
 
-def sparse_image(
-    audio32: ArrayLike, sample_rate: int = SAMPLE_RATE, *, to_convergence: bool = False
-) -> FloatArray:
+def sparse_image(audio32: ArrayLike, sample_rate: int = SAMPLE_RATE) -> FloatArray:
     """Return the sparse acoustic images of a 32-channel recording.
 
     Parameters
@@ -53,8 +50,6 @@ def sparse_image(
         em32 samples (samples, 32) of any scale.
     sample_rate
         In Hz, a multiple of 100.
-    to_convergence
-        Find each frame's exact minimum instead of stopping where the public labels do.
 
     Returns
     -------
@@ -80,13 +75,11 @@ def sparse_image(
         )
     block = _BLOCK_FRAMES * (sample_rate // FPS)
     blocks = (audio[first : first + block] for first in range(0, len(audio) or 1, block))
-    return np.concatenate(
-        list(image_blocks(blocks, sample_rate=sample_rate, to_convergence=to_convergence))
-    )
+    return np.concatenate(list(image_blocks(blocks, sample_rate=sample_rate)))
 
 
 def image_blocks(
-    blocks: Iterable[ArrayLike], sample_rate: int = SAMPLE_RATE, *, to_convergence: bool = False
+    blocks: Iterable[ArrayLike], sample_rate: int = SAMPLE_RATE
 ) -> Iterator[FloatArray]:
     """Yield the sparse images (n, 9, 484) of successive blocks (samples, 32) of whole frames.
 
@@ -96,7 +89,7 @@ def image_blocks(
     for block in blocks:
         spectra = band_spectra(block, sample_rate, centres=LABEL_CENTRES)
         b, power = _backprojection(spectra)
-        images = _minima(b, x) if to_convergence else _descend(b, power, x)
+        images = _descend(b, power, x)
         x = images[-1] if len(images) else x
         yield images
 
@@ -168,45 +161,6 @@ def _objective(
     fit = (x * (gx - 2 * b)).sum(axis=1) + power
     penalty = _GAMMA * x.sum(axis=1) + (1 - _GAMMA) * (x * x).sum(axis=1)
     return np.asarray(fit + weight * penalty)
-
-
-def _minima(b: FloatArray, x: FloatArray) -> FloatArray:
-    """Return the exact minimisers (frames, 9, 484); ``x`` (9, 484) helps to find the first."""
-    images = np.empty_like(b)
-    for frame, weights in enumerate(_weight(b)):
-        x = np.stack([_minimum(*band) for band in zip(b[frame], weights, x, strict=True)])
-        images[frame] = x
-    return images
-
-
-def _minimum(b: FloatArray, weight: float, x: FloatArray) -> FloatArray:
-    """Return the minimiser (484,) of one band, guessing its support from ``x`` (484,).
-
-    Where the support is right, ``H x = c`` on it and ``H x >= c`` off it. Block principal pivoting
-    exchanges all directions that break this at once, and only the last one when that has not helped
-    three times in a row, which ends for certain (Kim and Park, SIAM J. Sci. Comput. 2011).
-    """
-    if weight == 0:  # silence
-        return np.zeros_like(x)
-    hessian = _gram()[0] + weight * (1 - _GAMMA) * np.eye(len(x))
-    c = b - weight * _GAMMA / 2
-    support = x > 0
-    fewest, chances = len(x) + 1, 3
-    while True:
-        inside, outside = np.flatnonzero(support), np.flatnonzero(~support)
-        x = np.zeros_like(x)
-        x[inside] = solve_linear(hessian[np.ix_(inside, inside)], c[inside], assume_a="pos")
-        slack = hessian[np.ix_(outside, inside)] @ x[inside] - c[outside]
-        wrong = np.sort([*inside[x[inside] < 0], *outside[slack < -1e-12 * np.abs(c).max()]])
-        if not len(wrong):
-            return x
-        if len(wrong) < fewest:
-            fewest, chances = len(wrong), 3
-        elif chances:
-            chances -= 1
-        else:
-            wrong = wrong[-1:]
-        support[wrong] = ~support[wrong]
 
 
 @cache

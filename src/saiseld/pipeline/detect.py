@@ -9,7 +9,12 @@ from pathlib import Path
 from saiseld.data.recordings import Recording, find_recordings, open_recording
 from saiseld.data.video import find_video, open_video
 from saiseld.decision.selection import emittable
-from saiseld.formats.candidates import CANDIDATES_SUFFIX, candidate_writer
+from saiseld.formats.candidates import (
+    CANDIDATES_SUFFIX,
+    Candidates,
+    candidate_writer,
+    joined_candidates,
+)
 from saiseld.formats.features import FEATURES_SUFFIX, Features
 from saiseld.pipeline.imager import Imager, load_imager
 from saiseld.runtime.files import output_folder
@@ -22,6 +27,32 @@ class Detected:
 
     table: Path
     missing_pictures: int
+
+
+def detect(
+    recording: str | Path, video: str | Path | None = None, *, weights: str | Path | None = None
+) -> Candidates:
+    """Return every detection in a recording, to decide on with `saiseld.pipeline.emit.emit`.
+
+    Parameters
+    ----------
+    recording
+        4 or 32 channels.
+    video
+        Its video or folder of frames, if there is one.
+    weights
+        A weights folder, or None for the packaged ones.
+
+    Examples
+    --------
+    >>> table = detect("meeting.wav", "meeting.mp4")  # doctest: +SKIP
+    >>> len(table), table.score.max()  # doctest: +SKIP
+    (8712, 0.93)
+    """
+    opened = open_recording(recording)
+    pictures = iter(()) if video is None else open_video(video)
+    blocks = list(Imager(weights).blocks(opened, pictures))
+    return joined_candidates([block.candidates for block in blocks])
 
 
 def detect_recording(

@@ -6,10 +6,36 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from saiseld.decision.matchability import Matchability
-from saiseld.decision.systems import System, decide
-from saiseld.formats.annotation import MAX_PREDICTION_BYTES, write_annotations
-from saiseld.formats.candidates import candidate_files, read_candidates
+from saiseld.decision.systems import System, decide, system_named
+from saiseld.formats.annotation import MAX_PREDICTION_BYTES, EnergyMask, write_annotations
+from saiseld.formats.candidates import Candidates, candidate_files, read_candidates
+from saiseld.pipeline.defaults import DEFAULT_SYSTEM
 from saiseld.runtime.parallel import run_all
+
+
+def emit(
+    candidates: Candidates, system: System | str = DEFAULT_SYSTEM, *, threshold: float = 0.0
+) -> list[EnergyMask]:
+    """Return the masks that a system submits for a recording.
+
+    Parameters
+    ----------
+    candidates
+        A recording's detections; calibrated if the system ranks by matchability.
+    system
+        What to do, or its name (`saiseld.decision.systems.SYSTEMS`).
+    threshold
+        Leave out masks whose submitted score is below this.
+
+    Examples
+    --------
+    >>> from saiseld import emit, evaluate, read_candidates
+    >>> table = read_candidates("meeting.candidates.parquet")  # doctest: +SKIP
+    >>> scores = evaluate({"meeting": emit(table, "TASK3B_4")}, "labels")  # doctest: +SKIP
+    """
+    return decide(
+        candidates, system_named(system) if isinstance(system, str) else system, threshold=threshold
+    )
 
 
 def emit_recording(

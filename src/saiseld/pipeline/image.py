@@ -1,25 +1,68 @@
-"""The main job, from file to file: masks, candidate table and overlay video of a recording.
+"""The main job, from file to file: masks, candidates, events, overlay video and page.
 
-Sound and picture are decoded once: what the imager has heard and seen goes on to the overlay, some
-frames at a time. The masks are written last, so a recording that has them is done.
+The masks are written last, so a recording that has them is done; what they were made from lies
+beside them. A run that was stopped while drawing goes on from the candidate table.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from saiseld.data.recordings import Recording, find_recordings, open_recording
+from saiseld.data.recordings import Recording, find_recordings
 from saiseld.data.video import find_video
-from saiseld.decision.systems import System
+from saiseld.decision.systems import System, decide
 from saiseld.formats.annotation import MAX_PREDICTION_BYTES, EnergyMask, write_annotations
-from saiseld.formats.candidates import CANDIDATES_SUFFIX, candidate_writer
+from saiseld.formats.candidates import candidate_writer, read_candidates
+from saiseld.formats.sound_events import SoundEvents
+from saiseld.pipeline.defaults import DEFAULT_SYSTEM, VIEWING_THRESHOLD
+from saiseld.pipeline.draw import draw_results, write_folder_page
 from saiseld.pipeline.imager import Block, Imager, load_imager
+from saiseld.pipeline.open import Format, open_checked
+from saiseld.pipeline.results import (
+    Made,
+    Provenance,
+    Results,
+    is_done,
+    read_made,
+    refuse_inputs,
+    write_made,
+)
+from saiseld.pipeline.weights import digests, find_weights
+from saiseld.runtime.cache import content_digest
+from saiseld.runtime.errors import CandidateError, DataError, SaiseldError
 from saiseld.runtime.files import output_folder
 from saiseld.runtime.parallel import run_all, tell_share_done
-from saiseld.viewing.overlay import overlay_writer
+
+_IMAGING_SHARE = 0.6
+"""Of the work on a recording, the rest being drawing; for the progress line."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is wanted of every recording.
+
+    Parameters
+    ----------
+    system
+        What is kept and emitted, as in `Imager.image`.
+    threshold
+        Show only masks scored this or more in events, overlay and page.
+    overlay, frame_events
+        Whether the overlay video, and events frame by frame as STARSS23 has them, are wanted.
+    force
+        Whether to replace results that were made from something else.
+    """
+
+    system: System = DEFAULT_SYSTEM
+    threshold: float = VIEWING_THRESHOLD
+    overlay: bool = True
+    frame_events: bool = False
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +71,33 @@ class Imaged:
 
     Parameters
     ----------
-    masks_file, size
-        The masks in the official format, and its bytes.
+    results
+        Its files.
+    size
+        Bytes of the masks.
     masks, frames, missing_pictures
         How many masks in how many frames, and how many of these had no picture.
+    events
+        What a person is told.
     """
 
-    masks_file: Path
+    results: Results
     size: int
     masks: int
     frames: int
     missing_pictures: int
+    events: SoundEvents
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A recording that could not be imaged, and why."""
+
+    error: SaiseldError
+
+
+Outcome = Imaged | Failed | None
+"""None: the results were there."""
 
 
 def image_recording(
@@ -46,15 +105,12 @@ def image_recording(
     recording: Recording,
     video: Path | None,
     folder: Path,
+    provenance: Provenance,
+    wanted: Wanted | None = None,
     *,
-    system: System | None = None,
-    overlay: bool = True,
-    on_frames: Callable[[int], object] = lambda frames: None,
+    on_share: Callable[[float], object] = lambda share: None,
 ) -> Imaged | None:
-    """Write who sounds where in a recording, unless its masks are there already.
-
-    Writes ``<recording>.candidates.parquet``, ``<recording>.mp4`` and, last, ``<recording>.json``,
-    each whole or not at all.
+    """Write who sounds where in a recording, unless that is there already; see `Results`.
 
     Parameters
     ----------
@@ -65,39 +121,111 @@ def image_recording(
     video
         Its video or folder of frames, if there is one.
     folder
-        Where the results go.
-    system
-        What is kept and emitted, as in `Imager.image`.
-    overlay
-        Whether the overlay video is wanted.
-    on_frames
-        Called with the number of frames just done.
+        Where the results go; every file whole or not at all.
+    provenance
+        What they are made from; see `provenance_of`.
+    wanted
+        What is wanted.
+    on_share
+        Called with the share of the work that is done.
 
     Returns
     -------
-    What was written; None if the masks were there.
+    What was written; None if the results were there.
+
+    Raises
+    ------
+    OutputError
+        If there are results that were made from something else, or one would be an input.
     """
-    masks_file = folder / f"{recording.name}.json"
-    if masks_file.is_file():
+    wanted = wanted or Wanted()
+    results = Results(folder, recording.name)
+    refuse_inputs(results.files(), [recording.path, *([] if video is None else [video])])
+    if not wanted.force and is_done(results, provenance):
         return None
-    with ExitStack() as files:
-        append = files.enter_context(
-            candidate_writer(folder / f"{recording.name}{CANDIDATES_SUFFIX}")
+    results.masks.unlink(missing_ok=True)
+    done = 0
+
+    def tell(frames: int, start: float, share: float) -> None:
+        nonlocal done
+        done += frames
+        on_share(start + share * done / recording.frames)
+
+    masks, missing = _masks(
+        imager,
+        recording,
+        video,
+        results,
+        provenance,
+        wanted.system,
+        lambda frames: tell(frames, 0.0, _IMAGING_SHARE),
+    )
+    done = 0
+    events = draw_results(
+        results,
+        recording,
+        masks,
+        video,
+        threshold=wanted.threshold,
+        overlay=wanted.overlay,
+        frame_events=wanted.frame_events,
+        on_frame=lambda: tell(1, _IMAGING_SHARE, 1 - _IMAGING_SHARE),
+    )
+    # Last, since the masks say that a recording is done.
+    size = write_annotations(results.masks, masks)
+    if size > MAX_PREDICTION_BYTES:
+        _log.warning(
+            "%s: %s bytes, over the %s that the challenge takes; `saiseld emit --threshold` or an "
+            "adaptive emission makes it smaller",
+            results.masks,
+            f"{size:,}",
+            f"{MAX_PREDICTION_BYTES:,}",
         )
-        movie = overlay_writer(folder / f"{recording.name}.mp4", recording.name)
-        draw = files.enter_context(movie) if overlay else None
+    return Imaged(results, size, len(masks), recording.frames, missing, events)
+
+
+def _masks(
+    imager: Imager,
+    recording: Recording,
+    video: Path | None,
+    results: Results,
+    provenance: Provenance,
+    system: System,
+    on_frames: Callable[[int], object],
+) -> tuple[list[EnergyMask], int]:
+    """Return the masks, and how many frames had no picture.
+
+    They are decided from the candidate table where an earlier run got so far.
+    """
+    made_from = asdict(provenance)
+    try:
+        made, table = read_made(results), read_candidates(results.candidates)
+        if made.provenance == provenance and table.provenance.get("made_from") == made_from:
+            return decide(table, system), made.missing_pictures
+    except (CandidateError, DataError):
+        pass
+    with candidate_writer(results.candidates) as append:
 
         def write(block: Block, masks: list[EnergyMask]) -> None:
-            append(block.candidates)
-            if draw is not None and block.audio is not None:
-                draw(block.audio, block.pictures, masks)
+            known = {**block.candidates.provenance, "made_from": made_from}
+            append(replace(block.candidates, provenance=known))
             on_frames(block.frames)
 
         prediction = imager.image(recording, video, system=system, on_block=write)
-    # Last, since the masks say that a recording is done.
-    size = write_annotations(masks_file, prediction.masks, max_bytes=MAX_PREDICTION_BYTES)
-    return Imaged(
-        masks_file, size, len(prediction.masks), recording.frames, prediction.missing_pictures
+    write_made(results, Made(provenance, recording.frames, prediction.missing_pictures))
+    return prediction.masks, prediction.missing_pictures
+
+
+def provenance_of(
+    recording: Recording, video: Path | None, weights: dict[str, str], system: System
+) -> Provenance:
+    """Return what the results of a recording will have been made from."""
+    return Provenance(
+        recording=content_digest(recording.path),
+        video="" if video is None else content_digest(video),
+        weights=weights,
+        system=repr(system),
+        channels=recording.ambisonics or "capsules",
     )
 
 
@@ -106,12 +234,13 @@ def image_recordings(
     folder: Path,
     *,
     video: Path | None = None,
+    kind: Format = "auto",
     weights: Path | None = None,
-    system: System | None = None,
-    overlay: bool = True,
+    wanted: Wanted | None = None,
+    keep_going: bool = False,
     jobs: int = 1,
-    on_done: Callable[[str, Imaged | None], object] = lambda name, imaged: None,
-) -> dict[str, Imaged | None]:
+    on_done: Callable[[str, Outcome], object] = lambda name, outcome: None,
+) -> dict[str, Outcome]:
     """Image recordings and those in folders, ``jobs`` at a time; see `image_recording`.
 
     Parameters
@@ -119,61 +248,71 @@ def image_recordings(
     recordings
         Audio files, or folders searched for them.
     folder
-        Where the results go.
+        Where the results go, and a page of all of them.
     video
         The recording's video, or a folder of several; see `saiseld.data.video.find_video`.
+    kind
+        What the recordings' channels are; see `saiseld.pipeline.open.open_checked`.
     weights
         A weights folder, or None for the packaged ones.
-    system, overlay
-        As in `image_recording`.
+    wanted
+        What is wanted of every recording.
+    keep_going
+        Whether a recording that cannot be imaged leaves the others to go on.
     jobs
         Recordings at a time.
     on_done
-        Called with a recording's name and result as soon as it is done.
+        Called with a recording's name and outcome as soon as it is done.
 
     Raises
     ------
     AudioError, CheckpointError, OutputError
-        Before any work begins, for what cannot be read, loaded or written.
+        Before any work begins, for what cannot be read, loaded or written, or would be written
+        over; with ``keep_going`` only where it concerns all.
     """
-    opened = [open_recording(path) for path in find_recordings(recordings)]
+    wanted = wanted or Wanted()
     output_folder(folder)
+    known = digests(find_weights(weights))
     load_imager(weights)
-    tasks = {
-        recording.name: (
-            recording,
-            None if video is None else find_video(video, recording.name),
-            folder,
-            weights,
-            system,
-            overlay,
-        )
-        for recording in opened
-    }
-    return run_all(_image_task, tasks, jobs=jobs, title="imaging", on_done=on_done)
+    tasks: dict[str, tuple[object, ...]] = {}
+    outcomes: dict[str, Outcome] = {}
+    for path in find_recordings(recordings):
+        try:
+            own = None if video is None else find_video(video, path.stem)
+            results = Results(folder, path.stem)
+            refuse_inputs(results.files(), [path, *([] if own is None else [own])])
+            recording = open_checked(path, kind, own)
+            provenance = provenance_of(recording, own, known, wanted.system)
+            if not wanted.force:
+                is_done(results, provenance)
+        except SaiseldError as error:
+            if not keep_going:
+                raise
+            outcomes[path.stem] = Failed(error)
+            on_done(path.stem, outcomes[path.stem])
+            continue
+        task = (recording, own, folder, provenance, weights, wanted, keep_going)
+        tasks[recording.name] = task
+    outcomes |= run_all(_image_task, tasks, jobs=jobs, title="imaging", on_done=on_done)
+    write_folder_page(folder)
+    return outcomes
 
 
 def _image_task(
     recording: Recording,
     video: Path | None,
     folder: Path,
+    provenance: Provenance,
     weights: Path | None,
-    system: System | None,
-    overlay: bool,
-) -> Imaged | None:
-    done = 0
-
-    def tell(frames: int) -> None:
-        nonlocal done
-        done += frames
-        tell_share_done(done / recording.frames)
-
-    return image_recording(
-        load_imager(weights),
-        recording,
-        video,
-        folder,
-        system=system,
-        overlay=overlay,
-        on_frames=tell,
-    )
+    wanted: Wanted,
+    keep_going: bool,
+) -> Outcome:
+    try:
+        imager = load_imager(weights)
+        return image_recording(
+            imager, recording, video, folder, provenance, wanted, on_share=tell_share_done
+        )
+    except SaiseldError as error:
+        if not keep_going:
+            raise
+        return Failed(error)

@@ -5,7 +5,6 @@ Everything goes block by block, so that an hour needs little more memory than fi
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -17,73 +16,42 @@ import torch
 from numpy.typing import NDArray
 
 from saiseld.acoustics.front_end import FrontEnd
+from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.data.context import in_context
-from saiseld.data.recordings import Recording, open_recording
+from saiseld.data.recordings import Recording, open_recording, recording_of_array
 from saiseld.data.video import Frame, open_video, rgb_planes
 from saiseld.decision.matchability import Matchability
 from saiseld.decision.selection import emittable
-from saiseld.decision.systems import System, decide, system_named
+from saiseld.decision.systems import System, decide
 from saiseld.detector.detect import detect_frames
 from saiseld.detector.model import Detector, Keep
 from saiseld.formats.annotation import EnergyMask
 from saiseld.formats.candidates import Candidates
 from saiseld.formats.features import FRAMES_PER_BLOCK, AcousticImages
+from saiseld.pipeline.defaults import DEFAULT_SYSTEM
+from saiseld.pipeline.prediction import Prediction
 from saiseld.pipeline.weights import find_weights
 from saiseld.runtime.errors import CheckpointError, RecipeError
 
 BATCH = 8
 """Frames that go through the detector together."""
 
-DEFAULT_SYSTEM = system_named("TASK3B_3")
-"""Ranked by raw score: the better order in the calibration rooms of the packaged weights."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prediction:
-    """What was imaged in a recording.
-
-    Parameters
-    ----------
-    recording
-        The recording.
-    masks
-        Who sounds where, frame by frame.
-    missing_pictures
-        Frames without a picture, imaged with the ImageNet mean.
-    """
-
-    recording: Recording
-    masks: list[EnergyMask]
-    missing_pictures: int
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """What was detected in n frames in a row, and what it was detected in.
+    """What was detected in some frames in a row.
 
     Parameters
     ----------
     candidates
         Their detections, frames counted from the start of the recording.
-    pictures
-        Of each frame its picture, or None where there is none.
-    audio
-        (n x 2400, 4) their sound, None where acoustic images stood in for it.
+    frames, missing_pictures
+        How many frames, and how many of them without a picture.
     """
 
     candidates: Candidates
-    pictures: list[Frame | None]
-    audio: NDArray[np.float32] | None
-
-    @property
-    def frames(self) -> int:
-        """How many frames."""
-        return len(self.pictures)
-
-    @property
-    def missing_pictures(self) -> int:
-        """How many of them without a picture."""
-        return sum(picture is None for picture in self.pictures)
+    frames: int
+    missing_pictures: int
 
 
 OnBlock = Callable[[Block, list[EnergyMask]], object]
@@ -143,10 +111,8 @@ class Imager:
         """
         picture_of = chain(pictures, repeat(None))
         start = 0
-        # What is heard waits here for its frames: with a context they come a block later.
-        heard: deque[NDArray[np.float32]] = deque()
         if images is None:
-            images = self.front_end.images_of(_kept(recording.blocks(FRAMES_PER_BLOCK), heard))
+            images = self.front_end.images_of(recording.blocks(FRAMES_PER_BLOCK))
         for block in in_context(images, self.detector.context):
             shown = list(islice(picture_of, len(block.latent)))
             latents, planes = torch.from_numpy(block.latent), torch.from_numpy(rgb_planes(shown))
@@ -162,7 +128,7 @@ class Imager:
             )
             if self.matchability is not None:
                 table = self.matchability.calibrate(table)
-            yield Block(table, shown, heard.popleft() if heard else None)
+            yield Block(table, len(shown), sum(picture is None for picture in shown))
             start += len(shown)
 
     def image(
@@ -207,7 +173,8 @@ class Imager:
             masks += found
             missing += block.missing_pictures
             on_block(block, found)
-        return Prediction(recording, masks, missing)
+        path = None if video is None else Path(video)
+        return Prediction(recording, masks, missing, path)
 
 
 @cache
@@ -216,23 +183,38 @@ def load_imager(weights: Path | None) -> Imager:
     return Imager(weights)
 
 
-def _kept(
-    blocks: Iterable[NDArray[np.float32]], kept: deque[NDArray[np.float32]]
-) -> Iterator[NDArray[np.float32]]:
-    for block in blocks:
-        kept.append(block)
-        yield block
-
-
 def image(
-    recording: str | Path, video: str | Path | None = None, *, weights: str | Path | None = None
+    recording: str | Path | None = None,
+    video: str | Path | None = None,
+    *,
+    audio: NDArray[np.floating] | None = None,
+    sample_rate: int = SAMPLE_RATE,
+    weights: str | Path | None = None,
 ) -> Prediction:
     """Image one recording; for several, make an `Imager` once.
+
+    Parameters
+    ----------
+    recording
+        A recording's file.
+    video
+        Its video or folder of frames, if there is one.
+    audio, sample_rate
+        Instead of a file: samples (n, 4 or 32), and how many a second.
+    weights
+        A weights folder, or None for the packaged ones.
 
     Examples
     --------
     >>> prediction = image("meeting.wav", "meeting.mp4")  # doctest: +SKIP
-    >>> prediction.masks[0].class_id, prediction.masks[0].score  # doctest: +SKIP
-    (1, 0.82)
+    >>> prediction.events()[0].class_name, prediction.events()[0].azimuth  # doctest: +SKIP
+    ('Male speech', 42.3)
     """
-    return Imager(weights).image(open_recording(recording), video)
+    if (recording is None) == (audio is None):
+        raise TypeError("give either a recording's file or audio=array, sample_rate=rate")
+    if audio is not None:
+        opened = recording_of_array(audio, sample_rate)
+    else:
+        assert recording is not None
+        opened = open_recording(recording)
+    return Imager(weights).image(opened, video)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from saiseld.runtime.cache import content_digest
 from saiseld.runtime.errors import CheckpointError
 
 PACKAGED = Path(__file__).parents[1] / "assets"
@@ -47,6 +48,12 @@ class Weights:
         """The reranker, or None to rank by raw score."""
         path = self.folder / "matchability.skops"
         return path if path.is_file() else None
+
+
+def digests(weights: Weights) -> dict[str, str]:
+    """Return what each weights file of a system holds, by file name (see `content_digest`)."""
+    paths = (weights.front_end, weights.detector, weights.matchability)
+    return {path.name: content_digest(path) for path in paths if path is not None}
 
 
 def find_weights(weights: str | Path | None = None) -> Weights:

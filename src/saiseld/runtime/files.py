@@ -12,7 +12,7 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ if sys.platform != "win32":
 
 _PARTIAL = re.compile(r"\.[0-9a-f]{8}\.part(\..*)?")
 _LONGEST_SUFFIX = 16
+_LONGEST_NAME = 230  # bytes; file systems take 255
 _PROBE_BYTES = 1 << 20
 _LOCK = ".lock"
 
@@ -59,6 +60,8 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         yield temporary
         if lock is not None:
             os.fsync(lock)
+            # Some encoders write beside and rename in their turn, readable to the user alone.
+            temporary.chmod(stat.S_IMODE(os.fstat(lock).st_mode))
         temporary.replace(target)
     except BaseException as error:
         # Encoders tell of a full disk in words of their own, so the disk itself is asked.
@@ -120,6 +123,28 @@ def only_run(folder: str | Path) -> Iterator[Path]:
         yield folder
     finally:
         os.close(descriptor)
+
+
+def is_plain_name(name: str) -> bool:
+    """Return whether a name can be that of a file and of the results named after it.
+
+    No folder is in it, nothing that a terminal obeys, and no leading dot, which hides files; it is
+    text, and leaves room for a suffix.
+    """
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError:
+        return False
+    obeyed = any(ord(c) < 32 or 127 <= ord(c) < 160 for c in name)
+    return 0 < length <= _LONGEST_NAME and name[0] != "." and not (obeyed or set(name) & {*"/\\"})
+
+
+def visible(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the paths whose names have no leading dot: that is what is being written, or a remark.
+
+    (macOS leaves ``._take1.wav`` beside ``take1.wav`` on other systems' disks.)
+    """
+    return (path for path in paths if not path.name.startswith("."))
 
 
 def write_bytes(target: str | Path, content: bytes) -> None:

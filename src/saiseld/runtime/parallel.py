@@ -41,6 +41,15 @@ def tell_share_done(share: float) -> None:
     _share_done.get()(share)
 
 
+_shown = True
+
+
+def set_progress(shown: bool) -> None:
+    """Choose whether `run_all` shows its progress line in this process."""
+    global _shown
+    _shown = shown
+
+
 def run_all(
     function: Callable[..., T],
     tasks: Mapping[str, tuple[Any, ...]],
@@ -88,7 +97,7 @@ def run_all(
     )
     results: dict[str, T] = {}
     with Progress(
-        *columns, console=Console(stderr=True), disable=not title or not tasks
+        *columns, console=Console(stderr=True), disable=not (title and tasks and _shown)
     ) as progress:
         line = progress.add_task(title, total=len(tasks))
         done = (

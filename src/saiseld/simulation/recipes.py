@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -35,6 +35,8 @@ class Recipe(BaseModel):
     room_width_m: Range
     room_height_m: Range
     rt60_s: Range
+    walls: Literal["even", "materials"] = "even"
+    """Walls that absorb all frequencies alike, or of materials (`rooms/walls.py`)."""
     snr_db: Range
     """Events (mean power while any sounds) over ambient noise."""
     distance_m: Range
@@ -50,6 +52,8 @@ class Recipe(BaseModel):
     """Share of people that walk."""
     silent_objects: tuple[int, int]
     """Fewest and most objects that never sound."""
+    timelines: bool = False
+    """Who sounds when and where is replayed from timelines, which the command has to be given."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -6,7 +6,7 @@ Positions are metres relative to the array unless named otherwise, in the axes o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zlib import crc32
 
 import numpy as np
@@ -17,8 +17,10 @@ from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.conventions.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.formats.events import Event as FrameEvent
 from saiseld.simulation.recipes import Recipe
-from saiseld.simulation.rooms.room import Room
+from saiseld.simulation.rooms.room import Room, Shoebox
+from saiseld.simulation.rooms.walls import furnish
 from saiseld.simulation.sounds.bank import Half, Signal, SoundBank
+from saiseld.simulation.timelines import Timelines, Track, tracks
 
 FloatArray = NDArray[np.float64]
 
@@ -84,6 +86,33 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ReplayedSource(Source):
+    """A source that is where a timeline says, in the nearest frame that says it.
+
+    Parameters
+    ----------
+    track_frames
+        (F,) frames of the timeline, in order.
+    track_m
+        (F, 3) positions in them; one position, over and over, of a source that stands.
+    """
+
+    track_frames: NDArray[np.int64] = field(kw_only=True)
+    track_m: FloatArray = field(kw_only=True)
+
+    @property
+    def moves(self) -> bool:
+        """Whether it has more than one position."""
+        return bool(np.any(self.track_m != self.track_m[0]))
+
+    def position(self, time_s: ArrayLike) -> FloatArray:
+        """Return positions (..., 3) in metres at times in seconds."""
+        middle = (self.track_frames[1:] + self.track_frames[:-1]) / 2
+        frame = np.asarray(time_s, float) * FPS - 0.5
+        return np.asarray(self.track_m[np.searchsorted(middle, frame)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Sound:
     """A source sounding: ``signal`` is heard at 1 m from sample ``start`` on."""
 
@@ -104,7 +133,7 @@ class Scene:
     """A recording to render; ``array_m`` is the array's place in the room's own coordinates."""
 
     name: str
-    room: Room
+    room: Shoebox
     room_seed: int
     array_m: tuple[float, float, float]
     sources: tuple[Source, ...]
@@ -146,7 +175,7 @@ def generator(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng([seed, crc32(name.encode())])
 
 
-def plan_room(recipe: Recipe, seed: int, room: int) -> tuple[Room, int]:
+def plan_room(recipe: Recipe, seed: int, room: int) -> tuple[Shoebox, int]:
     """Return a room and the seed of its looks."""
     rng = generator(seed, f"room{room}")
     size = (
@@ -156,11 +185,21 @@ def plan_room(recipe: Recipe, seed: int, room: int) -> tuple[Room, int]:
     )
     liveliness = tuple(float(v) for v in rng.uniform(0.5, 1.5, 6))
     rt60 = float(rng.uniform(*recipe.rt60_s))
+    if recipe.walls == "materials":
+        return furnish(size, rt60, rng, roughness_m=0.03), int(rng.integers(2**31))
     return Room(size, rt60, liveliness), int(rng.integers(2**31))
 
 
 def plan_scene(
-    recipe: Recipe, bank: SoundBank, seed: int, *, name: str, room: int, split: Half, index: int
+    recipe: Recipe,
+    bank: SoundBank,
+    seed: int,
+    *,
+    name: str,
+    room: int,
+    split: Half,
+    index: int,
+    timelines: Timelines | None = None,
 ) -> Scene:
     """Plan a recording.
 
@@ -171,6 +210,8 @@ def plan_scene(
     index
         Number of the recording in its split: its first two events are of classes dealt by it, so
         that every class is in every split of 13 recordings or more.
+    timelines
+        Who sounds when and where, to replay instead of what the recipe says of events and moving.
     """
     shoebox, room_seed = plan_room(recipe, seed, room)
     rng = generator(seed, name)
@@ -181,10 +222,13 @@ def plan_scene(
         float(rng.uniform(1.2, 1.6)),
     )
     planner = _Planner(recipe, shoebox, np.array(array), bank, split, rng)
-    sounding = np.flatnonzero(recipe.event_weights).tolist()
-    dealt = [sounding[turn % len(sounding)] for turn in (index, 5 * index + 6)]
-    for gap in recipe.gap_s:
-        planner.fill_layer(gap, dealt)
+    if timelines is not None:
+        planner.replay(tracks(timelines.draw(split, index, int(recipe.seconds * FPS), rng)))
+    else:
+        sounding = np.flatnonzero(recipe.event_weights).tolist()
+        dealt = [sounding[turn % len(sounding)] for turn in (index, 5 * index + 6)]
+        for gap in recipe.gap_s:
+            planner.fill_layer(gap, dealt)
     for _ in range(int(rng.integers(recipe.silent_objects[0], recipe.silent_objects[1] + 1))):
         planner.new_source(int(rng.integers(NUM_CLASSES)))
     return Scene(
@@ -207,7 +251,7 @@ class _Planner:
     def __init__(
         self,
         recipe: Recipe,
-        room: Room,
+        room: Shoebox,
         array: FloatArray,
         bank: SoundBank,
         split: Half,
@@ -233,6 +277,47 @@ class _Planner:
             signal = signal[: int(recipe.seconds * SAMPLE_RATE) - start] * 10 ** (level / 20)
             self.sounds.append(Sound(source, start, signal.astype(np.float32)))
             now += len(signal) / SAMPLE_RATE + float(rng.exponential(gap_s))
+
+    def replay(self, window: list[Track]) -> None:
+        """Let the sources of a timeline sound, each at a distance drawn here.
+
+        An event is one clip, again and again for as long as the event lasts.
+        """
+        recipe, rng = self.recipe, self.rng
+        distance = {track.source: float(rng.uniform(*recipe.distance_m)) for track in window}
+        for track in window:
+            source = self._replayed(track, distance[track.source])
+            self.sources.append(source)
+            level = recipe.level_db[track.class_id] + rng.uniform(-3, 3)
+            for first, last in track.events:
+                wanted = (last - first) * SAMPLES_PER_FRAME
+                clip = self.bank.draw(
+                    track.class_id, self.split, wanted / SAMPLE_RATE, source.seed, rng
+                )
+                signal = np.resize(clip, wanted) * 10 ** (level / 20)
+                start = first * SAMPLES_PER_FRAME
+                self.sounds.append(Sound(source, start, signal.astype(np.float32)))
+
+    def _replayed(self, track: Track, distance_m: float) -> ReplayedSource:
+        """Return a source in the directions of a track, no further off than the room is wide."""
+        low = np.array([0.2, 0.2, 0.05]) - self.array
+        high = np.array(self.room.size_m) - 0.2 - self.array
+        way = track.directions
+        with np.errstate(divide="ignore"):
+            free = np.where(way > 0, high / way, np.where(way < 0, low / way, np.inf)).min(axis=1)
+        reach = free if track.class_id in ON_WALLS else np.minimum(distance_m, free)
+        places = way * np.maximum(reach, self.recipe.distance_m[0] / 2)[:, None]
+        resting = places[len(places) // 2]
+        return ReplayedSource(
+            source_id=len(self.sources),
+            class_id=track.class_id,
+            seed=int(self.rng.integers(2**31)),
+            azimuth_deg=float(angles_of_vector(resting)[0]),
+            range_m=float(np.hypot(*resting[:2])),
+            up_m=float(resting[2]),
+            track_frames=track.frames,
+            track_m=places,
+        )
 
     def _idle_source(self, class_id: int, start_s: float, end_s: float) -> Source:
         busy = {

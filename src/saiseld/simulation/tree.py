@@ -29,7 +29,7 @@ from saiseld.formats.annotation import LABEL_SUFFIX, write_annotations
 from saiseld.formats.events import write_events
 from saiseld.labels.annotate import annotate
 from saiseld.labels.sparse_imaging import sparse_image
-from saiseld.runtime.errors import OutputError
+from saiseld.runtime.errors import OutputError, RecipeError
 from saiseld.runtime.files import atomic_path, output_folder, remove_leftovers, write_bytes
 from saiseld.runtime.parallel import run_all
 from saiseld.simulation.pictures.picture import Panoramas, render_frames
@@ -37,6 +37,7 @@ from saiseld.simulation.recipes import Recipe
 from saiseld.simulation.rooms.render import render_audio
 from saiseld.simulation.scene import generator, plan_scene
 from saiseld.simulation.sounds.bank import FolderBank, Half, ProceduralBank
+from saiseld.simulation.timelines import Timelines
 
 AUDIO_FOLDER = "eigen_dev"
 MANIFEST = "manifest.json"
@@ -77,6 +78,7 @@ def simulate_tree(
     *,
     bank: ProceduralBank | FolderBank | None = None,
     panoramas: Panoramas | None = None,
+    timelines: Timelines | None = None,
     jobs: int = 1,
     title: str = "simulating",
 ) -> tuple[int, int]:
@@ -92,6 +94,8 @@ def simulate_tree(
         Dry sounds; the procedural bank if None.
     panoramas
         Pictures to draw on, for each split; procedural rooms if None.
+    timelines
+        Who sounds when and where, to be replayed; planned by the recipe if None.
     jobs
         Recordings at a time.
     title
@@ -106,13 +110,22 @@ def simulate_tree(
     ------
     OutputError
         If the folder holds anything else, or cannot be written.
+    RecipeError
+        If the recipe replays timelines and there are none.
     """
+    if recipe.timelines and timelines is None:
+        raise RecipeError(
+            "recipe",
+            expected="timelines to replay",
+            found="none",
+            advice="Give a folder of events, such as STARSS22's, with --timelines",
+        )
     bank = bank or ProceduralBank()
     tree = output_folder(tree)
-    _claim(tree, _manifest(recipe, seed, bank, panoramas))
+    _claim(tree, _manifest(recipe, seed, bank, panoramas, timelines))
     tasks = list(_tasks(tree, recipe))
     remove_leftovers(tree, deep=True)
-    left = {t.name: (t, recipe, seed, bank, panoramas) for t in tasks if not t.finished}
+    left = {t.name: (t, recipe, seed, bank, panoramas, timelines) for t in tasks if not t.finished}
     run_all(write_recording, left, jobs=jobs, title=title)
     return len(left), len(tasks) - len(left)
 
@@ -123,6 +136,7 @@ def write_recording(
     seed: int,
     bank: ProceduralBank | FolderBank,
     panoramas: Panoramas | None,
+    timelines: Timelines | None = None,
 ) -> None:
     """Make the four files of a recording; labels come last, from the audio as it was written."""
     scene = plan_scene(
@@ -133,6 +147,7 @@ def write_recording(
         room=task.room,
         split=task.split,
         index=task.index,
+        timelines=timelines,
     )
     panorama = None
     if panoramas is not None:
@@ -181,12 +196,14 @@ def _manifest(
     seed: int,
     bank: ProceduralBank | FolderBank,
     panoramas: Panoramas | None,
+    timelines: Timelines | None,
 ) -> bytes:
     content = {
         "seed": seed,
         "recipe": recipe.model_dump(),
         "sounds": "procedural" if isinstance(bank, ProceduralBank) else _fingerprint(bank.files()),
         "panoramas": "procedural" if panoramas is None else panoramas.fingerprint(),
+        "timelines": "planned" if timelines is None else timelines.fingerprint,
         "versions": {
             name: version(name) for name in ("saiseld", "numpy", "scipy", "soundfile", "soxr", "av")
         },
@@ -209,7 +226,7 @@ def _claim(tree: Path, manifest: bytes) -> None:
         if path.read_bytes() != manifest:
             raise OutputError(
                 path,
-                expected="the seed, recipe, sounds, panoramas and versions of this run",
+                expected="the seed, recipe, sounds, panoramas, timelines and versions of this run",
                 found="others",
                 advice="Choose another folder, or repeat the command the tree was begun with",
             )

@@ -2,78 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
-from itertools import count
+from itertools import chain, repeat
 from pathlib import Path
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
+from saiseld import __version__
 from saiseld.conventions.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, time_of_frame
-from saiseld.data.video import Frame
+from saiseld.data.recordings import Recording
+from saiseld.data.video import OVERLAY_MAKER, Frame
 from saiseld.formats.annotation import EnergyMask
 from saiseld.runtime.errors import OutputError
 from saiseld.runtime.files import atomic_path
 from saiseld.viewing.panorama import Layout, draw_panorama
 
-DrawFrames = Callable[[NDArray[np.float32], Sequence[Frame | None], Sequence[EnergyMask]], None]
-"""Draw some frames: their sound, one picture or None each, and the masks in them."""
+_LOUDEST = 0.7
+_LARGEST_GAIN = 100.0
+"""40 dB: what is quieter still is left as quiet as a recorder's noise."""
 
 
-@contextmanager
-def overlay_writer(path: str | Path, title: str = "") -> Iterator[DrawFrames]:
-    """Open an MP4 (H.264, AAC) and yield what draws the next frames of a recording into it.
+def write_overlay(
+    path: str | Path,
+    recording: Recording,
+    masks: Sequence[EnergyMask],
+    pictures: Iterable[Frame | None],
+    *,
+    width: int = 1080,
+    on_frame: Callable[[], object] = lambda: None,
+) -> None:
+    """Write an MP4 (H.264, AAC) of every frame of a recording with its masks and its sound.
 
     Parameters
     ----------
     path
-        Target MP4, written whole or not at all.
-    title
-        Shown at the top.
-
-    Yields
-    ------
-    A function of the next n frames: their sound (n x 2400, 4), of which the capsules that face left
-    and right become the two channels; n pictures, a neutral grid being drawn for None; and the
-    masks in them, their frames counted from the start of the recording.
+        Target MP4, written whole or not at all; its metadata say what made it.
+    recording
+        Its sound, brought to full level: the capsules that face left and right become the two
+        channels.
+    masks
+        Masks of all frames; the legend names their classes.
+    pictures
+        One picture or None a frame; where it ends early a neutral grid is drawn.
+    width
+        Of the panorama in pixels.
+    on_frame
+        Called after every frame, for progress.
 
     Raises
     ------
     OutputError
         If it cannot be written.
     """
-    numbers = count()
+    by_frame: dict[int, list[EnergyMask]] = defaultdict(list)
+    for mask in masks:
+        by_frame[mask.frame].append(mask)
+    classes = sorted({mask.class_id for mask in masks})
+    picture_of = chain(pictures, repeat(None))
+    gain = _gain(recording)
     with atomic_path(path) as temporary:
         try:
             with av.open(str(temporary), "w") as container:
+                container.metadata["comment"] = f"{OVERLAY_MAKER}, version {__version__}"
                 video = container.add_stream("libx264", rate=FPS, options={"crf": "23"})
-                video.width, video.height, video.pix_fmt = *Layout().size, "yuv420p"
+                video.width, video.height, video.pix_fmt = *Layout(width).size, "yuv420p"
                 sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo")
-
-                def draw(
-                    audio: NDArray[np.float32],
-                    pictures: Sequence[Frame | None],
-                    masks: Sequence[EnergyMask],
-                ) -> None:
-                    parts = audio.reshape(len(pictures), SAMPLES_PER_FRAME, -1)
-                    for part, picture, number in zip(parts, pictures, numbers, strict=False):
-                        drawn = draw_panorama(
-                            [mask for mask in masks if mask.frame == number],
-                            picture,
-                            title=title,
-                            clock=f"{time_of_frame(number):.1f} s",
-                        )
-                        container.mux(video.encode(_video_frame(drawn, number)))
-                        container.mux(sound.encode(_audio_frame(part, number)))
-
-                yield draw
+                for number, audio in enumerate(_frames(recording)):
+                    drawn = draw_panorama(
+                        by_frame[number],
+                        next(picture_of),
+                        title=recording.name,
+                        clock=f"{time_of_frame(number):.1f} s",
+                        width=width,
+                        classes=classes,
+                    )
+                    container.mux(video.encode(_video_frame(drawn, number)))
+                    container.mux(sound.encode(_audio_frame(audio * gain, number)))
+                    on_frame()
                 container.mux(video.encode())
                 container.mux(sound.encode())
         except av.FFmpegError as error:
             raise OutputError(path, expected="to write the video", found=str(error)) from error
+
+
+def _frames(recording: Recording) -> Iterator[NDArray[np.float32]]:
+    for block in recording.blocks():
+        yield from block.reshape(-1, SAMPLES_PER_FRAME, block.shape[1])
+
+
+def _gain(recording: Recording) -> np.float32:
+    peak = max(float(np.abs(block).max(initial=0)) for block in recording.blocks())
+    return np.float32(min(_LOUDEST / peak, _LARGEST_GAIN) if peak > 0 else 1.0)
 
 
 def _video_frame(drawn: NDArray[np.uint8], number: int) -> av.VideoFrame:

@@ -1,12 +1,13 @@
-"""The page of a recording: its overlay video, a time line of its events by class, and a table.
+"""The page of recordings: overlay video, a time line of the events by class, and a table.
 
-One self-contained HTML file beside the video; nothing is fetched, so it works from ``file://``.
+One self-contained HTML file beside the videos; nothing is fetched, so it works from ``file://``.
 Clicking an event, or choosing it with the keyboard, takes the video there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -25,14 +26,14 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.4rem; margin: .2rem 0; overflow-wrap: anywhere; }
 p { margin: .3rem 0; color: var(--faint); }
 video { width: 100%; max-height: 70vh; background: #000; display: block; }
-#time { position: relative; margin: 1rem 0; }
+.time { position: relative; margin: 1rem 0; }
 .row { display: flex; align-items: center; border-bottom: 1px solid var(--line); }
 .row > span { width: 10rem; flex: none; font-size: .9rem; }
 .lane { position: relative; flex: 1; height: 1.8rem; }
 .lane button { position: absolute; top: .25rem; bottom: .25rem; min-width: 6px; border: 0;
                border-radius: 3px; padding: 0; cursor: pointer; }
 button:focus-visible, tr:focus-visible { outline: 3px solid #3b82f6; outline-offset: 1px; }
-#now { position: absolute; top: 0; bottom: 0; width: 2px; background: #e11d48;
+.now { position: absolute; top: 0; bottom: 0; width: 2px; background: #e11d48;
        pointer-events: none; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
@@ -48,76 +49,80 @@ tr.on { background: color-mix(in srgb, #3b82f6 25%, transparent); }
 """
 
 _SCRIPT = """
-const video = document.querySelector('video'), now = document.getElementById('now');
-const lane = document.querySelector('.lane'), length = +document.body.dataset.length;
-const rows = [...document.querySelectorAll('[data-from]')];
-function go(row) {
-  if (video) { video.currentTime = +row.dataset.from; video.play().catch(() => {}); }
-}
-for (const row of rows) {
-  row.addEventListener('click', () => go(row));
-  if (row.tagName === 'TR') row.addEventListener('keydown', e => {
-    if (e.key === 'Enter' || e.key === ' ') { e.preventDefault(); go(row); } });
-}
-function tick() {
-  if (video && lane) {
-    const t = video.currentTime, left = lane.offsetLeft;
-    now.style.left = left + lane.offsetWidth * Math.min(t / length, 1) + 'px';
-    for (const row of rows)
-      row.classList.toggle('on', +row.dataset.from <= t && t < +row.dataset.to);
+for (const section of document.querySelectorAll('section')) {
+  const video = section.querySelector('video'), now = section.querySelector('.now');
+  const lane = section.querySelector('.lane'), length = +section.dataset.length;
+  const marks = [...section.querySelectorAll('[data-from]')];
+  function go(mark) {
+    if (video) { video.currentTime = +mark.dataset.from; video.play().catch(() => {}); }
   }
-  requestAnimationFrame(tick);
+  for (const mark of marks) {
+    mark.addEventListener('click', () => go(mark));
+    if (mark.tagName === 'TR') mark.addEventListener('keydown', e => {
+      if (e.key === 'Enter' || e.key === ' ') { e.preventDefault(); go(mark); } });
+  }
+  function tick() {
+    const t = video.currentTime;
+    now.style.left = lane.offsetLeft + lane.offsetWidth * Math.min(t / length, 1) + 'px';
+    for (const mark of marks)
+      mark.classList.toggle('on', +mark.dataset.from <= t && t < +mark.dataset.to);
+    requestAnimationFrame(tick);
+  }
+  if (video && lane) tick();
 }
-tick();
 """
 
 
-def write_page(
-    path: str | Path,
-    title: str,
-    events: Sequence[SoundEvent],
-    *,
-    seconds: float,
-    video: str | None = None,
-    notes: Sequence[str] = (),
-) -> None:
-    """Write the page of a recording, whole or not at all.
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What the page shows of a recording.
 
     Parameters
     ----------
-    path
-        Target HTML.
-    title
-        The recording's name.
+    name, seconds
+        The recording and its length.
     events
         What sounded, by start.
-    seconds
-        Length of the recording.
     video
         File name of the overlay video beside the page, if there is one.
     notes
-        Sentences under the title: what made it, what was missing.
+        Sentences under the name: what made it, what was missing.
     """
-    name = escape(title)
-    player = (
-        f'<video controls playsinline preload="metadata" src="{escape(quote(video))}"></video>'
-        if video
-        else ""
-    )
-    told = [f"{len(events)} sound events in {seconds:.1f} s", *notes]
+
+    name: str
+    seconds: float
+    events: Sequence[SoundEvent]
+    video: str | None = None
+    notes: Sequence[str] = ()
+
+
+def write_page(path: str | Path, sections: Sequence[Section]) -> None:
+    """Write the page of some recordings, whole or not at all."""
+    title = escape(sections[0].name if len(sections) == 1 else f"{len(sections)} recordings")
     page = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<link rel="icon" href="data:,">',
-        f"<title>{name}</title><style>{_STYLE}</style></head>",
-        f'<body data-length="{max(seconds, 0.1):.3f}"><h1>{name}</h1>',
-        *(f"<p>{escape(note)}</p>" for note in told),
-        player,
-        _time_line(events, seconds) if events else "<p>Nothing credible was heard.</p>",
-        _table(events) if events else "",
+        f"<title>{title}</title><style>{_STYLE}</style></head><body>",
+        *map(_section, sections),
         f"<script>{_SCRIPT}</script></body></html>",
     ]
     write_bytes(path, "\n".join(page).encode())
+
+
+def _section(section: Section) -> str:
+    events = section.events
+    video = escape(quote(section.video or ""))
+    told = [f"{len(events)} sound events in {section.seconds:.1f} s", *section.notes]
+    parts = [
+        f'<section data-length="{max(section.seconds, 0.1):.3f}"><h1>{escape(section.name)}</h1>',
+        *(f"<p>{escape(note)}</p>" for note in told),
+        f'<video controls playsinline preload="metadata" src="{video}"></video>' if video else "",
+        _time_line(events, section.seconds) if events else "<p>Nothing credible was heard.</p>",
+        _table(events) if events else "",
+        "</section>",
+    ]
+    return "\n".join(part for part in parts if part)
 
 
 def _time_line(events: Sequence[SoundEvent], seconds: float) -> str:
@@ -133,7 +138,7 @@ def _time_line(events: Sequence[SoundEvent], seconds: float) -> str:
         )
         label = f"<span>{escape(CLASS_NAMES[class_id])}</span>"
         lanes.append(f'<div class="row">{label}<div class="lane">{marks}</div></div>')
-    return f'<div id="time"><div id="now"></div>{"".join(lanes)}</div>'
+    return f'<div class="time"><div class="now"></div>{"".join(lanes)}</div>'
 
 
 def _table(events: Sequence[SoundEvent]) -> str:

@@ -17,6 +17,7 @@ from saiseld.conventions.sphere import HEIGHT, WIDTH, pixel_of_angles
 from saiseld.conventions.taxonomy import CLASS_COLOURS, CLASS_NAMES, NUM_CLASSES
 from saiseld.data.video import Frame
 from saiseld.evaluation.rendering import render
+from saiseld.evaluation.soft_iou import Canvas
 from saiseld.formats.annotation import EnergyMask
 
 _GROUND, _INK, _FAINT = (18, 20, 24), (225, 228, 232), (58, 62, 70)
@@ -119,34 +120,33 @@ def _grid(size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def _paint(
-    field: NDArray[np.uint8], mask: EnergyMask, energy: NDArray[np.float64], layout: Layout
-) -> None:
+def _paint(field: NDArray[np.uint8], mask: EnergyMask, energy: Canvas, layout: Layout) -> None:
     """Blend a mask into the part of the picture that it covers."""
     rows = np.flatnonzero(energy.any(axis=1))
     if not len(rows):
         return
-    enlarged = _enlarged(energy, layout)
+    large = enlarged(energy, layout.width)
     # Enlarging spreads a value over the next point of the canvas on each side.
     step = layout.height / energy.shape[0]
     part = slice(max(int((rows[0] - 1) * step), 0), int((rows[-1] + 2) * step) + 1)
-    share = enlarged[part]
+    share = large[part]
     certainty = _FAINTEST + (1 - _FAINTEST) * _certainty(mask)
     alpha = (_OPACITY * certainty * share)[..., None]
     colour = np.array(CLASS_COLOURS[mask.class_id], np.float32)
-    inside = _contour(enlarged > _CONTOUR)[part]
+    inside = _contour(large > _CONTOUR)[part]
     blended = field[part] * (1 - alpha) + colour * alpha
     blended[inside] = blended[inside] * (1 - certainty) + colour * certainty
     field[part] = np.rint(blended).astype(np.uint8)
 
 
-def _enlarged(energy: NDArray[np.floating], layout: Layout) -> NDArray[np.float32]:
+def enlarged(energy: NDArray[np.floating], width: int) -> NDArray[np.float32]:
+    """Return a scorer's canvas as a (width / 2, width) picture of energies."""
     # The scorer's pixel (i, j) stands for the point (i, j), a picture's for (i + 1/2, j + 1/2).
     padded = np.pad(np.asarray(energy, np.float32), ((0, 1), (0, 0)), mode="edge")
     image = Image.fromarray(np.pad(padded, ((0, 0), (0, 1)), mode="wrap"))
     columns, rows = energy.shape[1], energy.shape[0]
     half = (0.5, 0.5, columns + 0.5, rows + 0.5)
-    size = layout.width, layout.height
+    size = width, width // 2
     return np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=half))
 
 
@@ -185,7 +185,7 @@ def _draw_legend(
 def _draw_labels(
     draw: ImageDraw.ImageDraw,
     layout: Layout,
-    masks: Sequence[tuple[EnergyMask, NDArray[np.float64]]],
+    masks: Sequence[tuple[EnergyMask, Canvas]],
 ) -> None:
     """Name the masks, the surest first, each where it covers no other name.
 

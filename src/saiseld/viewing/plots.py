@@ -64,11 +64,10 @@ def draw_precision_recall(
 ) -> Figure:
     """Draw precision against recall of all classes pooled."""
     detections = pool(recordings)
+    iou = detections.iou[detections.all_classes.best_first]
     figure, axes = _figure("Precision and recall, classes pooled", "recall", "precision")
     for threshold, colour in zip(thresholds, np.resize(_COLOURS, len(thresholds)), strict=True):
-        precision, recall = precision_recall(
-            detections.iou >= threshold, int(detections.truths.sum())
-        )
+        precision, recall = precision_recall(iou >= threshold, int(detections.truths.sum()))
         best = np.maximum.accumulate(precision[::-1])[::-1]
         axes.plot(recall, precision, color=colour, lw=0.6, alpha=0.5)
         axes.plot(recall, best, color=colour, lw=2, label=f"soft IoU ≥ {threshold:g}")

@@ -84,12 +84,6 @@ def test_each_option_changes_its_own_part(frame) -> None:
     jittered = changed(rgb_jitter=0.5)
     assert torch.equal(jittered[3:], image[3:])
     assert not torch.equal(jittered[:3], image[:3]) and jittered.max() <= 1
-    masked = [changed(seed, masked_bands=4) for seed in range(20)]
-    silent = [int((m[3:].amax(dim=(1, 2)) == 0).sum()) for m in masked]
-    assert set(silent) == {0, 1, 2, 3, 4}
-    noisy = changed(acoustic_noise=0.03)
-    assert torch.equal(noisy[:3], image[:3])
-    assert (noisy - image)[3:].std() == pytest.approx(0.03 * float(image[3:].std()), rel=0.02)
 
 
 def test_same_chance_gives_the_same_frames(frame) -> None:

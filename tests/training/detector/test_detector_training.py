@@ -47,7 +47,7 @@ def one_thread() -> Iterator[None]:
 
 def recipe(**changes) -> Recipe:
     tiny = {"epochs": 2, "frames_per_epoch": 4, "batch_size": 2, "selection_frames": 2}
-    augmentation = {"rgb_dropout": 0.5, "rotation": True, "flip": 0.5, "acoustic_noise": 0.03}
+    augmentation = {"rgb_dropout": 0.5, "rotation": True, "flip": 0.5, "rgb_jitter": 0.2}
     known = read_recipe("compact").model_dump()
     return Recipe.model_validate(known | tiny | {"augmentation": augmentation} | changes)
 

@@ -15,13 +15,7 @@ from saiseld.runtime.errors import CheckpointError, RecipeError
 from saiseld.training.uplam import run as training
 from saiseld.training.uplam.carry import carry_over, lift_order, rigid_beams
 from saiseld.training.uplam.covariances import SceneRanges, draw_covariances
-from saiseld.training.uplam.directions import (
-    direction_errors,
-    draw_room,
-    image_errors,
-    peak_directions,
-    steered_imager,
-)
+from saiseld.training.uplam.peaks import image_errors, peak_directions
 from saiseld.training.uplam.run import (
     LATENT_GAIN,
     STATE_NAME,
@@ -192,11 +186,3 @@ def test_peaks_are_the_highest_and_apart() -> None:
     image += 0.5 * np.maximum(grid.T @ grid[:, 300], 0) ** 40
     cosine = np.sum(peak_directions(image, 2) * grid[:, [100, 300]].T, axis=1)
     assert np.degrees(np.arccos(cosine)).max() < 2.5  # the step of the points looked at
-
-
-@pytest.mark.parametrize(("channels", "limit"), [(range(32), 10), (TETRAHEDRON, 15)])
-def test_the_steered_response_finds_simulated_sources(channels: range, limit: float) -> None:
-    rng = np.random.default_rng(7)
-    rooms = [draw_room(1, rng) for _ in range(4)]
-    errors = direction_errors(steered_imager(rigid=True, channels=list(channels)), rooms)
-    assert errors.shape == (12,) and np.median(errors) < limit

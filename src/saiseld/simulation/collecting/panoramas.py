@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
-import warnings
 
 import av
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from saiseld.data.pictures import read_picture
 from saiseld.runtime.errors import DataError
 
 SIZE = (1024, 512)
@@ -38,12 +37,8 @@ def decode_panorama(name: str, content: bytes) -> Image.Image:
         elif name.endswith(".exr"):
             picture = Image.fromarray(tone_map(_decode_exr(content)))
         else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                picture = Image.open(io.BytesIO(content)).convert("RGB")
+            picture = read_picture(content, DataError, name)
     except (
-        UnidentifiedImageError,
-        Image.DecompressionBombWarning,
         av.FFmpegError,
         binascii.Error,
         OSError,

@@ -18,8 +18,10 @@ from PIL import Image
 
 from saiseld.conventions.sphere import HEIGHT, WIDTH, angles_of_pixel, angles_of_vector, unit_vector
 from saiseld.conventions.timebase import FPS
+from saiseld.data.pictures import read_picture
 from saiseld.data.video import Frame
 from saiseld.runtime.errors import DataError
+from saiseld.runtime.files import visible
 from saiseld.simulation.pictures.objects import Shape, figure
 from saiseld.simulation.scene import ON_WALLS, Scene, Source
 from saiseld.simulation.sounds.bank import Half
@@ -369,18 +371,15 @@ def _pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(folder, expected="a folder of panoramas", found="no such folder")
     suffixes = {".jpg", ".jpeg", ".png"}
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
+    return sorted(path for path in visible(folder.iterdir()) if path.suffix.lower() in suffixes)
 
 
 def _read_panorama(path: Path) -> Light:
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            if width != 2 * height:
-                raise DataError(
-                    path, expected="a picture twice as wide as high", found=f"{width} x {height}"
-                )
-            small = image.convert("RGB").resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
-    except (OSError, Image.DecompressionBombError, SyntaxError) as error:
-        raise DataError(path, expected="a JPEG or PNG panorama", found=str(error)) from error
+    picture = read_picture(path, DataError)
+    width, height = picture.size
+    if width != 2 * height:
+        raise DataError(
+            path, expected="a picture twice as wide as high", found=f"{width} x {height}"
+        )
+    small = picture.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
     return np.asarray(small, np.float32) / np.float32(255)

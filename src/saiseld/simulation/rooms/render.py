@@ -8,7 +8,6 @@ from scipy.signal import lfilter, oaconvolve
 
 from saiseld.conventions.rigid_sphere import RigidSphereArray
 from saiseld.conventions.timebase import SAMPLE_RATE
-from saiseld.simulation.rooms.room import diffuse_tail, early_response
 from saiseld.simulation.scene import Scene, Sound
 
 KNOT_S = 0.25
@@ -29,7 +28,7 @@ def render_audio(scene: Scene, array: RigidSphereArray) -> Audio:
         source = sound.source
         if source.source_id not in tails:
             voice = np.random.default_rng(source.seed)
-            tails[source.source_id] = diffuse_tail(scene.room, array, voice)
+            tails[source.source_id] = scene.room.diffuse_tail(array, voice)
         _add(mix, sound.start, oaconvolve(sound.signal[None], tails[source.source_id], axes=1))
         _add_early(mix, scene, sound, array)
         sounding[sound.start : sound.start + len(sound.signal)] = True
@@ -48,7 +47,7 @@ def _add_early(mix: Audio, scene: Scene, sound: Sound, array: RigidSphereArray) 
     receiver = np.array(scene.array_m)
     if not sound.source.moves:
         place = receiver + sound.source.position(0.0)
-        response = early_response(scene.room, place, receiver, array)
+        response = scene.room.early_response(place, receiver, array)
         _add(mix, sound.start, oaconvolve(sound.signal[None], response, axes=1))
         return
     hop = int(KNOT_S * SAMPLE_RATE)
@@ -59,7 +58,7 @@ def _add_early(mix: Audio, scene: Scene, sound: Sound, array: RigidSphereArray) 
             continue
         away = np.abs(np.arange(first, first + len(piece)) - knot * hop) / hop
         place = receiver + sound.source.position((sound.start + knot * hop) / SAMPLE_RATE)
-        response = early_response(scene.room, place, receiver, array)
+        response = scene.room.early_response(place, receiver, array)
         faded = piece * (1 - away).astype(np.float32)
         _add(mix, sound.start + first, oaconvolve(faded[None], response, axes=1))
 

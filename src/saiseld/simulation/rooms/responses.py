@@ -8,10 +8,7 @@ A folder holds ``{train,valid}/room_NNN.safetensors``, one room and one place of
 - ``path`` (P,) int16: -1 for a source that stands; equal numbers are the points of a walk in order,
   at most `STEP_DEG` apart, to be crossfaded.
 
-The header (metadata ``saiseld``, JSON) says what room it was. Early sound is image sources with
-walls by octave, heard on a rigid sphere; images are displaced a little at random, as by uneven
-walls (De Sena et al., "On the modeling of rectangular geometries in room acoustic simulations",
-2015); sources beam at high frequencies. The tail is a diffuse field that decays by octave.
+The header (metadata ``saiseld``, JSON) says what room it was. Sources beam at high frequencies.
 """
 
 from __future__ import annotations
@@ -23,32 +20,28 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
-from scipy.fft import irfft, rfft
 from threadpoolctl import threadpool_limits
 
 from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
-from saiseld.conventions.rigid_sphere import SPEED_OF_SOUND, RigidSphereArray
+from saiseld.conventions.rigid_sphere import RigidSphereArray
 from saiseld.conventions.sphere import angles_of_vector, great_circle, unit_vector
 from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.runtime.files import atomic_path, output_folder, remove_leftovers
 from saiseld.runtime.parallel import run_all
-from saiseld.simulation.rooms.room import EARLY_S, image_sources, mixing
-from saiseld.simulation.rooms.walls import AIR, OCTAVES_HZ, FurnishedRoom, furnish, octave_filters
+from saiseld.simulation.rooms.room import EARLY_S
+from saiseld.simulation.rooms.walls import OCTAVES_HZ, FurnishedRoom, Pattern, furnish
 from saiseld.simulation.scene import generator
 
 STEP_DEG = 4.0
 """Points of a walk are at most this far apart."""
 STANDING, WALKS = 24, 3
 """Places that a source stands at, and walks, in a room."""
-LONGEST_S = 0.9
+SHORTEST_S, LONGEST_S = 0.3, 0.9
 """Responses are cut here, whatever the reverberation time."""
 WALL_M = 0.25
 """Nearest that a source comes to a wall."""
 
-_EARLY_SAMPLES = 2048
-
 FloatArray = NDArray[np.float64]
-Response = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,17 +56,20 @@ class Place:
         Where the array stands, in the room's coordinates.
     yaw_deg
         How far its front is turned from the x axis, to the left.
-    roughness_m
-        Standard deviation of an image's displacement after one reflection.
     beaming
-        (B,) share of a source's pattern that is a figure of eight, by octave; the rest is even.
+        How far its sources beam, by octave (`Pattern`).
     """
 
     room: FurnishedRoom
     array_m: FloatArray
     yaw_deg: float
-    roughness_m: float
     beaming: FloatArray
+
+    @property
+    def turn(self) -> FloatArray:
+        """The matrix (3, 3) that takes a column from the room's axes to the array's."""
+        cos, sin = np.cos(np.radians(self.yaw_deg)), np.sin(np.radians(self.yaw_deg))
+        return np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]])
 
     def inside(self, points: FloatArray) -> bool:
         """Whether all of some points (P, 3), relative to the array, are in the room."""
@@ -91,10 +87,9 @@ def draw_place(rng: np.random.Generator) -> Place:
     where[2] = rng.uniform(0.9, 1.8)
     beaming = rng.uniform(0, 0.4) * np.linspace(0, 1, len(OCTAVES_HZ))
     return Place(
-        room=furnish(size, rt60, rng),
+        room=furnish(size, rt60, rng, roughness_m=float(rng.uniform(0.0, 0.08))),
         array_m=where,
         yaw_deg=float(rng.uniform(-180, 180)),
-        roughness_m=float(rng.uniform(0.0, 0.08)),
         beaming=beaming,
     )
 
@@ -137,76 +132,29 @@ def _steps(line: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatA
     return azimuth[:-1], elevation[:-1], azimuth[1:], elevation[1:]
 
 
-class Renderer:
-    """Responses of one place; ``rng`` draws what is the same for all its sources."""
-
-    def __init__(self, place: Place, array: RigidSphereArray, rng: np.random.Generator) -> None:
-        self.place, self.array = place, array
-        longest = float(place.room.rt60_s.max())
-        self.samples = int(np.clip(longest + EARLY_S, 0.3, LONGEST_S) * SAMPLE_RATE)
-        self.shifts = rng.standard_normal((4096, 3)) * place.roughness_m
-        yaw = np.radians(place.yaw_deg)
-        self.turn = np.array(
-            [[np.cos(yaw), np.sin(yaw), 0], [-np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]]
-        )
-
-    def tail(self, rng: np.random.Generator) -> Response:
-        """Return the (M, samples) diffuse tail of a source at 1 m amplitude 1."""
-        room, time_s = self.place.room, np.arange(self.samples) / SAMPLE_RATE
-        field = self.array.diffuse_field(np.ones(self.samples, np.float32), rng)
-        padded = 2 * self.samples
-        bands = irfft(
-            rfft(field, padded, axis=-1)[None] * octave_filters(padded)[:, None], padded, axis=-1
-        )[..., : self.samples]
-        density = 4 * np.pi * SPEED_OF_SOUND / room.volume_m3 / SAMPLE_RATE
-        power = (1 - self.place.beaming) ** 2 + self.place.beaming**2 / 3
-        decay = np.sqrt(density * power)[:, None] * 10 ** (-3 * time_s / room.rt60_s[:, None])
-        decay *= np.sin(np.pi / 2 * mixing(time_s))
-        return np.asarray(np.einsum("bmn,bn->mn", bands, decay), np.float32)
-
-    def early(self, point: FloatArray, aim: FloatArray) -> Response:
-        """Return the (M, samples) direct sound and images of a source that faces ``aim`` (3,)."""
-        place, array = self.place, self.array
-        reach = EARLY_S * SPEED_OF_SOUND
-        offset, gain, bounces = image_sources(
-            place.room, place.array_m + point, place.array_m, reach
-        )
-        order = bounces.sum(axis=1)
-        # An image keeps its displacement along a walk: it is numbered by its bounces.
-        number = (bounces @ [1, 31, 961] + 7 * (offset > 0) @ [1, 2, 4]) % len(self.shifts)
-        offset = offset + np.sqrt(order)[:, None] * self.shifts[number]
-        distance = np.linalg.norm(offset, axis=1)
-        toward = -offset / distance[:, None] * np.where(bounces % 2, -1, 1)
-        facing = (toward @ aim)[:, None]
-        gain = gain * ((1 - place.beaming) + place.beaming * facing) / distance[:, None]
-        delay = distance / SPEED_OF_SOUND
-        gain *= np.cos(np.pi / 2 * mixing(delay))[:, None]
-        gain *= np.exp(-0.5 * AIR * distance[:, None])
-        directions = offset / distance[:, None] @ self.turn.T
-        bands = array.arrivals(directions, delay * SAMPLE_RATE, gain, _EARLY_SAMPLES)
-        padded = 2 * _EARLY_SAMPLES
-        spectrum = np.einsum("bmf,bf->mf", rfft(bands, padded, axis=-1), octave_filters(padded))
-        response = np.zeros((array.channels, self.samples), np.float32)
-        heard = irfft(spectrum, padded, axis=-1)[:, : bands.shape[-1]]
-        response[:, : heard.shape[-1]] = heard
-        return response
-
-
 def render_room(place: Place, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
     """Return the tensors of a room's file."""
-    array = RigidSphereArray(eigenmike_xyz()[list(TETRAHEDRON)])
-    renderer = Renderer(place, array, rng)
+    capsules = eigenmike_xyz()[list(TETRAHEDRON)]
+    array = RigidSphereArray(capsules @ place.turn)  # in the room's axes
+    samples = int(np.clip(place.room.rt60_s.max() + EARLY_S, SHORTEST_S, LONGEST_S) * SAMPLE_RATE)
     points, paths, responses = [], [], []
     for path in [-1] * STANDING + list(range(WALKS)):
         way = draw_point(place, rng)[None] if path < 0 else draw_walk(place, rng)
-        tail = renderer.tail(rng)
+        # Who sounds faces the array more often than not.
         aim = rng.standard_normal(3) - way[0] / np.linalg.norm(way[0])
-        aim /= np.linalg.norm(aim)
+        pattern = Pattern(aim / np.linalg.norm(aim), place.beaming)
+        tail = place.room.diffuse_tail(array, rng, pattern, LONGEST_S)
         for point in way:
-            responses.append(renderer.early(point, aim) + tail)
+            response = np.zeros((len(capsules), samples), np.float32)
+            early = place.room.early_response(place.array_m + point, place.array_m, array, pattern)
+            for part in (early, tail):
+                length = min(part.shape[1], samples)
+                response[:, :length] += part[:, :length]
+            responses.append(response)
             points.append(point)
             paths.append(path)
-    response, position = np.stack(responses), np.stack(points) @ renderer.turn.T
+    response = np.stack(responses)
+    position = np.stack(points) @ place.turn.T
     scale = np.abs(response).max(axis=(1, 2))
     azimuth, elevation = angles_of_vector(position)
     return {

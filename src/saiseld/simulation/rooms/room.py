@@ -58,9 +58,40 @@ class Room:
         total = 24 * np.log(10) * self.volume_m3 / (SPEED_OF_SOUND * self.rt60_s)
         return np.asarray(np.exp(-0.5 * weight * total / (area @ weight)))
 
+    def early_response(
+        self, source: ArrayLike, receiver: ArrayLike, array: RigidSphereArray
+    ) -> NDArray[np.float32]:
+        """Return the (M, N) response of direct path and images, fading from `MIX_S` to `EARLY_S`.
+
+        A source at 1 m has direct amplitude 1; the time origin is the moment of emission.
+        """
+        samples = int(EARLY_S * SAMPLE_RATE) + array.TAPS
+        response = np.zeros((array.channels, samples), np.float32)
+        offset, gain, _ = image_sources(self, source, receiver, EARLY_S * SPEED_OF_SOUND)
+        distance = np.linalg.norm(offset, axis=1)
+        delay_s = distance / SPEED_OF_SOUND
+        gain = gain / distance * np.cos(np.pi / 2 * mixing(delay_s))
+        for direction, delay, amplitude in zip(
+            offset / distance[:, None], delay_s * SAMPLE_RATE, gain, strict=True
+        ):
+            array.add_arrival(response, direction, delay, amplitude)
+        return response
+
+    def diffuse_tail(
+        self, array: RigidSphereArray, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """Return the (M, N) diffuse late response, on the time axis of `early_response`."""
+        time_s = np.arange(int((MIX_S + self.rt60_s) * SAMPLE_RATE)) / SAMPLE_RATE
+        density = 4 * np.pi * SPEED_OF_SOUND / self.volume_m3
+        envelope = np.sqrt(density / SAMPLE_RATE) * 10 ** (-3 * time_s / self.rt60_s)
+        envelope *= np.sin(np.pi / 2 * mixing(time_s))
+        start = int(MIX_S * SAMPLE_RATE)
+        tail = array.diffuse_field(envelope[start:].astype(np.float32), rng)
+        return np.pad(tail, ((0, 0), (start, 0)))
+
 
 class Shoebox(Protocol):
-    """What image sources need to know of a room."""
+    """A room that can be rendered."""
 
     @property
     def size_m(self) -> tuple[float, float, float]:
@@ -69,6 +100,16 @@ class Shoebox(Protocol):
     @property
     def reflection(self) -> FloatArray:
         """Pressure reflection of the six walls, (6,) or by band (6, B)."""
+
+    def early_response(
+        self, source: ArrayLike, receiver: ArrayLike, array: RigidSphereArray
+    ) -> NDArray[np.float32]:
+        """Return the (M, N) direct sound and images."""
+
+    def diffuse_tail(
+        self, array: RigidSphereArray, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """Return the (M, N) late response, on the same time axis."""
 
 
 class Images(NamedTuple):
@@ -110,39 +151,6 @@ def image_sources(
     near = np.einsum("...i,...i", grid, grid) <= max_distance_m**2
     count_of_axis = np.stack(np.meshgrid(*bounces, indexing="ij"), axis=-1)
     return Images(grid[near], gain[near], count_of_axis[near])
-
-
-def early_response(
-    room: Room, source: ArrayLike, receiver: ArrayLike, array: RigidSphereArray
-) -> NDArray[np.float32]:
-    """Return the (M, N) response of direct path and images, fading out from `MIX_S` to `EARLY_S`.
-
-    A source at 1 m has direct amplitude 1; the time origin is the moment of emission.
-    """
-    samples = int(EARLY_S * SAMPLE_RATE) + array.TAPS
-    response = np.zeros((array.channels, samples), np.float32)
-    offset, gain, _ = image_sources(room, source, receiver, EARLY_S * SPEED_OF_SOUND)
-    distance = np.linalg.norm(offset, axis=1)
-    delay_s = distance / SPEED_OF_SOUND
-    gain = gain / distance * np.cos(np.pi / 2 * mixing(delay_s))
-    for direction, delay, amplitude in zip(
-        offset / distance[:, None], delay_s * SAMPLE_RATE, gain, strict=True
-    ):
-        array.add_arrival(response, direction, delay, amplitude)
-    return response
-
-
-def diffuse_tail(
-    room: Room, array: RigidSphereArray, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Return the (M, N) diffuse late response, on the time axis of `early_response`."""
-    time_s = np.arange(int((MIX_S + room.rt60_s) * SAMPLE_RATE)) / SAMPLE_RATE
-    density = 4 * np.pi * SPEED_OF_SOUND / room.volume_m3
-    envelope = np.sqrt(density / SAMPLE_RATE) * 10 ** (-3 * time_s / room.rt60_s)
-    envelope *= np.sin(np.pi / 2 * mixing(time_s))
-    start = int(MIX_S * SAMPLE_RATE)
-    tail = array.diffuse_field(envelope[start:].astype(np.float32), rng)
-    return np.pad(tail, ((0, 0), (start, 0)))
 
 
 def mixing(time_s: FloatArray) -> FloatArray:

@@ -1,19 +1,22 @@
 """Shoeboxes whose walls absorb each octave differently, furnished from real materials.
 
-Absorption coefficients are typical published ones (Vorlaender, "Auralization", 2008, appendix;
-Kuttruff, "Room Acoustics", 5th ed., table 9.1), rounded. Air absorbs as in ISO 9613-1 at 20 degrees
-and 50 % humidity.
+Images are displaced a little at random, as by uneven walls (De Sena et al., "On the modeling of
+rectangular geometries in room acoustic simulations", 2015). Absorption coefficients are typical
+published ones (Vorlaender, "Auralization", 2008, appendix; Kuttruff, "Room Acoustics", 5th ed.,
+table 9.1), rounded. Air absorbs as in ISO 9613-1 at 20 degrees and 50 % humidity.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.fft import irfft, rfft
 
-from saiseld.conventions.rigid_sphere import SPEED_OF_SOUND
+from saiseld.conventions.rigid_sphere import SPEED_OF_SOUND, RigidSphereArray
 from saiseld.conventions.timebase import SAMPLE_RATE
+from saiseld.simulation.rooms.room import EARLY_S, image_sources, mixing
 
 FloatArray = NDArray[np.float64]
 
@@ -50,7 +53,35 @@ CEILINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+_EARLY_SAMPLES = 2048
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pattern:
+    """A source that beams.
+
+    Parameters
+    ----------
+    aim
+        Unit vector (3,) it faces.
+    beaming
+        (B,) share of its pattern that is a figure of eight, by octave; the rest is even.
+    """
+
+    aim: FloatArray
+    beaming: FloatArray
+
+    def gain(self, emitted: FloatArray) -> FloatArray:
+        """Return amplitudes (I, B) to directions (I, 3)."""
+        return np.asarray(1 - self.beaming + self.beaming * (emitted @ self.aim)[:, None])
+
+    @property
+    def power(self) -> FloatArray:
+        """Mean power over all directions, (B,)."""
+        return np.asarray((1 - self.beaming) ** 2 + self.beaming**2 / 3)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class FurnishedRoom:
     """A shoebox with one corner at the origin and walls of materials.
 
@@ -62,11 +93,14 @@ class FurnishedRoom:
         What covers the walls x = 0, x = size, y = 0, ... z = size.
     exponents
         (6, B): -ln(1 - absorption) of the walls by octave.
+    displacements_m
+        (K, 3) by which images are displaced after one reflection, in turn.
     """
 
     size_m: tuple[float, float, float]
     materials: tuple[str, ...]
     exponents: FloatArray
+    displacements_m: FloatArray = field(default_factory=lambda: np.zeros((1, 3)))
 
     @property
     def volume_m3(self) -> float:
@@ -84,6 +118,56 @@ class FurnishedRoom:
         lost = _areas(self.size_m) @ self.exponents + 4 * AIR * self.volume_m3
         return np.asarray(24 * np.log(10) * self.volume_m3 / (SPEED_OF_SOUND * lost))
 
+    def early_response(
+        self,
+        source: ArrayLike,
+        receiver: ArrayLike,
+        array: RigidSphereArray,
+        pattern: Pattern | None = None,
+    ) -> NDArray[np.float32]:
+        """Return the (M, N) response of direct path and images, as `Room.early_response` does.
+
+        ``pattern`` says where the source radiates to; evenly if None.
+        """
+        offset, gain, bounces = image_sources(self, source, receiver, EARLY_S * SPEED_OF_SOUND)
+        # An image keeps its displacement along a walk: it is numbered by its bounces.
+        number = bounces @ [1, 31, 961] + (offset > 0) @ [7, 14, 28]
+        shift = self.displacements_m[number % len(self.displacements_m)]
+        offset = offset + np.sqrt(bounces.sum(axis=1))[:, None] * shift
+        distance = np.linalg.norm(offset, axis=1)
+        gain = gain * np.exp(-0.5 * AIR * distance[:, None]) / distance[:, None]
+        if pattern is not None:
+            emitted = -offset / distance[:, None] * np.where(bounces % 2, -1, 1)
+            gain *= pattern.gain(emitted)
+        delay_s = distance / SPEED_OF_SOUND
+        gain *= np.cos(np.pi / 2 * mixing(delay_s))[:, None]
+        bands = array.arrivals(
+            offset / distance[:, None], delay_s * SAMPLE_RATE, gain, _EARLY_SAMPLES
+        )
+        padded = 2 * _EARLY_SAMPLES
+        spectrum = np.einsum("bmf,bf->mf", rfft(bands, padded, axis=-1), octave_filters(padded))
+        return np.asarray(irfft(spectrum, padded, axis=-1)[:, :_EARLY_SAMPLES], np.float32)
+
+    def diffuse_tail(
+        self,
+        array: RigidSphereArray,
+        rng: np.random.Generator,
+        pattern: Pattern | None = None,
+        longest_s: float = 2.0,
+    ) -> NDArray[np.float32]:
+        """Return the (M, N) diffuse late response that decays by octave, cut at ``longest_s``."""
+        samples = int(min(float(self.rt60_s.max()) + EARLY_S, longest_s) * SAMPLE_RATE)
+        time_s = np.arange(samples) / SAMPLE_RATE
+        field = rfft(array.diffuse_field(np.ones(samples, np.float32), rng), 2 * samples, axis=-1)
+        decay = 10 ** (-3 * time_s / self.rt60_s[:, None]) * np.sin(np.pi / 2 * mixing(time_s))
+        decay *= np.sqrt(4 * np.pi * SPEED_OF_SOUND / self.volume_m3 / SAMPLE_RATE)
+        if pattern is not None:
+            decay *= np.sqrt(pattern.power)[:, None]
+        tail = np.zeros((array.channels, samples), np.float32)
+        for spectrum, envelope in zip(octave_filters(2 * samples), decay, strict=True):
+            tail += irfft(field * spectrum, 2 * samples, axis=-1)[:, :samples] * envelope
+        return tail
+
 
 def _areas(size_m: tuple[float, float, float]) -> FloatArray:
     x, y, z = size_m
@@ -91,12 +175,16 @@ def _areas(size_m: tuple[float, float, float]) -> FloatArray:
 
 
 def furnish(
-    size_m: tuple[float, float, float], rt60_s: float, rng: np.random.Generator
+    size_m: tuple[float, float, float],
+    rt60_s: float,
+    rng: np.random.Generator,
+    roughness_m: float = 0.0,
 ) -> FurnishedRoom:
     """Cover the walls with two materials each, then scale all to a mid-frequency RT60.
 
     The scale stands for furniture and people, and lets few materials make many rooms: a room keeps
-    the spectrum of its materials and which of its walls are lively.
+    the spectrum of its materials and which of its walls are lively. ``roughness_m`` is the standard
+    deviation of an image's displacement.
     """
     choices = [WALLS] * 4 + [FLOORS, CEILINGS]
     names, exponents = [], []
@@ -110,7 +198,12 @@ def furnish(
     volume = float(np.prod(size_m))
     wanted = 24 * np.log(10) * volume / (SPEED_OF_SOUND * rt60_s) - 4 * AIR[MID].mean() * volume
     scale = max(wanted, 0.0) / (_areas(size_m) @ np.array(exponents))[MID].mean()
-    return FurnishedRoom(size_m, tuple(names), np.clip(scale * np.array(exponents), 0.005, 6.0))
+    return FurnishedRoom(
+        size_m,
+        tuple(names),
+        np.clip(scale * np.array(exponents), 0.005, 6.0),
+        rng.normal(0, roughness_m, (4096, 3)),
+    )
 
 
 def octave_filters(samples: int) -> FloatArray:

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from saiseld.conventions.taxonomy import CLASS_FOLDERS, CLASS_NAMES, NUM_CLASSES
 from saiseld.conventions.timebase import SAMPLE_RATE
-from saiseld.runtime.errors import DataError
+from saiseld.data.recordings import SAMPLE_RATE_HZ
+from saiseld.runtime.errors import DataError, refusing
+from saiseld.runtime.files import visible
 from saiseld.simulation.sounds.synthesis import synthesise
 
 Half = Literal["train", "test"]
@@ -140,7 +142,7 @@ def _read_classes(
                 found=sub.name,
                 advice="Rename the folder or give a mapping",
             )
-        files = sorted(p for p in sub.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+        files = sorted(p for p in visible(sub.rglob("*")) if p.suffix.lower() in AUDIO_SUFFIXES)
         usable = []
         for path in files:
             try:
@@ -163,16 +165,22 @@ def _read_classes(
 
 MAX_CLIP_S = 60.0
 """Only this much of a clip is read."""
+MAX_CLIP_CHANNELS = 8
 
 
 def decode(path: Path) -> Signal:
     """Return a clip, mono, 24 kHz, silence trimmed off its ends."""
-    try:
-        with soundfile.SoundFile(path) as file:
-            rate = file.samplerate
-            samples = file.read(int(MAX_CLIP_S * rate), dtype="float32", always_2d=True).mean(1)
-    except (soundfile.SoundFileError, OSError, ValueError) as error:
-        raise DataError(path, expected="a readable sound file", found=str(error)) from error
+    with refusing(DataError, path, "a readable sound file"), soundfile.SoundFile(path) as file:
+        rate = file.samplerate
+        SAMPLE_RATE_HZ.check(rate, DataError, path)
+        if file.channels > MAX_CLIP_CHANNELS:
+            raise DataError(
+                path,
+                place="channels",
+                expected=f"at most {MAX_CLIP_CHANNELS}",
+                found=str(file.channels),
+            )
+        samples = file.read(int(MAX_CLIP_S * rate), dtype="float32", always_2d=True).mean(1)
     if not np.isfinite(samples).all():
         raise DataError(path, expected="finite samples", found="NaN or infinity")
     if rate != SAMPLE_RATE:

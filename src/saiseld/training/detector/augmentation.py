@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saiseld.conventions.bands import BANDS
 from saiseld.conventions.sphere import WIDTH
 from saiseld.data.video import IMAGENET_MEAN
 from saiseld.detector.stem import RGB_CHANNELS
@@ -93,15 +92,6 @@ def _augment_one(
     elif options.rgb_jitter:
         gain = 1 + options.rgb_jitter * rng.uniform(-1, 1, (RGB_CHANNELS, 1, 1))
         rgb = (rgb * torch.from_numpy(gain).to(rgb)).clamp(0, 1)
-    if options.masked_bands:
-        bands = rng.permutation(BANDS)[: rng.integers(options.masked_bands + 1)]
-        heard = np.ones((BANDS, 1, 1))
-        heard[bands] = 0
-        heard = np.tile(heard, (len(acoustic) // BANDS, 1, 1))
-        acoustic = acoustic * torch.from_numpy(heard).to(acoustic)
-    if options.acoustic_noise:
-        noise = torch.from_numpy(rng.standard_normal(tuple(acoustic.shape), np.float32))
-        acoustic = acoustic + options.acoustic_noise * acoustic.std() * noise.to(acoustic)
     return torch.cat([rgb, acoustic]), target
 
 

@@ -61,10 +61,6 @@ class Augmentation(_Strict):
     """Share of the frames mirrored left to right."""
     rgb_jitter: float = Field(default=0.0, ge=0, lt=1)
     """Largest relative change of the brightness of each colour."""
-    masked_bands: int = Field(default=0, ge=0, le=9)
-    """Largest number of acoustic bands set to zero."""
-    acoustic_noise: float = Field(default=0.0, ge=0)
-    """Standard deviation of added noise, relative to the acoustic image's own."""
 
 
 class LossWeights(_Strict):

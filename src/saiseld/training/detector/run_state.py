@@ -8,7 +8,8 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor
 
-from saiseld.runtime.errors import CheckpointError, RecipeError
+from saiseld.formats.checkpoint import load_tensors
+from saiseld.runtime.errors import CheckpointError, RecipeError, refusing
 from saiseld.runtime.files import atomic_path
 
 
@@ -56,13 +57,10 @@ def load_run_state(path: str | Path, recipe: str, data: str) -> TrainingState:
         If it belongs to another recipe or other data: going on would be neither run.
     """
     path = Path(path)
-    try:
-        state: TrainingState = torch.load(path, map_location="cpu", weights_only=True)
+    expected = "the state of a training run"
+    state: TrainingState = load_tensors(path, expected)
+    with refusing(CheckpointError, path, expected):
         missing = sorted(TrainingState.__required_keys__ - set(state))
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise CheckpointError(
-            path, expected="the state of a training run", found=type(error).__name__
-        ) from error
     if missing:
         raise CheckpointError(path, place=missing[0], expected="a value", found="none")
     for name, now in (("recipe", recipe), ("data", data)):

@@ -81,7 +81,6 @@ def measure(
     cache: Path,
     *,
     target: Target = "soft_iou",
-    gates: bool = False,
 ) -> Measured:
     """Draw, match and describe the candidates of one recording.
 
@@ -95,8 +94,6 @@ def measure(
         Folder where drawn and decoded labels are kept.
     target
         What an example has to reach: soft IoU of the ``grid3`` mask, or IoU of the box.
-    gates
-        Whether examples have the frame gates as features (training only).
     """
     table = read_candidates(candidates)
     truth, boxes = draw_labels(labels, cache), label_columns(labels, cache)
@@ -123,7 +120,7 @@ def measure(
             for system in systems
             if system.cap is not None
         },
-        known=examples(table, best_iou, gates=gates),
+        known=examples(table, best_iou),
         frame=mapped.frame.astype(np.int64),
         track=tracks(mapped),
         truth_class_id=boxes.class_id.astype(np.int64),
@@ -138,12 +135,11 @@ def measure_all(
     cache: Path,
     *,
     target: Target = "soft_iou",
-    gates: bool = False,
     jobs: int = 1,
 ) -> list[Measured]:
     """Measure the recordings that have labels, ``jobs`` at a time; see `measure`."""
     tasks = {name: (candidates[name], path, tuple(systems), cache) for name, path in labels.items()}
-    function = partial(measure, target=target, gates=gates)
+    function = partial(measure, target=target)
     return list(run_all(function, tasks, jobs=jobs, title="measuring").values())
 
 

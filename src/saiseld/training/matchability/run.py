@@ -51,7 +51,6 @@ def train_matchability(
     *,
     target: Target = "soft_iou",
     kind: Kind = "trees",
-    gates: bool = False,
     temporal: bool = False,
     jobs: int = 1,
 ) -> TrainedMatchability:
@@ -65,7 +64,7 @@ def train_matchability(
         Model to write, ``.skops``.
     cache
         Folder where drawn and decoded labels are kept.
-    target, gates
+    target
         As in `saiseld.training.matchability.development.measure`.
     kind
         As in `saiseld.decision.matchability.fit`.
@@ -76,9 +75,7 @@ def train_matchability(
     """
     tables = candidate_files(candidates)
     truth = labels_of(tables, labels)
-    recordings = measure_all(
-        tables, truth, (_ASSESSED,), cache, target=target, gates=gates, jobs=jobs
-    )
+    recordings = measure_all(tables, truth, (_ASSESSED,), cache, target=target, jobs=jobs)
     known = all_examples(recordings)
     probability = cross_fit(known, kind)
     model = fit(
@@ -86,7 +83,6 @@ def train_matchability(
         smoother=fit_temporal(recordings, probability) if temporal else None,
         recordings=[recording.recording for recording in recordings],
         target=target,
-        gates=gates,
         kind=kind,
     )
     if temporal:

@@ -46,7 +46,8 @@ def best_mask_iou(
     points = emission_points(kept, emission)
     masks = energy_masks(kept.frame, rows, kept.class_id, points, kept.distance_cm, kept.score)
     best = np.zeros(len(table))
-    best[rows] = match_recording(render_masks(masks, drawings), truth).same_class_iou
+    matched = match_recording(render_masks(masks, drawings), truth)
+    best[rows[matched.position]] = matched.same_class_iou
     return best
 
 

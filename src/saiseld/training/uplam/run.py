@@ -27,7 +27,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -41,12 +41,12 @@ from saiseld.acoustics.uplam import UpLAM
 from saiseld.conventions.arrays import CHANNELS, TETRAHEDRON
 from saiseld.conventions.bands import BANDS
 from saiseld.conventions.sphere import DIRECTIONS, fibonacci_sphere
-from saiseld.formats.checkpoint import write_checkpoint
-from saiseld.runtime.errors import CheckpointError, RecipeError
+from saiseld.formats.checkpoint import load_tensors, write_checkpoint
+from saiseld.runtime.errors import CheckpointError, RecipeError, refusing
 from saiseld.runtime.files import atomic_path
 from saiseld.training.uplam.carry import carry_over, lift_order, rigid_beams
 from saiseld.training.uplam.covariances import SceneRanges, draw_covariances
-from saiseld.training.uplam.directions import grid_smoothing, image_errors
+from saiseld.training.uplam.peaks import grid_smoothing, image_errors
 
 LATENT_GAIN = CHANNELS * DIRECTIONS
 """Latents of models trained here are this many times the x of ``A diag(x) A^H``."""
@@ -68,8 +68,6 @@ SELECTION = SceneRanges(rt60_s=(0.3, 0.7), snr_db=(15.0, 15.0), sources=(0.5, 0.
 _SELECTION_FRAMES = 512
 _SELECTION_STREAM = 1 << 32
 
-Target = Literal["heard", "direct"]
-
 
 @dataclass(frozen=True, slots=True)
 class UpLAMRecipe:
@@ -83,10 +81,6 @@ class UpLAMRecipe:
         Frames a step.
     lam_rate, uplam_rate
         Largest rates of Adam; they rise over a tenth of a stage and then fall to nothing.
-    target
-        The covariance that the image is to explain: ``heard`` is that of the 32 channels,
-        reverberation, noise and all, as in the source; ``direct`` is what an array of LAM's
-        steering would hear of the sources alone.
     pointing
         Weight of `PointingLoss` beside the reconstruction.
     seed
@@ -100,7 +94,6 @@ class UpLAMRecipe:
     batch: int = 32
     lam_rate: float = 1e-2
     uplam_rate: float = 1e-3
-    target: Target = "direct"
     pointing: float = 0.1
     seed: int = 0
     scenes: SceneRanges = field(default_factory=SceneRanges)
@@ -154,7 +147,7 @@ class PointingLoss(nn.Module):
     """How unlikely the sources' directions are if sound comes from where the image is bright.
 
     ``-sum_p t_p log q_p``: t is where the sources are, spread a little over the grid, and q the
-    mean image of the bands, smoothed as peaks are looked for (`saiseld.training.uplam.directions`).
+    mean image of the bands, smoothed as peaks are looked for (`saiseld.training.uplam.peaks`).
     """
 
     smoothing: Tensor
@@ -255,10 +248,10 @@ def train_uplam(
 
 
 class _Batch(NamedTuple):
-    """Covariances heard by 32 channels, aimed at, heard by four; and where the sources are."""
+    """Covariances heard by 32 channels, of direct sound, heard by four; where the sources are."""
 
     heard: Tensor
-    target: Tensor
+    direct: Tensor
     tetrahedral: Tensor
     directions: Tensor
 
@@ -281,8 +274,7 @@ class _Covariances(Dataset[_Batch]):
                 np.stack([spread(sources) for sources in batch.directions]),
             )
         )
-        target = direct if self.recipe.target == "direct" else heard
-        return _Batch(heard, target, tetrahedral, directions)
+        return _Batch(heard, direct, tetrahedral, directions)
 
 
 class _Run:
@@ -315,20 +307,20 @@ class _Run:
     def step(self, batch: _Batch) -> None:
         """Take one step."""
         recipe, done = self.recipe, len(self.losses)
-        heard, target, tetrahedral, directions = batch
+        heard, direct, tetrahedral, directions = batch
         rates = [0.0, 0.0]
         of_all, pointing = torch.zeros(()), torch.zeros(())
         if done < recipe.lam_steps:
             rates[0] = _rate(recipe.lam_rate, done, recipe.lam_steps)
             latent = self.of_four(quadratic_values(tetrahedral, self.filters_of_four))
             latent_of_all = self.of_all(quadratic_values(heard, self.filters_of_all))
-            of_all = self.reconstruction(latent_of_all, target, heard)
+            of_all = self.reconstruction(latent_of_all, direct, heard)
         else:
             rates[1] = _rate(recipe.uplam_rate, done - recipe.lam_steps, recipe.uplam_steps)
             lifted = positive_part(self._finite(self.uplam.cdbpn(tetrahedral)))
             latent = self.of_four(quadratic_values(lifted, self.filters_of_lift))
             pointing = recipe.pointing * self.pointing(latent, directions)
-        of_four = self.reconstruction(latent, target, heard)
+        of_four = self.reconstruction(latent, direct, heard)
         loss = self._finite(of_four + of_all + pointing)
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
@@ -380,8 +372,9 @@ class _Run:
         """Go on from the saved state, if there is one."""
         if not self.state.exists():
             return
-        try:
-            content = torch.load(self.state, weights_only=True)
+        expected = "the state of a run"
+        content = load_tensors(self.state, expected)
+        with refusing(CheckpointError, self.state, expected):
             recipe = content["recipe"]
             if recipe == asdict(self.recipe):
                 self.uplam.cdbpn.load_state_dict(content["cdbpn"])
@@ -389,10 +382,6 @@ class _Run:
                 self.optimizer.load_state_dict(content["optimizer"])
                 self.losses, self.selection = content["losses"], content["selection"]
                 self.best = content["best"]
-        except Exception as error:  # torch raises many kinds for a hostile or damaged file
-            raise CheckpointError(
-                self.state, expected="the state of a run", found=f"{type(error).__name__}: {error}"
-            ) from error
         if recipe != asdict(self.recipe):
             raise RecipeError(
                 self.state,

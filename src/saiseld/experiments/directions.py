@@ -2,20 +2,17 @@
 
 Rooms have RT60 0.3-0.7 s, sources are steady noise 0.5-4 m away, microphones have noise 15 dB
 below. Unlike the training covariances these go through the time domain, impulse responses and all.
-A frame's image is the mean over its bands. Peaks are looked for every 2.5 degrees, after smoothing
-by about a step of the grid: a source between two of the 484 directions would flip a coin.
+A frame's image is the mean over its bands; peaks are those of `saiseld.training.uplam.peaks`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from scipy.signal import fftconvolve
 
 from saiseld.acoustics.covariance import band_frequencies, visibility
@@ -24,17 +21,15 @@ from saiseld.conventions.rigid_sphere import SPEED_OF_SOUND, RigidSphereArray, r
 from saiseld.conventions.sphere import fibonacci_sphere
 from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.labels.sparse_imaging import sparse_image
-from saiseld.simulation.rooms.room import Room, diffuse_tail, early_response
+from saiseld.simulation.rooms.room import Room
+from saiseld.training.uplam.peaks import APART_DEG, image_errors
 
 FRAMES_PER_ROOM = 3
 RT60_S = (0.3, 0.7)
 SNR_DB = 15.0
-APART_DEG = 30.0
-"""Two sources in a room, and two peaks of an image, are at least this far apart."""
-SMOOTHING_DEG = 8.0
 
 FloatArray = NDArray[np.float64]
-Imager = Callable[[FloatArray], FloatArray]
+Method = Callable[[FloatArray], FloatArray]
 """From 32-channel audio (samples, 32) of whole frames to images (frames, bands, 484)."""
 
 
@@ -71,8 +66,8 @@ def draw_room(sources: int, rng: np.random.Generator) -> RoomSound:
         if not 0.5 <= distance <= 4 or near:
             continue
         directions.append(direction)
-        early = early_response(room, position, receiver, array)
-        response = diffuse_tail(room, array, rng)
+        early = room.early_response(position, receiver, array)
+        response = room.diffuse_tail(array, rng)
         response[:, : early.shape[1]] += early
         noise = rng.standard_normal(begin + samples + response.shape[1])
         wet = fftconvolve(noise[None], response, axes=1)[:, begin : begin + samples].T
@@ -81,57 +76,17 @@ def draw_room(sources: int, rng: np.random.Generator) -> RoomSound:
     return RoomSound(heard, np.stack(directions))
 
 
-def direction_errors(imager: Imager, rooms: Sequence[RoomSound]) -> FloatArray:
-    """Return an imager's (frames x sources,) errors in degrees; see `image_errors`."""
+def direction_errors(method: Method, rooms: Sequence[RoomSound]) -> FloatArray:
+    """Return a method's (frames x sources,) errors in degrees (`image_errors`)."""
     errors = []
     for room in rooms:
-        images = imager(room.audio).mean(axis=1)
+        images = method(room.audio).mean(axis=1)
         errors.append(image_errors(images, [room.directions] * len(images)))
     return np.concatenate(errors)
 
 
-def image_errors(images: FloatArray, directions: Sequence[FloatArray]) -> FloatArray:
-    """Return the (frames x sources,) angles in degrees from sources to the peaks assigned to them.
-
-    As many peaks as there are sources are taken from each image (484,), and assigned so that the
-    sum of the angles is least.
-    """
-    errors = []
-    for image, sources in zip(images, directions, strict=True):
-        angle = np.degrees(
-            np.arccos(np.clip(peak_directions(image, len(sources)) @ sources.T, -1, 1))
-        )
-        errors.append(angle[linear_sum_assignment(angle)])
-    return np.concatenate(errors)
-
-
-def peak_directions(image: FloatArray, count: int) -> FloatArray:
-    """Return the (count, 3) highest peaks of an image (484,), `APART_DEG` apart."""
-    grid, smoothing = _fine()
-    smooth = smoothing @ image
-    peaks = []
-    for _ in range(count):
-        peaks.append(grid[:, smooth.argmax()])
-        smooth = np.where(peaks[-1] @ grid > np.cos(np.radians(APART_DEG)), -np.inf, smooth)
-    return np.stack(peaks)
-
-
-def grid_smoothing(points: FloatArray) -> FloatArray:
-    """Return the (m, 484) weights of the grid's directions at smooth points (3, m)."""
-    angle = np.degrees(np.arccos(np.clip(points.T @ fibonacci_sphere(), -1, 1)))
-    weight = np.exp(-0.5 * (angle / SMOOTHING_DEG) ** 2)
-    return np.asarray(weight / weight.sum(axis=1, keepdims=True))
-
-
-@cache
-def _fine() -> tuple[FloatArray, FloatArray]:
-    """Return unit vectors (3, m) about 2.5 degrees apart, and their `grid_smoothing`."""
-    points = fibonacci_sphere(order=40)
-    return points, grid_smoothing(points)
-
-
-def model_imager(model: torch.nn.Module, channels: Sequence[int] | slice) -> Imager:
-    """Return the imager of a LAM or UpLAM that hears some of the capsules."""
+def model_method(model: torch.nn.Module, channels: Sequence[int] | slice) -> Method:
+    """Return the method of a LAM or UpLAM that hears some of the capsules."""
 
     def images(audio: FloatArray) -> FloatArray:
         covariance = visibility(audio[:, channels], dtype=np.complex64)
@@ -141,7 +96,7 @@ def model_imager(model: torch.nn.Module, channels: Sequence[int] | slice) -> Ima
     return images
 
 
-def steered_imager(rigid: bool, channels: Sequence[int] | slice) -> Imager:
+def steered_method(rigid: bool, channels: Sequence[int] | slice) -> Method:
     """Return the steered-response map of some capsules, each band with its own frequency.
 
     Parameters
@@ -166,13 +121,13 @@ def steered_imager(rigid: bool, channels: Sequence[int] | slice) -> Imager:
     return images
 
 
-def table(methods: dict[str, Imager], rooms: int, seed: int) -> str:
+def table(methods: dict[str, Method], rooms: int, seed: int) -> str:
     """Return a Markdown table of direction errors with one and two sources.
 
     Parameters
     ----------
     methods
-        Imagers by name.
+        By name.
     rooms
         Unseen rooms per number of sources.
     seed
@@ -185,10 +140,10 @@ def table(methods: dict[str, Imager], rooms: int, seed: int) -> str:
     ]
     rng = np.random.default_rng(seed)
     drawn = {count: [draw_room(count, rng) for _ in range(rooms)] for count in (1, 2)}
-    for name, imager in methods.items():
+    for name, method in methods.items():
         cells = []
         for sounds in drawn.values():
-            errors = direction_errors(imager, sounds)
+            errors = direction_errors(method, sounds)
             cells.append(
                 f"{np.median(errors):.1f}° | {errors.mean():.1f}° | {np.mean(errors < 10):.0%}"
             )
@@ -196,14 +151,14 @@ def table(methods: dict[str, Imager], rooms: int, seed: int) -> str:
     return "\n".join(lines)
 
 
-def usual_methods(uplam: torch.nn.Module, lam: torch.nn.Module) -> dict[str, Imager]:
+def usual_methods(uplam: torch.nn.Module, lam: torch.nn.Module) -> dict[str, Method]:
     """Return the methods that UpLAM is compared with, and itself."""
     four, every = list(TETRAHEDRON), slice(None)
     return {
         "32 channels, APGD (the labels')": sparse_image,
-        "32 channels, LAM": model_imager(lam, every),
-        "32 channels, steered response, rigid sphere": steered_imager(True, every),
-        "4 channels, UpLAM": model_imager(uplam, four),
-        "4 channels, steered response, rigid sphere": steered_imager(True, four),
-        "4 channels, steered response, free field": steered_imager(False, four),
+        "32 channels, LAM": model_method(lam, every),
+        "32 channels, steered response, rigid sphere": steered_method(True, every),
+        "4 channels, UpLAM": model_method(uplam, four),
+        "4 channels, steered response, rigid sphere": steered_method(True, four),
+        "4 channels, steered response, free field": steered_method(False, four),
     }

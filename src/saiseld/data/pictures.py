@@ -1,0 +1,39 @@
+"""Pictures that others made: PNG and JPEG only, and no larger than asked for.
+
+Pillow opens some forty formats, and hands one of them to another program that runs it.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from saiseld.runtime.errors import InputError, refusing
+from saiseld.runtime.limits import Limit
+
+PIXELS = Limit("pixels", 1 << 26)
+"""Pixels of a picture, or of a frame of a video: 11,585 x 5,792."""
+
+
+def read_picture(
+    source: Path | bytes, kind: type[InputError], name: str | Path = ""
+) -> Image.Image:
+    """Return a PNG or JPEG in 8-bit RGB.
+
+    Parameters
+    ----------
+    source
+        The file, or its content.
+    kind
+        Of the error where it is anything else, damaged, or larger than `PIXELS`.
+    name
+        What the error calls it; the file by default.
+    """
+    name = name or (source if isinstance(source, Path) else "picture")
+    with refusing(kind, name, "a PNG or JPEG picture"):
+        opened = io.BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(opened, formats=("PNG", "JPEG")) as picture:
+            PIXELS.check(picture.width * picture.height, kind, name)
+            return picture.convert("RGB")

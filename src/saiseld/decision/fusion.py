@@ -1,0 +1,403 @@
+"""Eye and ear: one table of candidates from what the detector sees and what the network hears.
+
+Both name a class and a direction. What they say of one class within `REACH_DEG` on the sphere is
+one candidate, with the direction moved from the ear's towards the eye's; what only one of them says
+is a candidate too. Its score is the probability of its mask's being right, from a logistic model of
+`EVIDENCE`. Where there is no picture the ear is alone, where there are no weights of an ear the eye
+is: each case has a model of its own, so that nothing is made up for what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
+
+from saiseld.conventions.sphere import HEIGHT, angles_of_vector, unit_vector, wrap_azimuth
+from saiseld.formats.candidates import Candidates
+from saiseld.runtime.errors import CandidateError, CheckpointError
+from saiseld.runtime.files import write_bytes
+
+REACH_DEG = 20.0
+"""Directions of one class this near are of one source; a label's mask ends about here."""
+
+Sense = Literal["both", "ear", "eye"]
+FloatArray = NDArray[np.float64]
+
+_NOTHING = -7.0
+"""Log odds that stand for a score below all that either table lists."""
+
+EVIDENCE: Mapping[Sense, tuple[str, ...]] = {
+    "both": (
+        *("ear", "ear_margin", "ear_rank", "ear_missing"),
+        *("eye", "eye_margin", "eye_anything", "eye_missing", "apart", "agreement"),
+    ),
+    "ear": ("ear", "ear_margin", "ear_rank"),
+    "eye": ("eye", "eye_margin", "eye_anything"),
+}
+"""What a model weighs, by what there is.
+
+Log odds of the candidate's own score (``ear``, ``eye``), by how much they exceed the best other
+class there (``margin``) and the best of the class in the frame (``rank``, at most 0), the best of
+any class there (``anything``), whether one has nothing to say of this class there, the angle
+between them as a share of the reach, and the smaller of both log odds (``agreement``).
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Meeting:
+    """Candidates of eye and ear that are one; R rows, sorted by frame.
+
+    Parameters
+    ----------
+    frame, class_id
+        (R,) of both.
+    ear_row, eye_row
+        (R,) rows of the two tables, -1 where one has nothing.
+    evidence
+        (R, 10) the columns of ``EVIDENCE["both"]``.
+    """
+
+    frame: NDArray[np.int32]
+    class_id: NDArray[np.int8]
+    ear_row: NDArray[np.int64]
+    eye_row: NDArray[np.int64]
+    evidence: FloatArray
+
+
+def meet(eye: Candidates | None, ear: Candidates | None) -> Meeting:
+    """Match two tables of one recording; one of them may be missing.
+
+    Each row of the ear takes the best row of the eye within reach that is left; rows of the eye
+    without an energy map, which nothing can emit, take no part.
+    """
+    eye_rows = _Rows.of(eye)
+    ear_rows = _Rows.of(ear)
+    pairs: list[tuple[int, int]] = []
+    for ears, eyes in _frames(ear_rows, eye_rows):
+        pairs += _pairs(ear_rows, ears, eye_rows, eyes)
+    ear_row, eye_row = np.array(pairs, np.int64).reshape(-1, 2).T
+    at_ear = ear_row >= 0
+    frame = np.where(at_ear, ear_rows.frame[ear_row], eye_rows.frame[eye_row])
+    class_id = np.where(at_ear, ear_rows.class_id[ear_row], eye_rows.class_id[eye_row])
+    way = np.where(at_ear[:, None], ear_rows.way[ear_row], eye_rows.way[eye_row])
+    heard = _said(ear_rows, frame, class_id, way)
+    seen = _said(eye_rows, frame, class_id, way)
+    own_ear = np.where(at_ear, ear_rows.odds[ear_row], heard.here)
+    own_eye = np.where(eye_row >= 0, eye_rows.odds[eye_row], seen.here)
+    both = at_ear & (eye_row >= 0)
+    cosine = np.einsum("ni,ni->n", ear_rows.way[ear_row], eye_rows.way[eye_row])
+    apart = np.degrees(np.arccos(np.clip(cosine, -1, 1))) / REACH_DEG
+    evidence = np.stack(
+        [
+            own_ear,
+            own_ear - heard.others,
+            own_ear - heard.best_of_class,
+            ~at_ear,
+            own_eye,
+            own_eye - seen.others,
+            seen.anything,
+            eye_row < 0,
+            np.where(both, apart, 0.0),
+            np.minimum(own_ear, own_eye),
+        ],
+        axis=1,
+    ).astype(float)
+    order = np.argsort(frame, kind="stable")
+    real_eye = np.where(eye_row >= 0, eye_rows.row[eye_row], -1)
+    real_ear = np.where(at_ear, ear_rows.row[ear_row], -1)
+    return Meeting(
+        frame[order].astype(np.int32),
+        class_id[order].astype(np.int8),
+        real_ear[order],
+        real_eye[order],
+        evidence[order],
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """What is needed of a table's rows; a last row that says nothing stands for index -1."""
+
+    row: NDArray[np.int64]
+    frame: NDArray[np.int64]
+    class_id: NDArray[np.int64]
+    odds: FloatArray
+    way: FloatArray
+
+    @classmethod
+    def of(cls, table: Candidates | None) -> _Rows:
+        rows = np.flatnonzero(table.has_map) if table is not None else np.empty(0, np.int64)
+        nothing = np.array([-1])
+        if table is None:
+            return cls(nothing, nothing, nothing, np.array([_NOTHING]), np.zeros((1, 3)))
+        odds = np.clip(logit(np.clip(table.score[rows].astype(float), 1e-6, 1 - 1e-6)), _NOTHING, 7)
+        return cls(
+            np.append(rows, -1),
+            np.append(table.frame[rows].astype(np.int64), -1),
+            np.append(table.class_id[rows].astype(np.int64), -1),
+            np.append(odds, _NOTHING),
+            np.concatenate(
+                [unit_vector(table.azimuth[rows], table.elevation[rows]), np.zeros((1, 3))]
+            ),
+        )
+
+
+def _frames(ear: _Rows, eye: _Rows) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    frames = np.union1d(ear.frame[:-1], eye.frame[:-1])
+    bounds = [
+        np.stack([np.searchsorted(t.frame[:-1], frames, side) for side in ("left", "right")], 1)
+        for t in (ear, eye)
+    ]
+    return [(np.arange(*a), np.arange(*b)) for a, b in zip(*bounds, strict=True)]
+
+
+def _pairs(
+    ear: _Rows, ears: NDArray[np.int64], eye: _Rows, eyes: NDArray[np.int64]
+) -> list[tuple[int, int]]:
+    """Return the (row of the ear, row of the eye) of a frame, -1 for none."""
+    same = ear.class_id[ears][:, None] == eye.class_id[eyes]
+    near = same & (ear.way[ears] @ eye.way[eyes].T > np.cos(np.radians(REACH_DEG)))
+    free = np.ones(len(eyes), bool)
+    pairs = []
+    for index in np.argsort(-ear.odds[ears], kind="stable"):
+        choice = np.flatnonzero(near[index] & free)
+        if len(choice):
+            taken = choice[np.argmax(eye.odds[eyes[choice]])]
+            # What lies about the same place and class is the same thing seen twice.
+            free[choice] = False
+            pairs.append((int(ears[index]), int(eyes[taken])))
+        else:
+            pairs.append((int(ears[index]), -1))
+    alone = eyes[free & ~near.any(axis=0)]
+    return pairs + [(-1, int(row)) for row in alone]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Said:
+    """The best log odds of a table about some places: of the class, of others, of any."""
+
+    here: FloatArray
+    others: FloatArray
+    anything: FloatArray
+    best_of_class: FloatArray
+
+
+def _said(
+    table: _Rows, frame: NDArray[np.int64], class_id: NDArray[np.int64], way: FloatArray
+) -> _Said:
+    found = np.full((4, len(frame)), _NOTHING)
+    limit = np.cos(np.radians(REACH_DEG))
+    left, right = (np.searchsorted(table.frame[:-1], frame, side) for side in ("left", "right"))
+    for index in np.flatnonzero(right > left):
+        rows = slice(left[index], right[index])
+        odds = table.odds[rows]
+        near = table.way[rows] @ way[index] > limit
+        same = table.class_id[rows] == class_id[index]
+        for place, chosen in enumerate((near & same, near & ~same, near, same)):
+            if chosen.any():
+                found[place, index] = odds[chosen].max()
+    return _Said(*found)
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A logistic model: log odds of standardised evidence."""
+
+    mean: list[float]
+    scale: list[float]
+    weight: list[float]
+    bias: float
+
+    @classmethod
+    def fit(cls, evidence: FloatArray, worth: FloatArray, weight: FloatArray) -> Line:
+        """Return the model of evidence (N, F), each row's worth (N,) in [0, 1] and weight (N,)."""
+        mean, scale = evidence.mean(axis=0), evidence.std(axis=0)
+        scale[scale == 0] = 1.0
+        values = np.tile((evidence - mean) / scale, (2, 1))
+        outcome = np.repeat([1, 0], len(worth))
+        model = LogisticRegression(max_iter=1000)
+        share = np.concatenate([weight * worth, weight * (1 - worth)])
+        model.fit(values, outcome, sample_weight=share)
+        slope, bias = model.coef_[0].tolist(), float(model.intercept_[0])
+        return cls(mean.tolist(), scale.tolist(), slope, bias)
+
+    def odds(self, evidence: FloatArray) -> FloatArray:
+        """Return (N,) log odds."""
+        values = (evidence - np.array(self.mean)) / np.array(self.scale)
+        return np.asarray(values @ np.array(self.weight) + self.bias)
+
+
+FORMAT_VERSION = 1
+
+
+class Fusion(msgspec.Struct, frozen=True):
+    """What eye and ear are worth, alone and together.
+
+    Parameters
+    ----------
+    both, ear, eye
+        Models of what there is, on the columns of `EVIDENCE`.
+    toward_eye
+        How far a direction is moved from the ear's to the eye's, from 0 to 1.
+    rooms, recordings
+        What it was fitted on.
+    """
+
+    both: Line
+    ear: Line
+    eye: Line
+    toward_eye: float
+    rooms: list[str]
+    recordings: list[str]
+    format_version: int = FORMAT_VERSION
+
+    def model(self, sense: Sense) -> Line:
+        """Return the model for what there is."""
+        return {"both": self.both, "ear": self.ear, "eye": self.eye}[sense]
+
+    def save(self, path: str | Path) -> None:
+        """Write JSON, whole or not at all."""
+        write_bytes(path, msgspec.json.format(msgspec.json.encode(self)) + b"\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Fusion:
+        """Read a model.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is no such model, or one for other evidence.
+        """
+        path = Path(path)
+        try:
+            fusion = msgspec.json.decode(path.read_bytes(), type=cls)
+        except (OSError, msgspec.DecodeError) as error:
+            raise CheckpointError(
+                path,
+                expected="a fusion model (JSON)",
+                found=str(error),
+                advice="Train one with `saiseld train fusion`",
+            ) from error
+        if fusion.format_version != FORMAT_VERSION or not 0 <= fusion.toward_eye <= 1:
+            raise CheckpointError(
+                path,
+                expected=f"format version {FORMAT_VERSION}, toward_eye from 0 to 1",
+                found=f"{fusion.format_version}, {fusion.toward_eye}",
+            )
+        for sense, names in EVIDENCE.items():
+            line = fusion.model(sense)
+            sizes = {len(line.mean), len(line.scale), len(line.weight)}
+            numbers = [*line.mean, *line.scale, *line.weight, line.bias]
+            if sizes != {len(names)} or not np.isfinite(numbers).all() or min(line.scale) <= 0:
+                raise CheckpointError(
+                    path,
+                    place=sense,
+                    expected=f"{len(names)} finite weights, and scales above 0",
+                    found="others",
+                )
+        return fusion
+
+
+def fuse(eye: Candidates | None, ear: Candidates | None, fusion: Fusion) -> Candidates:
+    """Return the candidates of eye and ear together, best score first in a frame.
+
+    Parameters
+    ----------
+    eye, ear
+        Tables of one recording. Without a picture there should be no eye: what it makes of the
+        sound alone the ear knows better.
+    fusion
+        Fitted model.
+
+    Raises
+    ------
+    CandidateError
+        If there is neither, or they are of different recordings.
+    """
+    parts = [table for table in (eye, ear) if table is not None]
+    if not parts:
+        raise CandidateError("fusion", expected="candidates of eye or ear", found="neither")
+    if len({(table.recording, table.frames) for table in parts}) > 1:
+        raise CandidateError(
+            parts[0].recording,
+            expected="candidates of one recording",
+            found=" and ".join(f"{t.recording} ({t.frames} frames)" for t in parts),
+        )
+    sense: Sense = "both" if len(parts) == 2 else "ear" if eye is None else "eye"
+    found = meet(eye, ear)
+    score = expit(fusion.model(sense).odds(evidence_of(found, sense)))
+    table = merged(found, eye, ear, fusion.toward_eye)
+    order = np.lexsort((-score, found.frame))
+    return replace(
+        table.take(order),
+        score=score[order].astype(np.float32),
+        provenance=_provenance(sense, eye, ear),
+    )
+
+
+def evidence_of(found: Meeting, sense: Sense) -> FloatArray:
+    """Return the columns (R, F) of `EVIDENCE` that a model weighs."""
+    columns = [EVIDENCE["both"].index(name) for name in EVIDENCE[sense]]
+    return found.evidence[:, columns]
+
+
+def merged(
+    found: Meeting, eye: Candidates | None, ear: Candidates | None, toward_eye: float
+) -> Candidates:
+    """Return the table of candidates that have met, in their order, all of score 0.
+
+    Where the ear has a row its box and energies are taken, moved with the direction: they are its
+    own, where the detector's are cut to what it drew a box round. The rest is the eye's.
+    """
+    at_ear = found.ear_row >= 0
+    columns: dict[str, Any] = {
+        "frame": found.frame,
+        "class_id": found.class_id,
+        "score": np.zeros(len(at_ear), np.float32),
+        "matchability": np.full(len(at_ear), np.nan, np.float32),
+    }
+    for name in _TAKEN:
+        own = [
+            getattr(table, name)[rows]
+            for table, rows in ((eye, found.eye_row), (ear, found.ear_row))
+            if table is not None
+        ]
+        shaped = at_ear.reshape(-1, *[1] * (own[0].ndim - 1))
+        columns[name] = own[0] if len(own) == 1 else np.where(shaped, own[1], own[0])
+    both = np.flatnonzero(at_ear & (found.eye_row >= 0))
+    if eye is not None and len(both):
+        seen = eye.take(found.eye_row[both])
+        heard = unit_vector(columns["azimuth"][both], columns["elevation"][both])
+        toward = unit_vector(seen.azimuth, seen.elevation)
+        azimuth, elevation = angles_of_vector((1 - toward_eye) * heard + toward_eye * toward)
+        across = -wrap_azimuth(azimuth - columns["azimuth"][both])
+        box = columns["box"][both]
+        down = np.clip(columns["elevation"][both] - elevation, -box[:, 1], HEIGHT - box[:, 3])
+        columns["box"][both] = box + np.stack([across, down, across, down], axis=1)
+        columns["azimuth"][both] = wrap_azimuth(azimuth)
+        columns["elevation"][both] = elevation
+    base = ear if ear is not None else eye
+    assert base is not None
+    return Candidates(recording=base.recording, frames=base.frames, **columns)
+
+
+_TAKEN = (
+    *("box", "azimuth", "elevation", "distance_cm"),
+    *("has_map", "energy_map", "closure", "diffuseness"),
+)
+
+
+def _provenance(sense: Sense, eye: Candidates | None, ear: Candidates | None) -> dict[str, Any]:
+    parts = {"eye": eye, "ear": ear}
+    return {
+        "imager": "fusion",
+        "heard_and_seen": {"both": "ear and eye", "ear": "ear alone", "eye": "eye alone"}[sense],
+        **{name: dict(table.provenance) for name, table in parts.items() if table is not None},
+    }

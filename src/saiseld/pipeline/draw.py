@@ -1,0 +1,142 @@
+"""What a person is shown of a recording: its sound events, overlay video and page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from saiseld.conventions.sphere import WIDTH
+from saiseld.conventions.timebase import time_of_frame
+from saiseld.data.recordings import Recording, open_recording
+from saiseld.data.video import find_video, open_video, video_size
+from saiseld.decision.linking import link
+from saiseld.decision.systems import decide
+from saiseld.formats.annotation import EnergyMask, read_annotations
+from saiseld.formats.candidates import CANDIDATES_SUFFIX, read_candidates
+from saiseld.formats.events import Event, write_events
+from saiseld.formats.sound_events import SoundEvents, read_sound_events, write_sound_events
+from saiseld.pipeline.defaults import DEFAULT_SYSTEM, VIEWING_THRESHOLD
+from saiseld.pipeline.results import PROVENANCE_SUFFIX, Results, read_made, refuse_inputs
+from saiseld.runtime.errors import DataError
+from saiseld.runtime.files import output_folder
+from saiseld.viewing.overlay import write_overlay
+from saiseld.viewing.page import Section, write_page
+
+_WIDTHS = 1080, 1920
+"""Least and largest width of an overlay; between them the picture keeps its own."""
+
+
+def draw_results(
+    results: Results,
+    recording: Recording,
+    masks: Sequence[EnergyMask],
+    video: Path | None,
+    *,
+    threshold: float = VIEWING_THRESHOLD,
+    overlay: bool = True,
+    frame_events: bool = False,
+    on_frame: Callable[[], object] = lambda: None,
+) -> SoundEvents:
+    """Write the events of a recording and, where wanted, its overlay video; return the events.
+
+    Parameters
+    ----------
+    results
+        Where they go.
+    recording, masks, video
+        The recording, all its masks, and its picture if there is one.
+    threshold
+        Show only masks scored this or more.
+    overlay
+        Whether the overlay video is wanted.
+    frame_events
+        Whether the events are wanted frame by frame too, as STARSS23 has them.
+    on_frame
+        Called after every frame drawn.
+    """
+    events, shown = link(masks, threshold=threshold)
+    write_sound_events(results.events, events)
+    if frame_events:
+        write_events(results.frame_events, map(_frame_event, shown))
+    if overlay:
+        size = None if video is None else video_size(video)
+        width = min(max(size[0] if size else WIDTH, _WIDTHS[0]), _WIDTHS[1])
+        pictures = iter(()) if video is None else open_video(video, width=width)
+        write_overlay(results.overlay, recording, shown, pictures, width=width, on_frame=on_frame)
+    return events
+
+
+def draw_again(
+    source: Path,
+    recording: Path,
+    video: Path | None,
+    folder: Path,
+    *,
+    threshold: float = VIEWING_THRESHOLD,
+    on_frame: Callable[[], object] = lambda: None,
+) -> SoundEvents:
+    """Draw a recording from its candidate table or masks, without imaging it again.
+
+    Parameters
+    ----------
+    source
+        Candidate table, or masks in the official format.
+    recording
+        What it was imaged from.
+    video
+        Its video, or a folder of several; see `saiseld.data.video.find_video`.
+    folder
+        Where the drawings go.
+    threshold, on_frame
+        As in `draw_results`.
+
+    Raises
+    ------
+    OutputError
+        If a file to write is one of the inputs.
+    """
+    opened = open_recording(recording)
+    own = None if video is None else find_video(video, opened.name)
+    results = Results(output_folder(folder), opened.name)
+    inputs = [source, recording, *([] if own is None else [own])]
+    refuse_inputs([results.events, results.overlay, results.page], inputs)
+    if source.name.endswith(CANDIDATES_SUFFIX):
+        masks = decide(read_candidates(source), DEFAULT_SYSTEM)
+    else:
+        masks = read_annotations(source)
+    events = draw_results(results, opened, masks, own, threshold=threshold, on_frame=on_frame)
+    write_recording_page(results, opened.frames, events)
+    return events
+
+
+def write_recording_page(results: Results, frames: int, events: SoundEvents) -> None:
+    """Write ``index.html`` of one recording."""
+    write_page(results.page, [_section(results, time_of_frame(frames), events, ())])
+
+
+def write_folder_page(folder: Path) -> Path:
+    """Write ``index.html`` of all recordings that have results in a folder; return it."""
+    sections = []
+    for sidecar in sorted(folder.glob(f"*{PROVENANCE_SUFFIX}")):
+        results = Results(folder, sidecar.name.removesuffix(PROVENANCE_SUFFIX))
+        try:
+            made, events = read_made(results), read_sound_events(results.events)
+        except DataError:
+            continue  # half of a run that is still going on, or was killed
+        sections.append(_section(results, time_of_frame(made.frames), events, made.notes()))
+    page = Results(folder, "").page
+    write_page(page, sections)
+    return page
+
+
+def _section(
+    results: Results, seconds: float, events: SoundEvents, notes: Sequence[str]
+) -> Section:
+    video = results.overlay.name if results.overlay.is_file() else None
+    return Section(results.name, seconds, events, video, notes)
+
+
+def _frame_event(mask: EnergyMask) -> Event:
+    azimuth, elevation = (round(angle) for angle in mask.direction)
+    distance = None if mask.distance_cm is None else round(mask.distance_cm)
+    return Event(mask.frame, mask.class_id, mask.instance_id, azimuth, elevation, distance)

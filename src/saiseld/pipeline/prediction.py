@@ -1,0 +1,151 @@
+"""What was imaged in a recording, for use in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saiseld.conventions.sphere import HEIGHT, WIDTH
+from saiseld.conventions.timebase import time_of_frame
+from saiseld.data.recordings import Recording
+from saiseld.data.video import Frame, open_video
+from saiseld.decision.linking import link
+from saiseld.evaluation.rendering import render
+from saiseld.formats.annotation import EnergyMask, write_annotations
+from saiseld.formats.sound_events import SoundEvents
+from saiseld.pipeline.defaults import VIEWING_THRESHOLD
+from saiseld.pipeline.draw import draw_results, write_recording_page
+from saiseld.pipeline.results import Results, refuse_inputs
+from saiseld.runtime.files import output_folder
+from saiseld.viewing.panorama import draw_panorama, enlarged
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What was imaged in a recording.
+
+    Parameters
+    ----------
+    recording
+        The recording.
+    masks
+        Who sounds where, frame by frame: every guess, as the challenge wants them.
+    missing_pictures
+        Frames without a picture, imaged with the ImageNet mean.
+    video
+        Its video, if there was one.
+    """
+
+    recording: Recording
+    masks: list[EnergyMask]
+    missing_pictures: int
+    video: Path | None = None
+
+    def events(self, threshold: float = VIEWING_THRESHOLD) -> SoundEvents:
+        """Return what is credible, linked over time; ``.to_arrow()`` makes it a table.
+
+        Parameters
+        ----------
+        threshold
+            Leave out masks scored below this; see `saiseld.decision.linking`.
+        """
+        return link(self.masks, threshold=threshold)[0]
+
+    def table(self) -> pa.Table:
+        """Return all masks as an Arrow table, one row each, without their points."""
+        import pyarrow as pa
+
+        rows: list[dict[str, Any]] = [
+            {
+                "frame": mask.frame,
+                "time_s": time_of_frame(mask.frame),
+                "class_id": mask.class_id,
+                "class_name": mask.class_name,
+                "score": mask.score,
+                "azimuth": mask.azimuth,
+                "elevation": mask.elevation,
+                "distance_cm": mask.distance_cm,
+            }
+            for mask in self.masks
+        ]
+        return pa.Table.from_pylist(rows)
+
+    def energy(self, frame: int) -> NDArray[np.float32]:
+        """Return the (180, 360) energy of a frame: the largest of its masks, times their scores.
+
+        Rows go from elevation 90 down to -90, columns from azimuth 180 on the left to -180.
+
+        Raises
+        ------
+        IndexError
+            If the recording has no such frame.
+        """
+        self._check(frame)
+        drawn = [
+            render(mask.segmentation) * (1.0 if mask.score is None else mask.score)
+            for mask in self._by_frame.get(frame, [])
+        ]
+        if not drawn:
+            return np.zeros((HEIGHT, WIDTH), np.float32)
+        return enlarged(np.max(drawn, axis=0), WIDTH)
+
+    def plot(self, frame: int, *, threshold: float = VIEWING_THRESHOLD) -> NDArray[np.uint8]:
+        """Return an RGB picture of a frame: its credible masks over the picture.
+
+        Raises
+        ------
+        IndexError
+            If the recording has no such frame.
+        """
+        self._check(frame)
+        _, shown = link(self.masks, threshold=threshold)
+        return draw_panorama(
+            [mask for mask in shown if mask.frame == frame],
+            next(islice(self._pictures(), frame, None), None),
+            title=self.recording.name,
+            clock=f"{time_of_frame(frame):.1f} s",
+        )
+
+    def save(
+        self, folder: str | Path, *, threshold: float = VIEWING_THRESHOLD, overlay: bool = True
+    ) -> Path:
+        """Write masks, events, overlay video and page into a folder; return the page.
+
+        Raises
+        ------
+        OutputError
+            If the folder cannot be written, or a file to write is one of the inputs.
+        """
+        results = Results(output_folder(folder), self.recording.name)
+        inputs = [self.recording.path, *([] if self.video is None else [self.video])]
+        refuse_inputs(results.files(), inputs)
+        events = draw_results(
+            results, self.recording, self.masks, self.video, threshold=threshold, overlay=overlay
+        )
+        write_recording_page(results, self.recording.frames, events)
+        write_annotations(results.masks, self.masks)
+        return results.page
+
+    def _check(self, frame: int) -> None:
+        if not 0 <= frame < self.recording.frames:
+            raise IndexError(f"frame {frame} of {self.recording.frames}")
+
+    @cached_property
+    def _by_frame(self) -> dict[int, list[EnergyMask]]:
+        frames: dict[int, list[EnergyMask]] = {}
+        for mask in self.masks:
+            frames.setdefault(mask.frame, []).append(mask)
+        return frames
+
+    def _pictures(self) -> Iterator[Frame | None]:
+        return iter(()) if self.video is None else open_video(self.video)

@@ -1,0 +1,193 @@
+"""What imaging a recording leaves in a folder, and what it was made from.
+
+A result is taken for done only if it was made from the same recording, video, weights and system
+by the same version; whatever else lies under its name is left alone and told. No result is ever
+written over an input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from saiseld import __version__
+from saiseld.data.video import OVERLAY_SUFFIX
+from saiseld.formats.candidates import CANDIDATES_SUFFIX
+from saiseld.formats.sound_events import SOUND_EVENTS_SUFFIX
+from saiseld.runtime.errors import DataError, OutputError, refusing
+from saiseld.runtime.files import write_bytes
+
+PROVENANCE_SUFFIX = ".provenance"
+"""JSON, but no ``.json``: scorers take every one of those in a folder for predictions."""
+PAGE = "index.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The files of a recording's results."""
+
+    folder: Path
+    name: str
+
+    @property
+    def masks(self) -> Path:
+        """Masks in the official format, written last: they say that a recording is done."""
+        return self.folder / f"{self.name}.json"
+
+    @property
+    def candidates(self) -> Path:
+        """Every detection."""
+        return self.folder / f"{self.name}{CANDIDATES_SUFFIX}"
+
+    @property
+    def events(self) -> Path:
+        """What a person is told."""
+        return self.folder / f"{self.name}{SOUND_EVENTS_SUFFIX}"
+
+    @property
+    def frame_events(self) -> Path:
+        """The same, frame by frame as STARSS23 has it, on request."""
+        return self.folder / f"{self.name}.csv"
+
+    @property
+    def overlay(self) -> Path:
+        """The overlay video."""
+        return self.folder / f"{self.name}{OVERLAY_SUFFIX}"
+
+    @property
+    def provenance(self) -> Path:
+        """What made them."""
+        return self.folder / f"{self.name}{PROVENANCE_SUFFIX}"
+
+    @property
+    def page(self) -> Path:
+        """The page of all results in the folder."""
+        return self.folder / PAGE
+
+    def files(self) -> list[Path]:
+        """Return all of them."""
+        return [
+            self.masks,
+            self.candidates,
+            self.events,
+            self.frame_events,
+            self.overlay,
+            self.provenance,
+            self.page,
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What a recording's results were made from.
+
+    Parameters
+    ----------
+    recording, video
+        Digests of their contents; empty where there is no video.
+    weights
+        Digest of every weights file, by name.
+    system
+        What was kept and emitted.
+    channels
+        What the recording's channels were taken for.
+    version
+        Of saiseld.
+    """
+
+    recording: str
+    video: str
+    weights: dict[str, str]
+    system: str
+    channels: str
+    version: str = __version__
+
+    def difference(self, other: Provenance) -> str:
+        """Return in words what differs from another, empty if nothing does."""
+        own, others = asdict(self), asdict(other)
+        own |= own.pop("weights")
+        others |= others.pop("weights")
+        names = dict.fromkeys([*own, *others])
+        return ", ".join(f"another {name}" for name in names if own.get(name) != others.get(name))
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What lies beside the masks of a recording: what made them, and in how many frames."""
+
+    provenance: Provenance
+    frames: int
+    missing_pictures: int
+
+    def notes(self) -> list[str]:
+        """Return what a viewer should know, as sentences."""
+        if not self.provenance.video:
+            return ["Imaged by sound alone: no picture was given"]
+        if self.missing_pictures:
+            return [f"{self.missing_pictures} of {self.frames} frames without a picture"]
+        return []
+
+
+def write_made(results: Results, made: Made) -> None:
+    """Write the sidecar of a recording's results."""
+    write_bytes(results.provenance, orjson.dumps(asdict(made), option=orjson.OPT_INDENT_2))
+
+
+def read_made(results: Results) -> Made:
+    """Read it.
+
+    Raises
+    ------
+    DataError
+        If it is not one.
+    """
+    with refusing(DataError, results.provenance, "what made a result"):
+        content: dict[str, Any] = orjson.loads(results.provenance.read_bytes())
+        return Made(
+            provenance=Provenance(**content["provenance"]),
+            frames=int(content["frames"]),
+            missing_pictures=int(content["missing_pictures"]),
+        )
+
+
+def is_done(results: Results, provenance: Provenance) -> bool:
+    """Return whether a recording's results are there, made from just this.
+
+    Raises
+    ------
+    OutputError
+        If there are masks that were made from something else, naming what differs.
+    """
+    if not results.masks.exists():
+        return False
+    try:
+        difference = provenance.difference(read_made(results).provenance)
+    except DataError:
+        difference = "what made them is not known"
+    if difference:
+        raise OutputError(
+            results.masks,
+            expected="no masks, or masks made from the same",
+            found=f"masks of an earlier run ({difference})",
+            advice="Take --force to replace them, or another folder",
+        )
+    return True
+
+
+def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Raise ``OutputError`` if a file to write is, or links to, a file that is read."""
+    read = [path for path in inputs if path.exists()]
+    for output in outputs:
+        for path in read:
+            same = output.resolve() == path.resolve()
+            if same or (output.exists() and output.samefile(path)):
+                raise OutputError(
+                    output,
+                    expected="a result that is none of the inputs",
+                    found=f"the input {path}",
+                    advice="Choose another folder for the results",
+                )

@@ -1,0 +1,222 @@
+"""What eye and ear are worth: logistic models fitted in rooms kept for it.
+
+What a candidate is worth is the share of the official thresholds (soft IoU 0.25, 0.5, 0.75) that
+its mask reaches, matched one to one with the ground truth of its frame and class. Every recording
+is also shown with what the eye makes of another, at `CONTRADICTED` of the weight, so that the model
+learns how far to trust a picture that says something else than the sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
+
+from saiseld.decision.emission import emission_points, energy_masks
+from saiseld.decision.folds import room_folds, room_of
+from saiseld.decision.fusion import Fusion, Line, Sense, evidence_of, meet, merged
+from saiseld.evaluation.corpus import labels_of
+from saiseld.evaluation.matched import match_recording
+from saiseld.evaluation.rendering import Drawings, RenderedMasks, render_masks
+from saiseld.evaluation.scores import THRESHOLDS
+from saiseld.formats.annotation import read_annotations
+from saiseld.formats.candidates import Candidates, candidate_files, read_candidates
+from saiseld.runtime.errors import DataError
+from saiseld.runtime.parallel import run_all
+
+CONTRADICTED = 0.25
+"""Weight of a recording with what the eye makes of another."""
+
+TOWARD_EYE = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares of the way from the ear's direction to the eye's that are tried."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """Candidates of one recording whose worth is known; R rows.
+
+    Parameters
+    ----------
+    evidence
+        (R, F) what a model weighs.
+    worth
+        (R,) in [0, 1].
+    class_id
+        (R,).
+    """
+
+    evidence: NDArray[np.float64]
+    worth: NDArray[np.float64]
+    class_id: NDArray[np.int8]
+
+
+def known(
+    eye: Candidates | None,
+    ear: Candidates | None,
+    truth: RenderedMasks,
+    toward_eye: float,
+    emission: str,
+    drawings: Drawings,
+) -> Known:
+    """Return what the candidates of a recording are worth."""
+    sense: Sense = "ear" if eye is None else "eye" if ear is None else "both"
+    found = meet(eye, ear)
+    table = merged(found, eye, ear, toward_eye)
+    rows = np.arange(len(table))
+    masks = energy_masks(
+        table.frame,
+        rows,
+        table.class_id,
+        emission_points(table, emission),
+        table.distance_cm,
+        np.zeros(len(rows)),
+    )
+    matched = match_recording(render_masks(masks, drawings), truth)
+    worth = np.zeros(len(rows))
+    worth[matched.position] = np.mean([matched.iou >= least for least in THRESHOLDS], axis=0)
+    return Known(evidence_of(found, sense), worth, found.class_id)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """One recording, measured.
+
+    Parameters
+    ----------
+    room
+        Its room.
+    both
+        By how far directions are moved towards the eye.
+    contradicted, ear, eye
+        With the eye's candidates of another recording, and with one sense alone.
+    """
+
+    room: str
+    both: dict[float, Known]
+    contradicted: Known
+    ear: Known
+    eye: Known
+
+
+def measure(eye: Path, other: Path, ear: Path, labels: Path, emission: str, every: int) -> Lesson:
+    """Measure what the candidates of a recording are worth, on every so many-th frame."""
+    seen, heard = _some(read_candidates(eye), every), _some(read_candidates(ear), every)
+    wrong = _some(read_candidates(other), every)
+    wrong = wrong.take(wrong.frame < heard.frames)
+    wrong = replace(wrong, recording=heard.recording, frames=heard.frames)
+    truth = render_masks(m for m in read_annotations(labels) if m.frame % every == 0)
+    drawings: Drawings = {}
+    return Lesson(
+        room_of(heard.recording),
+        {share: known(seen, heard, truth, share, emission, drawings) for share in TOWARD_EYE},
+        known(wrong, heard, truth, 0.0, emission, drawings),
+        known(None, heard, truth, 0.0, emission, drawings),
+        known(seen, None, truth, 0.0, emission, drawings),
+    )
+
+
+def _some(table: Candidates, every: int) -> Candidates:
+    return table.take(table.frame % every == 0)
+
+
+def measure_all(
+    eye: Path, ear: Path, labels: Path, emission: str, *, every: int = 1, jobs: int = 1
+) -> dict[str, Lesson]:
+    """Measure the recordings that both folders of candidates hold.
+
+    Raises
+    ------
+    DataError
+        If they have none in common, or none of another room.
+    """
+    eyes, ears = candidate_files(eye), candidate_files(ear)
+    common = sorted(eyes.keys() & ears.keys())
+    if len({room_of(name) for name in common}) < 2:
+        raise DataError(
+            eye,
+            expected=f"candidates of recordings in two rooms or more that are also in {ear}",
+            found=", ".join(common) or "none",
+        )
+    truth = labels_of({name: eyes[name] for name in common}, labels)
+    tasks = {
+        name: (eyes[name], eyes[_elsewhere(common, name)], ears[name], truth[name], emission, every)
+        for name in common
+    }
+    return run_all(measure, tasks, jobs=jobs, title="measuring")
+
+
+def _elsewhere(names: Sequence[str], name: str) -> str:
+    """Return the next recording of another room."""
+    after = [*names[names.index(name) :], *names]
+    return next(other for other in after if room_of(other) != room_of(name))
+
+
+def fit(lessons: dict[str, Lesson]) -> Fusion:
+    """Fit the models of all senses, and how far a direction goes towards the eye."""
+    every = list(lessons.values())
+    worth = {share: sum(one.both[share].worth.sum() for one in every) for share in TOWARD_EYE}
+    toward_eye = max(TOWARD_EYE, key=lambda share: worth[share])
+    agreeing = [one.both[toward_eye] for one in every]
+    against = [one.contradicted for one in every]
+    weight = [np.ones(len(k.worth)) for k in agreeing]
+    weight += [np.full(len(k.worth), CONTRADICTED) for k in against]
+    return Fusion(
+        both=_line([*agreeing, *against], np.concatenate(weight)),
+        ear=_line([one.ear for one in every]),
+        eye=_line([one.eye for one in every]),
+        toward_eye=toward_eye,
+        rooms=sorted({one.room for one in every}),
+        recordings=sorted(lessons),
+    )
+
+
+def _line(parts: Sequence[Known], weight: NDArray[np.float64] | None = None) -> Line:
+    evidence = np.concatenate([part.evidence for part in parts])
+    worth = np.concatenate([part.worth for part in parts])
+    return Line.fit(evidence, worth, np.ones(len(worth)) if weight is None else weight)
+
+
+def assess(lessons: dict[str, Lesson]) -> dict[str, float]:
+    """Return the macro average precision of what is worth anything, in rooms not fitted on.
+
+    By the ear's own score, by the ear's model, by the eye's, by both, and by both with what the eye
+    makes of another recording.
+    """
+    rooms = np.array([one.room for one in lessons.values()])
+    parts: dict[str, list[tuple[Known, NDArray[np.float64]]]] = {}
+    every = list(lessons.items())
+    for held_out in room_folds(rooms):
+        fusion = fit(
+            {name: one for (name, one), out in zip(every, held_out, strict=True) if not out}
+        )
+        for index in np.flatnonzero(held_out):
+            one = every[index][1]
+            both = one.both[fusion.toward_eye]
+            for name, known_part, odds in (
+                ("ear's score", one.ear, one.ear.evidence[:, 0]),
+                ("ear", one.ear, fusion.ear.odds(one.ear.evidence)),
+                ("eye", one.eye, fusion.eye.odds(one.eye.evidence)),
+                ("ear and eye", both, fusion.both.odds(both.evidence)),
+                (
+                    "ear and another's eye",
+                    one.contradicted,
+                    fusion.both.odds(one.contradicted.evidence),
+                ),
+            ):
+                parts.setdefault(name, []).append((known_part, odds))
+    return {name: _macro_precision(found) for name, found in parts.items()}
+
+
+def _macro_precision(found: Sequence[tuple[Known, NDArray[np.float64]]]) -> float:
+    worth = np.concatenate([part.worth for part, _ in found]) > 0
+    class_id = np.concatenate([part.class_id for part, _ in found])
+    odds = np.concatenate([odds for _, odds in found])
+    classes = np.unique(class_id[worth])
+    precisions = [
+        average_precision_score(worth[class_id == c], odds[class_id == c]) for c in classes
+    ]
+    return float(np.mean(precisions))

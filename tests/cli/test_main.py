@@ -1,0 +1,37 @@
+"""The command as a whole: versions, help, quiet."""
+
+import subprocess
+import sys
+
+import pytest
+from typer.main import get_command
+
+import saiseld
+from saiseld.cli.main import build
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "saiseld", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_version() -> None:
+    assert run("--version").stdout == f"saiseld {saiseld.__version__}\n"
+
+
+def commands(group=None, name="saiseld"):
+    group = group or get_command(build())
+    for key, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{name} {key}")
+        else:
+            yield f"{name} {key}", command
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands()))
+def test_every_help_has_an_example_of_its_own_command(name, command) -> None:
+    examples = [line for line in (command.help or "").splitlines() if name in line]
+    assert examples, name
+    known = {option for p in command.params for option in (*p.opts, *p.secondary_opts)}
+    for word in examples[0].split():
+        assert not word.startswith("-") or word in known, word

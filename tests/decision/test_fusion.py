@@ -1,0 +1,145 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import logit
+
+from saiseld.conventions.sphere import great_circle
+from saiseld.decision.fusion import EVIDENCE, Fusion, Line, fuse, meet
+from saiseld.formats.candidates import MAP_SIZE, Candidates
+from saiseld.runtime.errors import CandidateError, CheckpointError
+
+
+def table(*rows, recording="fold4_room1_mix001", frames=10):
+    """Rows of (frame, class, score, azimuth, elevation)."""
+    frame, class_id, score, azimuth, elevation = np.array(rows, float).reshape(-1, 5).T
+    x, y = np.mod(180 - azimuth, 360), 90 - elevation
+    count = len(frame)
+    zeros = np.zeros(count, np.float32)
+    return Candidates(
+        recording=recording,
+        frames=frames,
+        frame=frame.astype(np.int32),
+        class_id=class_id.astype(np.int8),
+        score=score.astype(np.float32),
+        box=np.stack([x - 20, y - 20, x + 20, y + 20], 1).astype(np.float32),
+        azimuth=azimuth.astype(np.float32),
+        elevation=elevation.astype(np.float32),
+        distance_cm=zeros + 100,
+        has_map=np.ones(count, bool),
+        energy_map=np.ones((count, MAP_SIZE, MAP_SIZE), np.float16),
+        closure=zeros,
+        diffuseness=zeros,
+        matchability=np.full(count, np.nan, np.float32),
+        provenance={"imager": "a test"},
+    )
+
+
+def model(toward_eye=0.5, **weights):
+    """A fusion that adds up what it is told to."""
+
+    def line(sense):
+        names = EVIDENCE[sense]
+        unit = [1.0] * len(names)
+        return Line([0.0] * len(names), unit, [weights.get(n, 0.0) for n in names], 0.0)
+
+    return Fusion(line("both"), line("ear"), line("eye"), toward_eye, ["room1"], ["a"])
+
+
+def test_what_is_near_and_of_one_class_is_one_candidate():
+    eye = table((0, 1, 0.5, 10, 0), (0, 1, 0.4, 100, 0), (0, 2, 0.3, 10, 0))
+    ear = table((0, 1, 0.6, 20, 0), (2, 3, 0.2, 0, 0))
+    found = meet(eye, ear)
+    assert list(zip(found.ear_row.tolist(), found.eye_row.tolist(), strict=True)) == [
+        (0, 0),
+        (-1, 1),
+        (-1, 2),
+        (1, -1),
+    ]
+    names = list(EVIDENCE["both"])
+    first = dict(zip(names, found.evidence[0], strict=True))
+    assert first["ear"] == pytest.approx(logit(0.6), rel=1e-5)
+    assert first["eye"] == pytest.approx(logit(0.5), abs=1e-5)
+    assert first["eye_margin"] == pytest.approx(logit(0.5) - logit(0.3), abs=1e-5)
+    assert first["apart"] == pytest.approx(0.5, abs=1e-4)
+    assert first["eye_missing"] == first["ear_missing"] == 0
+    assert dict(zip(names, found.evidence[1], strict=True))["ear_missing"] == 1
+
+
+def test_pairs_are_found_over_the_seam():
+    found = meet(table((0, 1, 0.5, 175, 0)), table((0, 1, 0.5, -176, 0)))
+    assert (found.ear_row.tolist(), found.eye_row.tolist()) == ([0], [0])
+    fused = fuse(table((0, 1, 0.5, 175, 0)), table((0, 1, 0.5, -176, 0)), model(1.0))
+    assert great_circle(fused.azimuth[0], fused.elevation[0], 175, 0) < 1e-3
+    # The box goes along with the direction.
+    assert fused.box[0].tolist() == pytest.approx([336 + 9 - 360 + 360, 70, 376 + 9, 110], abs=1e-3)
+
+
+def test_a_second_look_at_one_thing_is_no_candidate_of_its_own():
+    eye = table((0, 1, 0.5, 10, 0), (0, 1, 0.4, 5, 0))
+    assert len(meet(eye, table((0, 1, 0.6, 8, 0))).frame) == 1
+
+
+def test_the_ear_alone_ranks_as_it_did():
+    ear = table((0, 1, 0.6, 20, 0), (0, 2, 0.9, 80, 0), (3, 3, 0.2, 0, 0))
+    fused = fuse(None, ear, model(ear=1.0))
+    assert fused.provenance["heard_and_seen"] == "ear alone"
+    assert "eye" not in fused.provenance
+    np.testing.assert_allclose(fused.score, [0.9, 0.6, 0.2], rtol=1e-5)
+    np.testing.assert_array_equal(fused.azimuth, [80, 20, 0])
+
+
+def test_the_eye_alone_is_said_to_be():
+    fused = fuse(table((1, 1, 0.6, 20, 0)), None, model(eye=1.0))
+    assert fused.provenance["heard_and_seen"] == "eye alone"
+    np.testing.assert_allclose(fused.score, [0.6], rtol=1e-5)
+
+
+def test_neither_and_strangers_are_refused():
+    with pytest.raises(CandidateError, match="neither"):
+        fuse(None, None, model())
+    with pytest.raises(CandidateError, match="one recording"):
+        fuse(table(), table(frames=11), model())
+
+
+def test_nothing_heard_and_nothing_seen_is_nothing():
+    assert len(fuse(table(), table(), model())) == 0
+    assert len(fuse(None, table(), model())) == 0
+
+
+def test_a_fitted_line_finds_what_tells_right_from_wrong():
+    rng = np.random.default_rng(0)
+    evidence = rng.normal(size=(4000, 3))
+    probability = 1 / (1 + np.exp(-(2 * evidence[:, 1] - 1)))
+    worth = (rng.random(4000) < probability).astype(float)
+    line = Line.fit(evidence, worth, np.ones(4000))
+    found = 1 / (1 + np.exp(-line.odds(evidence)))
+    assert np.abs(found - probability).mean() < 0.03
+
+
+def test_models_survive_the_file_and_others_are_refused(tmp_path):
+    path = tmp_path / "fusion.json"
+    fusion = model(ear=1.0, eye=0.3)
+    fusion.save(path)
+    assert Fusion.load(path) == fusion
+    replaced = replace_line(fusion, weight=[1.0])
+    replaced.save(path)
+    with pytest.raises(CheckpointError, match="both: expected 10 finite weights"):
+        Fusion.load(path)
+    path.write_bytes(b"{}")
+    with pytest.raises(CheckpointError, match="a fusion model"):
+        Fusion.load(path)
+    with pytest.raises(CheckpointError, match="train fusion"):
+        Fusion.load(tmp_path / "none.json")
+
+
+def replace_line(fusion, **fields):
+    import msgspec
+
+    return msgspec.structs.replace(fusion, both=msgspec.structs.replace(fusion.both, **fields))
+
+
+def test_rows_without_a_map_take_no_part():
+    eye = table((0, 1, 0.5, 10, 0), (0, 1, 0.9, 100, 0))
+    eye = replace(eye, has_map=np.array([True, False]))
+    assert len(meet(eye, None).frame) == 1

@@ -1,0 +1,55 @@
+"""What was imaged, in three lines of Python."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from saiseld.conventions.sphere import pixel_of_angles
+from saiseld.data.recordings import recording_of_array
+from saiseld.formats.annotation import EnergyMask, read_annotations
+from saiseld.pipeline.prediction import Prediction
+
+
+@pytest.fixture
+def prediction() -> Prediction:
+    x, y = pixel_of_angles(60, 20)
+    grid = np.stack(np.meshgrid(x + np.arange(-12, 13, 6), y + np.arange(-12, 13, 6)), axis=-1)
+    blob = np.concatenate([grid.reshape(-1, 2), np.ones((25, 1))], axis=1)
+    masks = [EnergyMask(k, 0, 3, (blob,), 150.0, 0.5) for k in range(2, 8)]
+    masks.append(EnergyMask(9, 0, 5, (blob,), None, 0.01))
+    audio = np.random.default_rng(0).uniform(-0.1, 0.1, (24000, 4))
+    return Prediction(recording_of_array(audio, 24000, "take"), masks, 10)
+
+
+def test_events_tell_what_is_credible(prediction: Prediction) -> None:
+    (event,) = prediction.events()
+    assert (event.class_name, event.start_s, event.end_s) == ("Telephone", 0.2, 0.8)
+    assert event.azimuth == pytest.approx(60, abs=0.5)
+    assert event.elevation == pytest.approx(20, abs=0.5)
+    assert prediction.events().to_arrow().num_rows == 1
+
+
+def test_energy_lies_where_the_mask_is(prediction: Prediction) -> None:
+    energy = prediction.energy(2)
+    assert energy.shape == (180, 360) and energy.max() == pytest.approx(0.5)
+    row, column = np.argwhere(energy > 0.4).mean(axis=0)
+    x, y = pixel_of_angles(60, 20)
+    assert abs(column + 0.5 - x) < 3 and abs(row + 0.5 - y) < 3
+    assert not prediction.energy(0).any()
+    with pytest.raises(IndexError, match="frame 10 of 10"):
+        prediction.energy(10)
+
+
+def test_table_and_plot(prediction: Prediction) -> None:
+    table = prediction.table()
+    assert table.num_rows == 7 and table["class_name"].to_pylist()[0] == "Telephone"
+    plain, drawn = prediction.plot(0), prediction.plot(3)
+    assert plain.shape == drawn.shape and (plain != drawn).any()
+
+
+def test_save(prediction: Prediction, tmp_path: Path) -> None:
+    page = prediction.save(tmp_path / "out")
+    assert page.name == "index.html" and "Telephone" in page.read_text()
+    assert len(read_annotations(tmp_path / "out" / "take.json")) == 7
+    assert (tmp_path / "out" / "take.overlay.mp4").is_file()
