@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from saiseld.data.label_columns import box_of
 from saiseld.evaluation import evaluate
 from saiseld.formats.annotation import write_annotations
 from saiseld.formats.candidates import CANDIDATES_SUFFIX, Candidates, write_candidates
+from saiseld.runtime.cache import CHECKSUM_SUFFIX
 
 
 @pytest.fixture
@@ -53,11 +55,15 @@ def test_several_systems_in_one_pass(tree, tmp_path):
     }
 
 
+def entries(cache: Path) -> list[Path]:
+    return [path for path in cache.iterdir() if path.suffix != CHECKSUM_SUFFIX]
+
+
 def test_the_cache_is_the_users(tree, tmp_path):
     run(*tree)
-    assert len(list((tmp_path / "cache/saiseld/drawn-labels").iterdir())) == 2
+    assert len(entries(tmp_path / "cache/saiseld/drawn-labels")) == 2
     run(*tree, "--cache", tmp_path / "mine")
-    assert len(list((tmp_path / "mine").iterdir())) == 2
+    assert len(entries(tmp_path / "mine")) == 2
 
 
 def test_what_was_left_out_is_said(tree):

@@ -48,7 +48,7 @@ def test_the_page_holds_every_number_and_figure_and_loads_nothing(subject, tmp_p
     }
     assert set(re.findall(r'<img class="\w*" alt="(\w+)"', page)) == pngs
     sources = re.findall(r'(?:src|href)="([^"]{0,30})', page)
-    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert all(source.startswith(("data:image/png;base64,", "data:,")) for source in sources)
     for name in pngs:
         with Image.open(tmp_path / "report" / f"{name}.png") as image:
             assert np.asarray(image.convert("L")).std() > 1  # not blank
@@ -60,6 +60,13 @@ def test_best_frames_overlap_more_than_worst(subject):
     assert len({recording for recording, *_ in best}) == len(subject.matched.recordings)
     for recording, frame, iou in best + worst:
         matched = subject.matched.recordings[recording]
-        found = (matched.detections.frame == frame) & (matched.partner >= 0)
+        here, found = matched.detections.frame == frame, matched.partner >= 0
         truths = (matched.truths.frame == frame).sum()
-        assert iou == pytest.approx(matched.iou[found].sum() / truths)
+        false = matched.score[here & ~found].sum()
+        assert iou == pytest.approx(matched.iou[here & found].sum() / (truths + false))
+
+
+def test_too_few_recordings_have_no_interval_and_it_says_why(subject, tmp_path):
+    page = write_report(tmp_path, subject).read_text()
+    assert "No intervals: they are drawn from recordings, and 2 are too few" in page
+    assert "95 % interval" not in page

@@ -7,13 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
-from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.conventions.taxonomy import CLASS_COLOURS, CLASS_NAMES
-from saiseld.data.video import Frame
 from saiseld.evaluation.average_precision import precision_recall
 from saiseld.evaluation.diagnosis import (
     MATCH_DEGREES,
@@ -23,9 +20,8 @@ from saiseld.evaluation.diagnosis import (
     localisation_errors,
 )
 from saiseld.evaluation.matched import MatchedRecording
-from saiseld.evaluation.rendering import CANVAS_HEIGHT, CANVAS_WIDTH, render
+from saiseld.evaluation.rendering import CANVAS_WIDTH
 from saiseld.evaluation.scores import THRESHOLDS, Pool, pool, score_pool
-from saiseld.formats.annotation import EnergyMask
 
 FloatArray = NDArray[np.float64]
 
@@ -166,29 +162,6 @@ def draw_losses(losses: Sequence[LostPrecision]) -> Figure:
     return figure
 
 
-def draw_frame(
-    title: str, truth: Sequence[EnergyMask], found: Sequence[EnergyMask], picture: Frame | None
-) -> Figure:
-    """Draw a frame's ground truth, its predictions and their difference over the picture."""
-    figure = Figure(figsize=(12, 2.9), layout="constrained")
-    figure.suptitle(title, fontsize=10)
-    panels = figure.subplots(1, 3, sharex=True, sharey=True)
-    for axes, name, masks in zip(
-        panels, ("ground truth", "prediction"), (truth, found), strict=False
-    ):
-        _show_picture(axes, picture)
-        axes.imshow(_coloured(masks), extent=_CANVAS_EXTENT, interpolation="nearest", aspect="auto")
-        axes.set_title(f"{name}: {_names(masks)}", fontsize=7, wrap=True)
-    _show_picture(panels[2], picture)
-    image = _show_difference(panels[2], _strongest(found) - _strongest(truth))
-    figure.colorbar(image, ax=panels[2], label="energy")
-    for axes in panels:
-        axes.set(xlabel="azimuth (degrees)", xticks=range(-180, 181, 60), yticks=range(-90, 91, 45))
-        axes.set(xlim=(180, -180), ylim=(-90, 90))
-    panels[0].set_ylabel("elevation (degrees)")
-    return figure
-
-
 def sign(figure: Figure, text: str) -> None:
     """Write a line below a figure: what it is about."""
     engine = figure.get_layout_engine()
@@ -204,43 +177,3 @@ def _figure(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
-
-
-def _names(masks: Sequence[EnergyMask]) -> str:
-    named = [
-        CLASS_NAMES[m.class_id] + ("" if m.score is None else f" {m.score:.2f}") for m in masks
-    ]
-    return "; ".join(named) or "none"
-
-
-def _strongest(masks: Sequence[EnergyMask]) -> FloatArray:
-    canvas = np.zeros((CANVAS_HEIGHT, CANVAS_WIDTH))
-    for mask in masks:
-        np.maximum(canvas, render(mask.segmentation), out=canvas)
-    return canvas
-
-
-def _coloured(masks: Sequence[EnergyMask]) -> FloatArray:
-    """Return (50, 100, 4) RGBA: each pixel in the colour of the mask that is strongest there."""
-    rgba = np.zeros((CANVAS_HEIGHT, CANVAS_WIDTH, 4))
-    for mask in masks:
-        energy = render(mask.segmentation)
-        stronger = energy > rgba[..., 3]
-        rgba[stronger, :3] = np.array(CLASS_COLOURS[mask.class_id]) / 255
-        rgba[stronger, 3] = energy[stronger]
-    return rgba
-
-
-def _show_picture(axes: Axes, picture: Frame | None) -> None:
-    if picture is None:
-        picture = np.full((HEIGHT, WIDTH, 3), 235, np.uint8)
-    axes.imshow(picture, extent=_PICTURE_EXTENT, aspect="auto")
-
-
-def _show_difference(axes: Axes, difference: FloatArray) -> AxesImage:
-    axes.set_title("difference: prediction − truth", fontsize=7)
-    visible = np.clip(np.abs(difference) * 2, 0, 1)
-    return axes.imshow(
-        difference, cmap="RdBu_r", vmin=-1, vmax=1, alpha=visible, extent=_CANVAS_EXTENT,
-        interpolation="nearest", aspect="auto",
-    )  # fmt: skip

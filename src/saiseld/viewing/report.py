@@ -10,9 +10,11 @@ from html import escape
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
 from saiseld.conventions.timebase import time_of_frame
@@ -23,14 +25,20 @@ from saiseld.evaluation.diagnosis import RecallCeiling, lost_precision, reliabil
 from saiseld.evaluation.matched import MatchedRecording
 from saiseld.evaluation.scores import Scores, pool
 from saiseld.evaluation.systems import MatchedSystem
-from saiseld.evaluation.uncertainty import Interval, confidence_intervals
+from saiseld.evaluation.uncertainty import confidence_intervals
 from saiseld.formats.annotation import EnergyMask, iter_annotations
 from saiseld.runtime.files import output_folder, write_bytes
 from saiseld.viewing import plots
+from saiseld.viewing.panorama import draw_panorama
+from saiseld.viewing.tables import short_name
 
 PAGE = "index.html"
 EXAMPLES = 3
 """Best frames shown, and worst."""
+FEWEST_RECORDINGS = 5
+"""From which on an interval is shown."""
+EFRQ = "EFRQ, the energy field reconstruction quality"
+_EXAMPLE_WIDTH = 720
 
 FindPicture = Callable[[str, int], Frame | None]
 
@@ -41,6 +49,8 @@ table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
 th:first-child, td:first-child { text-align: left; }
 img { max-width: 100%; } .half { width: 49%; } .note { color: #8a4b00; }
+@media (max-width: 40rem) { .half { width: 100%; } body { margin: .5rem; padding: 0; }
+  table { display: block; overflow-x: auto; } }
 """
 
 
@@ -85,9 +95,16 @@ def write_report(folder: str | Path, subject: Subject) -> Path:
     for name, figure in _figures(subject):
         plots.sign(figure, f"{subject.name} on {subject.data}, metric {subject.scores.metric}")
         figures[name] = _png(figure)
-        write_bytes(folder / f"{name}.png", figures[name])
+    examples = {}
+    captions = {}
+    for name, caption, picture in _examples(subject):
+        buffer = BytesIO()
+        picture.save(buffer, "PNG")
+        examples[name], captions[name] = buffer.getvalue(), caption
+    for name, png in (figures | examples).items():
+        write_bytes(folder / f"{name}.png", png)
     page = folder / PAGE
-    write_bytes(page, _page(subject, figures).encode())
+    write_bytes(page, _page(subject, figures, examples, captions).encode())
     return page
 
 
@@ -131,12 +148,51 @@ def write_reports(
         )
         own = folder if len(comparison.matched) == 1 else folder / name
         pages.append(write_report(own, subject))
+    if len(pages) > 1:
+        pages.insert(0, _write_comparison(folder, comparison))
     return pages
+
+
+def _write_comparison(folder: Path, comparison: Comparison) -> Path:
+    """Write the page of several systems side by side, each linked to its own; return it."""
+    scores = comparison.scores
+    rows = [
+        (row, *(_number(found.headline()[row]) for found in scores.values()))
+        for row in scores[comparison.first].headline()
+    ]
+    links = "".join(
+        f'<li><a href="{escape(quote(name))}/{PAGE}">{escape(name)}</a></li>' for name in scores
+    )
+    title = f"{len(scores)} systems, metric {scores[comparison.first].metric}"
+    differences = [
+        part
+        for name, found in comparison.differences.items()
+        for part in (
+            f"<h2>{escape(name)} minus {escape(comparison.first)}, paired</h2>",
+            _table(
+                ("", "difference", "95 % interval", "p"),
+                [
+                    (
+                        row,
+                        _number(d.interval.value),
+                        f"{_number(d.interval.low)} – {_number(d.interval.high)}",
+                        _number(d.p_value),
+                    )
+                    for row, d in found.items()
+                ],
+            ),
+        )
+    ]
+    page = [*_head(title), f"<h1>{title}</h1>", _table(("", *scores), rows)]
+    page += [*differences, f"<h2>One by one</h2><ul>{links}</ul></html>"]
+    write_bytes(folder / PAGE, "\n".join(page).encode())
+    return folder / PAGE
 
 
 def _picture(pictures: Path | None, recording: str, frame: int) -> Frame | None:
     video = None if pictures is None else find_video(pictures, recording)
-    return None if video is None else next(islice(open_video(video), frame, None), None)
+    frames = iter(()) if video is None else open_video(video, width=_EXAMPLE_WIDTH)
+    return next(islice(frames, frame, None), None)
 
 
 def _figures(subject: Subject) -> Iterator[tuple[str, Figure]]:
@@ -151,48 +207,59 @@ def _figures(subject: Subject) -> Iterator[tuple[str, Figure]]:
     yield "localisation", plots.draw_localisation(recordings)
     yield "score_and_iou", plots.draw_score_and_iou(recordings)
     yield "confusion", plots.draw_confusion(recordings)
+
+
+def _examples(subject: Subject) -> Iterator[tuple[str, str, Image.Image]]:
+    """Yield name, caption and picture of the best and the worst frames: truth above prediction."""
     for which, frames in (
         ("best", best_frames(subject.matched)),
         ("worst", best_frames(subject.matched, worst=True)),
     ):
-        for rank, (recording, frame, iou) in enumerate(frames, start=1):
-            yield (
-                f"{which}_{rank}",
-                plots.draw_frame(
-                    f"{recording}, frame {frame} ({time_of_frame(frame):.1f} s): "
-                    f"mean soft IoU {iou:.2f}",
-                    _of_frame(subject.labels[recording], frame),
-                    _of_frame(subject.predictions[recording], frame),
-                    subject.picture(recording, frame),
-                ),
-            )
+        for rank, (recording, frame, quality) in enumerate(frames, start=1):
+            picture, clock = subject.picture(recording, frame), f"{time_of_frame(frame):.1f} s"
+            truth = _of_frame(subject.labels[recording], frame)
+            found = _of_frame(subject.predictions[recording], frame)
+            classes = {mask.class_id for mask in (*truth, *found)}
+            drawn = [
+                draw_panorama(
+                    masks, picture, title=title, clock=clock, width=_EXAMPLE_WIDTH, classes=classes
+                )
+                for title, masks in (("ground truth", truth), ("prediction", found))
+            ]
+            caption = f"{which} {rank}: {recording}, frame {frame} ({clock}), quality {quality:.2f}"
+            yield f"{which}_{rank}", caption, Image.fromarray(np.concatenate(drawn))
 
 
 def best_frames(
     system: MatchedSystem, *, worst: bool = False, count: int = EXAMPLES
 ) -> list[tuple[str, int, float]]:
-    """Return (recording, frame, mean soft IoU of its ground truth), best or worst first.
+    """Return (recording, frame, quality), best or worst first.
 
-    Of the frames that have both ground truth and detections; one of each recording before a
-    second of any. A truth that is not matched counts 0.
+    Quality is the soft IoU of matched masks, summed, over what should be there and what should not:
+    a truth that is not matched counts 1 below, a false mask its score. Of the frames that have both
+    ground truth and detections; one of each recording before a second of any.
     """
     sign = 1 if worst else -1
     ranked = []
     for recording, matched in system.recordings.items():
-        frames = sorted(_frame_ious(matched), key=lambda found: sign * found[1])
+        frames = sorted(_frame_qualities(matched), key=lambda found: sign * found[1])
         ranked += [
-            (place, sign * iou, recording, frame)
-            for place, (frame, iou) in enumerate(frames[:count])
+            (place, sign * quality, recording, frame)
+            for place, (frame, quality) in enumerate(frames[:count])
         ]
-    return [(recording, frame, sign * iou) for _, iou, recording, frame in sorted(ranked)[:count]]
+    return [
+        (recording, frame, sign * value) for _, value, recording, frame in sorted(ranked)[:count]
+    ]
 
 
-def _frame_ious(matched: MatchedRecording) -> Iterator[tuple[int, float]]:
-    iou = np.zeros(len(matched.truths))
+def _frame_qualities(matched: MatchedRecording) -> Iterator[tuple[int, float]]:
     found = matched.partner >= 0
-    iou[matched.partner[found]] = matched.iou[found]
+    false_score = np.where(found, 0.0, matched.score)
     for frame in np.intersect1d(matched.truths.frame, matched.detections.frame):
-        yield int(frame), float(iou[matched.truths.frame == frame].mean())
+        here = matched.detections.frame == frame
+        wanted = int((matched.truths.frame == frame).sum())
+        gained = float(matched.iou[here & found].sum())
+        yield int(frame), gained / (wanted + float(false_score[here].sum()))
 
 
 def _of_frame(masks: Masks, frame: int) -> list[EnergyMask]:
@@ -206,15 +273,17 @@ def _png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _page(subject: Subject, figures: Mapping[str, bytes]) -> str:
+def _page(
+    subject: Subject,
+    figures: Mapping[str, bytes],
+    examples: Mapping[str, bytes],
+    captions: Mapping[str, str],
+) -> str:
     scores = subject.scores
     title = escape(f"{subject.name} on {subject.data}")
-    intervals = confidence_intervals(subject.matched, scores.metric, scores.thresholds)
-    examples = [name for name in figures if name.startswith(("best", "worst"))]
     return "\n".join(
         [
-            f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>",
-            f"<style>{_STYLE}</style>",
+            *_head(title),
             f"<h1>{title}</h1>",
             f"<p>Official metric {scores.metric}; {len(subject.matched.recordings)} recordings, "
             f"{scores.micro.n_gt} ground-truth masks, {scores.micro.n_det} predicted masks. "
@@ -222,25 +291,46 @@ def _page(subject: Subject, figures: Mapping[str, bytes]) -> str:
             "left.</p>",
             *(f"<p class=note>{escape(note)}.</p>" for note in scores.notes),
             "<h2>Scores</h2>",
-            _headline_table(intervals),
+            _headline_table(subject),
             *_ceiling(subject.ceiling),
             "<h2>By class</h2>",
             _class_table(scores),
             "<h2>Figures</h2>",
-            *(_image(n, png, "half") for n, png in figures.items() if n not in examples),
+            *(_image(name, png, "half") for name, png in figures.items()),
             "<h2>Best and worst frames</h2>",
-            *(f"<p>{n.replace('_', ' ')}</p>{_image(n, figures[n], '')}" for n in examples),
+            "<p>Quality: soft IoU of the matched masks over the truths and the scores of false "
+            "masks. A mask is the more opaque the higher its score.</p>",
+            *(f"<p>{escape(captions[n])}</p>{_image(n, png, '')}" for n, png in examples.items()),
             "</html>",
         ]
     )
 
 
-def _headline_table(intervals: Mapping[str, Interval]) -> str:
-    rows = [
+def _head(title: str) -> list[str]:
+    return [
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f'<link rel="icon" href="data:,"><style>{_STYLE}</style>',
+    ]
+
+
+def _headline_table(subject: Subject) -> str:
+    """Return the headline numbers, with intervals where there are recordings enough for them."""
+    scores, recordings = subject.scores, len(subject.matched.recordings)
+    about = f"<p>macro_pearson_r is what the challenge ranks as {EFRQ}.</p>"
+    if recordings < FEWEST_RECORDINGS:
+        rows = [(name, _number(value)) for name, value in scores.headline().items()]
+        why = (
+            f"<p>No intervals: they are drawn from recordings, and {recordings} are too few "
+            f"({FEWEST_RECORDINGS} at least).</p>"
+        )
+        return _table(("", "value"), rows) + about + why
+    intervals = confidence_intervals(subject.matched, scores.metric, scores.thresholds)
+    lines = [
         (name, _number(i.value), f"{_number(i.low)} – {_number(i.high)}")
         for name, i in intervals.items()
     ]
-    return _table(("", "value", "95 % interval, bootstrap over recordings"), rows)
+    return _table(("", "value", "95 % interval, bootstrap over recordings"), lines) + about
 
 
 def _ceiling(ceiling: RecallCeiling | None) -> list[str]:
@@ -262,7 +352,7 @@ def _class_table(scores: Scores) -> str:
         (name, *(_number(values[column]) for column in columns))
         for name, values in per_class.items()
     ]
-    return _table(("class", *columns), rows)
+    return _table(("class", *map(short_name, columns)), rows)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from rich.box import SIMPLE
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -29,12 +30,19 @@ def plain_table(title: str, columns: Sequence[str], lines: Sequence[Sequence[Cel
 
     Floats have four decimals; None and NaN are a dash.
     """
-    table = Table(title=title, title_justify="left")
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     for column in columns:
         table.add_column(column, justify="right" if column else "left")
     for line in lines:
         table.add_row(*map(_cell, line))
     return table
+
+
+def short_name(column: str) -> str:
+    """Return the heading of a column of scores by class."""
+    return {"pearson_r": "r", "pearson_n": "pairs"}.get(column, column)
 
 
 def _scores(comparison: Comparison) -> Iterator[RenderableType]:
@@ -49,7 +57,7 @@ def _scores(comparison: Comparison) -> Iterator[RenderableType]:
         per_class = first.as_dict()["per_class"]
         columns = list(next(iter(per_class.values())))
         lines = [(name, *values.values()) for name, values in per_class.items()]
-        yield plain_table("by class", ("", *columns), lines)
+        yield plain_table("by class", ("", *map(short_name, columns)), lines)
     for name, found in scores.items():
         yield from (Text(f"{name}: {note}", "yellow") for note in found.notes)
 
