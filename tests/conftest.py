@@ -1,16 +1,16 @@
-"""Golden scores: three recordings under each metric version, and sixty pairs."""
+"""Golden scores, a quick system with a recording, and a way to run commands."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from saiseld.formats.annotation import EnergyMask
-
-GOLDEN = Path(__file__).parent / "golden"
+from tests import GOLDEN
 
 
 def to_masks(annotations) -> list[EnergyMask]:
@@ -49,3 +49,28 @@ def small_case(golden_case):
         {name: [m for m in side[name] if m.frame < 10] for name in sorted(side)[:2]}
         for side in golden_case
     )
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory) -> Path:
+    """A folder with ``rec.wav``, 3 frames of noise, and the weights of an untrained system."""
+    from tests.untrained import write_noise, write_weights  # torch: not for tests without it
+
+    folder = tmp_path_factory.mktemp("untrained")
+    write_weights(folder)
+    write_noise(folder / "rec.wav", 3)
+    return folder
+
+
+@pytest.fixture
+def saiseld(monkeypatch, capsys) -> Callable[..., tuple[int, str]]:
+    """Run the command line and return its exit code and what it said, on one line."""
+    from saiseld.cli.main import main
+
+    def run(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["saiseld", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        return int(stopped.value.code or 0), " ".join("".join(capsys.readouterr()).split())
+
+    return run

@@ -1,17 +1,16 @@
 """Band covariances, against golden vectors and by their properties."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from tests import GOLDEN
 
 from saiseld.acoustics.covariance import visibility
 from saiseld.acoustics.gates import closure, diffuseness
 
-GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "visibility.npz")
+VISIBILITY = np.load(GOLDEN / "visibility.npz")
 
 
 def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
@@ -21,20 +20,20 @@ def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
 @pytest.mark.parametrize(("audio", "expected"), [("audio4", "S4"), ("audio32", "S32")])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.complex128, 1e-9), (np.complex64, 1e-4)])
 def test_visibility_is_golden(audio: str, expected: str, dtype: type, tolerance: float) -> None:
-    found = visibility(GOLDEN[audio], dtype=dtype)
+    found = visibility(VISIBILITY[audio], dtype=dtype)
     assert found.dtype == dtype
-    assert relative_error(found, GOLDEN[expected].transpose(1, 0, 2, 3)) < tolerance
+    assert relative_error(found, VISIBILITY[expected].transpose(1, 0, 2, 3)) < tolerance
 
 
 def test_a_silent_frame_is_all_zero_and_a_loud_one_has_largest_eigenvalue_one() -> None:
-    found = visibility(GOLDEN["audio4"])
+    found = visibility(VISIBILITY["audio4"])
     assert not found[2].any()
     largest = np.linalg.eigvalsh(found)[..., -1]
     np.testing.assert_allclose(np.delete(largest, 2, axis=0), 1)
 
 
 def test_loudness_does_not_matter_and_frames_are_independent() -> None:
-    audio = GOLDEN["audio4"].astype(float)
+    audio = VISIBILITY["audio4"].astype(float)
     whole = visibility(audio)
     np.testing.assert_allclose(visibility(1e-3 * audio[2400:4800]), whole[1:2], atol=1e-12)
 

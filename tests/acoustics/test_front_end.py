@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
+from tests.untrained import write_front_end
 
 from saiseld.acoustics.covariance import visibility
 from saiseld.acoustics.front_end import FrontEnd, is_current, write_images
@@ -24,9 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     audio = np.random.default_rng(0).uniform(-0.5, 0.5, (7 * 2400, 4))
     audio[4800:7200] = 0
     soundfile.write(folder / "rec.wav", audio, 24000, subtype="FLOAT")
-    torch.manual_seed(0)
-    header = {"projection": "great_circle"}
-    write_checkpoint(folder / "uplam.safetensors", UpLAM().state_dict(), header)
+    write_front_end(folder)
     return folder
 
 

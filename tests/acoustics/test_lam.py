@@ -6,14 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests import GOLDEN
 from tests.golden_weights import front_end_weights
 
 from saiseld.acoustics.lam import LAM, positive_part
 from saiseld.conventions.arrays import FRONT_END_WAVELENGTH, eigenmike_xyz, steering
 from saiseld.conventions.sphere import fibonacci_sphere
 from saiseld.runtime.errors import CheckpointError
-
-GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def filled(dtype: torch.dtype) -> LAM:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests import GOLDEN
 from tests.golden_weights import front_end_weights
 from tests.reference.front_end import latent_map
 
@@ -15,7 +16,6 @@ from saiseld.conventions.sphere import projection_table
 from saiseld.formats.checkpoint import write_checkpoint
 from saiseld.runtime.errors import CheckpointError
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 Weights = dict[str, torch.Tensor]
 
 

@@ -1,46 +1,14 @@
 """The command line: exit codes, one clear line, and never a half-written result."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 import torch
 
-from saiseld.acoustics.uplam import UpLAM
-from saiseld.cli.main import main
 from saiseld.detector.model import Detector
 from saiseld.formats.annotation import read_annotations
-from saiseld.formats.checkpoint import write_checkpoint
 from saiseld.pipeline.weights import DEMO
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("image")
-    audio = np.random.default_rng(0).uniform(-0.5, 0.5, (3 * 2400, 4))
-    soundfile.write(folder / "rec.wav", audio, 24000, subtype="FLOAT")
-    torch.manual_seed(0)
-    header = {"projection": "great_circle"}
-    write_checkpoint(folder / "uplam.safetensors", UpLAM().state_dict(), header)
-    Detector("compact", "great_circle").save(folder / "detector.safetensors")
-    return folder
-
-
-@pytest.fixture
-def saiseld(monkeypatch: pytest.MonkeyPatch, capsys) -> Callable[..., tuple[int, str]]:
-    """Run the command line and return its exit code and what it said on standard error."""
-
-    def run(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr("sys.argv", ["saiseld", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        return int(stopped.value.code or 0), " ".join(capsys.readouterr().err.split())
-
-    return run
-
 
 RESULTS = {
     "rec.json",
@@ -56,8 +24,8 @@ def names(path: Path) -> set[str]:
     return {p.name for p in path.iterdir()}
 
 
-def test_image_writes_masks_candidates_and_overlay_once(folder, tmp_path, saiseld) -> None:
-    command = ("image", folder / "rec.wav", "--weights", folder, "-o", tmp_path)
+def test_image_writes_masks_candidates_and_overlay_once(untrained, tmp_path, saiseld) -> None:
+    command = ("image", untrained / "rec.wav", "--weights", untrained, "-o", tmp_path)
     code, told = saiseld(*command)
     assert code == 0 and "in 3 frames" in told and "3 frames without a picture" in told
     assert names(tmp_path) == RESULTS
@@ -66,8 +34,8 @@ def test_image_writes_masks_candidates_and_overlay_once(folder, tmp_path, saisel
     assert code == 0 and "already imaged" in told
 
 
-def test_a_stop_in_the_middle_leaves_nothing_half_done(folder, tmp_path, saiseld) -> None:
-    command = ("image", folder / "rec.wav", "--weights", folder, "-o", tmp_path)
+def test_a_stop_in_the_middle_leaves_nothing_half_done(untrained, tmp_path, saiseld) -> None:
+    command = ("image", untrained / "rec.wav", "--weights", untrained, "-o", tmp_path)
     with pytest.MonkeyPatch.context() as patch:
 
         def stop(*arguments: object, **options: object) -> None:
@@ -86,12 +54,12 @@ def test_a_stop_in_the_middle_leaves_nothing_half_done(folder, tmp_path, saiseld
         assert (tmp_path / name).read_bytes() == (tmp_path / "at_once" / name).read_bytes()
 
 
-def test_a_users_video_is_never_written_over(folder, tmp_path, saiseld) -> None:
+def test_a_users_video_is_never_written_over(untrained, tmp_path, saiseld) -> None:
     """Imaging meeting.wav with meeting.mp4 into their own folder."""
-    shutil.copy(folder / "rec.wav", tmp_path / "rec.wav")
+    shutil.copy(untrained / "rec.wav", tmp_path / "rec.wav")
     shutil.copy(DEMO / "fold4_room2_mix001.mp4", tmp_path / "rec.mp4")
     before = {name: (tmp_path / name).read_bytes() for name in ("rec.wav", "rec.mp4")}
-    command = ("image", tmp_path / "rec.wav", "--weights", folder, "-o", tmp_path)
+    command = ("image", tmp_path / "rec.wav", "--weights", untrained, "-o", tmp_path)
     assert saiseld(*command, "--video", tmp_path / "rec.mp4")[0] == 0
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
     # Nor is an overlay ever taken for a picture, by whatever name it goes.
@@ -102,23 +70,23 @@ def test_a_users_video_is_never_written_over(folder, tmp_path, saiseld) -> None:
     assert code == 0 and "3 frames without a picture" in told
 
 
-def test_a_result_that_is_an_input_is_refused_before_any_work(folder, tmp_path, saiseld) -> None:
-    shutil.copy(folder / "rec.wav", tmp_path / "rec.wav")
+def test_a_result_that_is_an_input_is_refused_before_any_work(untrained, tmp_path, saiseld) -> None:
+    shutil.copy(untrained / "rec.wav", tmp_path / "rec.wav")
     (tmp_path / "rec.overlay.mp4").symlink_to(tmp_path / "video.mp4")
     shutil.copy(DEMO / "fold4_room2_mix001.mp4", tmp_path / "video.mp4")
-    command = ("image", tmp_path / "rec.wav", "--weights", folder, "-o", tmp_path)
+    command = ("image", tmp_path / "rec.wav", "--weights", untrained, "-o", tmp_path)
     code, told = saiseld(*command, "--video", tmp_path / "video.mp4")
     assert code == 2 and "expected a result that is none of the inputs" in told
     assert names(tmp_path) == {"rec.wav", "video.mp4", "rec.overlay.mp4"}
 
 
-def test_an_old_result_is_never_called_a_new_one(folder, tmp_path, saiseld) -> None:
+def test_an_old_result_is_never_called_a_new_one(untrained, tmp_path, saiseld) -> None:
     out = tmp_path / "out"
-    command = ("image", folder / "rec.wav", "--weights", folder, "-o", out, "--no-overlay")
+    command = ("image", untrained / "rec.wav", "--weights", untrained, "-o", out, "--no-overlay")
     assert saiseld(*command)[0] == 0
     made = (out / "rec.json").read_bytes()
     torch.manual_seed(1)
-    shutil.copytree(folder, tmp_path / "other")
+    shutil.copytree(untrained, tmp_path / "other")
     Detector("compact", "great_circle").save(tmp_path / "other" / "detector.safetensors")
     video = DEMO / "fold4_room2_mix001.mp4"
     for changed, difference in (
@@ -136,13 +104,13 @@ def test_an_old_result_is_never_called_a_new_one(folder, tmp_path, saiseld) -> N
     assert code == 2 and "what made them is not known" in told
 
 
-def test_one_bad_file_does_not_stop_a_folder(folder, tmp_path, saiseld) -> None:
+def test_one_bad_file_does_not_stop_a_folder(untrained, tmp_path, saiseld) -> None:
     takes, out = tmp_path / "takes", tmp_path / "out"
     takes.mkdir()
     for name in ("a", "c"):
-        shutil.copy(folder / "rec.wav", takes / f"{name}.wav")
+        shutil.copy(untrained / "rec.wav", takes / f"{name}.wav")
     (takes / "b.wav").write_text("no sound")
-    command = ("image", takes, "--weights", folder, "-o", out, "--no-overlay")
+    command = ("image", takes, "--weights", untrained, "-o", out, "--no-overlay")
     code, told = saiseld(*command)
     assert code == 2 and not (out / "a.json").exists()
     code, told = saiseld(*command, "--keep-going")
@@ -150,54 +118,29 @@ def test_one_bad_file_does_not_stop_a_folder(folder, tmp_path, saiseld) -> None:
     assert {"a.json", "c.json"} <= names(out)
 
 
-def test_what_was_imaged_is_drawn_again(folder, tmp_path, saiseld) -> None:
-    out, again = tmp_path / "out", tmp_path / "again"
-    assert saiseld("image", folder / "rec.wav", "--weights", folder, "-o", out)[0] == 0
-    for source in ("rec.candidates.parquet", "rec.json"):
-        command = ("draw", out / source, folder / "rec.wav", "--threshold", 0, "-o", again)
-        assert saiseld(*command)[0] == 0
-        assert names(again) == {"rec.events.csv", "rec.overlay.mp4", "index.html"}
-    code, _ = saiseld("draw", out / "rec.json", folder / "rec.wav", "-o", out)
-    assert code == 0  # results beside their source are no inputs
-
-
-def test_a_full_disk_is_one_clear_line(folder, tmp_path, saiseld, monkeypatch) -> None:
+def test_a_full_disk_is_one_clear_line(untrained, tmp_path, saiseld, monkeypatch) -> None:
     def full(self: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    code, told = saiseld("image", folder / "rec.wav", "--weights", folder, "-o", tmp_path)
+    code, told = saiseld("image", untrained / "rec.wav", "--weights", untrained, "-o", tmp_path)
     assert code == 2 and "rec.provenance: expected to write it, found No space left" in told
     assert "rec.json" not in names(tmp_path)
 
 
-def test_user_mistakes_are_one_line_and_exit_2(folder, tmp_path, saiseld) -> None:
-    recording = folder / "rec.wav"
+def test_user_mistakes_are_one_line_and_exit_2(untrained, tmp_path, saiseld) -> None:
+    recording = untrained / "rec.wav"
     (tmp_path / "text.wav").write_text("no sound")
     (tmp_path / "file").write_text("")
-    weights = ("--weights", folder)
+    weights = ("--weights", untrained)
     for command, message in (
         ((tmp_path / "absent.wav", *weights, "-o", tmp_path), "no such file"),
         ((tmp_path / "text.wav", *weights, "-o", tmp_path), "expected a WAV or FLAC"),
         ((recording, "--weights", tmp_path, "-o", tmp_path), "Train them with `saiseld train"),
-        ((recording, *weights, "-o", tmp_path / "file" / "x"), "a folder that can be written"),
+        ((recording, *weights, "-o", tmp_path / "file" / "x"), "a untrained that can be written"),
         ((recording, *weights, "-o", tmp_path, "--system", "TASK3B_9"), "expected one of Baseline"),
         ((recording, *weights, "-o", tmp_path, "--video", tmp_path / "no.mp4"), "no such file"),
     ):
         code, told = saiseld("image", *command)
         assert code == 2 and message in told and "Traceback" not in told
     assert names(tmp_path) == {"text.wav", "file"}
-
-
-def test_doctor_says_what_is_wrong_and_exits_1(folder, tmp_path, saiseld, capsys) -> None:
-    assert saiseld("doctor", folder / "rec.wav")[0] == 0
-    (tmp_path / "text.wav").write_text("no sound")
-    assert saiseld("doctor", tmp_path / "text.wav")[0] == 1
-
-
-def test_features_go_on_where_they_stopped(folder, tmp_path, saiseld) -> None:
-    command = ("features", folder / "rec.wav", "--weights", folder, "-o", tmp_path)
-    assert saiseld(*command)[0] == 0
-    made = (tmp_path / "rec.features.safetensors").stat().st_mtime_ns
-    assert saiseld(*command)[0] == 0
-    assert (tmp_path / "rec.features.safetensors").stat().st_mtime_ns == made

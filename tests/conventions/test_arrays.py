@@ -1,17 +1,14 @@
 """The array's geometry and steering, against golden vectors."""
 
-from pathlib import Path
-
 import numpy as np
+from tests import GOLDEN
 
 from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz, steering
 from saiseld.conventions.sphere import angles_of_vector
 
-GEOMETRY = Path(__file__).parents[1] / "golden" / "geometry.npz"
-
 
 def test_positions_and_steering_are_golden() -> None:
-    golden = np.load(GEOMETRY)
+    golden = np.load(GOLDEN / "geometry.npz")
     np.testing.assert_allclose(eigenmike_xyz(), golden["eigenmike_xyz"], atol=1e-15)
     np.testing.assert_allclose(steering(), golden["steering"], atol=1e-12)
 

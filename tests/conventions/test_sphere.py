@@ -1,13 +1,10 @@
 """The sphere convention, against golden vectors and by its own inverse."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from tests import GOLDEN
 
 from saiseld.conventions import sphere
-
-GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def test_azimuth_is_positive_to_the_left() -> None:

@@ -1,10 +1,10 @@
 """What emission alone costs on the golden labels, with perfect boxes and exact maps."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from tests import GOLDEN
 from tests.reference.exact_detections import exact_detection
 
 from saiseld.conventions.sphere import angles_of_pixel
@@ -13,14 +13,12 @@ from saiseld.evaluation.rendering import render
 from saiseld.evaluation.soft_iou import pearson, soft_iou
 from saiseld.formats.annotation import EnergyMask
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "labels_expected.json"
-
 
 @pytest.fixture(scope="module")
 def labels():
     return [
         EnergyMask(0, 0, 0, tuple(np.array(blob, float) for blob in item["segmentation"]))
-        for item in json.loads(GOLDEN.read_text())["standardised"]
+        for item in json.loads((GOLDEN / "labels_expected.json").read_text())["standardised"]
         if item["segmentation"]
     ]
 

@@ -1,8 +1,8 @@
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from tests import GOLDEN
 
 from saiseld.conventions.sphere import angles_of_pixel
 from saiseld.conventions.taxonomy import class_of_label
@@ -10,8 +10,6 @@ from saiseld.decision.tracking import baseline_masks
 from saiseld.detector.heads import DISTANCE_UNIT_CM
 from saiseld.formats.annotation import encode_annotations
 from saiseld.formats.candidates import MAP_SIZE, Candidates
-
-GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def golden_frames():

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests import GOLDEN
 from tests.golden_weights import detector_weights
 from torchvision.models.detection.roi_heads import RoIHeads
 
@@ -14,7 +15,6 @@ from saiseld.detector.model import Detector
 from saiseld.formats.checkpoint import write_checkpoint
 from saiseld.runtime.errors import CheckpointError
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 OUTPUTS = {
     "boxes": "boxes",
     "labels": "labels",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import tarfile
-from pathlib import Path
 
 import pytest
+from tests import GOLDEN
 
 from saiseld.conventions.taxonomy import CLASS_NAMES
 from saiseld.evaluation import evaluate, match_systems
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 EXPECTED = json.loads((GOLDEN / "evaluation_cases_expected.json").read_text())
 STRICT = {case for case in EXPECTED if case.startswith("schema_")} - {"schema_distance_null"}
 """Cases that only the official reading accepts, or none."""

@@ -1,19 +1,17 @@
 """Labels cut from sparse images: equal to the public generator's, and right at the seam."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.interpolate import griddata
+from tests import GOLDEN
 
 from saiseld.conventions.sphere import angles_of_vector, fibonacci_sphere
 from saiseld.formats.annotation import read_annotations, write_annotations
 from saiseld.labels import Event, annotate, sparse_image
 from saiseld.labels.annotate import THRESHOLD, canvas, event_blobs, standardise
 from saiseld.runtime.errors import DataError
-
-GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.fixture(scope="module")

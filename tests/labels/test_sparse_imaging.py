@@ -1,9 +1,8 @@
 """Sparse imaging: equal to the public generator, to a plain reference, and right in direction."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from tests import GOLDEN
 from tests.reference.sparse_imaging import minimise
 
 from saiseld.acoustics.covariance import visibility
@@ -12,8 +11,6 @@ from saiseld.conventions.bands import LABEL_CENTRES
 from saiseld.conventions.sphere import angles_of_vector, fibonacci_sphere, great_circle, unit_vector
 from saiseld.labels.sparse_imaging import sparse_image
 from saiseld.runtime.errors import AudioError
-
-GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.fixture(scope="module")

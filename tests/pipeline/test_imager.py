@@ -5,17 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
+from tests.untrained import write_front_end, write_noise
 
 import saiseld
-from saiseld.acoustics.uplam import UpLAM
 from saiseld.data.recordings import open_recording
 from saiseld.decision.systems import decide, system_named
 from saiseld.detector.model import Detector
 from saiseld.formats.annotation import EnergyMask
 from saiseld.formats.candidates import candidate_writer, read_candidates
-from saiseld.formats.checkpoint import write_checkpoint
 from saiseld.formats.features import AcousticImages
 from saiseld.pipeline.defaults import DEFAULT_SYSTEM
 from saiseld.pipeline.imager import Block, Imager
@@ -23,15 +21,12 @@ from saiseld.runtime.errors import CheckpointError, RecipeError
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a recording of 5 frames and the weights of an untrained compact system."""
     folder = tmp_path_factory.mktemp("imaging")
-    audio = np.random.default_rng(0).uniform(-0.5, 0.5, (5 * 2400, 4))
-    soundfile.write(folder / "rec.wav", audio, 24000, subtype="FLOAT")
-    torch.manual_seed(0)
-    header = {"projection": "great_circle"}
-    write_checkpoint(folder / "uplam.safetensors", UpLAM().state_dict(), header)
-    Detector("compact", "great_circle").save(folder / "detector.safetensors")
+    for name in ("uplam.safetensors", "detector.safetensors"):
+        shutil.copy(untrained / name, folder)
+    write_noise(folder / "rec.wav", 5)
     return folder
 
 
@@ -130,6 +125,6 @@ def test_a_rule_over_the_whole_recording_is_refused(folder: Path, imager: Imager
 
 def test_front_end_and_detector_must_belong_together(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "detector.safetensors").symlink_to(folder / "detector.safetensors")
-    write_checkpoint(tmp_path / "uplam.safetensors", UpLAM().state_dict(), {})
+    write_front_end(tmp_path, "official")
     with pytest.raises(CheckpointError, match=r"projection: expected that of .* official"):
         Imager(tmp_path)

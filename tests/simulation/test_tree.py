@@ -10,10 +10,8 @@ import numpy as np
 import orjson
 import pytest
 import soundfile
-from typer.testing import CliRunner
 
 from saiseld.checks.tree import check_tree
-from saiseld.cli.main import build
 from saiseld.conventions.arrays import eigenmike_xyz
 from saiseld.conventions.rigid_sphere import RigidSphereArray
 from saiseld.conventions.sphere import angles_of_pixel, great_circle
@@ -98,9 +96,12 @@ def test_labels_are_those_of_the_audio_and_events_on_disk(tree):
 
 def test_killed_and_resumed_is_identical_to_made_in_one_go(tree, recipe_file, tmp_path):
     other = tmp_path / "tree"
-    command = [sys.executable, "-m", "saiseld.cli.main", "simulate"]
-    command += ["-o", str(other), "--recipe", str(recipe_file), "--seed", "7"]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+    program = f"""
+from saiseld.simulation.recipes import read_recipe
+from saiseld.simulation.tree import simulate_tree
+simulate_tree({str(other)!r}, read_recipe({str(recipe_file)!r}), 7, title="")
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 120
         while not list(other.rglob("*_std.json")) and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -135,20 +136,6 @@ def test_other_trees_are_left_alone(tree, recipe_file, tmp_path):
     with pytest.raises(OutputError, match="expected an empty folder or a simulation to go on"):
         simulate_tree(tmp_path, recipe, 7, title="")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
-
-
-def test_command_goes_on_with_a_tree_and_refuses_unknown_recipes(tree, recipe_file):
-    runner = CliRunner()
-    arguments = ["simulate", "-o", str(tree), "--recipe", str(recipe_file), "--seed", "7"]
-    result = runner.invoke(build(), arguments)
-    assert result.exit_code == 0
-    assert "0 recordings made, 3 there before" in result.output
-    result = runner.invoke(build(), ["simulate", "-o", str(tree), "--recipe", "sim27"])
-    assert result.exit_code == 2
-    assert (
-        "sim27: expected a built-in recipe (sim26, sim26_more, sim26_real, tiny) or a TOML file"
-        in result.output
-    )
 
 
 def test_label_peaks_sit_at_single_static_sources():

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import torch
+from tests.untrained import write_front_end
 
-from saiseld.acoustics.uplam import UpLAM
-from saiseld.cli.features import features
 from saiseld.formats.annotation import EnergyMask, write_annotations
-from saiseld.formats.checkpoint import write_checkpoint
+from saiseld.pipeline.features import features_of_recordings
 
 FRAMES = 4
 
@@ -19,7 +17,8 @@ FRAMES = 4
 def make_features(tree: Path, symmetry: str = "identity") -> Path:
     """Write the tree's features under a symmetry and return their folder."""
     folder = tree / "features" / ("" if symmetry == "identity" else symmetry)
-    features([tree / "mic_dev"], folder, weights=tree / "weights", symmetry=symmetry)
+    sounds, weights = tree / "mic_dev", tree / "weights"
+    features_of_recordings([sounds], folder, weights=weights, symmetry=symmetry)
     return folder
 
 
@@ -33,11 +32,7 @@ def make_tree(folder: Path) -> Path:
         soundfile.write(sound, 0.1 * rng.standard_normal((2400 * FRAMES, 4)), 24_000)
         masks = [_mask(frame, room, 85 * frame) for frame in range(FRAMES)]
         write_annotations(folder / "labels_dev" / "dev-train-sim" / f"{name}_std.json", masks)
-    weights = folder / "weights"
-    torch.manual_seed(0)
-    write_checkpoint(
-        weights / "uplam.safetensors", UpLAM().state_dict(), {"projection": "official"}
-    )
+    write_front_end(folder / "weights", "official")
     make_features(folder)
     return folder
 

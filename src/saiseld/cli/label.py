@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from saiseld.cli.options import Jobs
+
 
 def label(
     audio: Annotated[Path, typer.Option(help="32-channel recording, or a folder of them.")],
@@ -14,7 +16,7 @@ def label(
         Path, typer.Option(help="STARSS23 CSV of the recording, or a folder of <recording>.csv.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the labels.")],
-    jobs: Annotated[int, typer.Option(min=1, help="Recordings at a time.")] = 1,
+    jobs: Jobs = 1,
 ) -> None:
     """Make energy-mask labels (<recording>_raw.json, <recording>_std.json) as STAIRS26 has them.
 
@@ -22,10 +24,8 @@ def label(
 
         saiseld label --audio eigen/ --events metadata/ -o labels
     """
-    from saiseld.labels.make import label_tasks, make_labels
-    from saiseld.runtime.parallel import run_all
+    from saiseld.labels.make import label_recordings
 
-    tasks = label_tasks(audio, events, output)
-    left = {name: (task,) for name, task in tasks.items() if not task.standardised.exists()}
-    run_all(make_labels, left, jobs=jobs, title="labelling")
-    typer.echo(f"{len(left)} recordings labelled, {len(tasks) - len(left)} there before: {output}")
+    made = label_recordings(audio, events, output, jobs=jobs)
+    labelled = sum(made.values())
+    typer.echo(f"{labelled} recordings labelled, {len(made) - labelled} there before: {output}")

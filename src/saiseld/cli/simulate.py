@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from saiseld.cli.options import Jobs
+
 
 def simulate(
     output: Annotated[
@@ -26,7 +28,7 @@ def simulate(
         Path | None,
         typer.Option(help="Events of real recordings to replay (CSV files as STARSS22's)."),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Recordings at a time.")] = 1,
+    jobs: Jobs = 1,
 ) -> None:
     """Simulate 32-channel recordings, panoramic video, events and labels.
 

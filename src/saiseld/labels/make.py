@@ -13,6 +13,7 @@ from saiseld.formats.events import check_within, read_events
 from saiseld.labels.annotate import annotate
 from saiseld.labels.sparse_imaging import image_blocks
 from saiseld.runtime.errors import AudioError, DataError
+from saiseld.runtime.parallel import run_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,24 @@ def label_tasks(audio: Path, events: Path, folder: Path) -> dict[str, LabelTask]
         name: LabelTask(path, csvs[name], folder / path.relative_to(audio).parent)
         for name, path in recordings.items()
     }
+
+
+def label_recordings(audio: Path, events: Path, folder: Path, *, jobs: int = 1) -> dict[str, bool]:
+    """Label recordings that have no labels yet, ``jobs`` at a time.
+
+    Parameters
+    ----------
+    audio, events, folder
+        As in `label_tasks`.
+
+    Returns
+    -------
+    Whether each was labelled now, by name.
+    """
+    tasks = label_tasks(audio, events, folder)
+    left = {name: (task,) for name, task in tasks.items() if not task.standardised.exists()}
+    run_all(make_labels, left, jobs=jobs, title="labelling")
+    return {name: name in left for name in tasks}
 
 
 def make_labels(task: LabelTask) -> None:

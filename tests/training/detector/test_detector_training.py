@@ -12,7 +12,6 @@ import torch
 from tests.training.tiny_tree import make_features, make_tree
 
 from saiseld.acoustics.symmetry import IDENTITY, SYMMETRIES
-from saiseld.cli.train_detector import train_detector
 from saiseld.data.stairs26 import open_tree
 from saiseld.detector.model import Detector
 from saiseld.formats.checkpoint import write_checkpoint
@@ -162,19 +161,6 @@ def test_no_positive_frames(tree: Path, data: TrainingData, tmp_path: Path) -> N
     silent = replace(data, train=frames, shown=SymmetricFrames([(IDENTITY, frames)]))
     with pytest.raises(DataError, match="expected frames with labels, found 4 frames without"):
         Trainer(silent, recipe(), tmp_path / "run").run()
-
-
-def test_a_tree_without_labels(tmp_path: Path) -> None:
-    make_tree(tmp_path)
-    for path in (tmp_path / "labels_dev").rglob("*.json"):
-        path.unlink()
-    with pytest.raises(DataError, match=r"expected labels to train on.*saiseld label"):
-        train_detector(tmp_path, tmp_path / "run")
-
-
-def test_a_tree_without_features(tree: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"expected a features file.*saiseld features"):
-        train_detector(tree, tmp_path / "run", features=tmp_path)
 
 
 def test_the_paper_size_starts_from_what_there_is(tmp_path: Path) -> None:

@@ -5,13 +5,12 @@ import numpy as np
 import pytest
 from tests.reference.perturbed_labels import perturbed
 
-from saiseld.cli.submit import submit
 from saiseld.decision.systems import SUBMITTED, decide, system_named
 from saiseld.evaluation.scores import score
 from saiseld.evaluation.systems import match_systems
 from saiseld.formats.annotation import MAX_PREDICTION_BYTES
 from saiseld.formats.candidates import write_candidates
-from saiseld.pipeline.submit import submission_labels, write_submission
+from saiseld.pipeline.submit import submission_labels, submit_recordings, write_submission
 from saiseld.runtime.errors import OutputError, RecipeError
 
 
@@ -29,7 +28,8 @@ def test_package_scores_the_same_after_unpacking(tmp_path):
         tables[name] = replace(table, matchability=chance)
         write_candidates(tmp_path / "candidates" / f"{name}.candidates.parquet", tables[name])
     package = tmp_path / "out" / "submission.zip"
-    submit(tmp_path / "candidates", package, author="Kwon", institute="KIST")
+    names = {"author": "Kwon", "institute": "KIST"}
+    assert submit_recordings(tmp_path / "candidates", package, **names) == 2 * len(SUBMITTED)
     with zipfile.ZipFile(package) as opened:
         opened.extractall(tmp_path / "unpacked")
         assert max(i.file_size for i in opened.infolist()) <= MAX_PREDICTION_BYTES

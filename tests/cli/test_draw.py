@@ -1,0 +1,18 @@
+"""``saiseld draw`` shows again what was imaged."""
+
+DRAWN = {"rec.events.csv", "rec.overlay.mp4", "index.html"}
+
+
+def test_what_was_imaged_is_drawn_again(untrained, tmp_path, saiseld) -> None:
+    out, again = tmp_path / "out", tmp_path / "again"
+    assert saiseld("image", untrained / "rec.wav", "--weights", untrained, "-o", out)[0] == 0
+    for source in ("rec.candidates.parquet", "rec.json"):
+        command = ("draw", out / source, untrained / "rec.wav", "--threshold", 0, "-o", again)
+        assert saiseld(*command)[0] == 0
+        assert {path.name for path in again.iterdir()} == {
+            "rec.events.csv",
+            "rec.overlay.mp4",
+            "index.html",
+        }
+    code, _ = saiseld("draw", out / "rec.json", untrained / "rec.wav", "-o", out)
+    assert code == 0  # results beside their source are no inputs

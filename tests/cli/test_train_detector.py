@@ -1,0 +1,14 @@
+"""``saiseld train detector`` says what a tree lacks before it trains."""
+
+from tests.training.tiny_tree import make_tree
+
+
+def test_a_tree_without_labels_or_features(tmp_path, saiseld) -> None:
+    tree = make_tree(tmp_path / "tree")
+    command = ("train", "detector", "--data", tree, "-o", tmp_path / "run")
+    code, told = saiseld(*command, "--features", tmp_path)
+    assert code == 2 and "expected a features file" in told and "saiseld features" in told
+    for path in (tree / "labels_dev").rglob("*.json"):
+        path.unlink()
+    code, told = saiseld(*command)
+    assert code == 2 and "expected labels to train on" in told and "saiseld label" in told
