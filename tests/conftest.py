@@ -11,6 +11,7 @@ import pytest
 
 from saiseld.formats.annotation import EnergyMask
 from tests import GOLDEN
+from tests.reference.perturbed_labels import perturbed, write_tree
 
 
 def to_masks(annotations) -> list[EnergyMask]:
@@ -60,6 +61,12 @@ def untrained(tmp_path_factory) -> Path:
     write_weights(folder)
     write_noise(folder / "rec.wav", 3)
     return folder
+
+
+@pytest.fixture(scope="session")
+def judged_tree(tmp_path_factory) -> Path:
+    """Candidates and labels of three rooms, whose errors are known; caches go to ``cache``."""
+    return write_tree(tmp_path_factory.mktemp("judged"), perturbed, frames=40)
 
 
 @pytest.fixture

@@ -8,7 +8,10 @@ import re
 import pytest
 
 from saiseld.evaluation import evaluate
-from saiseld.runtime.errors import SaiseldError
+from saiseld.evaluation.corpus import labels_of
+from saiseld.formats.annotation import write_annotations
+from saiseld.formats.candidates import candidate_files
+from saiseld.runtime.errors import DataError, SaiseldError
 
 TRIANGLE = [[[10.0, 20.0, 0.5], [30.0, 20.0, 1.0], [20.0, 40.0, 0.2]]]
 
@@ -190,3 +193,10 @@ def test_empty_annotations(tree):
 def test_masks_in_memory_need_scores(golden_case):
     _, labels = golden_case
     expect("predictions: mask 0: expected a finite score, found none", (labels, labels))
+
+
+def test_missing_labels_name_the_recording(judged_tree, tmp_path):
+    tables = candidate_files(judged_tree / "candidates")
+    write_annotations(tmp_path / "fold4_room0_mix001.json", [])
+    with pytest.raises(DataError, match=r"2 predictions without labels: fold4_room1"):
+        labels_of(tables, tmp_path)

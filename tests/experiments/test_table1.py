@@ -1,37 +1,22 @@
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
-from tests.reference.perturbed_labels import perturbed, pure_noise
-from typer.testing import CliRunner
+from tests.reference.perturbed_labels import pure_noise, write_tree
 
-from saiseld.cli.main import build
-from saiseld.decision.matchability import Matchability, cross_fit
+from saiseld.decision.matchability import cross_fit
 from saiseld.decision.systems import system_named
 from saiseld.evaluation.corpus import labels_of
 from saiseld.evaluation.scores import score
 from saiseld.experiments.table1 import MEASURED_SYSTEMS, PaperScores, cumulative_rank, table1
-from saiseld.formats.annotation import write_annotations
 from saiseld.formats.candidates import candidate_files, read_candidates, write_candidates
 from saiseld.pipeline.calibrate import match_recordings
-from saiseld.runtime.errors import DataError
 from saiseld.training.matchability.assessment import assess
 from saiseld.training.matchability.development import (
     all_examples,
     measure_all,
     per_recording,
 )
-
-
-def write_tree(folder, make, rooms=3, **options):
-    for room in range(rooms):
-        name = f"fold4_room{room}_mix001"
-        table, labels = make(room, name, **options)
-        write_candidates(folder / "candidates" / f"{name}.candidates.parquet", table)
-        write_annotations(folder / "labels_dev" / "dev-test-sim" / f"{name}_std.json", labels)
-    return folder
 
 
 def measured(folder):
@@ -41,13 +26,8 @@ def measured(folder):
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    return write_tree(tmp_path_factory.mktemp("tree"), perturbed, frames=40)
-
-
-@pytest.fixture(scope="module")
-def recordings(tree):
-    return measured(tree)
+def recordings(judged_tree):
+    return measured(judged_tree)
 
 
 @pytest.fixture(scope="module")
@@ -89,18 +69,18 @@ def test_matchability_does_not_pretend_on_pure_noise(tmp_path):
     assert rows["TASK3B_1, same split (optimistic)"].mAP.value > honest.value + 0.05
 
 
-def test_measured_systems_score_as_they_are_scored_alone(tree, recordings):
+def test_measured_systems_score_as_they_are_scored_alone(judged_tree, recordings, tmp_path):
     known = all_examples(recordings)
     parts = per_recording(recordings, cross_fit(known))
     ranked = score([r.ranked("TASK3B_3", p) for r, p in zip(recordings, parts, strict=True)])
     calibrated = {}
     for recording, part in zip(recordings, parts, strict=True):
         file = f"{recording.recording}.candidates.parquet"
-        table = read_candidates(tree / "candidates" / file)
-        calibrated[recording.recording] = tree / "calibrated" / file
+        table = read_candidates(judged_tree / "candidates" / file)
+        calibrated[recording.recording] = tmp_path / file
         write_candidates(calibrated[recording.recording], replace(table, matchability=part))
-    labels = labels_of(calibrated, tree / "labels_dev")
-    alone = match_recordings(calibrated, labels, system_named("TASK3B_1"), tree / "cache")
+    labels = labels_of(calibrated, judged_tree / "labels_dev")
+    alone = match_recordings(calibrated, labels, system_named("TASK3B_1"), judged_tree / "cache")
     assert score(alone).headline() == pytest.approx(ranked.headline(), abs=1e-6)
 
 
@@ -115,94 +95,3 @@ def test_assessment_improves_reliability_and_every_threshold(recordings):
 def test_cumulative_rank_sums_places_and_shares_ties():
     scores = [[0.1, 0.2, 0.3], [0.3, 0.2, 0.1], [0.2, 0.1, np.nan]]
     assert cumulative_rank(scores) == (3 + 1 + 1, 1 + 1 + 2, 2 + 3 + 3)
-
-
-def run(*arguments):
-    return CliRunner().invoke(build(), [str(a) for a in arguments])
-
-
-def test_command_writes_text_json_and_figures(tree):
-    out = tree / "out"
-    result = run(
-        "table1", "--data", tree, "--candidates", tree / "candidates", "-o", out,
-        "--cache", tree / "cache", "--emissions",
-    )  # fmt: skip
-    assert result.exit_code == 0, result.output
-    found = json.loads((out / "table1.json").read_text())
-    assert [row["name"] for row in found["rows"]][:2] == ["Baseline", "Sparse peaks"]
-    assert [row["name"] for row in found["emissions"]][-1] == "cap 1, blob"
-    text = (out / "table1.txt").read_text()
-    assert "cross-fitted by room" in text and "same split (optimistic)" in text
-    assert f"{found['rows'][4]['mAP']['value']:.4f}" in text
-    for figure in ("table1", "figure2", "figure3"):
-        with Image.open(out / f"{figure}.png") as picture:
-            assert min(picture.size) > 200
-
-
-def test_train_calibrate_emit_end_to_end(tree, tmp_path, caplog):
-    model = tmp_path / "m.skops"
-    candidates, labels, cache = tree / "candidates", tree / "labels_dev", tree / "cache"
-    result = run(
-        "train", "matchability", candidates, labels, "-o", model, "--temporal", "--cache", cache
-    )
-    assert result.exit_code == 0, result.output
-    report = json.loads(model.with_suffix(".json").read_text())
-    assert report["training"]["recordings"] == sorted(candidate_files(candidates))
-    assert Matchability.load(model).smoother is not None
-    assert run("calibrate", candidates, "--model", model, "-o", tmp_path / "c").exit_code == 0
-    calibrated = read_candidates(next(iter(candidate_files(tmp_path / "c").values())))
-    assert np.isfinite(calibrated.matchability).all()
-    for source, extra in ((tmp_path / "c", ()), (candidates, ("--model", model))):
-        out = tmp_path / f"out{len(extra)}"
-        assert run("emit", source, "--system", "TASK3B_2", "-o", out, *extra).exit_code == 0
-    first, second = (
-        [p.read_bytes() for p in sorted((tmp_path / f"out{k}").iterdir())] for k in (0, 2)
-    )
-    assert first == second and len(first) == 3
-    assert not caplog.records
-    learned = Matchability.load(model)
-    training = replace(learned.training, examples_per_class=[0] * 13)
-    replace(learned, training=training).save(model)
-    assert run("calibrate", candidates, "--model", model, "-o", tmp_path / "c").exit_code == 0
-    assert "the model was trained without: " in caplog.text
-
-
-def test_risk_needs_recordings_the_model_has_not_seen(tree, tmp_path):
-    model = tmp_path / "m.skops"
-    args = (tree / "candidates", tree / "labels_dev", "-o", model, "--cache", tree / "cache")
-    assert run("train", "matchability", *args).exit_code == 0
-    risk = ("--risk", "fdr=0.5", "--cache", tree / "cache")
-    result = run("calibrate", tree / "candidates", "--model", model, *risk)
-    assert result.exit_code == 2
-    assert "expected --labels to calibrate on" in result.output
-    result = run(
-        "calibrate", tree / "candidates", "--model", model, "--labels", tree / "labels_dev", *risk
-    )
-    assert "found 3 that it was, such as fold4_room0_mix001" in result.output
-
-
-def test_missing_labels_name_the_recording(tree, tmp_path):
-    tables = candidate_files(tree / "candidates")
-    write_annotations(tmp_path / "fold4_room0_mix001.json", [])
-    with pytest.raises(DataError, match=r"2 predictions without labels: fold4_room1"):
-        labels_of(tables, tmp_path)
-
-
-def test_table_of_another_schema_is_refused(tree, tmp_path, monkeypatch):
-    monkeypatch.setattr("saiseld.formats.candidates.SCHEMA_VERSION", 99)
-    table, _ = perturbed(0, "fold4_room0_mix001", frames=1)
-    write_candidates(tmp_path / "a.candidates.parquet", table)
-    monkeypatch.undo()
-    result = run("emit", tmp_path, "--system", "TASK3B_3", "-o", tmp_path / "out")
-    assert result.exit_code == 2
-    assert "schema_version: expected 1, found 99" in result.output
-    assert not any((tmp_path / "out").glob("*.json"))
-
-
-def test_energy_that_is_no_number_is_refused(tmp_path):
-    table, _ = perturbed(0, "fold4_room0_mix001", frames=2)
-    table.energy_map[5, 3, 3] = np.nan
-    write_candidates(tmp_path / "a.candidates.parquet", table)
-    result = run("emit", tmp_path, "--system", "TASK3B_3", "-o", tmp_path / "out")
-    assert result.exit_code == 2
-    assert "energy_map, row 5: expected finite energies" in result.output

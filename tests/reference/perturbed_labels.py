@@ -3,8 +3,8 @@
 import numpy as np
 
 from saiseld.conventions.sphere import angles_of_pixel, pixel_of_angles, wrap_azimuth
-from saiseld.formats.annotation import EnergyMask
-from saiseld.formats.candidates import MAP_SIZE, Candidates
+from saiseld.formats.annotation import EnergyMask, write_annotations
+from saiseld.formats.candidates import MAP_SIZE, Candidates, write_candidates
 
 RADIUS, SIGMA = 19.0, 10.0
 
@@ -108,3 +108,13 @@ def table_of(rng, recording, frames, rows):
         diffuseness=zeros,
         matchability=np.full(len(rows), np.nan, np.float32),
     )
+
+
+def write_tree(folder, make, rooms=3, **options):
+    """Write candidates and labels of a recording in each room, as a tree; return its folder."""
+    for room in range(rooms):
+        name = f"fold4_room{room}_mix001"
+        table, labels = make(room, name, **options)
+        write_candidates(folder / "candidates" / f"{name}.candidates.parquet", table)
+        write_annotations(folder / "labels_dev" / "dev-test-sim" / f"{name}_std.json", labels)
+    return folder

@@ -12,7 +12,6 @@ from saiseld.acoustics.uplam import UpLAM
 from saiseld.conventions.arrays import TETRAHEDRON
 from saiseld.conventions.sphere import fibonacci_sphere
 from saiseld.runtime.errors import CheckpointError, RecipeError
-from saiseld.training.uplam import run as training
 from saiseld.training.uplam.carry import carry_over, lift_order, rigid_beams
 from saiseld.training.uplam.covariances import SceneRanges, draw_covariances
 from saiseld.training.uplam.peaks import image_errors, peak_directions
@@ -28,14 +27,8 @@ from saiseld.training.uplam.run import (
     train_uplam,
 )
 
-TINY = UpLAMRecipe(lam_steps=3, uplam_steps=2, batch=2)
-
-
-@pytest.fixture
-def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small selection rooms, looked at every other step."""
-    monkeypatch.setattr(training, "EVALUATE_EVERY", 2)
-    monkeypatch.setattr(training, "_SELECTION_FRAMES", 4)
+LOOKS_OFTEN = UpLAMRecipe(evaluate_every=2, selection_frames=4)
+TINY = replace(LOOKS_OFTEN, lam_steps=3, uplam_steps=2, batch=2)
 
 
 def test_covariances_are_normalised_and_of_the_same_frames() -> None:
@@ -105,8 +98,8 @@ def test_a_shared_lam_is_a_lam() -> None:
     torch.testing.assert_close(lam.denoised(energies), shared(energies))
 
 
-def test_lam_learns(tmp_path: Path, looks_often: None) -> None:
-    recipe = UpLAMRecipe(lam_steps=40, uplam_steps=0, batch=8)
+def test_lam_learns(tmp_path: Path) -> None:
+    recipe = replace(LOOKS_OFTEN, lam_steps=40, uplam_steps=0, batch=8)
     trained = train_uplam(recipe, tmp_path, workers=0)
     start = LAM()
     start.D.data.copy_(trained.lam.D)
@@ -132,7 +125,7 @@ def test_pointing_prefers_images_that_are_bright_at_the_sources() -> None:
     assert nowhere == pytest.approx(np.log(484), abs=1e-3)
 
 
-def test_a_stopped_run_goes_on_to_the_same_end(tmp_path: Path, looks_often: None) -> None:
+def test_a_stopped_run_goes_on_to_the_same_end(tmp_path: Path) -> None:
     whole = train_uplam(TINY, tmp_path / "whole", workers=0)
 
     def stop(done: int, total: int, loss: float) -> None:
@@ -147,7 +140,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(tmp_path: Path, looks_often: None
         assert torch.equal(value, resumed.uplam.state_dict()[key]), key
 
 
-def test_saved_models_load_and_say_what_they_are(tmp_path: Path, looks_often: None) -> None:
+def test_saved_models_load_and_say_what_they_are(tmp_path: Path) -> None:
     trained = train_uplam(TINY, tmp_path, workers=0)
     save_models(trained, TINY, tmp_path)
     covariance = torch.from_numpy(draw_covariances(1, np.random.default_rng(6)).tetrahedral)
@@ -157,7 +150,7 @@ def test_saved_models_load_and_say_what_they_are(tmp_path: Path, looks_often: No
     assert torch.isfinite(LAM.load(tmp_path / "lam.safetensors").D.abs()).all()
 
 
-def test_another_recipe_in_the_folder_is_refused(tmp_path: Path, looks_often: None) -> None:
+def test_another_recipe_in_the_folder_is_refused(tmp_path: Path) -> None:
     train_uplam(TINY, tmp_path, workers=0)
     with pytest.raises(RecipeError, match="expected a run of this recipe, found one of another"):
         train_uplam(replace(TINY, batch=3), tmp_path, workers=0)
@@ -169,12 +162,9 @@ def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
         train_uplam(TINY, tmp_path, workers=0)
 
 
-def test_numbers_that_are_not_finite_stop_the_run_and_the_last_state_stays(
-    tmp_path: Path, looks_often: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(training, "EVALUATE_EVERY", 3)
+def test_numbers_that_are_not_finite_stop_the_run_and_the_last_state_stays(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="step 4: expected finite numbers, found NaN"):
-        train_uplam(replace(TINY, uplam_rate=1e30), tmp_path, workers=0)
+        train_uplam(replace(TINY, uplam_rate=1e30, evaluate_every=3), tmp_path, workers=0)
     state = torch.load(tmp_path / STATE_NAME, weights_only=True)
     assert len(state["losses"]) == 3
     assert all(torch.isfinite(value).all() for value in state["cdbpn"].values())

@@ -58,14 +58,10 @@ _SPREAD_DEG = 5.0
 _DARK = 1e-3
 """Brightness that directions have at the least, relative to the mean."""
 
-EVALUATE_EVERY = 100
-"""Steps between two looks at the selection rooms, which are also saved states."""
-
 LOST_DEG = 30.0
 """Larger direction errors count as this much when a state is chosen: lost is lost."""
 
 SELECTION = SceneRanges(rt60_s=(0.3, 0.7), snr_db=(15.0, 15.0), sources=(0.5, 0.5))
-_SELECTION_FRAMES = 512
 _SELECTION_STREAM = 1 << 32
 
 
@@ -87,6 +83,10 @@ class UpLAMRecipe:
         Of weights and covariances.
     scenes
         What rooms and sounds are drawn from.
+    evaluate_every
+        Steps between two looks at the selection rooms, which are also saved states.
+    selection_frames
+        Frames in the selection rooms.
     """
 
     lam_steps: int = 400
@@ -97,6 +97,8 @@ class UpLAMRecipe:
     pointing: float = 0.1
     seed: int = 0
     scenes: SceneRanges = field(default_factory=SceneRanges)
+    evaluate_every: int = 100
+    selection_frames: int = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -241,7 +243,7 @@ def train_uplam(
         run.step(batch)
         step = len(run.losses)
         progress(step, total, run.losses[-1][0])
-        if step % EVALUATE_EVERY == 0 or step == total:
+        if step % recipe.evaluate_every == 0 or step == total:
             run.look()
             run.save()
     return run.finished()
@@ -299,7 +301,7 @@ class _Run:
             [{"params": self.shared.parameters()}, {"params": self.uplam.cdbpn.parameters()}]
         )
         rng = np.random.default_rng((recipe.seed, _SELECTION_STREAM))
-        self.selection_frames = draw_covariances(_SELECTION_FRAMES, rng, SELECTION)
+        self.selection_frames = draw_covariances(recipe.selection_frames, rng, SELECTION)
         self.losses: list[tuple[float, float]] = []
         self.selection: list[tuple[int, float]] = []
         self.best: dict[str, Tensor] = {}
@@ -414,7 +416,7 @@ def save_models(trained: Trained, recipe: UpLAMRecipe, folder: Path) -> None:
         "data": "covariances of an em32 in simulated rooms, no recordings",
         "selection": {
             "mean_error_clipped_at_30_deg": min(error for _, error in trained.selection),
-            "frames": _SELECTION_FRAMES,
+            "frames": recipe.selection_frames,
         },
     }
     for kind, model in (("uplam", trained.uplam), ("lam", trained.lam)):
