@@ -4,8 +4,9 @@ Run: ``python -m benchmarks.evaluation [--recordings 20] [--frames 300] [--jobs 
 (two rankings x two caps, nine points a mask) are scored against dense labels (several hundred
 points a mask): by the loop, which draws every mask of every system with a ``griddata`` call of its
 own; by `saiseld.evaluation` with an empty cache; and again with the labels drawn. All scores must
-be equal to the last digit. With ``--label-megabytes 400`` it measures the peak memory of scoring
-one such label file instead.
+be equal to the last digit. Before that one small file, the packaged demo with one system: by the
+loop, and with an empty cache, the middle of seven runs each. With ``--label-megabytes 400`` it
+measures the peak memory of scoring one large label file instead.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from tests.reference.evaluation import evaluate as evaluate_serially
 from threadpoolctl import threadpool_limits
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
-from saiseld.evaluation import Scores, evaluate_systems
+from saiseld.evaluation import Scores, evaluate, evaluate_systems
 from saiseld.formats.annotation import EnergyMask
+from saiseld.pipeline.weights import DEMO
 
 T = TypeVar("T")
 COLUMNS, ROWS = np.meshgrid(np.arange(-24, 25), np.arange(-24, 25))
@@ -47,6 +49,7 @@ def main() -> None:
         if options.label_megabytes:
             measure_memory(Path(folder), options.label_megabytes)
         else:
+            measure_demo(Path(folder))
             measure_time(Path(folder), options.recordings, options.frames, options.jobs)
 
 
@@ -76,6 +79,40 @@ def measure_time(folder: Path, recordings: int, frames: int, jobs: int) -> None:
         for name in SYSTEMS:
             check(scores[name], expected[name])
         print(f"{'':27}{serial / seconds:7.1f} x, every score equal to the last digit")
+
+
+def measure_demo(folder: Path) -> None:
+    """Time both on the demo's labels and nine points for each, in turns."""
+    rng = np.random.default_rng(0)
+    labels, predictions = read(DEMO), folder / "demo"
+    predictions.mkdir()
+    for recording, masks in labels.items():
+        guesses = []
+        for mask in (m for m in masks if m.segmentation):
+            at = np.concatenate(mask.segmentation)[:, :2].mean(axis=0)
+            guesses.append(grid(mask.frame, mask.class_id, *at, rng.random(), rng))
+        name = f"{recording.removesuffix('_std')}.json"
+        (predictions / name).write_bytes(orjson.dumps({"annotations": guesses}))
+
+    def by_loop() -> dict:
+        true = {name.removesuffix("_std"): masks for name, masks in read(DEMO).items()}
+        with threadpool_limits(1):
+            return evaluate_serially(read(predictions), true)
+
+    turns = []
+    for turn in range(7):
+        start = perf_counter()
+        expected = by_loop()
+        between = perf_counter()
+        scores = evaluate(predictions, DEMO, cache=folder / f"demo-cache-{turn}")
+        turns.append((between - start, perf_counter() - between))
+        check(scores, expected)
+    serial, ours = np.median(turns, axis=0)
+    ratio = np.median([a / b for a, b in turns])
+    print(
+        f"demo, one system: serial loop {serial:.2f} s, saiseld with a cold cache {ours:.2f} s, "
+        f"{ratio:.2f} x, every score equal to the last digit"
+    )
 
 
 def measured(what: str, work: Callable[[], T]) -> tuple[float, T]:

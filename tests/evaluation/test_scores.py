@@ -278,9 +278,21 @@ def test_only_the_order_of_the_scores_counts(small_case):
     assert score(turned).macro_mAP != matched.score().macro_mAP
 
 
+def test_systems_that_share_their_masks_score_as_each_alone(small_case):
+    predictions, labels = small_case
+    rng = np.random.default_rng(0)
+    reranked = {
+        name: [replace(m, score=rng.random()) for m in masks] for name, masks in predictions.items()
+    }
+    together = match_systems({"a": predictions, "b": reranked}, labels)
+    assert together["a"].score() == evaluate(predictions, labels)
+    assert together["b"].score() == evaluate(reranked, labels)
+    assert together["a"].score() != together["b"].score()
+
+
 def test_other_scores_must_fit(matched):
     (first, *_) = matched.recordings.values()
-    with pytest.raises(ValueError, match="finite numbers"):
+    with pytest.raises(ValueError, match="numbers"):
         first.rescored(np.full(len(first.score), np.nan))
     with pytest.raises(ValueError, match=r"not \(1,\)"):
         first.rescored(np.ones(1))

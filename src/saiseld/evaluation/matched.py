@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from saiseld.evaluation.matching import assign
 from saiseld.evaluation.rendering import RenderedMasks
-from saiseld.evaluation.soft_iou import pearson, soft_iou
+from saiseld.evaluation.soft_iou import pearson_of_values, soft_iou
 from saiseld.runtime.errors import DataError
 
 FloatArray = NDArray[np.float64]
@@ -89,8 +89,8 @@ class MatchedRecording:
     def rescored(self, score: FloatArray) -> MatchedRecording:
         """Return the same matches ranked by other scores (D,), in the order of ``position``."""
         score = np.asarray(score, float)
-        if score.shape != self.score.shape or not np.isfinite(score).all():
-            raise ValueError(f"score must be {self.score.shape} finite numbers, not {score.shape}")
+        if score.shape != self.score.shape or np.isnan(score).any():
+            raise ValueError(f"score must be {self.score.shape} numbers, not {score.shape}")
         return replace(self, score=score)
 
 
@@ -127,9 +127,7 @@ def match_recording(predictions: RenderedMasks, labels: RenderedMasks) -> Matche
                 i, j = rows[row], columns[column]
                 partner[detected[i]] = truths[j]
                 iou[detected[i]] = pairs[i, j]
-                pearson_r[detected[i]] = pearson(
-                    labels.canvas(truths[j]), predictions.canvas(detected[i])
-                )
+                pearson_r[detected[i]] = _correlation(labels, truths[j], predictions, detected[i])
     order = _official_order(predictions, labels, partner)
     return MatchedRecording(
         detections=_side(predictions, order),
@@ -161,14 +159,25 @@ def _overlaps(
     predictions: RenderedMasks, detected: IntArray, labels: RenderedMasks, truths: IntArray
 ) -> NDArray[np.float32]:
     """Return the (detected, truths) soft IoU of every pair of a frame."""
-    truth_canvases = [labels.canvas(row) for row in truths]
     pairs = np.zeros((len(detected), len(truths)), np.float32)
+    truth_canvases = [labels.canvas(row) for row in truths]
     # One detection at a time: the canvases of a frame with very many would not fit in memory.
     for i, row in enumerate(detected):
-        canvas = predictions.canvas(row)
+        pixels, canvas = predictions.pixels(row), predictions.canvas(row)
         for j, truth in enumerate(truth_canvases):
-            pairs[i, j] = soft_iou(canvas, truth)
+            if truth.take(pixels).any():
+                pairs[i, j] = soft_iou(canvas, truth)
     return pairs
+
+
+def _correlation(
+    labels: RenderedMasks, truth: np.int64, predictions: RenderedMasks, detected: np.int64
+) -> float:
+    """Return `pearson` of a pair; a canvas is positive where it is not zero."""
+    inside = labels.pixels(truth)
+    return pearson_of_values(
+        labels.canvas(truth).take(inside), predictions.canvas(detected).take(inside)
+    )
 
 
 def _official_order(

@@ -28,13 +28,19 @@ def pearson(ground_truth: Canvas, prediction: Canvas) -> float:
     (standard deviation below 1e-12).
     """
     inside = ground_truth > 0
-    if np.count_nonzero(inside) < 2:
+    return pearson_of_values(ground_truth[inside], prediction[inside])
+
+
+def pearson_of_values(truth: Canvas, predicted: Canvas) -> float:
+    """Return Pearson's r of two (n,) arrays, NaN where `pearson` says."""
+    count = len(truth)
+    if count < 2:
         return np.nan
-    truth, predicted = (
-        side[inside].astype(np.float64, copy=False) for side in (ground_truth, prediction)
-    )
-    truth, predicted = truth - truth.mean(), predicted - predicted.mean()
-    spread = np.sqrt(np.mean(truth * truth)), np.sqrt(np.mean(predicted * predicted))
-    if min(spread) < _CONSTANT:
+    # `np.add.reduce` is what `np.mean` and `np.std` call, without what they do around it.
+    total = np.add.reduce
+    a, b = (side.astype(np.float64, copy=False) for side in (truth, predicted))
+    a, b = a - total(a) / count, b - total(b) / count
+    spread_a, spread_b = np.sqrt(total(a * a) / count), np.sqrt(total(b * b) / count)
+    if min(spread_a, spread_b) < _CONSTANT:
         return np.nan
-    return float(np.mean((truth / spread[0]) * (predicted / spread[1])))
+    return float(total((a / spread_a) * (b / spread_b)) / count)

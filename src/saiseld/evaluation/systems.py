@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, overload
 
+import numpy as np
+
 from saiseld.evaluation.coco_2026_04_02 import (
     FieldScores,
     MatchedFields,
@@ -124,10 +126,18 @@ def _match(
 ) -> dict[str, MatchedRecording]:
     truth = draw_labels(labels, cache) if isinstance(labels, Path) else render_masks(labels)
     drawings: Drawings = {}
-    return {
-        system: match_recording(render_masks(_predictions(masks), drawings), truth)
-        for system, masks in systems.items()
-    }
+    alike: dict[bytes, MatchedRecording] = {}
+    matched = {}
+    for system, masks in systems.items():
+        drawn = render_masks(_predictions(masks), drawings)
+        key = drawn.without_scores()
+        # Systems that differ in their ranking alone are matched once.
+        alike[key] = matched[system] = (
+            alike[key].rescored(drawn.score[np.searchsorted(drawn.position, alike[key].position)])
+            if key in alike and not np.isnan(drawn.score).any()
+            else match_recording(drawn, truth)
+        )
+    return matched
 
 
 def _predictions(masks: Masks) -> Sequence[EnergyMask]:

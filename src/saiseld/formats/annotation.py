@@ -41,6 +41,11 @@ RAW_LABEL_SUFFIX = "_raw.json"
 """Ending of what the label method makes before standardisation."""
 
 
+# The official scorer reads energies in single precision, where more is infinite.
+_GREATEST = np.array([WIDTH, HEIGHT, np.finfo(np.float32).max])
+_LEAST = np.array([0, 0, -_GREATEST[2]])
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class EnergyMask:
     """One sound instance in one frame.
@@ -186,10 +191,7 @@ def _checked(item: _Annotation, path: Path, place: str, predictions: bool) -> En
 
 
 def _check_points(blob: NDArray[np.float64], source: Path, place: str) -> None:
-    x, y = blob[:, 0], blob[:, 1]
-    # The official scorer reads energies in single precision, where more is infinite.
-    finite = np.abs(blob[:, 2]) <= np.finfo(np.float32).max
-    ok = (x >= 0) & (x <= WIDTH) & (y >= 0) & (y <= HEIGHT) & finite
+    ok = ((blob >= _LEAST) & (blob <= _GREATEST)).all(axis=1)
     if not ok.all():
         point = int(np.argmin(ok))
         raise AnnotationError(
