@@ -1,7 +1,7 @@
 """Clips in rooms of another make than those trained in: what the ear calls them, and where.
 
-    python benchmarks/clips.py make CLIPS FOLDER     # one source at a time, four channels
-    python benchmarks/clips.py score FOLDER WEIGHTS  # class and direction by ear alone
+    python benchmarks/clips.py make CLIPS FOLDER      # one source at a time, four channels
+    python benchmarks/clips.py score FOLDER WEIGHTS   # class and direction by ear alone
 
 ``CLIPS`` has a folder per class. Rooms are polygons of pyroomacoustics with its materials,
 scattering and ray tracing; only the sphere that hears them is ours. Every clip sounds in two of
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,11 @@ from scipy.signal import oaconvolve
 
 from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.rigid_sphere import RigidSphereArray
-from saiseld.conventions.sphere import angles_of_vector, unit_vector
+from saiseld.conventions.sphere import angles_of_vector, great_circle, unit_vector
 from saiseld.conventions.taxonomy import CLASS_FOLDERS, CLASS_NAMES
 from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME, frame_count
+from saiseld.formats.candidates import CANDIDATES_SUFFIX, read_candidates
+from saiseld.pipeline.hear import hear_recordings
 from saiseld.simulation.rooms.walls import octave_filters
 from saiseld.simulation.sounds.bank import FOLDER_ALIASES
 
@@ -172,6 +175,42 @@ def make(clips: Path, folder: Path) -> None:
         csv.writer(file).writerows(rows)
 
 
+def score(folder: Path, weights: Path) -> None:
+    """Print how often the strongest candidate is of the right class, and how far off it is."""
+    tables = folder / "candidates"
+    hear_recordings([folder], tables, weights)
+    right: dict[int, list[NDArray[np.bool_]]] = {}
+    called: dict[int, Counter[int]] = {}
+    apart = []
+    with (folder / TRUTH).open(newline="") as file:
+        rows = list(csv.reader(file))
+    for name, label, azimuth, elevation, frames in rows:
+        table = read_candidates(tables / f"{name}{CANDIDATES_SUFFIX}")
+        class_id = np.full(table.frames, -1)
+        error = np.full(table.frames, 180.0)
+        first = np.unique(table.frame, return_index=True)[1]  # the best of a frame comes first
+        class_id[table.frame[first]] = table.class_id[first]
+        error[table.frame[first]] = great_circle(
+            table.azimuth[first], table.elevation[first], float(azimuth), float(elevation)
+        )
+        active = np.array([on == "1" for on in frames[: table.frames]])
+        right.setdefault(int(label), []).append(class_id[active] == int(label))
+        called.setdefault(int(label), Counter()).update(class_id[active].tolist())
+        apart.append(error[active])
+    for label, parts in sorted(right.items()):
+        most = ", ".join(
+            f"{CLASS_NAMES[c] if c >= 0 else 'nothing'} {n}"
+            for c, n in called[label].most_common(3)
+        )
+        print(f"{CLASS_NAMES[label]}: right in {np.concatenate(parts).mean():.0%} ({most})")
+    macro = np.mean([np.concatenate(parts).mean() for parts in right.values()])
+    errors = np.concatenate(apart)
+    print(f"class right, macro: {macro:.1%}")
+    print(
+        f"direction: median {np.median(errors):.1f}, within 10 degrees {(errors < 10).mean():.0%}"
+    )
+
+
 def main() -> None:
     """Run one of the two commands."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -179,8 +218,14 @@ def main() -> None:
     making = commands.add_parser("make")
     making.add_argument("clips", type=Path)
     making.add_argument("folder", type=Path)
+    scoring = commands.add_parser("score")
+    scoring.add_argument("folder", type=Path)
+    scoring.add_argument("weights", type=Path)
     arguments = parser.parse_args()
-    make(arguments.clips, arguments.folder)
+    if arguments.command == "make":
+        make(arguments.clips, arguments.folder)
+    else:
+        score(arguments.folder, arguments.weights)
 
 
 if __name__ == "__main__":

@@ -123,3 +123,14 @@ def test_missing_and_unknown_class_folders_are_errors(tmp_path):
         read_bank(tmp_path)
     with pytest.raises(DataError, match="no such folder"):
         read_bank(tmp_path / "nowhere")
+
+
+def test_a_pause_is_never_cut_out_of_a_clip(tmp_path):
+    write_bank(tmp_path, clips=1)
+    tick = np.zeros(16_000 * 8)
+    tick[:4000] = tick[-4000:] = 0.5
+    soundfile.write(tmp_path / CLASS_FOLDERS[7] / "0.wav", tick, 16_000)
+    bank = read_bank(tmp_path)
+    for seed in range(8):
+        sound = bank.draw(7, "train", 1.0, 0, np.random.default_rng(seed))
+        assert np.isfinite(sound).all() and np.abs(sound).max() > 0.1

@@ -85,7 +85,9 @@ class FolderBank:
         if len(clip) <= length:
             return clip
         start = int(rng.integers(len(clip) - length + 1))
-        return levelled(clip[start : start + length])
+        cut = clip[start : start + length]
+        # A pause within the clip is no sound; a clip begins with one.
+        return levelled(cut if np.abs(cut).max() > 0.01 * np.abs(clip).max() else clip[:length])
 
 
 def read_bank(
