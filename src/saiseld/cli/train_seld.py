@@ -25,7 +25,10 @@ def train_seld(
     workers: Annotated[int, typer.Option(min=0, help="Processes that mix scenes.")] = 1,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that decode sounds.")] = 1,
 ) -> None:
-    """Train the ear; selection uses rooms and sound sources of its own."""
+    """Train the ear; selection uses rooms and sound sources of its own.
+
+    saiseld train seld --bank sounds --responses responses --prior prior.safetensors -o run
+    """
     from saiseld.training.seld.data import training_data
     from saiseld.training.seld.recipes import read_recipe
     from saiseld.training.seld.run import Trainer

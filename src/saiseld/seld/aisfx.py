@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from saiseld.conventions.timebase import SAMPLE_RATE
-from saiseld.seld.features import mel_scale
+from saiseld.seld.inputs import mel_scale
 
 CHANNELS = 512
 _WIDTHS = (64, 128, 256, 512)

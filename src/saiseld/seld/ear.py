@@ -22,7 +22,7 @@ from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
 from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.formats.checkpoint import load_weights, read_checkpoint, write_checkpoint
 from saiseld.runtime.errors import AudioError, CheckpointError
-from saiseld.seld.features import CHANNELS, features
+from saiseld.seld.inputs import CHANNELS, inputs
 from saiseld.seld.network import GRID, ROWS, WINDOW_FRAMES, EarNetwork, frame_embeddings
 from saiseld.seld.priors import PRIORS, Prior, no_gradient
 
@@ -150,7 +150,7 @@ class Seld:
             (4, T x 2400) samples at 24 kHz; T of 50 is what it was trained on.
         """
         sound = torch.from_numpy(np.ascontiguousarray(audio, np.float32))[None]
-        shown = features(sound)
+        shown = inputs(sound)
         embedding = self.prior(sound, shown.mels)
         heard = self.network(shown, frame_embeddings(embedding, shown.covariance.shape[1]))
         return np.asarray(torch.cat([part[0].flatten(1) for part in heard], dim=1).numpy())

@@ -1,4 +1,4 @@
-"""The ear's network: features to class, direction and distance, ten times a second.
+"""The ear's network: inputs to class, direction and distance, ten times a second.
 
 It sees three views of the same seconds: spectrum and covariance of every mel band (convolutions),
 the steered response of four bands over the sphere (a linear layer), and what a prior, trained by
@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from saiseld.conventions.sphere import angles_of_vector, fibonacci_sphere
 from saiseld.conventions.taxonomy import NUM_CLASSES
-from saiseld.seld.features import COVARIANCE, MELS, Features, steering
+from saiseld.seld.inputs import COVARIANCE, MELS, Inputs, steering
 
 SLOTS = 2
 ROWS = NUM_CLASSES + 1
@@ -132,7 +132,7 @@ class EarNetwork(nn.Module):
 
     def forward(
         self,
-        heard: Features,
+        heard: Inputs,
         embedding: Tensor,
         *,
         spectrum_kept: Tensor | None = None,

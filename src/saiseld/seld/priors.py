@@ -26,13 +26,13 @@ class Prior(nn.Module):
         audio
             (B, 4, N) samples at 24 kHz.
         mels
-            (B, 100 a second, 64), of `saiseld.seld.features.Features`, of the level that it sets.
+            (B, 100 a second, 64), of `saiseld.seld.inputs.Inputs`, of the level that it sets.
         """
         raise NotImplementedError
 
 
 class YAMNetPrior(Prior):
-    """YAMNet, on the features' own mels."""
+    """YAMNet, on the inputs' own mels."""
 
     channels = yamnet.CHANNELS
 

@@ -17,15 +17,15 @@ from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.runtime.errors import DataError, RecipeError
 from saiseld.seld.decode import peaks
 from saiseld.seld.ear import Seld
-from saiseld.seld.features import features, steering
+from saiseld.seld.inputs import inputs, steering
 from saiseld.seld.network import GRID, ROWS, Heard
 from saiseld.seld.priors import YAMNetPrior
 from saiseld.training.seld.losses import class_targets, losses, map_targets
 from saiseld.training.seld.mixing import Mixer
+from saiseld.training.seld.model_selection import average_precision
 from saiseld.training.seld.recipes import LossWeights, Recipe, SceneRanges, read_recipe
 from saiseld.training.seld.responses import Room, read_rooms
 from saiseld.training.seld.run import STATE, WEIGHTS, Trainer, TrainingData
-from saiseld.training.seld.selection import average_precision
 from saiseld.training.seld.sounds import PROCEDURAL, Clip, SoundPool
 from saiseld.training.seld.windows import rows, shard_of, turned
 
@@ -108,7 +108,7 @@ def test_scenes_sound_from_where_they_say(tmp_path, moving) -> None:
         assert scene.audio.shape == (4, 30 * 2400)
         (track,) = scene.tracks
         assert (np.ptp(track.azimuth) > 2) == bool(moving)
-        covariance = features(torch.from_numpy(scene.audio[None])).covariance[0]
+        covariance = inputs(torch.from_numpy(scene.audio[None])).covariance[0]
         table = torch.from_numpy(steering(GRID))
         response = torch.einsum("tmk,mkp->tp", covariance, table).numpy()
         found = unit_vector_of(peaks(response, 1, 20.0).point[:, 0])

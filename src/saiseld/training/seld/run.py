@@ -31,9 +31,9 @@ from saiseld.seld.priors import Prior, no_gradient
 from saiseld.training.logs import RunLog, run_log
 from saiseld.training.seld.losses import losses
 from saiseld.training.seld.mixing import Mixer
+from saiseld.training.seld.model_selection import Scores, score
 from saiseld.training.seld.recipes import Recipe
 from saiseld.training.seld.responses import Room
-from saiseld.training.seld.selection import Scores, score
 from saiseld.training.seld.sounds import SoundPool
 from saiseld.training.seld.windows import (
     Shard,

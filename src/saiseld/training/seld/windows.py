@@ -19,14 +19,14 @@ from torch.utils.data import Dataset
 
 from saiseld.acoustics.symmetry import SYMMETRIES, Symmetry
 from saiseld.runtime.files import atomic_path
-from saiseld.seld.features import CHANNELS, Features, features
+from saiseld.seld.inputs import CHANNELS, Inputs, inputs
 from saiseld.seld.priors import Prior
 from saiseld.training.seld.mixing import Mixer, Scene
 
 MOST_TRACKS = 4
 
 Shard = dict[str, Tensor]
-"""Of n windows: ``mels``, ``spectrum``, ``covariance``, ``embedding`` as in `Features` and of the
+"""Of n windows: ``mels``, ``spectrum``, ``covariance``, ``embedding`` as in `Inputs` and of the
 prior, half precision; of their tracks ``class_id`` (n, 4), -1 for none, ``active``, ``azimuth``,
 ``elevation`` and ``distance_cm`` (n, 4, T)."""
 
@@ -53,7 +53,7 @@ class WindowMaker:
 def shard_of(scenes: Sequence[Scene], prior: Prior) -> Shard:
     """Return what the ear is shown of scenes, and what there was."""
     audio = torch.from_numpy(np.stack([scene.audio for scene in scenes]))
-    shown = features(audio)
+    shown = inputs(audio)
     shard = {name: part.half() for name, part in shown._asdict().items()}
     shard["embedding"] = prior(audio, shown.mels).half()
     frames = shown.covariance.shape[1]
@@ -126,6 +126,6 @@ def turned_covariance(covariance: Tensor, symmetry: Symmetry) -> Tensor:
     return covariance[..., take + real + imaginary] * covariance.new_tensor(sign)
 
 
-def shown(shard: Shard) -> Features:
-    """Return the features of a shard, in single precision."""
-    return Features(*(shard[name].float() for name in Features._fields))
+def shown(shard: Shard) -> Inputs:
+    """Return the inputs of a shard, in single precision."""
+    return Inputs(*(shard[name].float() for name in Inputs._fields))

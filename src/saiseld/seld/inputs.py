@@ -51,8 +51,8 @@ FloatArray = NDArray[np.float64]
 _FIRST, _SECOND = np.triu_indices(CHANNELS, 1)
 
 
-class Features(NamedTuple):
-    """What `features` returns, of B recordings of T frames.
+class Inputs(NamedTuple):
+    """What `inputs` returns, of B recordings of T frames.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Features(NamedTuple):
     covariance: Tensor
 
 
-def features(audio: Tensor) -> Features:
+def inputs(audio: Tensor) -> Inputs:
     """Return what the ear is shown.
 
     Parameters
@@ -107,7 +107,7 @@ def features(audio: Tensor) -> Features:
     loudness = loud.reshape(batch, frames, HOPS_PER_FRAME, MELS)
     share = (loudness * onset.reshape(loudness.shape)).sum(2) / loudness.sum(2).clamp(min=1e-12)
     spectrum = torch.stack([by_frame.mean(2), by_frame.amax(2), share], dim=1)
-    return Features(mels, spectrum, covariance)
+    return Inputs(mels, spectrum, covariance)
 
 
 def _products(spectra: Tensor) -> Tensor:

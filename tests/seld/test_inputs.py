@@ -1,4 +1,4 @@
-"""Features on plane waves and diffuse fields, whose covariances are known."""
+"""Inputs on plane waves and diffuse fields, whose covariances are known."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.rigid_sphere import RigidSphereArray
 from saiseld.conventions.sphere import fibonacci_sphere, unit_vector
 from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
-from saiseld.seld.features import (
+from saiseld.seld.inputs import (
     CHANNELS,
     HOPS_PER_FRAME,
     MELS,
-    features,
+    inputs,
     mel_weights,
     steering,
     whitening,
@@ -32,7 +32,7 @@ def plane_wave(direction: np.ndarray, samples: int = SAMPLE_RATE, seed: int = 0)
 
 
 def shown(audio: np.ndarray):
-    return features(torch.tensor(audio[None], dtype=torch.float32))
+    return inputs(torch.tensor(audio[None], dtype=torch.float32))
 
 
 @pytest.mark.parametrize("angles", [(0, 0), (100, 40), (-150, -55)])
