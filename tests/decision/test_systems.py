@@ -16,6 +16,8 @@ from saiseld.formats.candidates import write_candidates
 from saiseld.pipeline.emit import emit_recording
 from saiseld.runtime.errors import CandidateError, RecipeError
 
+FILE = "fold4_room1_mix001.candidates.parquet"
+
 
 @pytest.fixture(scope="module")
 def table():
@@ -60,8 +62,8 @@ def test_frame_without_detections_emits_nothing(table):
 
 @pytest.mark.parametrize("name", list(SYSTEMS))
 def test_recording_without_detections_is_an_empty_file(table, name, tmp_path):
-    write_candidates(tmp_path / "c.parquet", table.take(np.zeros(0, int)))
-    emit_recording(tmp_path / "c.parquet", {system_named(name): tmp_path})
+    write_candidates(tmp_path / FILE, table.take(np.zeros(0, int)))
+    emit_recording(tmp_path / FILE, {system_named(name): tmp_path})
     assert read_annotations(tmp_path / "fold4_room1_mix001.json", predictions=True) == []
 
 
@@ -92,9 +94,9 @@ def test_unknown_system_names_the_known_ones():
 
 def test_written_masks_are_the_decided_ones(table, tmp_path):
     """A scorer that reads the file sees the very numbers that were decided."""
-    write_candidates(tmp_path / "c.parquet", table)
+    write_candidates(tmp_path / FILE, table)
     systems = {system: tmp_path / name for name, system in SYSTEMS.items()}
-    sizes = emit_recording(tmp_path / "c.parquet", systems)
+    sizes = emit_recording(tmp_path / FILE, systems)
     for system, folder in systems.items():
         path = folder / "fold4_room1_mix001.json"
         assert path.stat().st_size == sizes[system.name]

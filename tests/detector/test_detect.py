@@ -27,8 +27,9 @@ def test_table_of_a_recording(tmp_path) -> None:
         np.testing.assert_allclose(table.score[rows], found["scores"].numpy(), rtol=1e-4)
         assert table.has_map[rows].sum() == found["measured"].sum()
     assert np.isfinite(table.distance_cm[table.has_map]).all()
-    write_candidates(tmp_path / "t.parquet", table)
-    assert len(read_candidates(tmp_path / "t.parquet")) == len(table)
+    path = tmp_path / f"{table.recording}.candidates.parquet"
+    write_candidates(path, table)
+    assert len(read_candidates(path)) == len(table)
 
 
 def test_no_frames_and_no_detections() -> None:

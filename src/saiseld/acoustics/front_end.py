@@ -24,6 +24,7 @@ from saiseld.formats.features import (
     Width,
     write_features,
 )
+from saiseld.runtime.cache import content_digest
 from saiseld.runtime.errors import CheckpointError, DataError
 
 
@@ -78,19 +79,25 @@ def write_images(
     path: str | Path, recording: Recording, front_end: FrontEnd, width: Width = "float16"
 ) -> None:
     """Image a recording into a features file, in bounded memory, whole or not at all."""
-    provenance = {"recording": recording.name, **_made_by(front_end, width)}
+    provenance = {"recording": recording.name, **_made_from(recording, front_end, width)}
     write_features(path, recording.frames, front_end.images(recording), provenance, width)
 
 
-def is_current(path: str | Path, front_end: FrontEnd, width: Width) -> bool:
-    """Return whether a features file is there and was made by these weights at this width."""
+def is_current(path: str | Path, recording: Recording, front_end: FrontEnd, width: Width) -> bool:
+    """Return whether there is a features file of this sound, by these weights, at this width."""
     try:
         provenance = Features(path).provenance
     except DataError:
         return False
-    made_by = _made_by(front_end, width)
-    return {name: provenance.get(name) for name in made_by} == made_by
+    made_from = _made_from(recording, front_end, width)
+    return {name: provenance.get(name) for name in made_from} == made_from
 
 
-def _made_by(front_end: FrontEnd, width: Width) -> dict[str, str]:
-    return {"weights": front_end.identity, "projection": front_end.projection, "width": width}
+def _made_from(recording: Recording, front_end: FrontEnd, width: Width) -> dict[str, str]:
+    return {
+        "sound": content_digest(recording.path),
+        "channels": recording.ambisonics or "capsules",
+        "weights": front_end.identity,
+        "projection": front_end.projection,
+        "width": width,
+    }

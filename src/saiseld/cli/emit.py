@@ -25,6 +25,9 @@ def emit(
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Leave out masks scored below this.")
     ] = 0.0,
+    limit: Annotated[
+        bool, typer.Option("--limit", help="Refuse to write more than the challenge takes.")
+    ] = False,
     jobs: Jobs = 1,
 ) -> None:
     """Decide what is kept, how it is ranked and which points are written, and write it.
@@ -34,6 +37,7 @@ def emit(
     from dataclasses import replace
 
     from saiseld.decision.systems import system_named
+    from saiseld.formats.annotation import MAX_PREDICTION_BYTES
     from saiseld.pipeline.emit import emit_recordings
     from saiseld.runtime.files import output_folder
 
@@ -41,6 +45,13 @@ def emit(
     if emission is not None:
         chosen = replace(chosen, emission=emission)
     folders = {chosen: output_folder(output)}
-    written = emit_recordings(candidates, folders, model=model, threshold=threshold, jobs=jobs)
+    written = emit_recordings(
+        candidates,
+        folders,
+        model=model,
+        threshold=threshold,
+        max_bytes=MAX_PREDICTION_BYTES if limit else None,
+        jobs=jobs,
+    )
     largest = max(size for sizes in written.values() for size in sizes.values())
     typer.echo(f"{system}: {len(written)} recordings, the largest {largest:,} bytes: {output}")

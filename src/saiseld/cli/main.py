@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -13,8 +15,8 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from saiseld import __version__
-from saiseld.runtime.errors import SaiseldError
-from saiseld.runtime.parallel import set_progress
+from saiseld.runtime.errors import SaiseldError, one_line
+from saiseld.runtime.parallel import set_progress, stop_as_ctrl_c_does
 
 COMMANDS = (
     "demo",
@@ -100,6 +102,9 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
         except SaiseldError as error:
             console.print(f"error: {error}", style="bold red", markup=False, soft_wrap=True)
             raise typer.Exit(2) from None
+        except MemoryError:
+            console.print("error: memory is full; fewer --jobs need less", style="bold red")
+            raise typer.Exit(2) from None
         except KeyboardInterrupt:
             console.print("stopped: what is finished is kept; the same command goes on from there")
             raise typer.Exit(130) from None
@@ -107,11 +112,22 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def _plain(record: logging.LogRecord) -> bool:
+    """Leave in a message nothing that a terminal would obey: names come from anywhere."""
+    record.msg, record.args = one_line(record.getMessage(), 2000), None
+    return True
+
+
 def main() -> None:
     """Run the command line."""
+    stop_as_ctrl_c_does()
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be text
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     handler = RichHandler(
         console=Console(stderr=True), show_time=False, show_path=False, markup=False
     )
+    handler.addFilter(_plain)
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
     build()()
 

@@ -35,6 +35,8 @@ def adaptive_points(table: Candidates, max_bytes: int) -> list[Points]:
     cost = np.array([[len(orjson.dumps(p.tolist())) for p in points] for points in choices]).T
     if cost[:, -1].sum() <= max_bytes:
         return choices[-1]
+    if cost[:, 0].sum() >= max_bytes:
+        return choices[0]
     whole = [render((p,)) for p in grid_points(table.box, table.energy_map, MAP_SIZE, "centre")]
     value = np.array(
         [

@@ -28,8 +28,9 @@ from saiseld.decision.linear import LinearClassifier
 from saiseld.decision.smoothing import Smoother, evidence
 from saiseld.decision.tracking import tracks
 from saiseld.formats.candidates import Candidates
-from saiseld.runtime.errors import CheckpointError, DataError
+from saiseld.runtime.errors import CheckpointError, DataError, refusing
 from saiseld.runtime.files import atomic_path
+from saiseld.runtime.limits import Limit
 
 TARGET_IOU = 0.25
 """A detection is matchable if its best IoU with the ground truth of its class reaches this."""
@@ -38,6 +39,9 @@ MIN_OUTCOMES = 10
 """Fewest examples of either outcome that a model is fitted on."""
 
 FORMAT_VERSION = 1
+
+SKOPS_BYTES = Limit("skops_bytes", 64 << 20)
+"""Bytes that a model's file may unpack to; the trees of a fit take less than one MiB."""
 
 Kind = Literal["trees", "linear"]
 Classifier: TypeAlias = HistGradientBoostingClassifier | LinearClassifier
@@ -137,6 +141,11 @@ class Matchability:
     smoother: Smoother | None
     training: Training
 
+    @property
+    def frame_by_frame(self) -> bool:
+        """Whether a frame's matchability does not depend on other frames."""
+        return self.smoother is None
+
     def predict(self, table: Candidates) -> NDArray[np.float32]:
         """Return (N,) probabilities of matching; NaN where a row has no energy map."""
         probability = np.full(len(table), np.nan, np.float32)
@@ -152,7 +161,10 @@ class Matchability:
     def probability(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the probability of matching of feature rows (N, 16)."""
         with threadpool_limits(1, user_api="openmp"):
-            return np.asarray(self.classifier.predict_proba(rows)[:, 1])
+            found = np.asarray(self.classifier.predict_proba(rows)[:, 1])
+        if not np.isfinite(found).all():
+            raise CheckpointError("matchability model", expected="probabilities", found="NaN")
+        return found
 
     def calibrate(self, table: Candidates) -> Candidates:
         """Return the table with its matchability column filled."""
@@ -197,21 +209,19 @@ class Matchability:
                 found="no such file",
                 advice="Train one with `saiseld train matchability`",
             )
-        try:
-            content = skops.io.load(path, trusted=_TRUSTED)
+        with refusing(CheckpointError, path, "a matchability model (.skops)"):
+            _check_archive(path)
+            try:
+                content = skops.io.load(path, trusted=_TRUSTED)
+            except UntrustedTypesFoundException as error:
+                raise CheckpointError(
+                    path, expected="a matchability model and no other type", found=str(error)
+                ) from error
             header = msgspec.json.decode(content["header"], type=_Header)
             classifier = content["classifier"]
             if isinstance(classifier, dict):
                 classifier = LinearClassifier.of_arrays(classifier)
-        except UntrustedTypesFoundException as error:
-            raise CheckpointError(
-                path, expected="a matchability model and no other type", found=str(error)
-            ) from error
-        except Exception as error:  # a damaged archive fails in as many ways as there are readers
-            raise CheckpointError(
-                path, expected="a matchability model (.skops)", found=f"{type(error).__name__}"
-            ) from error
-        _check(header, classifier, path)
+            _check(header, classifier, path)
         return cls(classifier, header.smoother, header.training)
 
 
@@ -319,6 +329,27 @@ def _fitted(known: Examples, rows: NDArray[np.bool_], kind: Kind) -> Classifier:
     # Threads that wait for each other on a busy machine cost far more than these trees.
     with threadpool_limits(1, user_api="openmp"):
         return classifier.fit(known.features[rows], matched)
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that unpacks to more than a model takes, or arrays that claim more."""
+    with zipfile.ZipFile(path) as archive:
+        SKOPS_BYTES.check(sum(m.file_size for m in archive.infolist()), CheckpointError, path)
+        for member in archive.infolist():
+            if member.filename.endswith(".npy"):
+                with archive.open(member) as file:
+                    version = np.lib.format.read_magic(file)
+                    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else None
+                    shape, _, kind = (read or np.lib.format.read_array_header_2_0)(file)
+                    claimed = int(np.prod(shape, dtype=object)) * kind.itemsize
+                if claimed > member.file_size:
+                    found = f"{member.file_size}"
+                    place, expected = member.filename, f"{claimed} bytes, as it says"
+                    raise CheckpointError(path, place=place, expected=expected, found=found)
+            elif member.filename != "schema.json":
+                raise CheckpointError(
+                    path, place=member.filename, expected="arrays and a schema", found="this"
+                )
 
 
 def _check(header: _Header, classifier: object, path: Path) -> None:

@@ -125,11 +125,16 @@ def decide(
 
 def selected(table: Candidates, system: System) -> NDArray[np.int64]:
     """Return the rows a system keeps, whatever it ranks by; it must have a cap."""
-    assert system.cap is not None
-    rows = np.flatnonzero(select(table.score, table.frame, table.class_id, system.cap))
+    rows = selected_in_frames(table, system)
     if system.min_hits > 1:
         rows = rows[track_lengths(table.take(rows)) >= system.min_hits]
     return rows
+
+
+def selected_in_frames(table: Candidates, system: System) -> NDArray[np.int64]:
+    """Return the rows a system with a cap keeps of each frame, whatever the other frames hold."""
+    assert system.cap is not None
+    return np.flatnonzero(select(table.score, table.frame, table.class_id, system.cap))
 
 
 def submitted_score(table: Candidates, ranking: Ranking) -> NDArray[np.float32]:

@@ -1,14 +1,27 @@
-"""Candidate tables to official prediction files, of one system or several."""
+"""Candidate tables to official prediction files, of one system or several.
+
+A table is read block by block and written mask by mask wherever a system decides frame by frame, so
+that an hour takes no more memory than a minute. A system that looks at the whole recording first
+drops, block by block, what it can never emit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from saiseld.decision.matchability import Matchability
-from saiseld.decision.systems import System, decide, system_named
-from saiseld.formats.annotation import MAX_PREDICTION_BYTES, EnergyMask, write_annotations
-from saiseld.formats.candidates import Candidates, candidate_files, read_candidates
+from saiseld.decision.systems import System, decide, selected_in_frames, system_named
+from saiseld.formats.annotation import EnergyMask, annotation_writer
+from saiseld.formats.candidates import (
+    CANDIDATES_SUFFIX,
+    Candidates,
+    candidate_files,
+    iter_candidates,
+    joined_candidates,
+    read_candidates,
+)
 from saiseld.pipeline.defaults import DEFAULT_SYSTEM
 from saiseld.runtime.parallel import run_all
 
@@ -43,6 +56,7 @@ def emit_recording(
     folders: Mapping[System, Path],
     model: Matchability | None = None,
     threshold: float = 0.0,
+    max_bytes: int | None = None,
 ) -> dict[str, int]:
     """Write ``<recording>.json`` of several systems from one candidate file.
 
@@ -56,6 +70,8 @@ def emit_recording(
         Matchability model; None takes the matchability that the table holds.
     threshold
         As in `saiseld.decision.systems.decide`.
+    max_bytes
+        Refuse to write a larger file: the challenge's ``MAX_PREDICTION_BYTES``.
 
     Returns
     -------
@@ -64,19 +80,41 @@ def emit_recording(
     Raises
     ------
     OutputError
-        If a file would exceed the challenge's limit.
+        If a file would exceed the limit.
     """
-    table = read_candidates(candidates)
-    if model is not None:
-        table = model.calibrate(table)
-    return {
-        system.name: write_annotations(
-            folder / f"{table.recording}.json",
-            decide(table, system, threshold=threshold),
-            max_bytes=MAX_PREDICTION_BYTES,
-        )
-        for system, folder in folders.items()
-    }
+    name = f"{candidates.name.removesuffix(CANDIDATES_SUFFIX)}.json"
+    in_blocks = [system for system in folders if system.frame_by_frame]
+    with ExitStack() as files:
+        writers = {
+            system: files.enter_context(annotation_writer(folder / name, max_bytes=max_bytes))
+            for system, folder in folders.items()
+        }
+        if in_blocks:
+            for block in _blocks(candidates, model):
+                for system in in_blocks:
+                    writers[system].append(decide(block, system, threshold=threshold))
+        for system in folders.keys() - set(in_blocks):
+            whole = _emittable(candidates, model, system)
+            writers[system].append(decide(whole, system, threshold=threshold))
+    return {system.name: writer.size for system, writer in writers.items()}
+
+
+def _blocks(candidates: Path, model: Matchability | None) -> Iterator[Candidates]:
+    """Yield some frames at a time, calibrated if there is a model."""
+    if model is None:
+        yield from iter_candidates(candidates)
+    elif model.frame_by_frame:
+        yield from map(model.calibrate, iter_candidates(candidates))
+    else:
+        yield model.calibrate(read_candidates(candidates))
+
+
+def _emittable(candidates: Path, model: Matchability | None, system: System) -> Candidates:
+    """Return what a system may emit of a recording, as one table."""
+    blocks = _blocks(candidates, model)
+    if system.cap is None:
+        return joined_candidates(list(blocks))
+    return joined_candidates([block.take(selected_in_frames(block, system)) for block in blocks])
 
 
 def emit_recordings(
@@ -85,6 +123,7 @@ def emit_recordings(
     *,
     model: Path | None = None,
     threshold: float = 0.0,
+    max_bytes: int | None = None,
     jobs: int = 1,
 ) -> dict[str, dict[str, int]]:
     """Write the predictions of a candidate file or a folder of them, ``jobs`` at a time.
@@ -93,7 +132,7 @@ def emit_recordings(
     ----------
     candidates
         A candidate table's file, or a folder of them.
-    folders, threshold
+    folders, threshold, max_bytes
         As in `emit_recording`.
     model
         A matchability model's file; None takes the matchability that the tables hold.
@@ -106,5 +145,5 @@ def emit_recordings(
     """
     files = candidate_files(candidates)
     learned = None if model is None else Matchability.load(model)
-    tasks = {name: (path, folders, learned, threshold) for name, path in files.items()}
+    tasks = {name: (path, folders, learned, threshold, max_bytes) for name, path in files.items()}
     return run_all(emit_recording, tasks, jobs=jobs, title="emitting")

@@ -20,10 +20,11 @@ def features_of_recording(
 ) -> bool:
     """Write ``<recording>.features.safetensors``; return False if it was there already.
 
-    It was if the same weights made it, under the same symmetry and at the same width.
+    It was if the same weights made it from the same sound, under the same symmetry and at the same
+    width.
     """
     target = folder / f"{recording.name}{FEATURES_SUFFIX}"
-    if is_current(target, front_end, width):
+    if is_current(target, recording, front_end, width):
         return False
     write_images(target, recording, front_end, width)
     return True

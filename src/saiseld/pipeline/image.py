@@ -15,7 +15,7 @@ from saiseld.data.recordings import Recording, find_recordings
 from saiseld.data.video import find_video
 from saiseld.decision.systems import System, decide
 from saiseld.formats.annotation import MAX_PREDICTION_BYTES, EnergyMask, write_annotations
-from saiseld.formats.candidates import candidate_writer, read_candidates
+from saiseld.formats.candidates import candidate_writer, iter_candidates
 from saiseld.formats.sound_events import SoundEvents
 from saiseld.pipeline.defaults import DEFAULT_SYSTEM, VIEWING_THRESHOLD
 from saiseld.pipeline.draw import draw_results, write_folder_page
@@ -199,9 +199,15 @@ def _masks(
     """
     made_from = asdict(provenance)
     try:
-        made, table = read_made(results), read_candidates(results.candidates)
-        if made.provenance == provenance and table.provenance.get("made_from") == made_from:
-            return decide(table, system), made.missing_pictures
+        made, known = read_made(results), None
+        found: list[EnergyMask] = []
+        for block in iter_candidates(results.candidates):
+            known = block.provenance.get("made_from")
+            if made.provenance != provenance or known != made_from:
+                break
+            found += decide(block, system)
+        else:
+            return found, made.missing_pictures
     except (CandidateError, DataError):
         pass
     with candidate_writer(results.candidates) as append:

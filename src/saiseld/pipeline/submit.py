@@ -10,13 +10,12 @@ import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from saiseld.decision.systems import SUBMITTED, System, system_named
 from saiseld.formats.annotation import MAX_PREDICTION_BYTES, read_annotations
 from saiseld.pipeline.emit import emit_recordings
 from saiseld.runtime.errors import AnnotationError, OutputError, RecipeError
-from saiseld.runtime.files import atomic_path, output_folder
+from saiseld.runtime.files import atomic_path, output_folder, temporary_folder
 
 _PART = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 
@@ -60,11 +59,15 @@ def submit_recordings(
         Recordings at a time.
     """
     submission_labels(author, institute)
-    with TemporaryDirectory(dir=output_folder(output.absolute().parent), prefix=".") as work:
-        folders = {name: output_folder(Path(work) / name) for name in SUBMITTED}
+    with temporary_folder(output.absolute().parent) as work:
+        folders = {name: output_folder(work / name) for name in SUBMITTED}
         systems = {system_named(name): folder for name, folder in folders.items()}
-        emit_recordings(candidates, systems, model=model, jobs=jobs)
-        return write_submission(output, folders, author=author, institute=institute)
+        emitted = emit_recordings(
+            candidates, systems, model=model, max_bytes=MAX_PREDICTION_BYTES, jobs=jobs
+        )
+        count = write_submission(output, folders, author=author, institute=institute)
+    assert count == len(SUBMITTED) * len(emitted)
+    return count
 
 
 def write_submission(
@@ -88,12 +91,14 @@ def write_submission(
     Raises
     ------
     OutputError
-        If the systems do not cover the same recordings, or a file read back from the zip breaks the
-        official format or limit.
+        If there is no recording, the systems do not cover the same ones, or a file read back from
+        the zip breaks the official format or limit.
     """
     labels = submission_labels(author, institute)
     files = {name: sorted(folder.glob("*.json")) for name, folder in systems.items()}
     recordings = {name: [file.name for file in found] for name, found in files.items()}
+    if not recordings[SUBMITTED[0]]:
+        raise OutputError(path, expected="recordings to submit", found="none")
     for name in SUBMITTED:
         if recordings.get(name) != recordings[SUBMITTED[0]]:
             raise OutputError(
@@ -107,15 +112,24 @@ def write_submission(
             for name, label in labels.items():
                 folder = f"task3/{label}"
                 meta = meta_information(label, system_named(name), author, institute)
-                package.writestr(f"{folder}/{label}.meta.yaml", meta)
+                package.writestr(_member(f"{folder}/{label}.meta.yaml"), meta)
                 for file in files[name]:
-                    package.write(file, f"{folder}/{label}.output/{file.name}")
+                    own = _member(f"{folder}/{label}.output/{file.name}")
+                    package.writestr(own, file.read_bytes())
         return _check_package(temporary, path)
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    """Return a member without the hour it was made, so that the same files give the same zip."""
+    member = zipfile.ZipInfo(name)
+    member.compress_type = zipfile.ZIP_DEFLATED
+    member.external_attr = 0o644 << 16
+    return member
 
 
 def _check_package(package: Path, named: Path) -> int:
     """Read every prediction back from the zip as the scorer does; return how many there are."""
-    with zipfile.ZipFile(package) as opened, TemporaryDirectory(dir=package.parent) as folder:
+    with zipfile.ZipFile(package) as opened, temporary_folder(package.parent) as folder:
         members = [name for name in opened.namelist() if name.endswith(".json")]
         for member in members:
             file = Path(opened.extract(member, folder))

@@ -126,6 +126,13 @@ def _here(
         yield name, result
 
 
+def stop_as_ctrl_c_does() -> None:
+    """Let SIGTERM, and SIGHUP unless it is ignored, raise ``KeyboardInterrupt``, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+
+
 def die_with_parent(*_: object) -> None:
     """Let this process end when the one that started it does, however that ends.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from importlib import resources
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from saiseld.runtime.errors import RecipeError
+from saiseld.runtime.errors import RecipeError, refusing
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -30,16 +31,24 @@ def read_recipe_file(name: str, package: str, model: type[Model]) -> Model:
     RecipeError
         If there is no such recipe, a key is unknown or a value impossible.
     """
+    keys, expected = _keys(name, package), "the keys and values of a recipe"
     try:
-        return model.model_validate(_keys(name, package))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise RecipeError(
-            name,
-            place=".".join(str(part) for part in first["loc"]),
-            expected="the keys and values of a recipe",
-            found=first["msg"],
-        ) from error
+        with refusing(RecipeError, name, expected):
+            return model.model_validate(keys)
+    except RecipeError as error:
+        if not isinstance(error.__cause__, ValidationError):
+            raise
+        first = error.__cause__.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RecipeError(name, place=place, expected=expected, found=first["msg"]) from None
+
+
+def _finite(text: str) -> float:
+    """Return a number of TOML, which knows ``nan`` and ``inf`` too: no comparison refuses a NaN."""
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"{text}, which is not finite")
+    return value
 
 
 def _keys(name: str, package: str) -> dict[str, Any]:
@@ -47,18 +56,11 @@ def _keys(name: str, package: str) -> dict[str, Any]:
     if name in known:
         text = resources.files(package).joinpath(f"builtin/{name}.toml").read_text()
     else:
-        try:
+        expected = f"a built-in recipe ({', '.join(known)}) or a TOML file"
+        with refusing(RecipeError, name, expected):
             text = Path(name).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(
-                name,
-                expected=f"a built-in recipe ({', '.join(known)}) or a TOML file",
-                found=getattr(error, "strerror", None) or str(error),
-            ) from error
-    try:
-        keys = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(name, expected="TOML", found=str(error)) from error
+    with refusing(RecipeError, name, "TOML"):
+        keys = tomllib.loads(text, parse_float=_finite)
     base = keys.pop("extends", None)
     if base is None:
         return keys

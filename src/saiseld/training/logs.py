@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 
 from rich.console import Console
@@ -56,7 +57,9 @@ class RunLog:
         self._board.close()
 
     def _write(self, kind: str, number: int, epoch: int, values: Mapping[str, float]) -> None:
-        json.dump({"kind": kind, "epoch": epoch, "step": number, **values}, self._lines)
+        known = {name: value if isfinite(value) else None for name, value in values.items()}
+        entry = {"kind": kind, "epoch": epoch, "step": number, **known}
+        json.dump(entry, self._lines, allow_nan=False)
         self._lines.write("\n")
         self._lines.flush()
         for name, value in values.items():

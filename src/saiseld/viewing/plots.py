@@ -168,7 +168,9 @@ def sign(figure: Figure, text: str) -> None:
     if isinstance(engine, ConstrainedLayoutEngine):
         margin = 0.25 / figure.get_figheight()
         engine.set(rect=(0, margin, 1, 1 - margin))
-    figure.text(0.99, 0.01, text, ha="right", va="bottom", fontsize=7, color="0.35")
+    figure.text(
+        0.99, 0.01, text, parse_math=False, ha="right", va="bottom", fontsize=7, color="0.35"
+    )
 
 
 def _figure(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:

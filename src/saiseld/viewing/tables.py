@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from rich.box import SIMPLE
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from saiseld.conventions.taxonomy import CLASS_NAMES
 from saiseld.evaluation.comparison import Comparison
 from saiseld.evaluation.diagnosis import RecallCeiling
+from saiseld.runtime.errors import one_line
 
 Cell = str | float | None
 
@@ -31,10 +33,10 @@ def plain_table(title: str, columns: Sequence[str], lines: Sequence[Sequence[Cel
     Floats have four decimals; None and NaN are a dash.
     """
     table = Table(
-        title=title, title_justify="left", box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0)
+        title=_shown(title), title_justify="left", box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0)
     )
     for column in columns:
-        table.add_column(column, justify="right" if column else "left")
+        table.add_column(_shown(column), justify="right" if column else "left")
     for line in lines:
         table.add_row(*map(_cell, line))
     return table
@@ -92,4 +94,9 @@ def _ceiling(ceiling: RecallCeiling) -> Table:
 def _cell(value: Cell) -> str:
     if value is None or value != value:
         return "–"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return f"{value:.4f}" if isinstance(value, float) else _shown(value)
+
+
+def _shown(text: str) -> str:
+    """Return a name without what a terminal, or its markup here, would obey."""
+    return escape(one_line(text))

@@ -28,7 +28,8 @@ from saiseld.detector.model import Detector
 from saiseld.detector.targets import FrameTargets
 from saiseld.evaluation.scores import json_values
 from saiseld.runtime.errors import RecipeError
-from saiseld.runtime.files import output_folder
+from saiseld.runtime.files import only_run, output_folder
+from saiseld.runtime.parallel import die_with_parent
 from saiseld.training.detector.augmentation import augment, flatten_boxes
 from saiseld.training.detector.data import TrainingData
 from saiseld.training.detector.dataset import collate
@@ -112,11 +113,14 @@ class Trainer:
         ------
         RecipeError
             If a loss or gradient stops being finite; the last saved state is kept.
+        OutputError
+            If another run is in the folder.
         """
         main = self.accelerator.is_main_process
         selection = Selection(self.data.select, self.recipe.selection_frames) if main else None
         total = self.recipe.epochs * self.steps
-        with run_log(self.output, self._done, total) if main else nullcontext() as log:
+        alone = only_run(self.output) if main else nullcontext()
+        with alone, run_log(self.output, self._done, total) if main else nullcontext() as log:
             while self.epoch <= self.recipe.epochs:
                 for values in self.epoch_steps():
                     if log is not None:
@@ -221,6 +225,7 @@ class Trainer:
             batch_size=recipe.batch_size,
             collate_fn=collate,
             num_workers=self.workers,
+            worker_init_fn=die_with_parent,
             generator=torch.Generator(),  # not torch's own, whose state is the run's
         )
 

@@ -43,7 +43,8 @@ from saiseld.conventions.bands import BANDS
 from saiseld.conventions.sphere import DIRECTIONS, fibonacci_sphere
 from saiseld.formats.checkpoint import load_tensors, write_checkpoint
 from saiseld.runtime.errors import CheckpointError, RecipeError, refusing
-from saiseld.runtime.files import atomic_path
+from saiseld.runtime.files import atomic_path, only_run
+from saiseld.runtime.parallel import die_with_parent
 from saiseld.training.uplam.carry import carry_over, lift_order, rigid_beams
 from saiseld.training.uplam.covariances import SceneRanges, draw_covariances
 from saiseld.training.uplam.peaks import grid_smoothing, image_errors
@@ -227,9 +228,18 @@ def train_uplam(
     ------
     RecipeError
         If the folder holds a run of another recipe, or the loss is not finite.
+    OutputError
+        If another run is in the folder.
     CheckpointError
         If the state in the folder is damaged.
     """
+    with only_run(folder):
+        return _trained(recipe, folder, workers, progress)
+
+
+def _trained(
+    recipe: UpLAMRecipe, folder: Path, workers: int, progress: Callable[[int, int, float], None]
+) -> Trained:
     total = recipe.lam_steps + recipe.uplam_steps
     run = _Run(recipe, folder / STATE_NAME)
     run.resume()
@@ -238,6 +248,7 @@ def train_uplam(
         batch_size=None,
         sampler=range(len(run.losses), total),
         num_workers=workers,
+        worker_init_fn=die_with_parent,
     )
     for batch in batches:
         run.step(batch)

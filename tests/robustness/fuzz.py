@@ -1,0 +1,233 @@
+"""Damaged files for every reader: ``make fuzz``, or ``python -m tests.robustness.fuzz --help``.
+
+A reader must return sound values or refuse with one error of ours, of one line, within five seconds
+and in bounded memory. Input ``i`` of a reader depends on the seed, the reader and ``i`` alone, so
+any finding is repeated by ``--reader NAME --seed S --only I``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import resource
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections import Counter
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
+
+HANG_S = 5.0
+"""An input that takes longer hangs."""
+STUCK_S = 20.0
+"""A process that no signal of its own reaches is killed after this."""
+MEMORY_MB = 1500
+_ADDRESS_SPACE = 24 << 30
+_LONGEST_LINE = 3000
+
+
+class Hang(BaseException):
+    """Raised in a read that takes too long."""
+
+
+@dataclass
+class Tally:
+    """What came of the inputs of one reader."""
+
+    reader: str
+    inputs: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    findings: list[tuple[int, str]] = field(default_factory=list)
+    peak_mb: float = 0.0
+    cpu_s: float = 0.0
+
+    def note(self, index: int, outcome: str, told: str) -> None:
+        self.inputs += 1
+        self.outcomes[outcome] += 1
+        if outcome not in ("read", "refused"):
+            self.findings.append((index, f"{outcome}: {told}"))
+
+    @property
+    def bad(self) -> int:
+        return len(self.findings) + (self.peak_mb > MEMORY_MB)
+
+
+def damaged(reader: str, seed: int, index: int, examples: list[bytes]) -> bytes:
+    """Return input ``index`` of a reader."""
+    from tests.robustness.mutate import mutated
+
+    random = Random(f"{reader} {seed} {index}")
+    return mutated(random.choice(examples), examples, random)
+
+
+def try_reader(reader: Any, content: bytes, folder: Path) -> tuple[str, str]:
+    """Return what a reader makes of a file: read, refused, crash, hang, nonsense or message."""
+    from saiseld.runtime.errors import SaiseldError
+
+    path = folder / reader.file
+    path.write_bytes(content)
+    signal.setitimer(signal.ITIMER_REAL, HANG_S)
+    try:
+        reader.read(path)
+        outcome = "read", ""
+    except SaiseldError as error:
+        told = str(error)
+        plain = told.isprintable() and len(told) <= _LONGEST_LINE
+        outcome = ("refused", "") if plain else ("message", ascii(told)[:300])
+    except AssertionError:
+        outcome = "nonsense", _last_line()
+    except Hang:
+        outcome = "hang", _last_line()
+    except Exception:
+        outcome = "crash", _last_line()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return outcome
+
+
+def _last_line() -> str:
+    lines = traceback.format_exc().strip().splitlines()
+    places = [line.strip() for line in lines if line.strip().startswith("File ")]
+    return f"{lines[-1][:200]} at {places[-1][-120:] if places else '?'}"
+
+
+def _begin() -> None:
+    """Set limits, and turn a late alarm into `Hang`."""
+
+    def late(*_: object) -> None:
+        raise Hang
+
+    signal.signal(signal.SIGALRM, late)
+    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+
+
+def _work(connection: Connection, reader: str, seed: int, indices: range) -> None:
+    """Send index, outcome and what was told of every input, then memory and time."""
+    from saiseld.runtime.parallel import die_with_parent
+    from tests.robustness.readers import READERS
+
+    die_with_parent()
+    _begin()
+    own = READERS[reader]
+    with TemporaryDirectory() as scratch:
+        first = Path(scratch) / "examples"
+        first.mkdir()
+        examples = [path.read_bytes() for path in own.examples(first)]
+        folder = Path(scratch) / "input"
+        folder.mkdir()
+        for index in indices:
+            connection.send(("begin", index, "", ""))
+            content = damaged(reader, seed, index, examples)
+            connection.send(("end", index, *try_reader(own, content, folder)))
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        spent = usage.ru_utime + usage.ru_stime
+        connection.send(("over", 0, usage.ru_maxrss / 1024, spent))
+
+
+def fuzz(reader: str, seed: int, count: int, first: int = 0) -> Tally:
+    """Try inputs ``first`` to ``first + count - 1`` of a reader in processes of their own."""
+    tally = Tally(reader)
+    following, last = first, first + count
+    context = get_context("fork")  # what is imported once is there in every process
+    while following < last:
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(
+            target=_work, args=(theirs, reader, seed, range(following, last)), daemon=True
+        )
+        process.start()
+        theirs.close()
+        following = _listen(ours, tally, following, last)
+        process.kill()
+        process.join()
+    return tally
+
+
+def _listen(connection: Connection, tally: Tally, following: int, last: int) -> int:
+    """Note what a process tells until it ends; return the input to go on with."""
+    patience = 60.0  # to write the examples
+    while connection.poll(patience):
+        try:
+            kind, index, one, two = connection.recv()
+        except EOFError:
+            tally.note(following, "crash", "the process died")
+            return following + 1
+        if kind == "over":
+            tally.peak_mb, tally.cpu_s = max(tally.peak_mb, one), tally.cpu_s + two
+            return last
+        if kind == "begin":
+            following, patience = index, STUCK_S
+        else:
+            tally.note(index, one, two)
+            following = index + 1
+    tally.note(following, "hang", "the process had to be killed")
+    return following + 1
+
+
+def table(tallies: list[Tally], seed: int) -> str:
+    """Return the outcomes as a table."""
+    kinds = ("read", "refused", "crash", "hang", "nonsense", "message")
+    head = ("reader", "inputs", *kinds, "peak MB", "CPU s")
+    rows = [
+        (t.reader, *(f"{n:,}" for n in (t.inputs, *(t.outcomes[k] for k in kinds))),
+         f"{t.peak_mb:.0f}", f"{t.cpu_s:.0f}")
+        for t in tallies
+    ]  # fmt: skip
+    sums = [sum(t.inputs for t in tallies), *(sum(t.outcomes[k] for t in tallies) for k in kinds)]
+    peak, spent = max(t.peak_mb for t in tallies), sum(t.cpu_s for t in tallies)
+    rows.append((f"all, seed {seed}", *(f"{n:,}" for n in sums), f"{peak:.0f}", f"{spent:.0f}"))
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = [
+        f"| {' | '.join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in cells)} |"
+        for cells in (list(enumerate(zip(row, widths, strict=True))) for row in [head, *rows])
+    ]
+    rule = "|" + "|".join("-" * (w + 1) + (":" if i else "-") for i, w in enumerate(widths)) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def main() -> None:
+    """Fuzz, print the table, and end with 1 if anything was found."""
+    from tests.robustness.readers import READERS
+
+    parser = argparse.ArgumentParser(description=__doc__, prog="python -m tests.robustness.fuzz")
+    parser.add_argument("--inputs", type=int, default=1000, help="for each reader")
+    parser.add_argument("--first", type=int, default=0, help="number of the first input")
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--reader", choices=READERS, action="append", help="all by default")
+    parser.add_argument("--only", type=int, help="show what this one input does")
+    options = parser.parse_args()
+    readers = options.reader or list(READERS)
+    if options.only is not None:
+        _show(READERS[readers[0]], readers[0], options.seed, options.only)
+        return
+    tallies = []
+    for reader in readers:
+        tallies.append(fuzz(reader, options.seed, options.inputs, options.first))
+        for index, told in tallies[-1].findings[:20]:
+            print(f"{reader}, seed {options.seed}, input {index}: {told}", file=sys.stderr)
+    print(table(tallies, options.seed))
+    sys.exit(any(tally.bad for tally in tallies))
+
+
+def _show(reader: Any, name: str, seed: int, index: int) -> None:
+    with TemporaryDirectory() as scratch:
+        first, folder = Path(scratch) / "examples", Path(scratch) / "input"
+        first.mkdir()
+        folder.mkdir()
+        examples = [path.read_bytes() for path in reader.examples(first)]
+        path = folder / reader.file
+        path.write_bytes(damaged(name, seed, index, examples))
+        reader.read(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,346 @@
+"""Every reader of files that others made: sound examples, and what must hold of what is read.
+
+A reader either refuses a file with one error of ours or returns values that its format allows; the
+checks here are what "allows" means, written down apart from the readers' own.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+import torch
+from PIL import Image
+
+from saiseld.acoustics.covariance import visibility
+from saiseld.conventions.sphere import HEIGHT, WIDTH
+from saiseld.data.label_columns import label_columns
+from saiseld.data.recordings import open_recording
+from saiseld.data.video import open_video
+from saiseld.data.video_array import video_array
+from saiseld.decision.detection_features import FEATURE_NAMES
+from saiseld.decision.matchability import Examples, Matchability, fit
+from saiseld.evaluation.drawn_labels import draw_labels
+from saiseld.formats.annotation import EnergyMask, read_annotations, write_annotations
+from saiseld.formats.candidates import iter_candidates, read_candidates, write_candidates
+from saiseld.formats.checkpoint import load_weights, read_checkpoint, write_checkpoint
+from saiseld.formats.events import Event, read_events, write_events
+from saiseld.formats.features import AcousticImages, Features, write_features
+from saiseld.runtime.cache import CHECKSUM_SUFFIX
+from saiseld.simulation.recipes import read_recipe
+from saiseld.training.detector.recipes import read_recipe as read_training_recipe
+from saiseld.training.detector.run_state import load_run_state, save_run_state
+from tests.reference.perturbed_labels import perturbed
+
+MAX_FRAMES = 864_000
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader under test.
+
+    Parameters
+    ----------
+    file
+        Name of the file it reads, in a folder of its own.
+    examples
+        Writes sound files into a folder and returns them.
+    read
+        Reads the file in a folder to the end, and asserts what must hold of it.
+    """
+
+    file: str
+    examples: Callable[[Path], list[Path]]
+    read: Callable[[Path], object]
+
+
+def _annotations(folder: Path) -> list[Path]:
+    points = np.array([[10, 20, 0.5], [11.5, 20, 1.0], [12, 24, 0.25]])
+    masks = [
+        EnergyMask(f, i, i, (points, points + 30), 150.0, 0.7) for f in range(3) for i in (0, 1)
+    ]
+    write_annotations(folder / "a.json", masks)
+    write_annotations(folder / "b.json", [replace(m, distance_cm=None) for m in masks[:2]])
+    return [folder / "a.json", folder / "b.json"]
+
+
+def _read_annotations(path: Path) -> None:
+    for mask in read_annotations(path, predictions=True):
+        assert 0 <= mask.frame < MAX_FRAMES
+        assert mask.score is not None and np.isfinite(mask.score)
+        assert mask.distance_cm is None or np.isfinite(mask.distance_cm)
+        for blob in mask.segmentation:
+            assert np.isfinite(blob.astype(np.float32)).all()
+            assert (blob[:, :2] >= 0).all() and (blob[:, :2] <= (WIDTH, HEIGHT)).all()
+
+
+def _candidates(folder: Path) -> list[Path]:
+    paths = []
+    for number in range(2):
+        table, _ = perturbed(number, "take", frames=4)
+        rows = np.arange(len(table)) < 12
+        paths.append(folder / str(number) / "take.candidates.parquet")
+        write_candidates(paths[-1], table.take(rows))
+    return paths
+
+
+def _read_candidates(path: Path) -> None:
+    table = read_candidates(path)
+    assert table.recording == "take" and 0 <= table.frames <= MAX_FRAMES
+    assert (table.frame >= 0).all() and (table.frame < max(table.frames, 1)).all()
+    assert (np.diff(table.frame) >= 0).all()
+    assert ((table.score >= 0) & (table.score <= 1)).all()
+    assert ((table.class_id >= 0) & (table.class_id < 13)).all()
+    assert np.isfinite(table.box).all() and np.isfinite(table.energy_map).all()
+    assert not np.isinf(table.distance_cm).any() and not (table.distance_cm < 0).any()
+    known = table.matchability[~np.isnan(table.matchability)]
+    assert ((known >= 0) & (known <= 1)).all()
+    assert sum(map(len, iter_candidates(path))) == len(table)
+
+
+def _events(folder: Path) -> list[Path]:
+    events = [Event(f, f % 13, 0, -170.5 + f, 12.0, 150.0) for f in range(20)]
+    write_events(folder / "a.csv", events)
+    write_events(folder / "b.csv", [e._replace(distance_cm=None) for e in events])
+    return [folder / "a.csv", folder / "b.csv"]
+
+
+def _read_events(path: Path) -> None:
+    for event in read_events(path):
+        assert 0 <= event.frame < MAX_FRAMES and 0 <= event.class_id < 13
+        assert abs(event.azimuth) <= 180 and abs(event.elevation) <= 90
+        assert event.distance_cm is None or 0 <= event.distance_cm < np.inf
+
+
+def _features(folder: Path) -> list[Path]:
+    latent = np.random.default_rng(0).random((3, 9, 484), np.float32)
+    gates = np.linspace(0, 1, 3, dtype=np.float32)
+    made_by = {"weights": "w", "projection": "official", "width": "float16"}
+    for width in ("float16", "float32"):
+        images = [AcousticImages(latent, gates, gates)]
+        write_features(folder / f"{width}.safetensors", 3, images, made_by, width)  # type: ignore[arg-type]
+    return sorted(folder.glob("*.safetensors"))
+
+
+def _read_features(path: Path) -> None:
+    features = Features(path)
+    assert 0 <= features.frames <= MAX_FRAMES and isinstance(features.provenance["weights"], str)
+    for block in features.images():
+        assert np.isfinite(block.latent).all() and block.latent.shape[1:] == (9, 484)
+        assert len(block.closure) == len(block.diffuseness) == len(block.latent)
+        assert np.isfinite(block.closure).all() and np.isfinite(block.diffuseness).all()
+
+
+@cache
+def _layer() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+
+
+def _safetensors(folder: Path) -> list[Path]:
+    state = dict(_layer().state_dict())
+    write_checkpoint(folder / "a.safetensors", state, {"kind": "detector", "context": 1})
+    state["D"] = torch.ones(3, dtype=torch.complex64)
+    write_checkpoint(folder / "b.safetensors", state, {})
+    return [folder / "a.safetensors", folder / "b.safetensors"]
+
+
+def _pth(folder: Path) -> list[Path]:
+    torch.save(_layer().state_dict(), folder / "a.pth")
+    torch.save({"model_state_dict": _layer().state_dict(), "epoch": 3}, folder / "b.pth")
+    torch.save(_layer().state_dict(), folder / "c.pth", _use_new_zipfile_serialization=False)
+    return sorted(folder.glob("*.pth"))
+
+
+def _read_checkpoint(path: Path) -> None:
+    state, header = read_checkpoint(path)
+    assert isinstance(header, dict) and all(isinstance(key, str) for key in state)
+    load_weights(_layer(), state, path)
+    assert all(torch.isfinite(value).all() for value in _layer().state_dict().values())
+
+
+def _skops(folder: Path) -> list[Path]:
+    rng = np.random.default_rng(0)
+    rows = rng.random((400, len(FEATURE_NAMES)), np.float32)
+    room = np.repeat(["a", "b"], 200)
+    known = Examples(rows, rows[:, 0] > 0.5, rng.integers(0, 13, 400), room)
+    for kind in ("trees", "linear"):
+        fit(known, recordings=["x"], kind=kind).save(folder / f"{kind}.skops")  # type: ignore[arg-type]
+    plain = zipfile.ZipFile(folder / "plain.skops", "w")  # not packed, so that damage reaches it
+    with zipfile.ZipFile(folder / "linear.skops") as packed, plain:
+        for name in packed.namelist():
+            plain.writestr(name, packed.read(name))
+    return sorted(folder.glob("*.skops"))
+
+
+def _read_skops(path: Path) -> None:
+    model = Matchability.load(path)
+    found = model.probability(np.random.default_rng(1).random((50, 16)).astype(np.float32))
+    assert ((found >= 0) & (found <= 1)).all()
+
+
+def _sounds(suffix: str, **options: str) -> Callable[[Path], list[Path]]:
+    def examples(folder: Path) -> list[Path]:
+        sound = 0.1 * np.random.default_rng(0).standard_normal((4800, 4))
+        soundfile.write(folder / f"a.{suffix}", sound, 24000, **options)
+        soundfile.write(folder / f"b.{suffix}", sound[:, [0] * 4], 48000, **options)
+        return [folder / f"a.{suffix}", folder / f"b.{suffix}"]
+
+    return examples
+
+
+def _read_recording(path: Path) -> None:
+    recording = open_recording(path)
+    assert recording.channels in (4, 32) and 1 <= recording.frames <= MAX_FRAMES
+    frames = 0
+    for block in recording.blocks():
+        assert np.isfinite(block).all() and block.shape[1] == 4
+        assert np.isfinite(visibility(block, dtype=np.complex64)).all()
+        frames += len(block) // 2400
+    assert frames == recording.frames
+
+
+def _movies(suffix: str, codec: str) -> Callable[[Path], list[Path]]:
+    def examples(folder: Path) -> list[Path]:
+        for name, size, count in (("a", (64, 32), 3), ("b", (160, 80), 2)):
+            with av.open(str(folder / f"{name}.{suffix}"), "w") as container:
+                stream = container.add_stream(codec, rate=10)
+                stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+                for k in range(count):
+                    picture = np.full((size[1], size[0], 3), 60 * k, np.uint8)
+                    frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+                    frame.pts, frame.time_base = k, Fraction(1, 10)
+                    container.mux(stream.encode(frame))
+                container.mux(stream.encode())
+        return sorted(folder.glob(f"*.{suffix}"))
+
+    return examples
+
+
+def _read_video(path: Path) -> None:
+    for number, frame in enumerate(open_video(path)):
+        assert frame is None or (frame.shape == (180, 360, 3) and frame.dtype == np.uint8)
+        if number == 100:  # whoever reads it wants as many as there is sound
+            break
+
+
+def _pictures(suffix: str) -> Callable[[Path], list[Path]]:
+    def examples(folder: Path) -> list[Path]:
+        noise = np.random.default_rng(0).integers(0, 255, (24, 48, 3), np.uint8)
+        Image.fromarray(noise).save(folder / f"a_0000.{suffix}")
+        Image.fromarray(noise[..., 0]).save(folder / f"b_0000.{suffix}")
+        return [folder / f"a_0000.{suffix}", folder / f"b_0000.{suffix}"]
+
+    return examples
+
+
+def _read_frames(path: Path) -> None:
+    (frame,) = open_video(path.parent)
+    assert frame is not None and frame.shape == (180, 360, 3)
+
+
+def _recipes(folder: Path) -> list[Path]:
+    import saiseld.simulation
+    import saiseld.training.detector
+
+    package = Path(next(iter(saiseld.simulation.__path__)))
+    other = Path(next(iter(saiseld.training.detector.__path__)))
+    (folder / "c.toml").write_text('extends = "tiny"\nmoving = 0.5\nseconds = 2\n')
+    return [package / "builtin/tiny.toml", other / "builtin/compact.toml", folder / "c.toml"]
+
+
+def _read_recipe(path: Path) -> None:
+    for read in (read_recipe, read_training_recipe):
+        try:
+            recipe = read(str(path))
+        except Exception:
+            if read is read_training_recipe:
+                raise
+        else:
+            json.dumps(recipe.model_dump(), allow_nan=False)
+
+
+def _states(folder: Path) -> list[Path]:
+    state = {
+        "recipe": "{}", "data": "{}", "epoch": 1, "step": 2, "model": dict(_layer().state_dict()),
+        "optimizer": {"state": {}, "param_groups": []}, "scaler": {}, "best": 0.1, "stale": 0,
+        "random": [[torch.get_rng_state()]], "rate": 1.0,
+    }  # fmt: skip
+    save_run_state(folder / "a.pt", state)  # type: ignore[arg-type]
+    save_run_state(folder / "b.pt", {**state, "recipe": '{"a": 1}'})  # type: ignore[arg-type]
+    return [folder / "a.pt", folder / "b.pt"]
+
+
+def _read_state(path: Path) -> None:
+    state = load_run_state(path, "{}", "{}")
+    assert state["recipe"] == "{}" and state["data"] == "{}"
+
+
+def _cache(
+    fill: Callable[[Path, Path], object], source: Callable[[Path], list[Path]]
+) -> tuple[Callable[[Path], list[Path]], Callable[[Path], None]]:
+    """Return examples of what a cache holds, and a read of a damaged one: it must not show."""
+
+    def entry(folder: Path) -> tuple[Path, Path]:
+        folder.mkdir(exist_ok=True)
+        made_from = source(folder)[0]
+        fill(made_from, folder / "cache")
+        (found,) = (p for p in (folder / "cache").iterdir() if p.suffix != CHECKSUM_SUFFIX)
+        return made_from, found
+
+    sound: dict[Path, tuple[Path, Path, object]] = {}
+
+    def read(path: Path) -> None:
+        own = path.parent / "own"
+        if own not in sound:
+            made_from, found = entry(own)
+            sound[own] = made_from, found, _copied(fill(made_from, own / "cache"))
+        made_from, found, expected = sound[own]
+        path.replace(found)
+        assert _copied(fill(made_from, own / "cache")) == expected
+
+    return lambda folder: [entry(folder)[1]], read
+
+
+def _copied(values: object) -> list[bytes]:
+    """Return the content of an array, or of the arrays of a value type."""
+    arrays = [getattr(values, f.name) for f in fields(values)] if is_dataclass(values) else [values]
+    return [np.asarray(array).tobytes() for array in arrays]
+
+
+def iter_readers() -> Iterator[tuple[str, Reader]]:
+    """Yield name and reader."""
+    yield "annotation JSON", Reader("a.json", _annotations, _read_annotations)
+    yield "candidates Parquet", Reader("take.candidates.parquet", _candidates, _read_candidates)
+    yield "events CSV", Reader("a.csv", _events, _read_events)
+    yield "features", Reader("a.features.safetensors", _features, _read_features)
+    yield "weights safetensors", Reader("a.safetensors", _safetensors, _read_checkpoint)
+    yield "weights pth", Reader("a.pth", _pth, _read_checkpoint)
+    yield "run state", Reader("a.pt", _states, _read_state)
+    yield "matchability skops", Reader("a.skops", _skops, _read_skops)
+    yield "WAV", Reader("a.wav", _sounds("wav", subtype="FLOAT"), _read_recording)
+    yield "FLAC", Reader("a.flac", _sounds("flac"), _read_recording)
+    yield "Ogg", Reader("a.ogg", _sounds("ogg"), _read_recording)
+    yield "MP4", Reader("a.mp4", _movies("mp4", "libx264"), _read_video)
+    yield "Matroska", Reader("a.mkv", _movies("mkv", "libvpx"), _read_video)
+    yield "AVI", Reader("a.avi", _movies("avi", "mpeg4"), _read_video)
+    yield "PNG frames", Reader("a_0000.png", _pictures("png"), _read_frames)
+    yield "JPEG frames", Reader("a_0000.jpg", _pictures("jpg"), _read_frames)
+    yield "recipe TOML", Reader("a.toml", _recipes, _read_recipe)
+    for name, fill, source in (
+        ("cache of labels", label_columns, _annotations),
+        ("cache of drawings", draw_labels, _annotations),
+        ("cache of videos", video_array, _movies("mp4", "mpeg4")),
+    ):
+        yield name, Reader("entry", *_cache(fill, source))
+
+
+READERS = dict(iter_readers())
