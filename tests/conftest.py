@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,3 +82,12 @@ def saiseld(monkeypatch, capsys) -> Callable[..., tuple[int, str]]:
         return int(stopped.value.code or 0), " ".join("".join(capsys.readouterr()).split())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def cases(tmp_path_factory):
+    """Return the folder of the 48 golden cases, each with ``pred`` and ``gt``."""
+    folder = tmp_path_factory.mktemp("cases")
+    with tarfile.open(GOLDEN / "evaluation_cases.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder

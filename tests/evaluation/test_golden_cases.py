@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tarfile
 
 import pytest
 from tests import GOLDEN
@@ -15,14 +14,6 @@ EXPECTED = json.loads((GOLDEN / "evaluation_cases_expected.json").read_text())
 STRICT = {case for case in EXPECTED if case.startswith("schema_")} - {"schema_distance_null"}
 """Cases that only the official reading accepts, or none."""
 SCORED = sorted(set(EXPECTED) - STRICT - {"no_gt_at_all"})
-
-
-@pytest.fixture(scope="session")
-def cases(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cases")
-    with tarfile.open(GOLDEN / "evaluation_cases.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder
 
 
 def numbers(scores) -> dict[str, float]:

@@ -48,6 +48,10 @@ def evaluate(
     ] = None,
     jobs: Jobs = 1,
     allow_missing: AllowMissing = False,
+    reading: Annotated[
+        Literal["strict", "official"],
+        typer.Option(help="official: score whatever the official scorer accepts, and say so."),
+    ] = "strict",
     cache: LabelsCache = None,
 ) -> None:
     """Score predictions as the official scorer does, under any of its three versions.
@@ -57,6 +61,7 @@ def evaluate(
     from saiseld.cli.printing import print_reports
     from saiseld.evaluation.comparison import check_soft_iou, compare_systems, named_folders
     from saiseld.runtime.cache import user_cache
+    from saiseld.runtime.errors import DataError
     from saiseld.runtime.files import output_folder, write_json
     from saiseld.viewing.tables import print_comparison
 
@@ -64,6 +69,10 @@ def evaluate(
     cached = cache or user_cache("drawn-labels")
     if report or threshold or intervals:
         check_soft_iou(metric, "--report, --threshold, --intervals")
+    if report and reading != "strict":
+        raise DataError(
+            "--report", expected="files of the format (--reading strict)", found=reading
+        )
     folder = None if report is None else output_folder(report)
     ceiling = None
     if candidates is not None:
@@ -79,6 +88,7 @@ def evaluate(
         ceiling=ceiling,
         jobs=jobs,
         allow_missing=allow_missing,
+        reading=reading,
         cache=cached,
         progress=True,
     )

@@ -82,7 +82,7 @@ def _rows_within_reach(elevation: float) -> slice:
     top, bottom = min(math.pi / 2, elevation + _REACH), max(-math.pi / 2, elevation - _REACH)
     first = math.floor((math.pi / 2 - top) / math.pi * (HEIGHT - 1))
     last = math.ceil((math.pi / 2 - bottom) / math.pi * (HEIGHT - 1))
-    return slice(max(0, first), min(HEIGHT, last + 1))
+    return slice(max(0, first), max(0, min(HEIGHT, last + 1)))
 
 
 def _columns_within_reach(azimuth: float, elevation: float) -> tuple[slice, ...]:
@@ -291,9 +291,10 @@ def _correlation(truth: _Drawn, found: _Drawn) -> float:
 
     region = binary_dilation(truth.inside | found.inside, iterations=2)
     a, b = truth.energy[region], found.energy[region]
-    if not (np.ptp(a) > _LEAST_RANGE and np.ptp(b) > _LEAST_RANGE):
-        return np.nan
-    return float(np.corrcoef(a, b)[0, 1])
+    with np.errstate(invalid="ignore"):  # of energies that are not finite
+        if not (np.ptp(a) > _LEAST_RANGE and np.ptp(b) > _LEAST_RANGE):
+            return np.nan
+        return float(np.corrcoef(a, b)[0, 1])
 
 
 @dataclass(frozen=True, slots=True)

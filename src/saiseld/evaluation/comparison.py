@@ -10,6 +10,7 @@ from typing import Any
 from saiseld.evaluation.coco_2026_04_02 import FieldScores
 from saiseld.evaluation.corpus import Corpus
 from saiseld.evaluation.diagnosis import RecallCeiling
+from saiseld.evaluation.official_reading import Reading
 from saiseld.evaluation.scores import THRESHOLDS, Scores
 from saiseld.evaluation.systems import (
     MatchedSystem,
@@ -98,6 +99,7 @@ def compare_systems(
     ceiling: RecallCeiling | None = None,
     jobs: int = 1,
     allow_missing: bool = False,
+    reading: Reading = "strict",
     cache: str | Path | None = None,
     progress: bool = False,
 ) -> Comparison:
@@ -121,12 +123,23 @@ def compare_systems(
         if thresholds or intervals:
             check_soft_iou(metric, "thresholds, intervals")
         found = evaluate_systems_2026_04_02(
-            systems, labels, jobs=jobs, allow_missing=allow_missing, progress=progress
+            systems,
+            labels,
+            jobs=jobs,
+            allow_missing=allow_missing,
+            reading=reading,
+            progress=progress,
         )
         return Comparison(found, ceiling=ceiling)
     ious = tuple(sorted(set(thresholds or THRESHOLDS)))
     matched = match_systems(
-        systems, labels, jobs=jobs, allow_missing=allow_missing, cache=cache, progress=progress
+        systems,
+        labels,
+        jobs=jobs,
+        allow_missing=allow_missing,
+        reading=reading,
+        cache=cache,
+        progress=progress,
     )
     scores = {name: system.score(metric, ious) for name, system in matched.items()}
     if not intervals:

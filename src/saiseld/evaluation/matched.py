@@ -167,6 +167,13 @@ def _overlaps(
         for j, truth in enumerate(truth_canvases):
             if truth.take(pixels).any():
                 pairs[i, j] = soft_iou(canvas, truth)
+    if np.isnan(pairs).any():
+        raise DataError(
+            "masks",
+            place=f"frame {predictions.frame[detected[0]]}",
+            expected="energies that can be compared",
+            found="one that is not finite in a list of points without triangulation",
+        )
     return pairs
 
 

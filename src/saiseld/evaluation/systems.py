@@ -7,6 +7,7 @@ milliseconds. `match_systems` is the first half, `saiseld.evaluation.scores.scor
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,10 +24,11 @@ from saiseld.evaluation.coco_2026_04_02 import (
 from saiseld.evaluation.corpus import Corpus, Masks, find_labels, find_predictions, listed, paired
 from saiseld.evaluation.drawn_labels import draw_labels
 from saiseld.evaluation.matched import MatchedRecording, match_recording
-from saiseld.evaluation.rendering import Drawings, render_masks
+from saiseld.evaluation.official_reading import OfficialReader, Reading
+from saiseld.evaluation.rendering import Drawings, RenderedMasks, render_masks
 from saiseld.evaluation.scores import THRESHOLDS, Scores, SoftIouMetric, score
 from saiseld.formats.annotation import MAX_PREDICTION_BYTES, EnergyMask, read_annotations
-from saiseld.runtime.errors import DataError
+from saiseld.runtime.errors import AnnotationError, DataError
 from saiseld.runtime.parallel import run_all
 
 Metric = Literal["2026-06-30", "2026-05-28", "2026-04-02"]
@@ -63,6 +65,7 @@ def match_systems(
     *,
     jobs: int = 1,
     allow_missing: bool = False,
+    reading: Reading = "strict",
     cache: str | Path | None = None,
     progress: bool = False,
 ) -> dict[str, MatchedSystem]:
@@ -78,6 +81,8 @@ def match_systems(
         Recordings at a time.
     allow_missing
         Leave out recordings without a partner instead of raising.
+    reading
+        ``"official"`` scores whatever the official scorer accepts, and says what it read how.
     cache
         Folder where drawn label files are kept; None keeps none.
     progress
@@ -90,15 +95,15 @@ def match_systems(
     """
     plan = _plan(systems, labels, allow_missing)
     folder = None if cache is None else Path(cache)
-    tasks = {name: (*files, folder) for name, files in plan.recordings.items()}
-    matched = run_all(_match, tasks, jobs=jobs, title="scoring" if progress else "")
-    return {
-        system: MatchedSystem(
-            own := {name: result[system] for name, result in matched.items() if system in result},
-            plan.notes[system] + _check_truth({n: len(m.truths) for n, m in own.items()}),
-        )
-        for system in systems
-    }
+    tasks = {name: (*files, folder, reading) for name, files in plan.recordings.items()}
+    done = run_all(_match, tasks, jobs=jobs, title="scoring" if progress else "")
+    matched = {}
+    for system in systems:
+        own = {name: result[system] for name, result in done.items() if system in result}
+        notes = _notes({name: (len(m.truths), found) for name, (m, found) in own.items()}, reading)
+        recordings = {name: m for name, (m, _) in own.items()}
+        matched[system] = MatchedSystem(recordings, plan.notes[system] + notes)
+    return matched
 
 
 def _plan(systems: Mapping[str, Corpus], labels: Corpus, allow_missing: bool) -> _Plan:
@@ -122,40 +127,74 @@ def _file_name(recording: str) -> str:
 
 
 def _match(
-    labels: Masks, systems: Mapping[str, Masks], cache: Path | None
-) -> dict[str, MatchedRecording]:
-    truth = draw_labels(labels, cache) if isinstance(labels, Path) else render_masks(labels)
+    labels: Masks, systems: Mapping[str, Masks], cache: Path | None, reading: Reading
+) -> dict[str, tuple[MatchedRecording, Counter[str]]]:
+    """Return each system's matches, and how often files departed from the format."""
+    truth, departures = _true_masks(labels, cache, reading)
     drawings: Drawings = {}
     alike: dict[bytes, MatchedRecording] = {}
     matched = {}
     for system, masks in systems.items():
-        drawn = render_masks(_predictions(masks), drawings)
+        guesses, found = _predictions(masks, reading)
+        drawn = render_masks(guesses, drawings)
         key = drawn.without_scores()
         # Systems that differ in their ranking alone are matched once.
-        alike[key] = matched[system] = (
+        alike[key] = (
             alike[key].rescored(drawn.score[np.searchsorted(drawn.position, alike[key].position)])
             if key in alike and not np.isnan(drawn.score).any()
             else match_recording(drawn, truth)
         )
+        matched[system] = alike[key], departures + found
     return matched
 
 
-def _predictions(masks: Masks) -> Sequence[EnergyMask]:
-    if isinstance(masks, Path):
-        return read_annotations(masks, predictions=True, max_bytes=MAX_PREDICTION_BYTES)
-    return masks
+def _true_masks(
+    labels: Masks, cache: Path | None, reading: Reading
+) -> tuple[RenderedMasks, Counter[str]]:
+    if not isinstance(labels, Path):
+        return render_masks(labels), Counter()
+    if reading == "strict":
+        return draw_labels(labels, cache), Counter()
+    try:
+        return draw_labels(labels, cache), Counter()
+    except AnnotationError:
+        reader = OfficialReader(predictions=False)
+        return render_masks(reader.read(labels)), _of_labels(reader.departures)
 
 
-def _check_truth(truths: Mapping[str, int]) -> tuple[str, ...]:
-    """Return a remark on recordings without ground truth; raise if none has any."""
-    empty = [recording for recording, count in truths.items() if not count]
-    if len(empty) == len(truths):
+def _predictions(
+    masks: Masks, reading: Reading, *, anywhere: bool = False
+) -> tuple[Sequence[EnergyMask], Counter[str]]:
+    if not isinstance(masks, Path):
+        return masks, Counter()
+    if reading == "strict":
+        return read_annotations(masks, predictions=True, max_bytes=MAX_PREDICTION_BYTES), Counter()
+    reader = OfficialReader(predictions=True, anywhere=anywhere)
+    return reader.read(masks), reader.departures
+
+
+def _of_labels(departures: Counter[str]) -> Counter[str]:
+    return Counter({f"of the labels: {what}": count for what, count in departures.items()})
+
+
+def _notes(found: Mapping[str, tuple[int, Counter[str]]], reading: Reading) -> tuple[str, ...]:
+    """Return remarks on recordings without ground truth, and on files that depart from the format.
+
+    Parameters
+    ----------
+    found
+        Ground-truth instances and departures of each recording.
+    """
+    empty = [recording for recording, (truths, _) in found.items() if not truths]
+    if len(empty) == len(found) and reading == "strict":
         raise DataError(
             "labels", expected="at least one annotation of the 13 classes", found="none"
         )
-    if not empty:
-        return ()
-    return (f"{len(empty)} recordings have no ground truth: {listed(empty)}",)
+    departures = sum((counted for _, counted in found.values()), Counter[str]())
+    without_truth = f"{len(empty)} recordings have no ground truth: {listed(empty)}"
+    return ((without_truth,) if empty else ()) + tuple(
+        f"read as by the official scorer, {what}: {count}" for what, count in departures.items()
+    )
 
 
 def evaluate_systems(
@@ -166,6 +205,7 @@ def evaluate_systems(
     thresholds: Sequence[float] = THRESHOLDS,
     jobs: int = 1,
     allow_missing: bool = False,
+    reading: Reading = "strict",
     cache: str | Path | None = None,
     progress: bool = False,
 ) -> dict[str, Scores]:
@@ -178,6 +218,7 @@ def evaluate_systems(
         labels,
         jobs=jobs,
         allow_missing=allow_missing,
+        reading=reading,
         cache=cache,
         progress=progress,
     )
@@ -190,25 +231,37 @@ def evaluate_systems_2026_04_02(
     *,
     jobs: int = 1,
     allow_missing: bool = False,
+    reading: Reading = "strict",
     progress: bool = False,
 ) -> dict[str, FieldScores]:
     """Return the scores of several systems under the metric of 2026-04-02; see `match_systems`."""
     plan = _plan(systems, labels, allow_missing)
-    matched = run_all(
-        _match_fields, plan.recordings, jobs=jobs, title="scoring" if progress else ""
-    )
+    tasks = {name: (*files, reading) for name, files in plan.recordings.items()}
+    done = run_all(_match_fields, tasks, jobs=jobs, title="scoring" if progress else "")
     scores = {}
     for system in systems:
-        own = {name: result[system] for name, result in matched.items() if system in result}
-        notes = plan.notes[system] + _check_truth({n: m.truths for n, m in own.items()})
-        found = score_fields(own.values())
-        scores[system] = replace(found, notes=notes + found.notes)
+        own = {name: result[system] for name, result in done.items() if system in result}
+        notes = _notes({name: (m.truths, found) for name, (m, found) in own.items()}, reading)
+        found = score_fields(matched for matched, _ in own.values())
+        scores[system] = replace(found, notes=plan.notes[system] + notes + found.notes)
     return scores
 
 
-def _match_fields(labels: Masks, systems: Mapping[str, Masks]) -> dict[str, MatchedFields]:
-    truth = read_annotations(labels) if isinstance(labels, Path) else labels
-    return match_fields({name: _predictions(masks) for name, masks in systems.items()}, truth)
+def _match_fields(
+    labels: Masks, systems: Mapping[str, Masks], reading: Reading
+) -> dict[str, tuple[MatchedFields, Counter[str]]]:
+    truth: Sequence[EnergyMask]
+    departures: Counter[str] = Counter()
+    if not isinstance(labels, Path):
+        truth = labels
+    elif reading == "strict":
+        truth = read_annotations(labels)
+    else:
+        reader = OfficialReader(predictions=False, anywhere=True)
+        truth, departures = reader.read(labels), _of_labels(reader.departures)
+    read = {name: _predictions(masks, reading, anywhere=True) for name, masks in systems.items()}
+    matched = match_fields({name: masks for name, (masks, _) in read.items()}, truth)
+    return {name: (matched[name], departures + found) for name, (_, found) in read.items()}
 
 
 @overload
@@ -220,6 +273,7 @@ def evaluate(
     thresholds: Sequence[float] = ...,
     jobs: int = ...,
     allow_missing: bool = ...,
+    reading: Reading = ...,
     cache: str | Path | None = ...,
     progress: bool = ...,
 ) -> Scores: ...
@@ -233,6 +287,7 @@ def evaluate(
     *,
     jobs: int = ...,
     allow_missing: bool = ...,
+    reading: Reading = ...,
     progress: bool = ...,
 ) -> FieldScores: ...
 
@@ -245,6 +300,7 @@ def evaluate(
     thresholds: Sequence[float] = THRESHOLDS,
     jobs: int = 1,
     allow_missing: bool = False,
+    reading: Reading = "strict",
     cache: str | Path | None = None,
     progress: bool = False,
 ) -> Scores | FieldScores:
@@ -267,6 +323,7 @@ def evaluate(
             labels,
             jobs=jobs,
             allow_missing=allow_missing,
+            reading=reading,
             progress=progress,
         )["predictions"]
     return evaluate_systems(
@@ -276,6 +333,7 @@ def evaluate(
         thresholds=thresholds,
         jobs=jobs,
         allow_missing=allow_missing,
+        reading=reading,
         cache=cache,
         progress=progress,
     )["predictions"]
