@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from saiseld.acoustics.symmetry import SYMMETRIES, Symmetry, symmetry_named
+from saiseld.acoustics.symmetry import symmetry_named
 from saiseld.conventions.arrays import RADIUS_M, TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.rigid_sphere import rigid_sphere_response
 from saiseld.conventions.sphere import unit_vector
+from saiseld.conventions.symmetry import SYMMETRIES, Symmetry
 from saiseld.runtime.errors import RecipeError
 
 

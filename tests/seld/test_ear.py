@@ -13,7 +13,8 @@ from saiseld.formats.checkpoint import read_checkpoint, write_checkpoint
 from saiseld.runtime.errors import AudioError, CheckpointError
 from saiseld.seld.decode import candidates
 from saiseld.seld.ear import Seld, doubts
-from saiseld.seld.network import EarNetwork
+from saiseld.seld.inputs import inputs
+from saiseld.seld.network import VIEWS, EarNetwork
 from saiseld.seld.priors import YAMNetPrior, no_gradient
 
 FIELDS = ("classes", "maps", "anything", "distance_cm", "silent")
@@ -86,6 +87,21 @@ def test_ambisonics_are_told(caplog, seld) -> None:
     seld(audio)
     assert "ambisonics" in caplog.text
     assert doubts(noise(1)) == []
+
+
+def test_views_agree_where_only_physics_speaks() -> None:
+    """Without what was learned of directions, every view of a sound gives the same maps."""
+    torch.manual_seed(0)
+    network = EarNetwork(4).eval()
+    for head in (network.to_field, network.of_view[0]):
+        torch.nn.init.zeros_(head.weight)
+    for layer in (network.first[0], network.to_mask, network.to_query):
+        torch.nn.init.zeros_(layer.weight)
+    shown = inputs(torch.from_numpy(noise(1).T[None].copy()))
+    with torch.inference_mode():
+        maps = [network(shown, torch.ones(1, 10, 4), view=view).maps for view in range(len(VIEWS))]
+    for other in maps[1:]:
+        torch.testing.assert_close(other, maps[0], atol=1e-2, rtol=1e-3)
 
 
 def test_weights_there_and_back(seld, tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ import pytest
 import torch
 from scipy.signal import fftconvolve
 
-from saiseld.acoustics.symmetry import SYMMETRIES
 from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.rigid_sphere import RigidSphereArray
 from saiseld.conventions.sphere import fibonacci_sphere, unit_vector
+from saiseld.conventions.symmetry import SYMMETRIES
 from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.seld.inputs import (
     CHANNELS,
@@ -19,9 +19,9 @@ from saiseld.seld.inputs import (
     inputs,
     mel_weights,
     steering,
+    turned_covariance,
     whitening,
 )
-from saiseld.training.seld.windows import turned_covariance
 
 
 def plane_wave(direction: np.ndarray, samples: int = SAMPLE_RATE, seed: int = 0) -> np.ndarray:

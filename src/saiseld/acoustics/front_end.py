@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from saiseld.acoustics.covariance import visibility
 from saiseld.acoustics.gates import closure, diffuseness
-from saiseld.acoustics.symmetry import IDENTITY, Symmetry
 from saiseld.acoustics.uplam import UpLAM
 from saiseld.conventions.sphere import Projection
+from saiseld.conventions.symmetry import IDENTITY, Symmetry
 from saiseld.data.recordings import Recording
 from saiseld.formats.checkpoint import read_checkpoint
 from saiseld.formats.features import (

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from saiseld.acoustics.symmetry import SYMMETRIES
+from saiseld.conventions.symmetry import SYMMETRIES
 from saiseld.data.stairs26 import TreeRecording, open_tree
 from saiseld.decision.systems import system_named
 from saiseld.detector.model import Detector

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from saiseld.acoustics.symmetry import IDENTITY
+from saiseld.conventions.symmetry import IDENTITY
 from saiseld.conventions.taxonomy import class_of_label
 from saiseld.data.stairs26 import open_tree
 from saiseld.decision.selection import emittable

@@ -17,19 +17,31 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
 from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.formats.checkpoint import load_weights, read_checkpoint, write_checkpoint
 from saiseld.runtime.errors import AudioError, CheckpointError
 from saiseld.seld.inputs import CHANNELS, inputs
-from saiseld.seld.network import GRID, ROWS, WINDOW_FRAMES, EarNetwork, frame_embeddings
+from saiseld.seld.network import (
+    GRID,
+    ROWS,
+    VIEWS,
+    WINDOW_FRAMES,
+    EarNetwork,
+    frame_embeddings,
+    smoothing,
+)
 from saiseld.seld.priors import PRIORS, Prior, no_gradient
 
 KIND = "seld"
 
 HOP_FRAMES = WINDOW_FRAMES // 2
 """From one window to the next."""
+
+SMOOTH_FRAMES = 11
+"""Frames over which probabilities are averaged: sounds last, and doubts do not."""
 
 DEAD_DB = 50.0
 """A channel this far below the loudest is taken for dead."""
@@ -87,6 +99,8 @@ class Seld:
         The ear's own.
     header
         What is to be known of the weights.
+    views
+        How many of the network's `VIEWS` are averaged: all hear better, one is faster.
     """
 
     def __init__(
@@ -95,12 +109,15 @@ class Seld:
         prior: Prior,
         network: EarNetwork,
         header: Mapping[str, Any] | None = None,
+        *,
+        views: int = len(VIEWS),
     ) -> None:
         self.prior_name, self.prior, self.network = prior_name, prior, network
         self.header = dict(header or {})
+        self.views = views
 
     @classmethod
-    def load(cls, path: str | Path) -> Seld:
+    def load(cls, path: str | Path, *, views: int = len(VIEWS)) -> Seld:
         """Read weights of `save`.
 
         Raises
@@ -128,7 +145,8 @@ class Seld:
                 {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)},
                 path,
             )
-        return cls(prior_name, no_gradient(prior), network.eval().requires_grad_(False), header)
+        network.eval().requires_grad_(False)
+        return cls(prior_name, no_gradient(prior), network, header, views=views)
 
     def save(self, path: str | Path) -> None:
         """Write the weights in 16 bits."""
@@ -142,7 +160,9 @@ class Seld:
 
     @torch.inference_mode()
     def window(self, audio: Array) -> Array:
-        """Return what is heard in one window: (T, 14 + 14 * 484 + 13) logits and log metres.
+        """Return what is heard in one window: (T, 14 + 14 * 484 + 13), see below.
+
+        Probabilities of classes and of maps, averaged over `SMOOTH_FRAMES`, and log metres.
 
         Parameters
         ----------
@@ -152,8 +172,15 @@ class Seld:
         sound = torch.from_numpy(np.ascontiguousarray(audio, np.float32))[None]
         shown = inputs(sound)
         embedding = self.prior(sound, shown.mels)
-        heard = self.network(shown, frame_embeddings(embedding, shown.covariance.shape[1]))
-        return np.asarray(torch.cat([part[0].flatten(1) for part in heard], dim=1).numpy())
+        frames = shown.covariance.shape[1]
+        known = frame_embeddings(embedding, frames)
+        said = []
+        for view in range(self.views):
+            heard = self.network(shown, known, view=view)
+            said.append(torch.cat([part[0].flatten(1) for part in heard], dim=1))
+        logits, distance = torch.stack(said).mean(0).tensor_split([ROWS + _MAPS], dim=1)
+        likely = smoothing(frames, SMOOTH_FRAMES) @ logits.sigmoid()
+        return np.asarray(torch.cat([likely, distance], dim=1).numpy())
 
     def __call__(self, audio: Array) -> Heard:
         """Return what is heard in a recording.
@@ -238,6 +265,10 @@ def doubts(audio: Array) -> list[str]:
     return []
 
 
+def _logit(likely: Array) -> Array:
+    return np.asarray(logit(np.clip(likely, 1e-6, 1 - 1e-6)), np.float32)
+
+
 class _Blend:
     """The second half of the window before, waiting for the first half of this one."""
 
@@ -271,9 +302,9 @@ class _Blend:
         sound = audio[: count * SAMPLES_PER_FRAME].reshape(count, -1)
         return Heard(
             start,
-            said[:, :NUM_CLASSES],
-            maps[:, :NUM_CLASSES],
-            maps[:, NUM_CLASSES],
+            _logit(said[:, :NUM_CLASSES]),
+            _logit(maps[:, :NUM_CLASSES]),
+            _logit(maps[:, NUM_CLASSES]),
             100 * np.exp(said[:, ROWS + _MAPS :]),
             np.square(sound).mean(1) < SILENT_RMS**2,
         )

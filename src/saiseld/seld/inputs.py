@@ -24,6 +24,7 @@ from torch import Tensor
 from saiseld.conventions.arrays import RADIUS_M, TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.rigid_sphere import SPEED_OF_SOUND, rigid_sphere_response
 from saiseld.conventions.sphere import fibonacci_sphere
+from saiseld.conventions.symmetry import Symmetry
 from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 
 WINDOW = 600
@@ -108,6 +109,21 @@ def inputs(audio: Tensor) -> Inputs:
     share = (loudness * onset.reshape(loudness.shape)).sum(2) / loudness.sum(2).clamp(min=1e-12)
     spectrum = torch.stack([by_frame.mean(2), by_frame.amax(2), share], dim=1)
     return Inputs(mels, spectrum, covariance)
+
+
+def turned_covariance(covariance: Tensor, symmetry: Symmetry) -> Tensor:
+    """Return covariances (..., 16) with the channels of the other scene's recording."""
+    pair = {(int(i), int(j)): n for n, (i, j) in enumerate(zip(_FIRST, _SECOND, strict=True))}
+    take, sign = list(symmetry.channels), [1.0] * CHANNELS
+    real, imaginary, signs = [], [], []
+    for i, j in pair:
+        a, b = symmetry.channels[i], symmetry.channels[j]
+        number = pair[min(a, b), max(a, b)]
+        real.append(CHANNELS + number)
+        imaginary.append(CHANNELS + len(pair) + number)
+        signs.append(1.0 if a < b else -1.0)
+    sign += [1.0] * len(pair) + signs
+    return covariance[..., take + real + imaginary] * covariance.new_tensor(sign)
 
 
 def _products(spectra: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The ear's network: inputs to class, direction and distance, ten times a second.
+"""The ear's network: features to class, direction and distance, ten times a second.
 
 It sees three views of the same seconds: spectrum and covariance of every mel band (convolutions),
 the steered response of four bands over the sphere (a linear layer), and what a prior, trained by
@@ -21,13 +21,17 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.special import sph_harm_y
 from torch import Tensor, nn
 from torch.nn import functional
 
-from saiseld.conventions.sphere import angles_of_vector, fibonacci_sphere
+from saiseld.conventions.sphere import angles_of_vector, fibonacci_sphere, unit_vector
+from saiseld.conventions.symmetry import SYMMETRIES, Symmetry
 from saiseld.conventions.taxonomy import NUM_CLASSES
-from saiseld.seld.inputs import COVARIANCE, MELS, Inputs, steering
+from saiseld.seld.inputs import COVARIANCE, MELS, Inputs, steering, turned_covariance
+
+FloatArray = NDArray[np.float64]
 
 SLOTS = 2
 ROWS = NUM_CLASSES + 1
@@ -35,6 +39,9 @@ ROWS = NUM_CLASSES + 1
 
 GRID = fibonacci_sphere()
 """(3, 484) directions of the maps."""
+
+VIEWS = tuple(SYMMETRIES.values())
+"""Ways to look at the same sound, of which the first is as it came."""
 
 WINDOW_FRAMES = 50
 """Frames that are heard together: 5 s."""
@@ -86,11 +93,13 @@ class EarNetwork(nn.Module):
     def __init__(self, prior_channels: int, width: int = 192) -> None:
         super().__init__()
         table = torch.from_numpy(steering(GRID))
-        pairs = table.reshape(_BANDS, -1, COVARIANCE, table.shape[-1]).mean(1)
-        self.register_buffer("steer", pairs.flatten(0, 1), persistent=False)
+        grids = [_turned_grid(symmetry) for symmetry in VIEWS]
+        steer = torch.stack([_pairs(steering(grid)) for grid in grids])
+        self.register_buffer("steer", steer, persistent=False)
+        harmonics = torch.stack([spherical_harmonics(grid) for grid in grids])
+        self.register_buffer("harmonics", harmonics, persistent=False)
         fours = table.reshape(_VIEW_BANDS, -1, COVARIANCE, table.shape[-1])
         self.register_buffer("view", (fours / fours.shape[1]).flatten(1, 2), persistent=False)
-        self.register_buffer("harmonics", spherical_harmonics(GRID), persistent=False)
 
         inputs = 3 + COVARIANCE
         self.norm_in = nn.BatchNorm2d(inputs)
@@ -118,7 +127,7 @@ class EarNetwork(nn.Module):
         self.to_mask = nn.Linear(both, ROWS * SLOTS * _BANDS)
         self.to_query = nn.Linear(both, ROWS * SLOTS * 32)
         self.to_slot = nn.Linear(both, ROWS * SLOTS * 3)
-        self.to_field = nn.Linear(both, ROWS * self.harmonics.shape[0])
+        self.to_field = nn.Linear(both, ROWS * self.harmonics.shape[1])
         with torch.no_grad():
             for head in (self.to_mask, self.to_query, self.to_slot, self.to_field):
                 head.weight.mul_(0.3)
@@ -137,6 +146,7 @@ class EarNetwork(nn.Module):
         *,
         spectrum_kept: Tensor | None = None,
         points: Tensor | None = None,
+        view: int = 0,
     ) -> Heard:
         """Return what is heard.
 
@@ -150,9 +160,13 @@ class EarNetwork(nn.Module):
             (B,) 1, or 0 where the convolutions' view is not to be used (in training).
         points
             (P,) which directions of the grid the maps are wanted at; all without it.
+        view
+            Of `VIEWS`: the covariances are turned by that symmetry before they are looked at, and
+            the maps are asked where the directions of the grid have gone. If all it learned
+            were true to the array, every view would give the same.
         """
         batch, frames = embedding.shape[:2]
-        covariance = heard.covariance
+        covariance = turned_covariance(heard.covariance, VIEWS[view])
         picture = torch.cat([heard.spectrum, covariance.permute(0, 3, 1, 2)], dim=1)
         first = self.first(self.norm_in(picture))
         second = self.second(functional.max_pool2d(first, (1, 2)))
@@ -163,12 +177,12 @@ class EarNetwork(nn.Module):
         if spectrum_kept is not None:
             spectrum = spectrum * spectrum_kept[:, None, None]
         banded = covariance.reshape(batch, frames, _VIEW_BANDS, -1)
-        view = torch.einsum("btnk,nkp->btnp", banded, self.view).flatten(2)
+        response = torch.einsum("btnk,nkp->btnp", banded, self.view).flatten(2)
         known = self.of_prior(embedding)
-        joined = self.joined(torch.cat([spectrum, self.of_view(view), known], dim=-1))
+        joined = self.joined(torch.cat([spectrum, self.of_view(response), known], dim=-1))
         told = self.drop(torch.cat([self.over_time(joined)[0], joined], dim=-1))
         classes = self.to_class(told) + self.prior_to_class(known)
-        steer, harmonics = self.steer, self.harmonics
+        steer, harmonics = self.steer[view], self.harmonics[view]
         if points is not None:
             steer, harmonics = steer[:, points], harmonics[:, points]
         where = self._where(told, local, covariance, steer, harmonics)
@@ -207,13 +221,13 @@ def _steered(mask: Tensor, share: Tensor, covariance: Tensor, steer: Tensor) -> 
     part = torch.sigmoid(share)
     short, long = (
         (smooth @ response.flatten(2)).view(response.shape) / (smooth @ weight + 0.1)[..., None]
-        for smooth in (_smoothing(frames, size) for size in _SMOOTH)
+        for smooth in (smoothing(frames, size) for size in _SMOOTH)
     )
     return long + part * (short - long)
 
 
 @cache
-def _smoothing(frames: int, size: int) -> Tensor:
+def smoothing(frames: int, size: int) -> Tensor:
     """Return (T, T): the mean over ``size`` frames round each one, over less at the ends."""
     apart = (torch.arange(frames)[:, None] - torch.arange(frames)).abs()
     near = (apart <= size // 2).float()
@@ -225,7 +239,7 @@ def frame_embeddings(embedding: Tensor, frames: int) -> Tensor:
     return functional.interpolate(embedding, size=frames, mode="linear").mT
 
 
-def spherical_harmonics(directions: np.ndarray) -> Tensor:
+def spherical_harmonics(directions: FloatArray) -> Tensor:
     """Return (49, P) real spherical harmonics up to order 6, of mean square 1."""
     azimuth, elevation = (np.radians(angle) for angle in angles_of_vector(directions.T))
     values = []
@@ -240,6 +254,18 @@ def _both(one: Tensor, other: Tensor) -> Tensor:
     """Return the logit of the product of two probabilities, given as logits."""
     unlikely = functional.softplus(-one) + functional.softplus(-other)  # - log of the product
     return -unlikely - torch.log(-torch.expm1(-unlikely))
+
+
+def _turned_grid(symmetry: Symmetry) -> FloatArray:
+    """Return (3, 484): where a symmetry takes the directions of the grid."""
+    azimuth, elevation = angles_of_vector(GRID.T)
+    moved = symmetry.turn + (-azimuth if symmetry.mirrored else azimuth)
+    return unit_vector(moved, elevation).T
+
+
+def _pairs(table: NDArray[np.float32]) -> Tensor:
+    """Return steering (64, 16, P) of 32 bands, (512, P)."""
+    return torch.from_numpy(table).reshape(_BANDS, -1, *table.shape[1:]).mean(1).flatten(0, 1)
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:

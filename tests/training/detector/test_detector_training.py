@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.training.tiny_tree import make_features, make_tree
 
-from saiseld.acoustics.symmetry import IDENTITY, SYMMETRIES
+from saiseld.conventions.symmetry import IDENTITY, SYMMETRIES
 from saiseld.data.stairs26 import open_tree
 from saiseld.detector.model import Detector
 from saiseld.formats.checkpoint import write_checkpoint

@@ -2,8 +2,8 @@
 
 The acoustic image is turned and mirrored with the picture. That is right for the scene, but only
 nearly so for the front end: a tetrahedron in another orientation would leave other side lobes.
-Where that matters, use the array's own symmetries (`saiseld.acoustics.symmetry`), which act on the
-channels.
+Where that matters, use the array's own symmetries (`saiseld.conventions.symmetry`), which act on
+the channels.
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from saiseld.acoustics.front_end import identity_under
-from saiseld.acoustics.symmetry import IDENTITY, Symmetry, symmetry_named
+from saiseld.acoustics.symmetry import symmetry_named
 from saiseld.conventions.sphere import Projection
+from saiseld.conventions.symmetry import IDENTITY, Symmetry
 from saiseld.data.stairs26 import Role, TreeRecording, open_tree, split_by_room
 from saiseld.formats.features import FEATURES_SUFFIX, Features
 from saiseld.runtime.errors import DataError

@@ -54,7 +54,7 @@ class Augmentation(_Strict):
     rgb_dropout: float = Field(default=0.0, ge=0, le=1)
     """Share of the frames whose whole picture becomes the ImageNet mean."""
     symmetries: tuple[str, ...] = ()
-    """Symmetries of the array whose scenes are shown as often (`saiseld.acoustics.symmetry`)."""
+    """Symmetries of the array whose scenes are shown as often (`saiseld.conventions.symmetry`)."""
     rotation: bool = False
     """Turn the world about the vertical axis by any angle."""
     flip: float = Field(default=0.0, ge=0, le=1)

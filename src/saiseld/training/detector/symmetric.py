@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from saiseld.acoustics.symmetry import Symmetry
+from saiseld.conventions.symmetry import Symmetry
 from saiseld.detector.targets import FrameTargets
 from saiseld.training.detector.augmentation import mirror, rotate
 from saiseld.training.detector.dataset import FrameDataset, Sample

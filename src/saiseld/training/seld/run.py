@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from saiseld.acoustics.symmetry import SYMMETRIES
+from saiseld.conventions.symmetry import SYMMETRIES
 from saiseld.formats.checkpoint import load_weights, read_checkpoint
 from saiseld.runtime.errors import CheckpointError, RecipeError
 from saiseld.runtime.files import atomic_path, output_folder

@@ -17,9 +17,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from saiseld.acoustics.symmetry import SYMMETRIES, Symmetry
+from saiseld.conventions.symmetry import SYMMETRIES
 from saiseld.runtime.files import atomic_path
-from saiseld.seld.inputs import CHANNELS, Inputs, inputs
+from saiseld.seld.inputs import Inputs, inputs, turned_covariance
 from saiseld.seld.priors import Prior
 from saiseld.training.seld.mixing import Mixer, Scene
 
@@ -110,22 +110,6 @@ def turned(shard: Shard, name: str) -> Shard:
     }
 
 
-def turned_covariance(covariance: Tensor, symmetry: Symmetry) -> Tensor:
-    """Return covariances (..., 16) with the channels of the other scene's recording."""
-    first, second = np.triu_indices(CHANNELS, 1)
-    pair = {(int(i), int(j)): n for n, (i, j) in enumerate(zip(first, second, strict=True))}
-    take, sign = list(symmetry.channels), [1.0] * CHANNELS
-    real, imaginary, signs = [], [], []
-    for i, j in pair:
-        a, b = symmetry.channels[i], symmetry.channels[j]
-        number = pair[min(a, b), max(a, b)]
-        real.append(CHANNELS + number)
-        imaginary.append(CHANNELS + len(pair) + number)
-        signs.append(1.0 if a < b else -1.0)
-    sign += [1.0] * len(pair) + signs
-    return covariance[..., take + real + imaginary] * covariance.new_tensor(sign)
-
-
 def shown(shard: Shard) -> Inputs:
-    """Return the inputs of a shard, in single precision."""
+    """Return the features of a shard, in single precision."""
     return Inputs(*(shard[name].float() for name in Inputs._fields))
