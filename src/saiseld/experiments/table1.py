@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saiseld.decision.matchability import Matchability, cross_fit, fit
+from saiseld.decision.matchability import Examples, Matchability, cross_fit, fit
 from saiseld.decision.systems import PUBLISHED, System, system_named
 from saiseld.evaluation.diagnosis import RecallCeiling, recall_ceiling
 from saiseld.evaluation.systems import MatchedSystem
@@ -189,18 +189,7 @@ def table1(
         Rows at a time.
     """
     known = all_examples(recordings)
-    honest = cross_fit(known)
-    fitted = {
-        CROSS_FIT: honest,
-        OPTIMISTIC: fit(known, recordings=[r.recording for r in recordings]).probability(
-            known.features
-        ),
-    }
-    fitted[LINEAR] = cross_fit(known, "linear")
-    if model is not None:
-        fitted["the given model"] = model.probability(known.features)
-    if temporal:
-        fitted[TEMPORAL] = smoothed(recordings, honest)
+    fitted = _fitted(recordings, known, model, temporal)
     lines: dict[str, tuple[System, str]] = {
         s.name: (s, CROSS_FIT if s.ranking == "matchability" else "") for s in PUBLISHED
     }
@@ -269,6 +258,23 @@ def cumulative_rank(scores: Sequence[Sequence[float]]) -> tuple[int, ...]:
     values = np.nan_to_num(np.asarray(scores, float), nan=-np.inf)
     better = (values[None] > values[:, None]).sum(axis=1)
     return tuple(int(place) for place in (better + 1).sum(axis=1))
+
+
+def _fitted(
+    recordings: Sequence[Measured], known: Examples, model: Matchability | None, temporal: bool
+) -> dict[str, NDArray[np.float64]]:
+    """Return the matchability of all examples, by the way that it was fitted."""
+    same_split = fit(known, recordings=[recording.recording for recording in recordings])
+    fitted = {
+        CROSS_FIT: cross_fit(known),
+        OPTIMISTIC: same_split.probability(known.features),
+        LINEAR: cross_fit(known, "linear"),
+    }
+    if model is not None:
+        fitted["the given model"] = model.probability(known.features)
+    if temporal:
+        fitted[TEMPORAL] = smoothed(recordings, fitted[CROSS_FIT])
+    return fitted
 
 
 def _ranked(

@@ -7,7 +7,7 @@ beside them. A run that was stopped while drawing goes on from the candidate tab
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -172,16 +172,22 @@ def image_recording(
         on_frame=lambda: tell(1, _IMAGING_SHARE, 1 - _IMAGING_SHARE),
     )
     # Last, since the masks say that a recording is done.
-    size = write_annotations(results.masks, masks)
+    size = _write_masks(results.masks, masks)
+    return Imaged(results, size, len(masks), recording.frames, missing, events)
+
+
+def _write_masks(path: Path, masks: Sequence[EnergyMask]) -> int:
+    """Write masks in the official format and return the bytes; warn where they are too many."""
+    size = write_annotations(path, masks)
     if size > MAX_PREDICTION_BYTES:
         _log.warning(
             "%s: %s bytes, over the %s that the challenge takes; `saiseld emit --threshold` or an "
             "adaptive emission makes it smaller",
-            results.masks,
+            path,
             f"{size:,}",
             f"{MAX_PREDICTION_BYTES:,}",
         )
-    return Imaged(results, size, len(masks), recording.frames, missing, events)
+    return size
 
 
 def _masks(
