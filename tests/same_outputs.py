@@ -66,14 +66,15 @@ def compare(before: Path, after: Path) -> int:
         {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
         for folder in (before, after)
     ]
-    different = sorted(names[0] ^ names[1])
-    different += [
-        n for n in sorted(names[0] & names[1]) if _content(before / n) != _content(after / n)
-    ]
+    alone = sorted(names[0] ^ names[1])
+    common = sorted(names[0] & names[1])
+    different = [name for name in common if _content(before / name) != _content(after / name)]
+    for name in alone:
+        print(f"only in {before if name in names[0] else after}: {name}")
     for name in different:
         print(f"differs: {name}")
-    print(f"{len(names[0] | names[1])} files, {len(different)} differ")
-    return len(different)
+    print(f"{len(common)} files in both, {len(different)} differ; {len(alone)} in one alone")
+    return len(alone) + len(different)
 
 
 def _content(path: Path) -> Any:

@@ -226,10 +226,6 @@ def table1(
         )
 
     main = rows(lines)
-    ceiling = recall_ceiling(
-        np.concatenate([r.proposed_iou for r in recordings]),
-        np.concatenate([r.truth_class_id for r in recordings]),
-    )
     return Table1(
         data=data,
         recordings=len(recordings),
@@ -242,7 +238,7 @@ def table1(
         suppression=rows(suppression),
         emissions=rows(emissions),
         EFRQ_lost=lost,
-        recall=ceiling,
+        recall=_recall(recordings),
         matchable=float(known.matched.mean()),
     )
 
@@ -275,6 +271,11 @@ def _fitted(
     if temporal:
         fitted[TEMPORAL] = smoothed(recordings, fitted[CROSS_FIT])
     return fitted
+
+
+def _recall(recordings: Sequence[Measured]) -> RecallCeiling:
+    best = np.concatenate([r.proposed_iou for r in recordings])
+    return recall_ceiling(best, np.concatenate([r.truth_class_id for r in recordings]))
 
 
 def _ranked(
