@@ -101,10 +101,11 @@ TORCH_FREE = (
     "viewing",
     "checks",
     "labels",
+    "pipeline",
     "simulation",
     "cli",
 )
-"""Whoever reads data, scores, reports, labels, simulates or asks for help never waits for torch."""
+"""Whoever images, reads data, scores, reports, labels or simulates never waits for torch."""
 
 
 def test_these_rooms_load_no_torch() -> None:

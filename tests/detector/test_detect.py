@@ -12,8 +12,8 @@ from saiseld.formats.candidates import read_candidates, write_candidates
 def test_table_of_a_recording(tmp_path) -> None:
     torch.manual_seed(0)
     detector = Detector("compact", "great_circle").eval()
-    rgb = torch.randint(0, 256, (3, 3, 180, 360), dtype=torch.uint8)
-    latent = torch.rand(3, 9, 484)
+    rgb = np.random.default_rng(0).integers(0, 256, (3, 3, 180, 360), np.uint8)
+    latent = np.random.default_rng(1).random((3, 9, 484), np.float32)
     batches = [(latent[:2], rgb[:2]), (latent[2:], rgb[2:])]
     table = detect_frames(
         detector, "room1", batches, keep=emittable, provenance={"video": "absent"}
@@ -21,10 +21,10 @@ def test_table_of_a_recording(tmp_path) -> None:
     assert table.frames == 3
     assert table.provenance["video"] == "absent"
     assert table.provenance["score_threshold"] == 0.01
-    frames = detector.detect(rgb, latent, keep=emittable)
+    frames = detector.find(rgb, latent, keep=emittable)
     for number, found in enumerate(frames):
         rows = table.frame == number
-        np.testing.assert_allclose(table.score[rows], found["scores"].numpy(), rtol=1e-4)
+        np.testing.assert_allclose(table.score[rows], found["scores"], rtol=1e-4)
         assert table.has_map[rows].sum() == found["measured"].sum()
     assert np.isfinite(table.distance_cm[table.has_map]).all()
     path = tmp_path / f"{table.recording}.candidates.parquet"
@@ -36,7 +36,7 @@ def test_no_frames_and_no_detections() -> None:
     detector = Detector("compact").eval()
     detector.det.roi_heads.score_thresh = 1.1
     assert len(detect_frames(detector, "none", [])) == 0
-    batch = (torch.rand(2, 9, 484), torch.rand(2, 3, 180, 360))
+    batch = (np.zeros((2, 9, 484), np.float32), np.zeros((2, 3, 180, 360), np.float32))
     table = detect_frames(detector, "silent", [batch])
     assert (len(table), table.frames) == (0, 2)
 

@@ -107,29 +107,6 @@ def test_compact_is_small(compact: Detector) -> None:
     assert sum(p.numel() for p in compact.parameters()) <= 15e6
 
 
-def test_what_the_margin_shows_twice_is_kept_once(compact: Detector) -> None:
-    # In extended pixels: one object at x = 0 seen at either edge, its cut copies, one far away.
-    boxes = torch.tensor(
-        [
-            [16.0, 50, 56, 90],
-            [376, 51, 416, 91],
-            [0, 50, 17, 90],
-            [16, 50, 56, 90],
-            [200, 50, 240, 90],
-        ]
-    )
-    scores = torch.tensor([0.9, 0.8, 0.7, 0.6, 0.5])
-    labels = torch.tensor([3, 3, 3, 4, 3])
-    _, kept, _ = compact._on_cylinder(boxes, scores, labels)
-    assert kept.tolist() == pytest.approx([0.9, 0.6, 0.5])
-
-
-def test_no_box_goes_more_than_once_round(compact: Detector) -> None:
-    boxes = torch.tensor([[30.0, 60, 410, 90], [100.0, 60, 140, 90]])
-    found, _, _ = compact._on_cylinder(boxes, torch.tensor([0.9, 0.8]), torch.tensor([1, 2]))
-    assert found.tolist() == [[40.0, 60, 400, 90], [100.0, 60, 140, 90]]
-
-
 def test_boxes_reach_past_the_seam(compact: Detector, images: list[torch.Tensor]) -> None:
     boxes = compact(images[:1])[0]["boxes"]
     assert (boxes[:, 0] < 0).any()

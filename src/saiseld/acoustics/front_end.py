@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from saiseld.acoustics.covariance import visibility
 from saiseld.acoustics.gates import closure, diffuseness
-from saiseld.acoustics.uplam import UpLAM
+from saiseld.acoustics.graphs import GRAPHS, GraphUpLAM
 from saiseld.conventions.sphere import Projection
 from saiseld.conventions.symmetry import IDENTITY, Symmetry
 from saiseld.data.recordings import Recording
-from saiseld.formats.checkpoint import read_checkpoint
 from saiseld.formats.features import (
     FRAMES_PER_BLOCK,
     AcousticImages,
@@ -24,12 +22,20 @@ from saiseld.formats.features import (
     Width,
     write_features,
 )
+from saiseld.formats.graph import check_torch_for, has_graphs
 from saiseld.runtime.cache import content_digest
+from saiseld.runtime.devices import Device
 from saiseld.runtime.errors import CheckpointError, DataError
+from saiseld.runtime.threads import in_threads
+
+Latents = Callable[[NDArray[np.complex64]], NDArray[np.float32]]
+"""Covariances (frames, 9, 4, 4) to latent maps (frames, 9, 484)."""
 
 
 class FrontEnd:
     """UpLAM with its weights: recordings in, acoustic images out.
+
+    On the CPU the graphs beside the checkpoint do it if there are any, else torch.
 
     Parameters
     ----------
@@ -37,12 +43,25 @@ class FrontEnd:
         A public UpLAM ``.pth`` or a checkpoint of ours.
     symmetry
         Image the scene that a symmetry of the array makes of a recording (training only).
+    device
+        Where it runs; on Apple's GPU, which has no eigenvectors, it stays on the CPU.
+    threads
+        Blocks of frames at a time.
+
+    Raises
+    ------
+    CheckpointError
+        If the weights cannot be read or do not fit, or only torch could run them and is missing.
     """
 
-    def __init__(self, weights: str | Path, symmetry: Symmetry = IDENTITY) -> None:
-        self.uplam = UpLAM.load(weights)
-        _, header = read_checkpoint(weights)
-        projection = header.get("projection", "official")
+    def __init__(
+        self,
+        weights: str | Path,
+        symmetry: Symmetry = IDENTITY,
+        device: Device = "cpu",
+        threads: int = 1,
+    ) -> None:
+        self._latents, projection = _load(weights, "cpu" if device == "mps" else device)
         if projection not in ("official", "great_circle"):
             raise CheckpointError(
                 weights,
@@ -51,9 +70,8 @@ class FrontEnd:
                 found=repr(projection),
             )
         self.projection: Projection = projection
-        digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
-        self.identity = identity_under(digest[:16], symmetry)
-        self._channels = list(symmetry.channels)
+        self.identity = identity_under(content_digest(weights), symmetry)
+        self._channels, self._threads = list(symmetry.channels), threads
 
     def images(
         self, recording: Recording, frames_per_block: int = FRAMES_PER_BLOCK
@@ -63,11 +81,25 @@ class FrontEnd:
 
     def images_of(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[AcousticImages]:
         """Yield the acoustic images of each block of (n x 2400, 4) samples, as they are read."""
-        for audio in blocks:
-            covariance = visibility(audio[:, self._channels], dtype=np.complex64)
-            with torch.inference_mode():
-                latent = self.uplam(torch.from_numpy(covariance)).numpy()
-            yield AcousticImages(latent, closure(covariance), diffuseness(covariance))
+        return in_threads(self._images, blocks, self._threads)
+
+    def _images(self, audio: NDArray[np.float32]) -> AcousticImages:
+        covariance = visibility(audio[:, self._channels], dtype=np.complex64)
+        latent = self._latents(covariance)
+        return AcousticImages(latent, closure(covariance), diffuseness(covariance))
+
+
+def _load(weights: str | Path, device: Device) -> tuple[Latents, Any]:
+    """Return what makes latents, and the projection that they are meant for."""
+    if device == "cpu" and has_graphs(weights, GRAPHS):
+        graphs = GraphUpLAM(weights)
+        return graphs, graphs.projection
+    check_torch_for(weights)
+    from saiseld.acoustics.uplam import UpLAM
+    from saiseld.formats.checkpoint import read_checkpoint
+
+    _, header = read_checkpoint(weights)
+    return UpLAM.load(weights).to(device).latents, header.get("projection", "official")
 
 
 def identity_under(weights: str, symmetry: Symmetry) -> str:

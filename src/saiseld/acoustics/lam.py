@@ -116,7 +116,7 @@ def _eigh(hermitian: Tensor) -> tuple[Tensor, Tensor]:
     try:
         eigenvalues, vectors = torch.linalg.eigh(hermitian)
     except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-        eigenvalues = torch.full(hermitian.shape[:-1], torch.nan, dtype=hermitian.real.dtype)
+        eigenvalues = torch.full_like(hermitian[..., 0].real, torch.nan)
         vectors = torch.empty_like(hermitian)
     failed = ~torch.isfinite(eigenvalues).all(-1)
     if failed.any():

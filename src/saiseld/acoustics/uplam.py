@@ -10,7 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from saiseld.acoustics.lam import LAM, load_model
@@ -46,6 +48,13 @@ class UpLAM(nn.Module):
         """
         return cast(UpLAM, load_model(cls(dtype), path))
 
+    @torch.inference_mode()
+    def latents(self, visibility: NDArray[np.complex64]) -> NDArray[np.float32]:
+        """Return what `forward` does, arrays in and out."""
+        device = self.lam.tau.device
+        latent: NDArray[np.float32] = self(torch.from_numpy(visibility).to(device)).cpu().numpy()
+        return latent
+
     def forward(self, visibility: Tensor) -> Tensor:
         """Return the latent maps (frames, 9, 484) of covariances (frames, 9, 4, 4)."""
         return cast(Tensor, self.lam(self.cdbpn(visibility)))
@@ -68,11 +77,11 @@ class BackProjection(nn.Module):
 
     def forward(self, visibility: Tensor) -> Tensor:
         """Return predicted 32-channel covariances, Hermitian only in so far as learnt."""
-        return torch.complex(*self.parts(visibility))
+        return torch.complex(*self.lifted(visibility.real, visibility.imag))
 
-    def parts(self, visibility: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the real and the imaginary part of what `forward` predicts."""
-        return self._path("rel", visibility.real), self._path("imag", visibility.imag)
+    def lifted(self, real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the two parts of what `forward` predicts of the two parts of covariances."""
+        return self._path("rel", real), self._path("imag", imaginary)
 
     def _path(self, part: str, x: Tensor) -> Tensor:
         layer = self.get_submodule

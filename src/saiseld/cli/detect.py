@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from saiseld.cli.options import Jobs, Recordings, Results, Video, Weights
+from saiseld.cli.options import Device, Half, Jobs, Recordings, Results, Video, Weights
 
 
 def detect(
@@ -19,6 +19,8 @@ def detect(
         typer.Option(help="Folder of features files (`saiseld features`), instead of the sound."),
     ] = None,
     weights: Weights = None,
+    device: Device = "auto",
+    half: Half = False,
     all_maps: Annotated[
         bool,
         typer.Option(help="Energy map and distance of every candidate, not of emittable ones."),
@@ -37,6 +39,8 @@ def detect(
         video=video,
         features=features,
         weights=weights,
+        device=device,
+        half=half,
         all_maps=all_maps,
         jobs=jobs,
     )

@@ -6,13 +6,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from saiseld.cli.options import Jobs, Recordings, Results, Weights
+from saiseld.cli.options import Device, Jobs, Recordings, Results, Weights
 
 
 def features(
     recordings: Recordings,
     output: Results,
     weights: Weights = None,
+    device: Device = "auto",
     width: Annotated[
         Literal["float16", "float32"], typer.Option(help="How latents are stored.")
     ] = "float16",
@@ -31,5 +32,11 @@ def features(
     from saiseld.pipeline.features import features_of_recordings
 
     features_of_recordings(
-        recordings, output, weights=weights, symmetry=symmetry, width=width, jobs=jobs
+        recordings,
+        output,
+        weights=weights,
+        device=device,
+        symmetry=symmetry,
+        width=width,
+        jobs=jobs,
     )

@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from saiseld.cli.options import Jobs, Recordings, Results, Threshold, Video, Weights
+from saiseld.cli.options import (
+    Device,
+    Half,
+    Jobs,
+    Recordings,
+    Results,
+    Threshold,
+    Video,
+    Weights,
+)
 
 
 def image(
@@ -21,6 +30,8 @@ def image(
         ),
     ] = "auto",
     weights: Weights = None,
+    device: Device = "auto",
+    half: Half = False,
     system: Annotated[
         str | None, typer.Option(help="What is kept and emitted, e.g. TASK3B_1, 'Sparse peaks'.")
     ] = None,
@@ -63,6 +74,8 @@ def image(
         video=video,
         kind=channels,
         weights=weights,
+        device=device,
+        half=half,
         wanted=wanted,
         keep_going=keep_going,
         jobs=jobs,

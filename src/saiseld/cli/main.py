@@ -34,11 +34,16 @@ COMMANDS = (
     "emit",
     "submit",
     "table1",
+    "export",
 )
 """Modules of `saiseld.cli`, each with a function of its own name, in the order of the help page."""
 
 TRAIN_COMMANDS: tuple[str, ...] = ("uplam", "detector", "seld", "matchability", "fusion")
 """Modules ``train_<name>`` of `saiseld.cli`, under ``saiseld train <name>``."""
+
+
+TRAINING_PACKAGES = ("torch", "torchvision", "accelerate", "tensorboard", "onnx", "onnxscript")
+"""What only the extra ``train`` brings."""
 
 
 def build() -> typer.Typer:
@@ -104,6 +109,13 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(2) from None
         except MemoryError:
             console.print("error: memory is full; fewer --jobs need less", style="bold red")
+            raise typer.Exit(2) from None
+        except ModuleNotFoundError as error:
+            if error.name not in TRAINING_PACKAGES:
+                raise
+            told = f"error: expected {error.name}, which is not installed. "
+            told += "Install what trains and exports: pip install 'saiseld[train]'"
+            console.print(told, style="bold red", markup=False, soft_wrap=True)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             console.print("stopped: what is finished is kept; the same command goes on from there")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from saiseld.runtime.devices import DeviceName
+
 Recordings = Annotated[
     list[Path],
     typer.Argument(help="Recordings (WAV, FLAC; 4 or 32 channels), or folders searched for them."),
@@ -20,6 +22,12 @@ Video = Annotated[
     typer.Option(help="Video or folder of frames; or a folder of <recording>.mp4."),
 ]
 Weights = Annotated[Path | None, typer.Option(help="Weights folder; the packaged ones without it.")]
+Device = Annotated[
+    DeviceName, typer.Option(help="Where networks run; auto takes a GPU where torch finds one.")
+]
+Half = Annotated[
+    bool, typer.Option("--half", help="Detect in 16 bits on a GPU: faster, scores differ a little.")
+]
 Threshold = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="Show only masks scored this or more, in events and pictures."),

@@ -2,25 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from saiseld.conventions.sphere import angles_of_pixel
 from saiseld.conventions.taxonomy import class_of_label
-from saiseld.detector.heads import DISTANCE_UNIT_CM
-from saiseld.detector.model import Detector, Keep
-from saiseld.detector.regions import SCORE_THRESHOLD
+from saiseld.detector.detections import (
+    DISTANCE_UNIT_CM,
+    SCORE_THRESHOLD,
+    Found,
+    FrameDetector,
+    Keep,
+)
+from saiseld.detector.graphs import GRAPHS, GraphDetector
 from saiseld.formats.candidates import MAP_SIZE, Candidates
+from saiseld.formats.graph import check_torch_for, has_graphs
+from saiseld.runtime.devices import Device
+
+
+def load_detector(
+    weights: str | Path, device: Device = "cpu", *, half: bool = False
+) -> FrameDetector:
+    """Return a checkpoint's detector: on the CPU its graphs if they lie beside it, else in torch.
+
+    Parameters
+    ----------
+    weights
+        A checkpoint of ours, or a public ``.pth``.
+    device
+        Where it runs.
+    half
+        Whether a GPU computes in 16 bits.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be read or does not fit, or only torch could run it and is not installed.
+    """
+    if device == "cpu" and has_graphs(weights, GRAPHS):
+        return GraphDetector(weights)
+    check_torch_for(weights)
+    from saiseld.detector.model import Detector
+
+    detector = Detector.load(weights).to(device)
+    detector.half_precision = half and device != "cpu"
+    return detector
 
 
 def detect_frames(
-    detector: Detector,
+    detector: FrameDetector,
     recording: str,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Iterable[tuple[NDArray[np.float32], NDArray[Any]]],
     *,
     keep: Keep | None = None,
     provenance: Mapping[str, Any] | None = None,
@@ -34,8 +70,8 @@ def detect_frames(
     recording
         Its name.
     batches
-        Consecutive frames: latents (B, acoustic, 484), see `Detector.compose`, and pictures
-        (B, 3, 180, 360), uint8 or floating in [0, 1]. B may vary.
+        Consecutive frames: latents (B, acoustic, 484) and pictures (B, 3, 180, 360), as
+        `FrameDetector.find` takes them. B may vary.
     keep
         Which detections get an energy map and a distance; all of them without it.
     provenance
@@ -45,14 +81,24 @@ def detect_frames(
     -------
     The candidate table at score 0.01, frames in order, best score first in a frame.
     """
-    frames: list[dict[str, NDArray[Any]]] = []
+    frames: list[Found] = []
     for latent, rgb in batches:
-        for found in detector.detect(rgb, latent, keep=keep):
-            frames.append({name: value.cpu().numpy() for name, value in found.items()})
+        frames += detector.find(rgb, latent, keep=keep)
+    return candidate_table(detector, recording, frames, provenance)
+
+
+def candidate_table(
+    detector: FrameDetector,
+    recording: str,
+    frames: Sequence[Found],
+    provenance: Mapping[str, Any] | None = None,
+) -> Candidates:
+    """Return what a detector found in frames that follow one another; see `detect_frames`."""
     counts = [len(frame["scores"]) for frame in frames]
 
     def column(name: str, empty: NDArray[Any]) -> NDArray[Any]:
-        return np.concatenate([empty, *(frame[name] for frame in frames)])
+        values = (cast(Mapping[str, NDArray[Any]], frame)[name] for frame in frames)
+        return np.concatenate([empty, *values])
 
     box = column("boxes", np.empty((0, 4), np.float32))
     energy_map = column("energy_maps", np.empty((0, MAP_SIZE, MAP_SIZE), np.float32))

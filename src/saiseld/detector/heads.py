@@ -10,9 +10,6 @@ from torch.nn import functional as F
 
 from saiseld.conventions.sphere import HEIGHT, WIDTH
 
-DISTANCE_UNIT_CM = 500.0
-"""The distance head's output is in units of 500 cm."""
-
 
 class BoxHead(nn.Module):
     """Two fully connected layers, each followed by ReLU and dropout."""

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from saiseld.conventions.sphere import WIDTH
 from saiseld.conventions.taxonomy import NUM_CLASSES
-from saiseld.detector.heads import DISTANCE_UNIT_CM
+from saiseld.detector.detections import DISTANCE_UNIT_CM
 from saiseld.formats.candidates import MAP_SIZE
 
 MIN_VISIBLE = 0.2

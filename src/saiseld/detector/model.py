@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,11 +14,12 @@ from torch.nn import functional as F
 from torchvision.ops import MultiScaleRoIAlign
 
 from saiseld.conventions.bands import BANDS
-from saiseld.conventions.sphere import HEIGHT, WIDTH, Projection, box_iou, projection_table
+from saiseld.conventions.sphere import HEIGHT, WIDTH, Projection, projection_table
 from saiseld.conventions.taxonomy import class_of_label
 from saiseld.data.context import MAX_CONTEXT, offsets
 from saiseld.data.video import IMAGENET_MEAN
 from saiseld.detector.architecture import Size, build
+from saiseld.detector.detections import Found, Keep, on_cylinder
 from saiseld.detector.losses import (
     crop_energy,
     distance_loss,
@@ -27,7 +28,7 @@ from saiseld.detector.losses import (
     jittered,
     visible_copies,
 )
-from saiseld.detector.regions import NMS_IOU, NUM_LABELS
+from saiseld.detector.regions import NUM_LABELS
 from saiseld.detector.stem import RGB_CHANNELS
 from saiseld.detector.targets import FrameTargets
 from saiseld.formats.candidates import MAP_SIZE
@@ -37,9 +38,6 @@ from saiseld.runtime.errors import CheckpointError
 IMAGENET_STD = (0.229, 0.224, 0.225)
 POOLED = 14
 _TOGETHER = 16
-
-Keep = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.bool_]]
-"""From the scores and class ids of a frame's detections, which ones can be emitted or scored."""
 
 _KIND = "detector"
 
@@ -75,6 +73,8 @@ class Detector(nn.Module):
         self.context, self.acoustic_channels = context, acoustic
         self.margin, self.multiple = parts.margin, parts.multiple
         self.acoustic_stride = parts.acoustic_stride
+        self.half_precision = False
+        """Whether `find` computes in 16 bits, where the device does so faster."""
         self.class_weights: Tensor
         self.register_buffer("class_weights", torch.ones(NUM_LABELS))
         self.det = parts.det
@@ -173,6 +173,23 @@ class Detector(nn.Module):
         """Return the detections of pictures and latents: `compose`, then the detector itself."""
         return self._detections(self.compose(rgb, latent), keep, full_energy)
 
+    def find(
+        self,
+        rgb: NDArray[np.floating[Any] | np.uint8],
+        latent: NDArray[np.float32],
+        *,
+        keep: Keep | None = None,
+    ) -> list[Found]:
+        """Return the detections of each frame, arrays in and out: a `FrameDetector`."""
+        device = self.table.device
+        given = (torch.from_numpy(value).to(device) for value in (rgb, latent))
+        with torch.autocast(device.type, torch.float16, enabled=self.half_precision):
+            found = self.detect(*given, keep=keep)
+        return [
+            cast(Found, {name: value.cpu().numpy() for name, value in frame.items()})
+            for frame in found
+        ]
+
     def forward(
         self,
         images: Sequence[Tensor] | Tensor,
@@ -197,9 +214,7 @@ class Detector(nn.Module):
         Returns
         -------
         list of dict
-            For every image, best score first: ``boxes`` (n, 4) canvas pixels, ``labels`` (n,) class
-            id + 1, ``scores`` (n,), ``measured`` (n,) bool, ``energy_maps`` (n, 28, 28) in [0, 1],
-            ``distances`` (n,) in units of 500 cm; zero and NaN where not measured. With
+            For every image the tensors of a `saiseld.detector.detections.Found`; with
             ``full_energy`` also ``full_energy`` (180, 360).
         dict
             In training: one scalar tensor a loss.
@@ -216,24 +231,37 @@ class Detector(nn.Module):
         with torch.inference_mode():
             return self._detections(batch, keep, full_energy)
 
-    def _features(self, batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        rgb, acoustic = torch.split(batch, [RGB_CHANNELS, self.acoustic_channels], dim=1)
-        if self.acoustic_stride > 1:
-            acoustic = F.avg_pool2d(acoustic, self.acoustic_stride)
+    def features(self, rgb: Tensor, acoustic: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the normalised picture with its margin, and the backbone's feature maps.
+
+        Parameters
+        ----------
+        rgb
+            (B, 3, 180, 360) in [0, 1].
+        acoustic
+            (B, acoustic, 180 / s, 360 / s), averaged over squares of the acoustic stride s.
+        """
         rgb = self._extended((rgb - self.rgb_mean) / self.rgb_std, stride=1)
         # The padding counts in the norm's statistics, as it did where the public weights were made.
         acoustic = self.acoustic_norm(self._extended(acoustic, self.acoustic_stride))
         return rgb, self.det.backbone(rgb, acoustic)
 
+    def _parts(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        rgb, acoustic = batch[:, :RGB_CHANNELS], batch[:, RGB_CHANNELS:]
+        if self.acoustic_stride > 1:
+            acoustic = F.avg_pool2d(acoustic, self.acoustic_stride)
+        return rgb, acoustic
+
     def _extended(self, canvas: Tensor, stride: int) -> Tensor:
         """Repeat the margin past either edge and pad with zeros to the backbone's multiple."""
         margin, multiple = self.margin // stride, self.multiple // stride
         if margin:
-            canvas = F.pad(canvas, (margin, margin, 0, 0), mode="circular")
+            canvas = torch.cat([canvas[..., -margin:], canvas, canvas[..., :margin]], dim=-1)
         bottom, right = (-side % multiple for side in canvas.shape[-2:])
         return F.pad(canvas, (0, right, 0, bottom))
 
-    def _sizes(self, count: int) -> list[tuple[int, int]]:
+    def sizes(self, count: int) -> list[tuple[int, int]]:
+        """Return the height and width of each of ``count`` canvases with their margins."""
         return [(HEIGHT, WIDTH + 2 * self.margin)] * count
 
     def _shifted(self, boxes: Tensor, by: int) -> Tensor:
@@ -242,8 +270,8 @@ class Detector(nn.Module):
     def _detections(
         self, batch: Tensor, keep: Keep | None, full_energy: bool
     ) -> list[dict[str, Tensor]]:
-        image, features = self._features(batch)
-        sizes = self._sizes(len(batch))
+        image, features = self.features(*self._parts(batch))
+        sizes = self.sizes(len(batch))
         found = [self._on_cylinder(*frame) for frame in self.det.detections(image, features, sizes)]
         measured = [_kept(scores, labels, keep) for _, scores, labels in found]
         maps, distances = self._measure(
@@ -274,7 +302,7 @@ class Detector(nn.Module):
 
     def _measure(self, features: dict[str, Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return energy maps and distances of boxes (in extended pixels), all frames at once."""
-        pooled = self.energy_pool(features, boxes, self._sizes(len(boxes)))
+        pooled = self.energy_pool(features, boxes, self.sizes(len(boxes)))
         if self.training:
             return self.energy_head(pooled).float(), self.distance_head(pooled).float()
         # Batches of one size: what a region gets does not depend on which others are measured.
@@ -291,32 +319,22 @@ class Detector(nn.Module):
     def _on_cylinder(
         self, boxes: Tensor, scores: Tensor, labels: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Drop what the margin shows twice: the weaker of two detections of one place and class."""
         if self.margin == 0 or len(boxes) == 0:
             return boxes, scores, labels
-        boxes = _once_round(boxes)
-        centre = (boxes[:, 0] + boxes[:, 2]) / 2 - self.margin
-        # A copy that is centred deep in the margin is cut by its end; the other one is whole.
-        rows = torch.where((centre > -self.margin / 2) & (centre < WIDTH + self.margin / 2))[0]
-        boxes, scores, labels = boxes[rows], scores[rows], labels[rows]
-        same = box_iou(boxes.cpu(), boxes.cpu()) > NMS_IOU
-        same &= (labels[:, None] == labels[None, :]).cpu().numpy()
-        alive = np.ones(len(boxes), bool)
-        for row in range(len(boxes)):
-            if alive[row]:
-                alive[row + 1 :] &= ~same[row, row + 1 :]
-        kept = torch.from_numpy(np.flatnonzero(alive)).to(boxes.device)
-        return boxes[kept], scores[kept], labels[kept]
+        arrays = boxes.cpu().numpy(), scores.cpu().numpy(), labels.cpu().numpy()
+        found = on_cylinder(*arrays, margin=self.margin)
+        whole, score, label = (torch.from_numpy(value).to(boxes.device) for value in found)
+        return whole, score, label
 
     def _losses(self, batch: Tensor, targets: Sequence[FrameTargets]) -> dict[str, Tensor]:
-        image, features = self._features(batch)
+        image, features = self.features(*self._parts(batch))
         copies = [visible_copies(target["boxes"], self.margin) for target in targets]
         regions = [
             {"boxes": self._shifted(boxes, self.margin), "labels": target["labels"][owner]}
             for (boxes, owner), target in zip(copies, targets, strict=True)
         ]
         losses = self.det.losses(
-            image, features, self._sizes(len(batch)), regions, self.class_weights
+            image, features, self.sizes(len(batch)), regions, self.class_weights
         )
         field = torch.stack([_field_target(target["energy"]) for target in targets])
         losses["field"] = field_loss(self._field(features), field)
@@ -342,12 +360,6 @@ class Detector(nn.Module):
         losses["energy"] = energy_loss(maps, expected)
         losses["distance"] = distance_loss(distances, distance_cm)
         return losses
-
-
-def _once_round(boxes: Tensor) -> Tensor:
-    """Return boxes with those wider than the panorama cut to its width about their centres."""
-    excess = (boxes[:, 2] - boxes[:, 0] - WIDTH).clamp(min=0) / 2
-    return boxes + torch.stack([excess, 0 * excess, -excess, 0 * excess], dim=1)
 
 
 def _field_target(energy: Tensor) -> Tensor:

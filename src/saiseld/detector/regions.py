@@ -16,14 +16,16 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import MultiScaleRoIAlign, clip_boxes_to_image, nms, remove_small_boxes
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.detector.detections import (
+    DETECTION_IOU,
+    DETECTIONS_PER_FRAME,
+    PROPOSAL_IOU,
+    SCORE_THRESHOLD,
+)
 from saiseld.detector.heads import BoxHead
 
 NUM_LABELS = NUM_CLASSES + 1
 """Background is label 0."""
-
-SCORE_THRESHOLD = 0.01
-NMS_IOU = 0.5
-DETECTIONS_PER_FRAME = 100
 
 _APART = 4096
 
@@ -156,7 +158,7 @@ class RegionDetector(nn.Module):
             positive_fraction=0.5,
             pre_nms_top_n=_numbers(settings),
             post_nms_top_n=_numbers(settings),
-            nms_thresh=0.7,
+            nms_thresh=PROPOSAL_IOU,
         )
         self.roi_heads = BoxHeads(
             MultiScaleRoIAlign(settings.pooled_levels, output_size=7, sampling_ratio=2),
@@ -168,7 +170,7 @@ class RegionDetector(nn.Module):
             positive_fraction=0.25,
             bbox_reg_weights=None,
             score_thresh=SCORE_THRESHOLD,
-            nms_thresh=NMS_IOU,
+            nms_thresh=DETECTION_IOU,
             detections_per_img=DETECTIONS_PER_FRAME,
         )
 

@@ -14,10 +14,11 @@ import argparse
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from saiseld.data.stairs26 import open_tree
 from saiseld.data.video_array import missing_frame
@@ -41,19 +42,20 @@ class Deprived(Selection):
         self.mode = mode
         self.recorded = frames
 
-    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
         """Yield latents and pictures."""
         for latent, rgb in super().batches():
             if self.mode == "sound alone":
-                rgb = torch.from_numpy(missing_frame()).expand_as(rgb)
-            yield torch.zeros_like(latent) if self.mode == "picture alone" else latent, rgb
+                rgb = np.repeat(missing_frame()[None], len(rgb), axis=0)
+            yield np.zeros_like(latent) if self.mode == "picture alone" else latent, rgb
 
     def field_pearson(self, detector: Detector) -> list[float]:
         """Return r of each frame with a sound."""
         found = []
         numbers = iter(self.samples)
         for latent, rgb in self.batches():
-            fields = detector.detect(rgb, latent, keep=nothing, full_energy=True)
+            given = torch.from_numpy(rgb), torch.from_numpy(latent)
+            fields = detector.detect(*given, keep=nothing, full_energy=True)
             for result in fields:
                 truth = field_of(collate([self.recorded[next(numbers)]])[2][0])
                 if truth is not None:

@@ -17,6 +17,7 @@ from saiseld.formats.candidates import (
 )
 from saiseld.formats.features import FEATURES_SUFFIX, Features
 from saiseld.pipeline.imager import Imager, load_imager
+from saiseld.runtime.devices import DeviceName
 from saiseld.runtime.files import output_folder
 from saiseld.runtime.parallel import run_all
 
@@ -30,7 +31,11 @@ class Detected:
 
 
 def detect(
-    recording: str | Path, video: str | Path | None = None, *, weights: str | Path | None = None
+    recording: str | Path,
+    video: str | Path | None = None,
+    *,
+    weights: str | Path | None = None,
+    device: DeviceName = "auto",
 ) -> Candidates:
     """Return every detection in a recording, to decide on with `saiseld.pipeline.emit.emit`.
 
@@ -42,6 +47,8 @@ def detect(
         Its video or folder of frames, if there is one.
     weights
         A weights folder, or None for the packaged ones.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
 
     Examples
     --------
@@ -51,7 +58,7 @@ def detect(
     """
     opened = open_recording(recording)
     pictures = iter(()) if video is None else open_video(video)
-    blocks = list(Imager(weights).blocks(opened, pictures))
+    blocks = list(Imager(weights, device=device).blocks(opened, pictures))
     return joined_candidates([block.candidates for block in blocks])
 
 
@@ -116,6 +123,8 @@ def detect_recordings(
     video: Path | None = None,
     features: Path | None = None,
     weights: Path | None = None,
+    device: DeviceName = "auto",
+    half: bool = False,
     all_maps: bool = False,
     jobs: int = 1,
 ) -> dict[str, Detected | None]:
@@ -133,6 +142,8 @@ def detect_recordings(
         A folder of features files, read instead of the sound.
     weights
         A weights folder, or None for the packaged ones.
+    device, half
+        As in `saiseld.pipeline.imager.Imager`.
     all_maps
         As in `detect_recording`.
     jobs
@@ -140,10 +151,10 @@ def detect_recordings(
     """
     opened = [open_recording(path) for path in find_recordings(recordings)]
     output_folder(folder)
-    load_imager(weights)  # A mistake in the weights is told before any work begins.
+    load_imager(weights, device, half)  # A mistake in the weights is told before any work begins.
     tasks = {
         recording.name: (
-            weights,
+            (weights, device, half),
             recording,
             None if video is None else find_video(video, recording.name),
             folder,
@@ -156,12 +167,12 @@ def detect_recordings(
 
 
 def _detect_task(
-    weights: Path | None,
+    imager_of: tuple[Path | None, DeviceName, bool],
     recording: Recording,
     video: Path | None,
     folder: Path,
     features: Path | None,
     all_maps: bool,
 ) -> Detected | None:
-    imager = load_imager(weights)
+    imager = load_imager(*imager_of)
     return detect_recording(imager, recording, video, folder, features=features, all_maps=all_maps)

@@ -11,8 +11,10 @@ from saiseld.acoustics.symmetry import symmetry_named
 from saiseld.data.recordings import Recording, find_recordings, open_recording
 from saiseld.formats.features import FEATURES_SUFFIX, Width
 from saiseld.pipeline.weights import find_weights
+from saiseld.runtime.devices import Device, DeviceName, device_of
 from saiseld.runtime.files import output_folder
 from saiseld.runtime.parallel import run_all
+from saiseld.runtime.threads import threads_here
 
 
 def features_of_recording(
@@ -35,6 +37,7 @@ def features_of_recordings(
     folder: Path,
     *,
     weights: Path | None = None,
+    device: DeviceName = "auto",
     symmetry: str = "identity",
     width: Width = "float16",
     jobs: int = 1,
@@ -49,6 +52,8 @@ def features_of_recordings(
         Where the files go.
     weights
         A weights folder, or None for the packaged ones.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
     symmetry
         Of the array; images the scene that it makes of each recording.
     width
@@ -62,21 +67,19 @@ def features_of_recordings(
     """
     opened = [open_recording(path) for path in find_recordings(recordings)]
     checkpoint = find_weights(weights).front_end
-    _front_end(checkpoint, symmetry)  # A mistake in them is told before any work begins.
+    front_end_of = (checkpoint, symmetry, device_of(device))
+    _front_end(*front_end_of)  # A mistake in them is told before any work begins.
     output_folder(folder)
-    tasks = {
-        recording.name: (checkpoint, symmetry, recording, folder, width) for recording in opened
-    }
+    tasks = {recording.name: (front_end_of, recording, folder, width) for recording in opened}
     return run_all(_features_task, tasks, jobs=jobs, title="features")
 
 
 @cache
-def _front_end(checkpoint: Path, symmetry: str) -> FrontEnd:
-    return FrontEnd(checkpoint, symmetry_named(symmetry))
+def _front_end(checkpoint: Path, symmetry: str, device: Device) -> FrontEnd:
+    return FrontEnd(checkpoint, symmetry_named(symmetry), device, threads_here())
 
 
 def _features_task(
-    checkpoint: Path, symmetry: str, recording: Recording, folder: Path, width: Width
+    front_end_of: tuple[Path, str, Device], recording: Recording, folder: Path, width: Width
 ) -> bool:
-    front_end = _front_end(checkpoint, symmetry)
-    return features_of_recording(front_end, recording, folder, width=width)
+    return features_of_recording(_front_end(*front_end_of), recording, folder, width=width)

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from saiseld.data.recordings import Recording, find_recordings, open_recording
 from saiseld.formats.candidates import CANDIDATES_SUFFIX, candidate_writer
 from saiseld.runtime.cache import content_digest
 from saiseld.runtime.files import output_folder
 from saiseld.runtime.parallel import run_all
-from saiseld.seld.decode import candidates
-from saiseld.seld.ear import Seld
+
+if TYPE_CHECKING:
+    from saiseld.seld.ear import Seld
 
 
 @cache
 def load_ear(weights: Path) -> tuple[Seld, str]:
     """Return an ear and a name for its weights, read once a process."""
+    from saiseld.seld.ear import Seld
+
     return Seld.load(weights), content_digest(weights)
 
 
@@ -40,6 +44,8 @@ def hear_recording(weights: Path, recording: Recording, folder: Path) -> Path | 
     table = folder / f"{recording.name}{CANDIDATES_SUFFIX}"
     if table.is_file():
         return None
+    from saiseld.seld.decode import candidates
+
     seld, digest = load_ear(weights)
     heard = seld.blocks(recording.blocks())
     with candidate_writer(table) as append:

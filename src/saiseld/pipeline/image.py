@@ -32,6 +32,7 @@ from saiseld.pipeline.results import (
 )
 from saiseld.pipeline.weights import digests, find_weights
 from saiseld.runtime.cache import content_digest
+from saiseld.runtime.devices import DeviceName
 from saiseld.runtime.errors import CandidateError, DataError, SaiseldError
 from saiseld.runtime.files import output_folder
 from saiseld.runtime.parallel import run_all, tell_share_done
@@ -248,6 +249,8 @@ def image_recordings(
     video: Path | None = None,
     kind: Format = "auto",
     weights: Path | None = None,
+    device: DeviceName = "auto",
+    half: bool = False,
     wanted: Wanted | None = None,
     keep_going: bool = False,
     jobs: int = 1,
@@ -267,6 +270,8 @@ def image_recordings(
         What the recordings' channels are; see `saiseld.pipeline.open.open_checked`.
     weights
         A weights folder, or None for the packaged ones.
+    device, half
+        As in `saiseld.pipeline.imager.Imager`.
     wanted
         What is wanted of every recording.
     keep_going
@@ -285,7 +290,7 @@ def image_recordings(
     wanted = wanted or Wanted()
     output_folder(folder)
     known = digests(find_weights(weights))
-    load_imager(weights)
+    load_imager(weights, device, half)
     tasks: dict[str, tuple[object, ...]] = {}
     outcomes: dict[str, Outcome] = {}
     for path in find_recordings(recordings):
@@ -303,7 +308,7 @@ def image_recordings(
             outcomes[path.stem] = Failed(error)
             on_done(path.stem, outcomes[path.stem])
             continue
-        task = (recording, own, folder, provenance, weights, wanted, keep_going)
+        task = (recording, own, folder, provenance, (weights, device, half), wanted, keep_going)
         tasks[recording.name] = task
     outcomes |= run_all(_image_task, tasks, jobs=jobs, title="imaging", on_done=on_done)
     write_folder_page(folder)
@@ -315,12 +320,12 @@ def _image_task(
     video: Path | None,
     folder: Path,
     provenance: Provenance,
-    weights: Path | None,
+    imager_of: tuple[Path | None, DeviceName, bool],
     wanted: Wanted,
     keep_going: bool,
 ) -> Outcome:
     try:
-        imager = load_imager(weights)
+        imager = load_imager(*imager_of)
         return image_recording(
             imager, recording, video, folder, provenance, wanted, on_share=tell_share_done
         )

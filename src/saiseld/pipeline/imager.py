@@ -12,7 +12,6 @@ from itertools import chain, islice, repeat
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from saiseld.acoustics.front_end import FrontEnd
@@ -23,15 +22,17 @@ from saiseld.data.video import Frame, open_video, rgb_planes
 from saiseld.decision.matchability import Matchability
 from saiseld.decision.selection import emittable
 from saiseld.decision.systems import System, decide
-from saiseld.detector.detect import detect_frames
-from saiseld.detector.model import Detector, Keep
+from saiseld.detector.detect import candidate_table, load_detector
+from saiseld.detector.detections import Found, Keep
 from saiseld.formats.annotation import EnergyMask
 from saiseld.formats.candidates import Candidates
-from saiseld.formats.features import FRAMES_PER_BLOCK, AcousticImages
+from saiseld.formats.features import AcousticImages
 from saiseld.pipeline.defaults import DEFAULT_SYSTEM
 from saiseld.pipeline.prediction import Prediction
 from saiseld.pipeline.weights import find_weights
+from saiseld.runtime.devices import DeviceName, device_of
 from saiseld.runtime.errors import CheckpointError, RecipeError
+from saiseld.runtime.threads import in_threads, threads_here
 
 BATCH = 8
 """Frames that go through the detector together."""
@@ -65,17 +66,35 @@ class Imager:
     ----------
     weights
         A weights folder (`saiseld.pipeline.weights`), or None for the packaged ones.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``mps``; auto takes a GPU where torch finds one.
+    half
+        Whether a GPU computes in 16 bits; a CPU never does.
+    threads
+        Batches of frames at a time; as many as there are cores if None
+        (`saiseld.runtime.threads.threads_here`). No number depends on it.
 
     Raises
     ------
     CheckpointError
         If the weights are not there or do not fit.
+    DeviceError
+        If the device is not there.
     """
 
-    def __init__(self, weights: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        weights: str | Path | None = None,
+        *,
+        device: DeviceName = "auto",
+        half: bool = False,
+        threads: int | None = None,
+    ) -> None:
         paths = find_weights(weights)
-        self.front_end = FrontEnd(paths.front_end)
-        self.detector = Detector.load(paths.detector)
+        runs_on = device_of(device)
+        self._threads = threads_here() if threads is None else threads
+        self.front_end = FrontEnd(paths.front_end, device=runs_on, threads=self._threads)
+        self.detector = load_detector(paths.detector, runs_on, half=half)
         reranker = paths.matchability
         self.matchability = None if reranker is None else Matchability.load(reranker)
         if self.front_end.projection != self.detector.projection:
@@ -109,27 +128,38 @@ class Imager:
             Detections that get an energy map and a distance: those that some rule can emit. None
             for all; no emitted number depends on it.
         """
-        picture_of = chain(pictures, repeat(None))
-        start = 0
         if images is None:
-            images = self.front_end.images_of(recording.blocks(FRAMES_PER_BLOCK))
-        for block in in_context(images, self.detector.context):
-            shown = list(islice(picture_of, len(block.latent)))
-            latents, planes = torch.from_numpy(block.latent), torch.from_numpy(rgb_planes(shown))
-            batches = zip(torch.split(latents, BATCH), torch.split(planes, BATCH), strict=True)
-            found = detect_frames(self.detector, recording.name, batches, keep=keep)
-            table = replace(
-                found,
-                frames=recording.frames,
-                frame=found.frame + np.int32(start),
-                closure=block.closure[found.frame],
-                diffuseness=block.diffuseness[found.frame],
-                provenance={**found.provenance, "front_end": self.front_end.identity},
-            )
-            if self.matchability is not None:
-                table = self.matchability.calibrate(table)
-            yield Block(table, len(shown), sum(picture is None for picture in shown))
-            start += len(shown)
+            images = self.front_end.images(recording)
+        batches = _batches(in_context(images, self.detector.context), chain(pictures, repeat(None)))
+
+        def find(batch: _Batch) -> tuple[_Batch, list[Found]]:
+            return batch, self.detector.find(rgb_planes(batch.shown), batch.latent, keep=keep)
+
+        start = 0
+        frames: list[Found] = []
+        for batch, found in in_threads(find, batches, self._threads):
+            frames += found
+            if batch.is_last:
+                table = self._table(recording, frames, start, batch.images)
+                missing = sum(picture is None for picture in batch.pictures)
+                yield Block(table, len(frames), missing)
+                start += len(frames)
+                frames = []
+
+    def _table(
+        self, recording: Recording, frames: list[Found], start: int, images: AcousticImages
+    ) -> Candidates:
+        """Return what was found in frames in a row, the first of them the recording's ``start``."""
+        found = candidate_table(self.detector, recording.name, frames)
+        table = replace(
+            found,
+            frames=recording.frames,
+            frame=found.frame + np.int32(start),
+            closure=images.closure[found.frame],
+            diffuseness=images.diffuseness[found.frame],
+            provenance={**found.provenance, "front_end": self.front_end.identity},
+        )
+        return table if self.matchability is None else self.matchability.calibrate(table)
 
     def image(
         self,
@@ -177,10 +207,40 @@ class Imager:
         return Prediction(recording, masks, missing, path)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """Some frames of a block, from ``start`` on."""
+
+    images: AcousticImages
+    pictures: list[Frame | None]
+    start: int
+
+    @property
+    def latent(self) -> NDArray[np.float32]:
+        return self.images.latent[self.start : self.start + BATCH]
+
+    @property
+    def shown(self) -> list[Frame | None]:
+        return self.pictures[self.start : self.start + BATCH]
+
+    @property
+    def is_last(self) -> bool:
+        return self.start + BATCH >= len(self.pictures)
+
+
+def _batches(
+    blocks: Iterable[AcousticImages], picture_of: Iterator[Frame | None]
+) -> Iterator[_Batch]:
+    for images in blocks:
+        pictures = list(islice(picture_of, len(images.latent)))
+        for start in range(0, len(pictures), BATCH):
+            yield _Batch(images, pictures, start)
+
+
 @cache
-def load_imager(weights: Path | None) -> Imager:
+def load_imager(weights: Path | None, device: DeviceName = "auto", half: bool = False) -> Imager:
     """Return the `Imager` of a weights folder, loaded once a process."""
-    return Imager(weights)
+    return Imager(weights, device=device, half=half)
 
 
 def image(
@@ -190,6 +250,7 @@ def image(
     audio: NDArray[np.floating] | None = None,
     sample_rate: int = SAMPLE_RATE,
     weights: str | Path | None = None,
+    device: DeviceName = "auto",
 ) -> Prediction:
     """Image one recording; for several, make an `Imager` once.
 
@@ -203,6 +264,8 @@ def image(
         Instead of a file: samples (n, 4 or 32), and how many a second.
     weights
         A weights folder, or None for the packaged ones.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
 
     Examples
     --------
@@ -217,4 +280,4 @@ def image(
     else:
         assert recording is not None
         opened = open_recording(recording)
-    return Imager(weights).image(opened, video)
+    return Imager(weights, device=device).image(opened, video)

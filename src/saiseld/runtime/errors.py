@@ -91,6 +91,10 @@ class CheckpointError(InputError):
     """Weights that do not fit the model."""
 
 
+class DeviceError(InputError):
+    """A device, or a cluster of machines, that is asked for and not there."""
+
+
 class RecipeError(InputError):
     """A training or simulation recipe with an unknown key or impossible value."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from saiseld.decision.selection import emittable
 from saiseld.decision.systems import System, decide
@@ -49,12 +51,12 @@ class Selection:
         table = detect_frames(detector, "selection", self.batches(), keep=emittable)
         return match_recording(render_masks(decide(table, system)), self.truth)
 
-    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
         """Yield the frames as `saiseld.detector.detect.detect_frames` takes them."""
         for start in range(0, len(self.samples), _BATCH):
             numbers = self.samples[start : start + _BATCH]
             rgb, latent, _ = collate([self._dataset[number] for number in numbers])
-            yield latent, rgb
+            yield latent.numpy(), rgb.numpy()
 
     def _masks(self) -> Iterator[EnergyMask]:
         frame_of = {self._dataset.place(n): frame for frame, n in enumerate(self.samples)}

@@ -1,0 +1,66 @@
+"""UpLAM without torch: two ONNX graphs, and the positive part between them in numpy.
+
+``lift`` turns covariances of four channels into such of 32, ``map`` their positive parts into
+latent maps. `saiseld.acoustics.export` writes them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saiseld.formats.graph import Graph
+
+GRAPHS = ("lift", "map")
+
+
+class GraphUpLAM:
+    """UpLAM of the graphs beside a checkpoint, on one thread of the CPU.
+
+    Parameters
+    ----------
+    weights
+        The checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        If a graph is not there, cannot be read, or was made for another checkpoint.
+    """
+
+    def __init__(self, weights: str | Path) -> None:
+        self._lift, self._map = (Graph(weights, name) for name in GRAPHS)
+        self.projection: str = self._lift.header["projection"]
+
+    def __call__(self, visibility: NDArray[np.complex64]) -> NDArray[np.float32]:
+        """Return the latent maps (frames, 9, 484) of covariances (frames, 9, 4, 4)."""
+        parts = (np.ascontiguousarray(part) for part in (visibility.real, visibility.imag))
+        real, imaginary = self._lift(*parts)
+        (latent,) = self._map(packed(positive_part(real + np.complex64(1j) * imaginary)))
+        return latent
+
+
+def positive_part(hermitian: NDArray[np.complex64]) -> NDArray[np.complex64]:
+    """Return the positive semi-definite part of (..., N, N) matrices, of which the lower count."""
+    try:
+        values, vectors = np.linalg.eigh(hermitian)
+    except np.linalg.LinAlgError:
+        # Single precision gives up on some matrices with many equal eigenvalues.
+        values, vectors = np.linalg.eigh(hermitian.astype(np.complex128))
+    adjoint = vectors.conj().swapaxes(-1, -2)
+    positive = (vectors * np.clip(values, 0, None)[..., None, :]) @ adjoint
+    return np.asarray(positive, np.complex64)
+
+
+def packed(hermitian: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """Return the N^2 real numbers of (frames, bands, N, N) matrices: diagonal, lower triangle.
+
+    `saiseld.acoustics.lam.quadratic_filters` takes them in this order.
+    """
+    channels = hermitian.shape[-1]
+    row, column = np.tril_indices(channels, -1)
+    lower = hermitian[..., row, column]
+    diagonal = hermitian.diagonal(axis1=-2, axis2=-1).real
+    return np.concatenate([diagonal, lower.real, lower.imag], axis=-1)

@@ -1,0 +1,141 @@
+"""The detector's graphs (`saiseld.detector.graphs`), written from its model in torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log2
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models.detection.image_list import ImageList
+from torchvision.ops import roi_align
+
+from saiseld.conventions.sphere import HEIGHT, WIDTH
+from saiseld.detector.model import Detector
+from saiseld.detector.stem import RGB_CHANNELS
+from saiseld.formats.graph import write_graph
+
+_ROWS = 2
+"""Frames and regions of the example inputs."""
+
+
+def write_detector_graphs(detector: Detector, weights: Path) -> list[Path]:
+    """Write the graphs of a detector beside its checkpoint; return their paths.
+
+    Parameters
+    ----------
+    detector
+        In evaluation mode, on the CPU.
+    weights
+        Its checkpoint, ``.safetensors``.
+    """
+    stride = detector.acoustic_stride
+    rgb = torch.rand(_ROWS, RGB_CHANNELS, HEIGHT, WIDTH)
+    acoustic = torch.rand(_ROWS, detector.acoustic_channels, HEIGHT // stride, WIDTH // stride)
+    with torch.inference_mode():
+        image, maps = detector.features(rgb, acoustic)
+    propose = _Propose(detector, image, maps)
+    features = [maps[level].clone() for level in propose.pooled]
+    strides = [round(log2(HEIGHT / level.shape[2])) for level in features]
+    header = {
+        "kind": "detector",
+        "size": detector.size,
+        "projection": detector.projection,
+        "context": detector.context,
+        "acoustic_stride": stride,
+        "margin": detector.margin,
+        "proposed": propose.numbers,
+        "proposals": detector.det.rpn.post_nms_top_n(),
+        "pooled": strides,
+    }
+    box = torch.tensor([10.0, 20.0, 60.0, 90.0])
+    regions = [torch.stack([torch.tensor([row, *box]) for row in range(_ROWS)])] * len(strides)
+    return [
+        write_graph(weights, "propose", propose, [rgb, acoustic], header),
+        write_graph(weights, "classify", _Classify(detector, strides), features + regions, header),
+        write_graph(weights, "measure", _Measure(detector, strides), features + regions, header),
+    ]
+
+
+class _Propose(nn.Module):
+    """Pictures and acoustic images to each feature map, its best boxes and their scores."""
+
+    def __init__(self, detector: Detector, image: Tensor, maps: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.model = detector
+        region = detector.det
+        self.pooled = detector.energy_pool.featmap_names
+        proposed = [maps[level] for level in region.proposed_levels]
+        anchors = region.rpn.anchor_generator(ImageList(image, detector.sizes(1)), proposed)[0]
+        each = region.rpn.anchor_generator.num_anchors_per_location()
+        self.counts = [n * m.shape[2] * m.shape[3] for n, m in zip(each, proposed, strict=True)]
+        self.numbers = [min(region.rpn.pre_nms_top_n(), count) for count in self.counts]
+        self.anchors: Tensor
+        self.register_buffer("anchors", anchors)
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        _, maps = self.model.features(*inputs)
+        region = self.model.det
+        scores, deltas = region.rpn.head([maps[level] for level in region.proposed_levels])
+        anchors = torch.split(self.anchors, self.counts)
+        levels = zip(scores, deltas, anchors, self.numbers, strict=True)
+        best = [self._best(*level) for level in levels]
+        boxes, objectness = (torch.cat(parts, dim=1) for parts in zip(*best, strict=True))
+        return boxes, objectness, *(maps[level] for level in self.pooled)
+
+    def _best(
+        self, score: Tensor, delta: Tensor, anchor: Tensor, number: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return the boxes and scores of one map's best anchors."""
+        objectness, row = score.permute(0, 2, 3, 1).flatten(1).topk(number)
+        frames, kinds, height, width = score.shape
+        delta = delta.reshape(frames, kinds, 4, height, width).permute(0, 3, 4, 1, 2)
+        delta = delta.reshape(frames, -1, 4).gather(1, row[..., None].expand(-1, -1, 4))
+        chosen = anchor[row.flatten()]
+        boxes = self.model.det.rpn.box_coder.decode_single(delta.reshape(-1, 4), chosen)
+        return _clipped(boxes, self.model).reshape(frames, number, 4), objectness
+
+
+class _OfRegions(nn.Module):
+    """What is said of regions, given feature maps and for each map its (frame, box) rows."""
+
+    def __init__(self, detector: Detector, strides: Sequence[int]) -> None:
+        super().__init__()
+        self.model, self.strides = detector, strides
+
+    def pooled(self, inputs: Sequence[Tensor], side: int) -> tuple[Tensor, Tensor]:
+        """Return features of side x side cells a region, and the regions' boxes."""
+        maps, rows = inputs[: len(self.strides)], inputs[len(self.strides) :]
+        cells = [
+            roi_align(level, row, side, 2.0**-stride, self.model.energy_pool.sampling_ratio)
+            for level, row, stride in zip(maps, rows, self.strides, strict=True)
+        ]
+        return torch.cat(cells), torch.cat(list(rows))[:, 1:]
+
+
+class _Classify(_OfRegions):
+    """Regions to scores, and to boxes, of every label."""
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        heads = self.model.det.roi_heads
+        pooled, boxes = self.pooled(inputs, heads.box_roi_pool.output_size[0])
+        logits, deltas = heads.box_predictor(heads.box_head(pooled))
+        found = heads.box_coder.decode_single(deltas, boxes).reshape(-1, logits.shape[1], 4)
+        return F.softmax(logits, dim=-1), _clipped(found, self.model)
+
+
+class _Measure(_OfRegions):
+    """Regions to energy maps and distances."""
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        pooled, _ = self.pooled(inputs, self.model.energy_pool.output_size[0])
+        return self.model.energy_head(pooled), self.model.distance_head(pooled)
+
+
+def _clipped(boxes: Tensor, detector: Detector) -> Tensor:
+    height, width = detector.sizes(1)[0]
+    x = boxes[..., 0::2].clamp(0, width)
+    y = boxes[..., 1::2].clamp(0, height)
+    return torch.stack([x, y], dim=-1).flatten(-2)

@@ -1,0 +1,166 @@
+"""The detector without torch: three ONNX graphs, and what is decided between them in numpy.
+
+``propose`` turns pictures and latents into feature maps and boxes to look at, ``classify`` those
+that stand into scores and boxes of every class, ``measure`` detections into energy maps and
+distances. `saiseld.detector.export` writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saiseld.conventions.sphere import DIRECTIONS, Projection, projection_table
+from saiseld.conventions.taxonomy import class_of_label
+from saiseld.detector.detections import (
+    Boxes,
+    Found,
+    Keep,
+    Labelled,
+    best_labelled,
+    on_cylinder,
+    proposals,
+)
+from saiseld.formats.candidates import MAP_SIZE
+from saiseld.formats.graph import Graph
+
+GRAPHS = ("propose", "classify", "measure")
+
+Canvas = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+_CANONICAL_SIDE, _CANONICAL_LEVEL = 224, 4
+
+
+class GraphDetector:
+    """A detector of the graphs beside a checkpoint, on one thread of the CPU.
+
+    Parameters
+    ----------
+    weights
+        The checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        If a graph is not there, cannot be read, or was made for another checkpoint.
+    """
+
+    def __init__(self, weights: str | Path) -> None:
+        self._propose, self._classify, self._measure = (Graph(weights, name) for name in GRAPHS)
+        header = self._propose.header
+        self.size: str = header["size"]
+        self.projection: Projection = header["projection"]
+        self.context: int = header["context"]
+        self._canvas = canvas_of_latent(self.projection, header["acoustic_stride"])
+        self._margin: int = header["margin"]
+        self._proposed: list[int] = header["proposed"]
+        self._proposals: int = header["proposals"]
+        self._pooled: list[int] = header["pooled"]
+
+    def find(
+        self,
+        rgb: NDArray[np.floating[Any] | np.uint8],
+        latent: NDArray[np.float32],
+        *,
+        keep: Keep | None = None,
+    ) -> list[Found]:
+        """Return the detections of each frame: a `saiseld.detector.detections.FrameDetector`."""
+        if rgb.dtype == np.uint8:
+            rgb = rgb / np.float32(255)
+        boxes, objectness, *features = self._propose(rgb, self._canvas(latent))
+        regions = [
+            proposals(*frame, levels=self._proposed, number=self._proposals)
+            for frame in zip(boxes, objectness, strict=True)
+        ]
+        found = [
+            on_cylinder(*best_labelled(box, score), margin=self._margin)
+            for score, box in self._of_regions(self._classify, features, regions)
+        ]
+        measured = [_kept(frame, keep) for frame in found]
+        wanted = [boxes[rows] for (boxes, _, _), rows in zip(found, measured, strict=True)]
+        values = self._of_regions(self._measure, features, wanted)
+        return [
+            self._found(frame, rows, *own)
+            for frame, rows, own in zip(found, measured, values, strict=True)
+        ]
+
+    def _of_regions(
+        self, graph: Graph, features: Sequence[NDArray[np.float32]], regions: Sequence[Boxes]
+    ) -> list[list[NDArray[np.float32]]]:
+        """Return what a graph says of each frame's regions, all frames at once."""
+        counts = [len(boxes) for boxes in regions]
+        frame = np.repeat(np.arange(len(regions)), counts).astype(np.float32)
+        rows = np.column_stack([frame, np.concatenate(regions)])
+        level = pooled_level(rows[:, 1:], self._pooled)
+        order = np.argsort(level, kind="stable")
+        parts = [rows[order][level[order] == number] for number in range(len(features))]
+        outputs = graph(*features, *parts)
+        back = np.argsort(order)
+        starts = np.cumsum(counts)[:-1]
+        split = [np.split(output[back], starts) for output in outputs]
+        return [list(own) for own in zip(*split, strict=True)]
+
+    def _found(
+        self,
+        frame: Labelled,
+        measured: NDArray[np.bool_],
+        maps: NDArray[np.float32],
+        distances: NDArray[np.float32],
+    ) -> Found:
+        boxes, scores, labels = frame
+        energy_maps = np.zeros((len(boxes), MAP_SIZE, MAP_SIZE), np.float32)
+        every_distance = np.full(len(boxes), np.nan, np.float32)
+        energy_maps[measured], every_distance[measured] = maps, distances
+        return {
+            "boxes": boxes - np.array([self._margin, 0, self._margin, 0], np.float32),
+            "labels": labels,
+            "scores": scores,
+            "measured": measured,
+            "energy_maps": energy_maps,
+            "distances": every_distance,
+        }
+
+
+def canvas_of_latent(projection: Projection, stride: int) -> Canvas:
+    """Return what projects latents (B, bands, 484) to canvases (B, bands, 180 / s, 360 / s).
+
+    A cell is the mean over its stride x stride pixels.
+    """
+    from scipy.sparse import csr_array
+
+    table = projection_table(projection)
+    height, width = (side // stride for side in table.shape)
+    cells = np.arange(height * width).reshape(height, width)
+    cell = cells.repeat(stride, axis=0).repeat(stride, axis=1).ravel()
+    share = np.full(cell.size, 1 / stride**2, np.float32)
+    mean = csr_array((share, (cell, table.ravel())), shape=(cells.size, DIRECTIONS))
+
+    def project(latent: NDArray[np.float32]) -> NDArray[np.float32]:
+        rows = mean @ latent.reshape(-1, DIRECTIONS).T
+        return np.ascontiguousarray(rows.T).reshape(*latent.shape[:2], height, width)
+
+    return project
+
+
+def pooled_level(boxes: Boxes, exponents: Sequence[int]) -> NDArray[np.int64]:
+    """Return the feature map that each (x0, y0, x1, y1) box is pooled from, by its size (FPN).
+
+    Parameters
+    ----------
+    exponents
+        Binary logarithms of the maps' strides, from fine to coarse, in a row.
+    """
+    side = np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+    level = np.floor(_CANONICAL_LEVEL + np.log2(side / _CANONICAL_SIDE) + np.float32(1e-6))
+    return np.clip(level, exponents[0], exponents[-1]).astype(np.int64) - exponents[0]
+
+
+def _kept(frame: Labelled, keep: Keep | None) -> NDArray[np.bool_]:
+    _, scores, labels = frame
+    if keep is None or len(scores) == 0:
+        return np.ones(len(scores), bool)
+    return keep(scores, class_of_label(labels))

@@ -1,0 +1,67 @@
+"""A system's weights as ONNX graphs, which image without torch."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from saiseld.formats.checkpoint import read_checkpoint, write_checkpoint
+from saiseld.pipeline.weights import find_weights
+from saiseld.runtime.files import atomic_path, output_folder
+
+
+def export_system(weights: Path | None, folder: Path) -> list[Path]:
+    """Write a system's checkpoints with their graphs beside them, and its reranker, to a folder.
+
+    The folder is then one of weights like any other, which the imager runs without torch. It may
+    be the one that the weights are in: the graphs are added.
+
+    Parameters
+    ----------
+    weights
+        A weights folder, or None for the packaged ones; public ``.pth`` become ``.safetensors``.
+    folder
+        Made if absent.
+
+    Returns
+    -------
+    The graphs.
+
+    Raises
+    ------
+    CheckpointError
+        If a part is not there or does not fit.
+    """
+    from saiseld.acoustics.export import write_uplam_graphs
+    from saiseld.acoustics.uplam import UpLAM
+    from saiseld.detector.export import write_detector_graphs
+    from saiseld.detector.model import Detector
+
+    found = find_weights(weights)
+    uplam, detector = UpLAM.load(found.front_end), Detector.load(found.detector)
+    _, header = read_checkpoint(found.front_end)
+    output_folder(folder)
+    front_end_file = _safetensors(found.front_end, folder)
+    detector_file = _safetensors(found.detector, folder)
+    if found.matchability is not None:
+        _copy(found.matchability, folder / found.matchability.name)
+    projection = header.get("projection", "official")
+    return [
+        *write_uplam_graphs(uplam, front_end_file, projection),
+        *write_detector_graphs(detector, detector_file),
+    ]
+
+
+def _safetensors(checkpoint: Path, folder: Path) -> Path:
+    target = folder / f"{checkpoint.stem}.safetensors"
+    if checkpoint.suffix == target.suffix:
+        _copy(checkpoint, target)
+    else:
+        write_checkpoint(target, *read_checkpoint(checkpoint))
+    return target
+
+
+def _copy(source: Path, target: Path) -> None:
+    if not target.exists() or not source.samefile(target):
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)

@@ -1,0 +1,51 @@
+"""What the networks run on: a GPU by torch where there is one, or the CPU."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Literal
+
+from saiseld.runtime.errors import DeviceError
+
+Device = Literal["cpu", "cuda", "mps"]
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+
+_MISSING = "Use auto or cpu"
+
+
+def device_of(wanted: DeviceName) -> Device:
+    """Return the device that is asked for; ``auto`` takes a GPU where torch finds one.
+
+    Raises
+    ------
+    DeviceError
+        If it is not there, naming what is.
+    """
+    if wanted == "cpu":
+        return wanted
+    there = _gpus()
+    if wanted == "auto":
+        return there[0] if there else "cpu"
+    if wanted not in there:
+        found = ", ".join(["cpu", *there])
+        advice = _MISSING if has_torch() else "GPUs need torch: pip install 'saiseld[train]'"
+        raise DeviceError("device", expected=wanted, found=f"only {found}", advice=advice)
+    return wanted
+
+
+def has_torch() -> bool:
+    """Return whether torch is installed; the packaged system images without it."""
+    return find_spec("torch") is not None
+
+
+def _gpus() -> list[Device]:
+    if not has_torch():
+        return []
+    import torch
+
+    there: list[Device] = []
+    if torch.cuda.is_available():
+        there.append("cuda")
+    if torch.backends.mps.is_available():
+        there.append("mps")
+    return there
