@@ -1,6 +1,7 @@
 """The import arrows of docs/architecture.md: exactly those that exist, all running one way."""
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -10,25 +11,8 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "saiseld"
 
-_TABLE = """\
-conventions:
-runtime:
-formats: conventions runtime
-data: conventions runtime formats
-evaluation: conventions runtime formats
-acoustics: conventions runtime formats data
-detector: conventions runtime formats data
-seld: conventions runtime formats
-decision: conventions runtime formats evaluation
-viewing: conventions runtime formats data evaluation
-checks: conventions runtime formats data acoustics
-labels: conventions runtime formats data acoustics
-pipeline: conventions runtime formats data evaluation acoustics detector seld decision viewing checks
-simulation: conventions runtime formats data labels
-training: conventions runtime formats data evaluation acoustics detector seld decision simulation
-experiments: conventions runtime formats data evaluation acoustics detector decision viewing labels pipeline simulation training
-cli: conventions runtime formats evaluation decision viewing checks labels pipeline simulation training experiments
-"""  # noqa: E501
+PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
+_TABLE = PAGE.read_text().partition("```text\n")[2].partition("```")[0]
 
 ARROWS = {
     room: set(below.split())
@@ -121,3 +105,11 @@ def test_these_rooms_load_no_torch() -> None:
         [sys.executable, "-c", program], check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_page_names_every_room_and_only_files_that_are_there() -> None:
+    text = PAGE.read_text()
+    assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == list(ARROWS)
+    walked = re.findall(r"`(\w+/\w+\.py)`", text.partition("walk")[2])
+    assert len(walked) == len(set(walked)) > 30
+    assert all((SOURCE / path).is_file() for path in walked)
