@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 LIGHT := $(VENV)/.light
 READY := $(VENV)/.ready
+INPUTS ?= 5000
+KILLS ?= 14
 BENCHMARKS := decision detector emission evaluation front_end labels memory training
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test lint docs bench fuzz soak clean
 
 $(LIGHT): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +37,14 @@ docs: $(READY)
 
 bench: $(READY)
 	for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+fuzz: $(READY)
+	# Damaged files for every reader; INPUTS of each, from a new seed every time.
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.fuzz --inputs $(INPUTS)
+
+soak: $(READY)
+	# Commands killed, run twice at once and on a full disk; KILLS of each.
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.soak --kills $(KILLS)
 
 clean:
 	rm -rf $(VENV) demo build site

@@ -56,12 +56,18 @@ def test_block_size_does_not_matter(folder: Path, front_end: FrontEnd) -> None:
     np.testing.assert_allclose(pieces, whole, atol=1e-5 * np.abs(whole).max())
 
 
-def test_what_is_current_is_told_by_weights_and_width(folder: Path, front_end: FrontEnd) -> None:
-    path = folder / "current"
-    assert not is_current(path, front_end, "float16")
-    write_images(path, open_recording(folder / "rec.wav"), front_end, "float16")
-    assert is_current(path, front_end, "float16")
-    assert not is_current(path, front_end, "float32")
+def test_what_is_current_is_told_by_sound_weights_and_width(
+    folder: Path, front_end: FrontEnd, tmp_path: Path
+) -> None:
+    path, sound = tmp_path / "current", tmp_path / "rec.wav"
+    sound.write_bytes((folder / "rec.wav").read_bytes())
+    recording = open_recording(sound)
+    assert not is_current(path, recording, front_end, "float16")
+    write_images(path, recording, front_end, "float16")
+    assert is_current(path, recording, front_end, "float16")
+    assert not is_current(path, recording, front_end, "float32")
+    soundfile.write(sound, np.full((7 * 2400, 4), 0.1), 24000)
+    assert not is_current(path, open_recording(sound), front_end, "float16")
 
 
 def test_images_of_another_front_end_or_length_are_refused(

@@ -11,10 +11,10 @@ from saiseld.decision.systems import (
     decide,
     system_named,
 )
-from saiseld.formats.annotation import encode_annotations, read_annotations
+from saiseld.formats.annotation import encode_annotations, read_annotations, write_annotations
 from saiseld.formats.candidates import write_candidates
 from saiseld.pipeline.emit import emit_recording
-from saiseld.runtime.errors import CandidateError, RecipeError
+from saiseld.runtime.errors import CandidateError, OutputError, RecipeError
 
 FILE = "fold4_room1_mix001.candidates.parquet"
 
@@ -109,3 +109,21 @@ def test_written_masks_are_the_decided_ones(table, tmp_path):
 def test_dense_system_fills_the_limit_and_keeps_it(table, limit):
     size = len(encode_annotations(decide(table, DENSE, max_bytes=limit)))
     assert 0.95 * limit < size <= limit
+
+
+@pytest.mark.parametrize("name", ["TASK3B_2", "Baseline", "dense"])
+def test_blocks_give_what_the_whole_gives(table, name, tmp_path):
+    write_candidates(tmp_path / FILE, table)
+    system = system_named(name)
+    emit_recording(tmp_path / FILE, {system: tmp_path / "blocks"})
+    write_annotations(tmp_path / "whole.json", decide(table, system))
+    file = tmp_path / "blocks" / "fold4_room1_mix001.json"
+    assert file.read_bytes() == (tmp_path / "whole.json").read_bytes()
+
+
+def test_a_limit_is_kept_or_told(table, tmp_path):
+    write_candidates(tmp_path / FILE, table)
+    folders = {system_named("TASK3B_4"): tmp_path}
+    with pytest.raises(OutputError, match=r"expected at most 500 bytes, found more.*--threshold"):
+        emit_recording(tmp_path / FILE, folders, max_bytes=500)
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]

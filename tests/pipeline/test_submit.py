@@ -1,3 +1,4 @@
+import os
 import zipfile
 from dataclasses import replace
 
@@ -81,3 +82,20 @@ def test_label_parts_are_one_word_each():
     assert submission_labels("Kwon", "KIST")["TASK3B_1"] == "Kwon_KIST_task3b_1"
     with pytest.raises(RecipeError, match="author: expected one word"):
         submission_labels("Kwon/..", "KIST")
+
+
+def test_no_recordings_are_no_submission(tmp_path):
+    folders = {name: tmp_path / name for name in SUBMITTED}
+    for folder in folders.values():
+        folder.mkdir()
+    with pytest.raises(OutputError, match="expected recordings to submit, found none"):
+        write_submission(tmp_path / "s.zip", folders, author="A", institute="B")
+
+
+def test_the_same_predictions_give_the_same_zip(tmp_path):
+    folders = prediction_folders(tmp_path)
+    write_submission(tmp_path / "a.zip", folders, author="A", institute="B")
+    for file in tmp_path.glob("*/*.json"):
+        os.utime(file, (1e9, 1e9))
+    write_submission(tmp_path / "b.zip", folders, author="A", institute="B")
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()

@@ -212,6 +212,7 @@ def main() -> None:
     tallies = []
     for reader in readers:
         tallies.append(fuzz(reader, options.seed, options.inputs, options.first))
+        print(table(tallies[-1:], options.seed).splitlines()[2], file=sys.stderr, flush=True)
         for index, told in tallies[-1].findings[:20]:
             print(f"{reader}, seed {options.seed}, input {index}: {told}", file=sys.stderr)
     print(table(tallies, options.seed))

@@ -1,0 +1,40 @@
+"""A small and fixed share of ``make fuzz``, and damage that hypothesis thinks of."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from saiseld.runtime.errors import SaiseldError
+from tests.robustness.fuzz import fuzz, table
+from tests.robustness.mutate import mutated
+from tests.robustness.readers import READERS
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_damaged_files_are_refused_or_read_as_what_they_are(reader: str) -> None:
+    tally = fuzz(reader, seed=0, count=40)
+    assert tally.inputs == 40
+    assert not tally.bad, (tally.findings, table([tally], 0))
+
+
+@pytest.mark.parametrize("reader", ["annotation JSON", "events CSV", "recipe TOML", "features"])
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(random=st.randoms(use_true_random=False))
+def test_damage_that_hypothesis_thinks_of(reader: str, tmp_path: Path, random: Random) -> None:
+    own, folder = READERS[reader], tmp_path / "input"
+    folder.mkdir(exist_ok=True)
+    (tmp_path / "examples").mkdir(exist_ok=True)
+    examples = [path.read_bytes() for path in own.examples(tmp_path / "examples")]
+    (folder / own.file).write_bytes(mutated(examples[0], examples, random))
+    try:
+        own.read(folder / own.file)
+    except SaiseldError as error:
+        assert str(error).isprintable()
+
+
+def test_the_same_seed_damages_alike() -> None:
+    first = mutated(b"content" * 9, [b"other"], Random("a"))
+    assert first == mutated(b"content" * 9, [b"other"], Random("a")) != b"content" * 9

@@ -1,0 +1,20 @@
+"""A small share of ``make soak``: one command killed in every way, run twice, on a full disk."""
+
+from pathlib import Path
+from random import Random
+
+from tests.robustness.commands import commands
+from tests.robustness.soak import WAYS, Soak
+
+
+def test_features_survive_everything(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    known = {command.name: command for command in commands(tmp_path / "inputs")}
+    soak = Soak(known["features, 2 jobs"], tmp_path / "work")
+    random = Random(0)
+    for number, way in enumerate(WAYS):
+        soak.kill(number, way, random)
+    soak.two_at_once()
+    soak.full_disk()
+    assert not soak.found.findings
+    assert not soak.found.uncompared
