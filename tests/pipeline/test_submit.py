@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import yaml
 from tests.reference.perturbed_labels import perturbed
 
 from saiseld.decision.systems import SUBMITTED, decide, system_named
@@ -39,7 +40,10 @@ def test_package_scores_the_same_after_unpacking(tmp_path):
         label = f"Kwon_KIST_{name.lower()}"
         folders[name] = tmp_path / "unpacked" / "task3" / label / f"{label}.output"
         meta = (folders[name].parent / f"{label}.meta.yaml").read_text()
-        assert f"label: {label}\n" in meta
+        told = yaml.safe_load(meta)
+        assert told["submission"]["label"] == label
+        counted = told["system"]["complexity"]
+        assert counted["total_parameters"] == sum(counted["packaged_weights"].values()) > 1e6
     decided = {
         system: {name: decide(table, system_named(system)) for name, table in tables.items()}
         for system in SUBMITTED

@@ -6,17 +6,25 @@ Layout: ``task3/<label>/<label>.meta.yaml`` and ``task3/<label>/<label>.output/<
 
 from __future__ import annotations
 
+import math
 import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors import safe_open
 
 from saiseld.decision.systems import SUBMITTED, System, system_named
 from saiseld.formats.annotation import MAX_PREDICTION_BYTES, read_annotations
+from saiseld.formats.candidates import candidate_files, read_candidates
 from saiseld.pipeline.emit import emit_recordings
+from saiseld.pipeline.weights import find_weights
 from saiseld.runtime.errors import AnnotationError, OutputError, RecipeError
 from saiseld.runtime.files import atomic_path, output_folder, temporary_folder
 
+_OPEN = "to be completed"
 _PART = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 
 
@@ -65,7 +73,9 @@ def submit_recordings(
         emitted = emit_recordings(
             candidates, systems, model=model, max_bytes=MAX_PREDICTION_BYTES, jobs=jobs
         )
-        count = write_submission(output, folders, author=author, institute=institute)
+        first = next(iter(candidate_files(candidates).values()))
+        used = read_candidates(first).provenance
+        count = write_submission(output, folders, author=author, institute=institute, used=used)
     assert count == len(SUBMITTED) * len(emitted)
     return count
 
@@ -76,6 +86,7 @@ def write_submission(
     *,
     author: str,
     institute: str,
+    used: Mapping[str, Any] | None = None,
 ) -> int:
     """Zip the folders of the submitted systems with their meta information; return the files.
 
@@ -87,6 +98,8 @@ def write_submission(
         Folder of ``<recording>.json`` of each of the four submitted systems.
     author, institute
         Family name of the corresponding author and abbreviation of the institute.
+    used
+        What the candidates say made them, for the meta information.
 
     Raises
     ------
@@ -111,7 +124,7 @@ def write_submission(
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as package:
             for name, label in labels.items():
                 folder = f"task3/{label}"
-                meta = meta_information(label, system_named(name), author, institute)
+                meta = meta_information(label, system_named(name), author, institute, used or {})
                 package.writestr(_member(f"{folder}/{label}.meta.yaml"), meta)
                 for file in files[name]:
                     own = _member(f"{folder}/{label}.output/{file.name}")
@@ -143,41 +156,72 @@ def _check_package(package: Path, named: Path) -> int:
     return len(members)
 
 
-def meta_information(label: str, system: System, author: str, institute: str) -> str:
-    """Return the YAML that describes a system; what only its author knows is left open."""
+def count_parameters(checkpoint: Path) -> int:
+    """Return how many numbers a checkpoint of ours holds, from its header alone."""
+    with safe_open(checkpoint, framework="np") as file:
+        names = list(file.keys())
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+
+
+def meta_information(
+    label: str, system: System, author: str, institute: str, used: Mapping[str, Any]
+) -> str:
+    """Return the YAML that describes a system; what only its author knows is left open.
+
+    Parameters
+    ----------
+    label, system, author, institute
+        As in the package.
+    used
+        What the candidates say made them; see `saiseld.formats.candidates.Candidates`.
+    """
     ranking = "learned matchability" if system.ranking == "matchability" else "raw score"
-    return f"""\
-# What is marked "to be completed" is for the author to fill in.
-submission:
-  label: {label}
-  name: {system.name}, {system.emission} emission, ranked by {ranking}, cap {system.cap}
-  abbreviation: {system.name}
-  authors:
-    - lastname: {author}
-      firstname: to be completed
-      email: to be completed
-      corresponding: true
-      affiliation:
-        abbreviation: {institute}
-        institute: to be completed
-        location: to be completed
-system:
-  description:
-    track: B
-    input: 4-channel microphone array, 360-degree video
-    acoustic_features: UpLAM latent acoustic map, 9 bands
-    machine_learning_method: Mask R-CNN with energy heads, histogram gradient boosting
-    detection_score_threshold: 0.01
-    selection: top {system.cap} per frame and class and 6 per frame by raw score
-    ranking: {ranking}
-    mask_emission: {system.emission}
-  complexity:
-    total_parameters: to be completed
-  external_datasets: to be completed
-  source_code: to be completed
-results:
-  development_dataset:
-    macro_mAP: to be completed
-    macro_AP50: to be completed
-    macro_pearson_r: to be completed
-"""
+    weights = find_weights()
+    parameters = {
+        path.name: count_parameters(path) for path in (weights.front_end, weights.detector)
+    }
+    named = f"{system.name}, {system.emission} emission, ranked by {ranking}, cap {system.cap}"
+    meta = {
+        "submission": {
+            "label": label,
+            "name": named,
+            "abbreviation": system.name,
+            "authors": [
+                {
+                    "lastname": author,
+                    "firstname": _OPEN,
+                    "email": _OPEN,
+                    "corresponding": True,
+                    "affiliation": {
+                        "abbreviation": institute,
+                        "institute": _OPEN,
+                        "location": _OPEN,
+                    },
+                }
+            ],
+        },
+        "system": {
+            "description": {
+                "track": "B",
+                "input": "4-channel microphone array, 360-degree video",
+                "candidates_made_by": dict(used),
+                "selection": f"top {system.cap} per frame and class by raw score",
+                "ranking": ranking,
+                "mask_emission": system.emission,
+            },
+            "complexity": {
+                "packaged_weights": parameters,
+                "total_parameters": sum(parameters.values()),
+            },
+            "external_datasets": _OPEN,
+            "source_code": _OPEN,
+        },
+        "results": {
+            "development_dataset": dict.fromkeys(
+                ("macro_mAP", "macro_AP50", "macro_pearson_r"), _OPEN
+            )
+        },
+    }
+    head = f"# What is marked {_OPEN!r} is for the author to fill in; parameters are those of the\n"
+    head += "# packaged weights: give your own numbers if the candidates were made with others.\n"
+    return head + str(yaml.safe_dump(meta, sort_keys=False, allow_unicode=True))
