@@ -5,6 +5,7 @@ import pytest
 from scipy.special import logit
 
 from saiseld.conventions.sphere import great_circle
+from saiseld.decision.emission import emission_points
 from saiseld.decision.fusion import EVIDENCE, Fusion, Line, fuse, meet
 from saiseld.formats.candidates import MAP_SIZE, Candidates
 from saiseld.runtime.errors import CandidateError, CheckpointError
@@ -71,8 +72,19 @@ def test_pairs_are_found_over_the_seam():
     assert (found.ear_row.tolist(), found.eye_row.tolist()) == ([0], [0])
     fused = fuse(table((0, 1, 0.5, 175, 0)), table((0, 1, 0.5, -176, 0)), model(1.0))
     assert great_circle(fused.azimuth[0], fused.elevation[0], 175, 0) < 1e-3
-    # The box goes along with the direction.
-    assert fused.box[0].tolist() == pytest.approx([336 + 9 - 360 + 360, 70, 376 + 9, 110], abs=1e-3)
+    # The box is the eye's.
+    assert fused.box[0].tolist() == pytest.approx([-15, 70, 25, 110], abs=1e-3)
+    halfway = fuse(table((0, 1, 0.5, 175, 0)), table((0, 1, 0.5, -176, 0)), model(0.5))
+    assert great_circle(halfway.azimuth[0], halfway.elevation[0], 179.5, 0) < 1e-3
+
+
+def test_what_only_the_ear_knows_is_drawn_round_its_direction():
+    eye, ear = table((0, 1, 0.5, 10, 0)), table((0, 1, 0.6, 14, 0), (0, 2, 0.9, 80, 0))
+    fused = fuse(eye, ear, model(ear=1.0))
+    assert fused.energy_map.any(axis=(1, 2)).tolist() == [False, True]
+    alone, shaped = emission_points(fused, "shape")
+    np.testing.assert_array_equal(alone, emission_points(fused, "spot")[0])
+    np.testing.assert_array_equal(shaped, emission_points(fused, "grid5")[1])
 
 
 def test_a_second_look_at_one_thing_is_no_candidate_of_its_own():

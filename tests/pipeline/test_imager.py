@@ -15,7 +15,7 @@ from saiseld.detector.model import Detector
 from saiseld.formats.annotation import EnergyMask
 from saiseld.formats.candidates import candidate_writer, read_candidates
 from saiseld.formats.features import AcousticImages
-from saiseld.pipeline.defaults import DEFAULT_SYSTEM
+from saiseld.pipeline.defaults import EYE_SYSTEM
 from saiseld.pipeline.imager import Block, Imager
 from saiseld.runtime.errors import CheckpointError, RecipeError
 
@@ -59,7 +59,7 @@ def test_masks_are_those_of_the_candidates(folder: Path, imager: Imager, tmp_pat
     assert sum(block.frames for block in blocks) == prediction.missing_pictures == 5
     table = read_candidates(tmp_path / "rec.candidates.parquet")
     assert table.frames == 5 and len(prediction.masks) > 0
-    again = decide(table, DEFAULT_SYSTEM)
+    again = decide(table, EYE_SYSTEM)
     for mask, other in zip(prediction.masks, again, strict=True):
         assert (mask.frame, mask.class_id, mask.score) == (other.frame, other.class_id, other.score)
         # The table keeps energy maps in 16 bits; so does what is emitted.

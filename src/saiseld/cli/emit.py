@@ -15,7 +15,7 @@ def emit(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for <recording>.json.")],
     system: Annotated[
         str,
-        typer.Option(help="Baseline, 'Sparse peaks', TASK3B_1 to TASK3B_4, dense or blob."),
+        typer.Option(help="Baseline, 'Sparse peaks', TASK3B_1 to TASK3B_4, dense, blob, together."),
     ] = "TASK3B_1",
     model: Model = None,
     emission: Annotated[

@@ -33,7 +33,8 @@ def image(
     device: Device = "auto",
     half: Half = False,
     system: Annotated[
-        str | None, typer.Option(help="What is kept and emitted, e.g. TASK3B_1, 'Sparse peaks'.")
+        str | None,
+        typer.Option(help="together (ear and eye), ear, or the eye's: TASK3B_1, 'Sparse peaks'."),
     ] = None,
     threshold: Threshold = None,
     overlay: Annotated[bool, typer.Option(help="Write the overlay video.")] = True,
@@ -58,11 +59,11 @@ def image(
     """
     from saiseld.cli.printing import print_imaged
     from saiseld.decision.systems import system_named
-    from saiseld.pipeline.defaults import DEFAULT_SYSTEM, VIEWING_THRESHOLD
+    from saiseld.pipeline.defaults import VIEWING_THRESHOLD
     from saiseld.pipeline.image import Failed, Wanted, image_recordings
 
     wanted = Wanted(
-        system=DEFAULT_SYSTEM if system is None else system_named(system),
+        system=None if system is None else system_named(system),
         threshold=VIEWING_THRESHOLD if threshold is None else threshold,
         overlay=overlay,
         frame_events=starss,

@@ -85,15 +85,24 @@ def sparse_points(box: ArrayLike, energy_map: ArrayLike) -> list[Points]:
     return [p[:count] for p, count in zip(points, counts, strict=True)]
 
 
-def blob_points(azimuth: ArrayLike, elevation: ArrayLike, sigma: float = BLOB_SIGMA) -> Points:
+SPOT_SIGMA, SPOT_RADIUS = 14.0, 17.0
+"""Degrees: what overlaps most with labels on average (docs/results.md#emission-beyond-a-blob)."""
+
+
+def blob_points(
+    azimuth: ArrayLike,
+    elevation: ArrayLike,
+    sigma: float = BLOB_SIGMA,
+    cut: float = BLOB_RADIUS,
+) -> Points:
     """Draw the label method's Gaussian at a direction, ignoring the energy map.
 
     Parameters
     ----------
     azimuth, elevation
         (N,) directions in degrees.
-    sigma
-        Width in degrees; the blob is cut at 19 degrees.
+    sigma, cut
+        Width of the Gaussian, and where it ends, in degrees.
 
     Returns
     -------
@@ -101,10 +110,10 @@ def blob_points(azimuth: ArrayLike, elevation: ArrayLike, sigma: float = BLOB_SI
     centre.
     """
     azimuth, elevation = np.asarray(azimuth, float), np.asarray(elevation, float)
-    radius = np.concatenate([[0.0], np.repeat([0.5, 1.0], 12)]) * BLOB_RADIUS
+    radius = np.concatenate([[0.0], np.repeat([0.5, 1.0], 12)]) * cut
     angle = np.concatenate([[0.0], np.tile(np.arange(12) * np.pi / 6, 2)])
     # The label method measures azimuth by cos(elevation), so a ring is wider towards the poles.
-    widening = 1 / np.maximum(np.cos(np.radians(elevation)), BLOB_RADIUS / 90)
+    widening = 1 / np.maximum(np.cos(np.radians(elevation)), cut / 90)
     x, y = pixel_of_angles(azimuth, elevation)
     points = np.empty((len(x), len(radius), 3))
     points[..., 0] = x[:, None] + widening[:, None] * radius * np.cos(angle)
@@ -121,7 +130,9 @@ def emission_points(table: Candidates, emission: str) -> Sequence[Points]:
     table
         Rows that have a map.
     emission
-        ``"sparse"``, ``"blob"``, ``"grid<N>"`` (points on the box edge) or ``"grid<N>-centre"``.
+        ``"sparse"``, ``"blob"`` (where the energy map balances), ``"spot"`` (wider, in the row's
+        own direction), ``"grid<N>"`` (points on the box edge), ``"grid<N>-centre"``, or
+        ``"shape"``: ``"grid5"`` where the energy map holds anything, ``"spot"`` elsewhere.
 
     Raises
     ------
@@ -143,11 +154,17 @@ def emission_points(table: Candidates, emission: str) -> Sequence[Points]:
         return sparse_points(table.box, table.energy_map)
     if emission == "blob":
         return list(blob_points(*centroid_directions(table.box, table.energy_map)))
+    if emission == "shape":
+        shaped = table.energy_map.max(axis=(1, 2)) > 0
+        grids, spots = (emission_points(table, name) for name in ("grid5", "spot"))
+        return [g if has else s for has, g, s in zip(shaped.tolist(), grids, spots, strict=True)]
+    if emission == "spot":
+        return list(blob_points(table.azimuth, table.elevation, SPOT_SIGMA, SPOT_RADIUS))
     grid = re.fullmatch(r"grid([2-9]|[12]\d)(-centre)?", emission)
     if grid is None:
         raise RecipeError(
             "emission",
-            expected="sparse, blob, adaptive, grid<N> or grid<N>-centre (N from 2 to 29)",
+            expected="sparse, blob, spot, shape, adaptive, grid<N>, grid<N>-centre (N 2 to 29)",
             found=emission,
         )
     placement: Placement = "centre" if grid[2] else "edge"

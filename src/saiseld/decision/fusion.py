@@ -1,10 +1,10 @@
 """Eye and ear: one table of candidates from what the detector sees and what the network hears.
 
 Both name a class and a direction. What they say of one class within `REACH_DEG` on the sphere is
-one candidate, with the direction moved from the ear's towards the eye's; what only one of them says
-is a candidate too. Its score is the probability of its mask's being right, from a logistic model of
-`EVIDENCE`. Where there is no picture the ear is alone, where there are no weights of an ear the eye
-is: each case has a model of its own, so that nothing is made up for what is missing.
+one candidate, with the eye's box and energies and a direction between both; what only one of them
+says is a candidate too. Its score is the probability of its mask's being right, from a logistic
+model of `EVIDENCE`. Where there is no picture the ear is alone, where there are no weights of an
+ear the eye is: each case has a model of its own, so that nothing is made up for what is missing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
-from saiseld.conventions.sphere import HEIGHT, angles_of_vector, unit_vector, wrap_azimuth
+from saiseld.conventions.sphere import angles_of_vector, unit_vector, wrap_azimuth
 from saiseld.formats.candidates import Candidates
 from saiseld.runtime.errors import CandidateError, CheckpointError
 from saiseld.runtime.files import write_bytes
@@ -353,8 +353,8 @@ def merged(
 ) -> Candidates:
     """Return the table of candidates that have met, in their order, all of score 0.
 
-    Where the ear has a row its box and energies are taken, moved with the direction: they are its
-    own, where the detector's are cut to what it drew a box round. The rest is the eye's.
+    Box and energies are the eye's, which saw how far they reach; what only the ear knows of keeps
+    its box and has no energies: its mask is drawn round its direction (emission ``"shape"``).
     """
     at_ear = found.ear_row >= 0
     columns: dict[str, Any] = {
@@ -363,24 +363,23 @@ def merged(
         "score": np.zeros(len(at_ear), np.float32),
         "matchability": np.full(len(at_ear), np.nan, np.float32),
     }
-    for name in _TAKEN:
+    at_eye = found.eye_row >= 0
+    for name in (*_OF_EYE, *_OF_EAR):
+        first = at_eye if name in _OF_EYE else ~at_ear
         own = [
             getattr(table, name)[rows]
             for table, rows in ((eye, found.eye_row), (ear, found.ear_row))
             if table is not None
         ]
-        shaped = at_ear.reshape(-1, *[1] * (own[0].ndim - 1))
-        columns[name] = own[0] if len(own) == 1 else np.where(shaped, own[1], own[0])
-    both = np.flatnonzero(at_ear & (found.eye_row >= 0))
+        shaped = first.reshape(-1, *[1] * (own[0].ndim - 1))
+        columns[name] = own[0] if len(own) == 1 else np.where(shaped, own[0], own[1])
+    columns["energy_map"] = np.where(at_eye[:, None, None], columns["energy_map"], np.float16(0))
+    both = np.flatnonzero(at_ear & at_eye)
     if eye is not None and len(both):
         seen = eye.take(found.eye_row[both])
         heard = unit_vector(columns["azimuth"][both], columns["elevation"][both])
         toward = unit_vector(seen.azimuth, seen.elevation)
         azimuth, elevation = angles_of_vector((1 - toward_eye) * heard + toward_eye * toward)
-        across = -wrap_azimuth(azimuth - columns["azimuth"][both])
-        box = columns["box"][both]
-        down = np.clip(columns["elevation"][both] - elevation, -box[:, 1], HEIGHT - box[:, 3])
-        columns["box"][both] = box + np.stack([across, down, across, down], axis=1)
         columns["azimuth"][both] = wrap_azimuth(azimuth)
         columns["elevation"][both] = elevation
     base = ear if ear is not None else eye
@@ -388,10 +387,9 @@ def merged(
     return Candidates(recording=base.recording, frames=base.frames, **columns)
 
 
-_TAKEN = (
-    *("box", "azimuth", "elevation", "distance_cm"),
-    *("has_map", "energy_map", "closure", "diffuseness"),
-)
+_OF_EYE = ("box", "has_map", "energy_map", "closure", "diffuseness")
+_OF_EAR = ("azimuth", "elevation", "distance_cm")
+"""Columns by whose they are where both have a row."""
 
 
 def _provenance(sense: Sense, eye: Candidates | None, ear: Candidates | None) -> dict[str, Any]:

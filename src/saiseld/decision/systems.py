@@ -21,6 +21,7 @@ from saiseld.formats.candidates import Candidates
 from saiseld.runtime.errors import CandidateError, RecipeError
 
 Ranking = Literal["raw", "matchability"]
+Senses = Literal["eye", "ear", "both"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,9 @@ class System:
     min_hits
         Leave out detections whose track (see `saiseld.decision.tracking.tracks`) is shorter; 1
         leaves out none.
+    senses
+        Whose candidates: the detector's, the hearing network's, or both
+        (`saiseld.decision.fusion`).
     """
 
     name: str
@@ -47,6 +51,7 @@ class System:
     ranking: Ranking
     cap: int | None
     min_hits: int = 1
+    senses: Senses = "eye"
 
     @property
     def frame_by_frame(self) -> bool:
@@ -72,7 +77,13 @@ DENSE = System("dense", "adaptive", "matchability", 3)
 BLOB = System("blob", "blob", "raw", 1)
 """Not in KIST2026: one canonical blob at the direction of each detection's map."""
 
-SYSTEMS = {system.name: system for system in (*PUBLISHED, DENSE, BLOB)}
+EAR = System("ear", "spot", "raw", 1, senses="ear")
+"""Not in KIST2026: what is heard, whatever there is to see."""
+
+TOGETHER = System("together", "shape", "raw", 1, senses="both")
+"""Not in KIST2026: eye and ear; the ear alone where there is no picture."""
+
+SYSTEMS = {system.name: system for system in (*PUBLISHED, DENSE, BLOB, EAR, TOGETHER)}
 
 
 def system_named(name: str) -> System:

@@ -173,6 +173,20 @@ _COLUMNS = tuple(
 )
 
 
+def joined(parts: Sequence[Candidates]) -> Candidates:
+    """Return parts of one recording's table as one, sorted by frame; the first says what made it.
+
+    Where parts share a frame their rows follow one another in the order of the parts.
+    """
+    columns: dict[str, Any] = {}
+    for name in _COLUMNS:
+        columns[name] = np.concatenate([getattr(part, name) for part in parts])
+    order = np.argsort(columns["frame"], kind="stable")
+    for name in _COLUMNS:
+        columns[name] = columns[name][order]
+    return replace(parts[0], **columns)
+
+
 @contextmanager
 def candidate_writer(path: str | Path) -> Iterator[Callable[[Candidates], None]]:
     """Yield a function that appends a recording's next frames; the file is whole or absent.

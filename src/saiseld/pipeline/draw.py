@@ -15,7 +15,7 @@ from saiseld.formats.annotation import EnergyMask, read_annotations
 from saiseld.formats.candidates import CANDIDATES_SUFFIX, read_candidates
 from saiseld.formats.events import Event, write_events
 from saiseld.formats.sound_events import SoundEvents, read_sound_events, write_sound_events
-from saiseld.pipeline.defaults import DEFAULT_SYSTEM, VIEWING_THRESHOLD
+from saiseld.pipeline.defaults import VIEWING_THRESHOLD, system_of
 from saiseld.pipeline.results import PROVENANCE_SUFFIX, Results, read_made, refuse_inputs
 from saiseld.runtime.errors import DataError
 from saiseld.runtime.files import output_folder
@@ -101,7 +101,8 @@ def draw_again(
     inputs = [source, recording, *([] if own is None else [own])]
     refuse_inputs([results.events, results.overlay, results.page], inputs)
     if source.name.endswith(CANDIDATES_SUFFIX):
-        masks = decide(read_candidates(source), DEFAULT_SYSTEM)
+        table = read_candidates(source)
+        masks = decide(table, system_of(table))
     else:
         masks = read_annotations(source)
     events = draw_results(results, opened, masks, own, threshold=threshold, on_frame=on_frame)

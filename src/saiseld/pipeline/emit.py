@@ -22,12 +22,12 @@ from saiseld.formats.candidates import (
     joined_candidates,
     read_candidates,
 )
-from saiseld.pipeline.defaults import DEFAULT_SYSTEM
+from saiseld.pipeline.defaults import EYE_SYSTEM
 from saiseld.runtime.parallel import run_all
 
 
 def emit(
-    candidates: Candidates, system: System | str = DEFAULT_SYSTEM, *, threshold: float = 0.0
+    candidates: Candidates, system: System | str = EYE_SYSTEM, *, threshold: float = 0.0
 ) -> list[EnergyMask]:
     """Return the masks that a system submits for a recording.
 

@@ -17,7 +17,7 @@ from saiseld.decision.systems import System, decide
 from saiseld.formats.annotation import MAX_PREDICTION_BYTES, EnergyMask, write_annotations
 from saiseld.formats.candidates import candidate_writer, iter_candidates
 from saiseld.formats.sound_events import SoundEvents
-from saiseld.pipeline.defaults import DEFAULT_SYSTEM, VIEWING_THRESHOLD
+from saiseld.pipeline.defaults import VIEWING_THRESHOLD
 from saiseld.pipeline.draw import draw_results, write_folder_page
 from saiseld.pipeline.imager import Block, Imager, load_imager
 from saiseld.pipeline.open import Format, open_checked
@@ -50,7 +50,7 @@ class Wanted:
     Parameters
     ----------
     system
-        What is kept and emitted, as in `Imager.image`.
+        What is kept and emitted, as in `Imager.image`; `Imager.default_system` if None.
     threshold
         Show only masks scored this or more in events, overlay and page.
     overlay, frame_events
@@ -59,7 +59,7 @@ class Wanted:
         Whether to replace results that were made from something else.
     """
 
-    system: System = DEFAULT_SYSTEM
+    system: System | None = None
     threshold: float = VIEWING_THRESHOLD
     overlay: bool = True
     frame_events: bool = False
@@ -158,7 +158,7 @@ def image_recording(
         video,
         results,
         provenance,
-        wanted.system,
+        wanted.system or imager.default_system,
         lambda frames: tell(frames, 0.0, _IMAGING_SHARE),
     )
     done = 0
@@ -290,7 +290,8 @@ def image_recordings(
     wanted = wanted or Wanted()
     output_folder(folder)
     known = digests(find_weights(weights))
-    load_imager(weights, device, half)
+    imager = load_imager(weights, device, half)
+    system = imager.default_system if wanted.system is None else wanted.system
     tasks: dict[str, tuple[object, ...]] = {}
     outcomes: dict[str, Outcome] = {}
     for path in find_recordings(recordings):
@@ -299,7 +300,7 @@ def image_recordings(
             results = Results(folder, path.stem)
             refuse_inputs(results.files(), [path, *([] if own is None else [own])])
             recording = open_checked(path, kind, own)
-            provenance = provenance_of(recording, own, known, wanted.system)
+            provenance = provenance_of(recording, own, known, system)
             if not wanted.force:
                 is_done(results, provenance)
         except SaiseldError as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from itertools import chain, islice, repeat
 from pathlib import Path
 
@@ -21,13 +21,14 @@ from saiseld.data.recordings import Recording, open_recording, recording_of_arra
 from saiseld.data.video import Frame, open_video, rgb_planes
 from saiseld.decision.matchability import Matchability
 from saiseld.decision.selection import emittable
-from saiseld.decision.systems import System, decide
+from saiseld.decision.systems import Senses, System, decide
 from saiseld.detector.detect import candidate_table, load_detector
 from saiseld.detector.detections import Found, Keep
 from saiseld.formats.annotation import EnergyMask
 from saiseld.formats.candidates import Candidates
 from saiseld.formats.features import AcousticImages
-from saiseld.pipeline.defaults import DEFAULT_SYSTEM
+from saiseld.pipeline.defaults import DEFAULT_SYSTEM, EYE_SYSTEM
+from saiseld.pipeline.hearing import Hearing
 from saiseld.pipeline.prediction import Prediction
 from saiseld.pipeline.weights import find_weights
 from saiseld.runtime.devices import DeviceName, device_of
@@ -46,13 +47,25 @@ class Block:
     ----------
     candidates
         Their detections, frames counted from the start of the recording.
-    frames, missing_pictures
-        How many frames, and how many of them without a picture.
+    start
+        Number of the first frame.
+    pictured
+        (n,) whether a frame had a picture.
     """
 
     candidates: Candidates
-    frames: int
-    missing_pictures: int
+    start: int
+    pictured: NDArray[np.bool_]
+
+    @property
+    def frames(self) -> int:
+        """How many frames."""
+        return len(self.pictured)
+
+    @property
+    def missing_pictures(self) -> int:
+        """How many of them without a picture."""
+        return int(np.sum(~self.pictured))
 
 
 OnBlock = Callable[[Block, list[EnergyMask]], object]
@@ -90,7 +103,7 @@ class Imager:
         half: bool = False,
         threads: int | None = None,
     ) -> None:
-        paths = find_weights(weights)
+        self.weights = paths = find_weights(weights)
         runs_on = device_of(device)
         self._threads = threads_here() if threads is None else threads
         self.front_end = FrontEnd(paths.front_end, device=runs_on, threads=self._threads)
@@ -141,8 +154,8 @@ class Imager:
             frames += found
             if batch.is_last:
                 table = self._table(recording, frames, start, batch.images)
-                missing = sum(picture is None for picture in batch.pictures)
-                yield Block(table, len(frames), missing)
+                pictured = [picture is not None for picture in batch.pictures]
+                yield Block(table, start, np.array(pictured))
                 start += len(frames)
                 frames = []
 
@@ -161,6 +174,44 @@ class Imager:
         )
         return table if self.matchability is None else self.matchability.calibrate(table)
 
+    @property
+    def default_system(self) -> System:
+        """Eye and ear together where the weights hold an ear, else the eye's."""
+        return DEFAULT_SYSTEM if self.weights.can_hear else EYE_SYSTEM
+
+    @cached_property
+    def hearing(self) -> Hearing:
+        """The ear, loaded when it is first asked for, and torch with it."""
+        return Hearing(self.weights.ear, self.weights.fusion)
+
+    def sensed(
+        self, recording: Recording, video: str | Path | None, senses: Senses
+    ) -> Iterator[Block]:
+        """Yield the candidates of eye, ear or both; of the ear alone where there is no picture.
+
+        Parameters
+        ----------
+        recording
+            The recording.
+        video
+            Its video or folder of frames, if there is one.
+        senses
+            What to ask.
+        """
+        if senses == "eye":
+            yield from self.blocks(recording, () if video is None else open_video(video))
+        elif senses == "ear" or video is None:
+            for heard in self.hearing.blocks(recording):
+                table = self.hearing.alone(heard.table)
+                yield Block(table, heard.start, np.zeros(heard.frames, bool))
+        else:
+            heard_until = self.hearing.reader(recording)
+            for block in self.blocks(recording, open_video(video)):
+                ear = heard_until(block.start + block.frames)
+                eye = block.candidates
+                table = self.hearing.together(eye, ear, block.start, block.pictured)
+                yield replace(block, candidates=table)
+
     def image(
         self,
         recording: Recording,
@@ -178,7 +229,7 @@ class Imager:
         video
             Its video or folder of frames, if there is one.
         system
-            What is kept and emitted, frame by frame; ``DEFAULT_SYSTEM`` if None.
+            What is kept and emitted, frame by frame; `default_system` if None.
         on_block
             Called with what was detected in the frames just done, and their masks.
 
@@ -187,7 +238,7 @@ class Imager:
         RecipeError
             For a system that needs the whole recording: detect, then `saiseld emit`.
         """
-        system = system or DEFAULT_SYSTEM
+        system = system or self.default_system
         if not system.frame_by_frame:
             raise RecipeError(
                 "system",
@@ -195,10 +246,9 @@ class Imager:
                 found=system.name,
                 advice="Image with another one and give its candidates to `saiseld emit`",
             )
-        pictures = open_video(video) if video is not None else iter(())
         masks: list[EnergyMask] = []
         missing = 0
-        for block in self.blocks(recording, pictures):
+        for block in self.sensed(recording, video, system.senses):
             found = decide(block.candidates, system)
             masks += found
             missing += block.missing_pictures

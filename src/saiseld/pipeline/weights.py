@@ -15,9 +15,10 @@ DEMO = PACKAGED / "demo"
 """A folder with one recording, its video and its labels, to try things on."""
 
 _ADVICE = (
-    "A weights folder holds uplam.safetensors (or .pth), detector.safetensors (or .pth) and, to "
-    "rank by matchability, matchability.skops. Train them with `saiseld train uplam`, `saiseld "
-    "train detector` and `saiseld train matchability`, or put the public checkpoints there"
+    "A weights folder holds uplam.safetensors (or .pth), detector.safetensors (or .pth); to rank "
+    "by matchability, matchability.skops; to hear, seld.safetensors and fusion.json. Train them "
+    "with `saiseld train uplam`, `detector`, `matchability`, `seld` and `fusion`, or put the "
+    "public checkpoints there"
 )
 
 
@@ -49,10 +50,27 @@ class Weights:
         path = self.folder / "matchability.skops"
         return path if path.is_file() else None
 
+    @property
+    def ear(self) -> Path:
+        """Checkpoint of the hearing network."""
+        return _part(self.folder, "seld")
+
+    @property
+    def fusion(self) -> Path:
+        """What eye and ear are worth, alone and together."""
+        return self.folder / "fusion.json"
+
+    @property
+    def can_hear(self) -> bool:
+        """Whether there is a hearing network, and a model to weigh it."""
+        return (self.folder / "seld.safetensors").is_file() and self.fusion.is_file()
+
 
 def digests(weights: Weights) -> dict[str, str]:
     """Return what each weights file of a system holds, by file name (see `content_digest`)."""
-    paths = (weights.front_end, weights.detector, weights.matchability)
+    paths = [weights.front_end, weights.detector, weights.matchability]
+    if weights.can_hear:
+        paths += [weights.ear, weights.fusion]
     return {path.name: content_digest(path) for path in paths if path is not None}
 
 

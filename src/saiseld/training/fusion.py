@@ -28,7 +28,7 @@ from saiseld.formats.candidates import Candidates, candidate_files, read_candida
 from saiseld.runtime.errors import DataError
 from saiseld.runtime.parallel import run_all
 
-CONTRADICTED = 0.25
+CONTRADICTED = 1.0
 """Weight of a recording with what the eye makes of another."""
 
 TOWARD_EYE = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -89,17 +89,18 @@ class Lesson:
     ----------
     room
         Its room.
-    both
-        By how far directions are moved towards the eye.
-    contradicted, ear, eye
-        With the eye's candidates of another recording, and with one sense alone.
+    both, contradicted, ear, eye
+        With both senses, with the eye's candidates of another recording, with one sense alone.
+    spots
+        Total worth of spots in the directions of both, by how far these are moved towards the eye.
     """
 
     room: str
-    both: dict[float, Known]
+    both: Known
     contradicted: Known
     ear: Known
     eye: Known
+    spots: dict[float, float]
 
 
 def measure(eye: Path, other: Path, ear: Path, labels: Path, emission: str, every: int) -> Lesson:
@@ -112,10 +113,14 @@ def measure(eye: Path, other: Path, ear: Path, labels: Path, emission: str, ever
     drawings: Drawings = {}
     return Lesson(
         room_of(heard.recording),
-        {share: known(seen, heard, truth, share, emission, drawings) for share in TOWARD_EYE},
+        known(seen, heard, truth, 0.0, emission, drawings),
         known(wrong, heard, truth, 0.0, emission, drawings),
         known(None, heard, truth, 0.0, emission, drawings),
         known(seen, None, truth, 0.0, emission, drawings),
+        {
+            share: float(known(seen, heard, truth, share, "spot", drawings).worth.sum())
+            for share in TOWARD_EYE
+        },
     )
 
 
@@ -158,9 +163,8 @@ def _elsewhere(names: Sequence[str], name: str) -> str:
 def fit(lessons: dict[str, Lesson]) -> Fusion:
     """Fit the models of all senses, and how far a direction goes towards the eye."""
     every = list(lessons.values())
-    worth = {share: sum(one.both[share].worth.sum() for one in every) for share in TOWARD_EYE}
-    toward_eye = max(TOWARD_EYE, key=lambda share: worth[share])
-    agreeing = [one.both[toward_eye] for one in every]
+    toward_eye = max(TOWARD_EYE, key=lambda share: sum(one.spots[share] for one in every))
+    agreeing = [one.both for one in every]
     against = [one.contradicted for one in every]
     weight = [np.ones(len(k.worth)) for k in agreeing]
     weight += [np.full(len(k.worth), CONTRADICTED) for k in against]
@@ -195,12 +199,11 @@ def assess(lessons: dict[str, Lesson]) -> dict[str, float]:
         )
         for index in np.flatnonzero(held_out):
             one = every[index][1]
-            both = one.both[fusion.toward_eye]
             for name, known_part, odds in (
                 ("ear's score", one.ear, one.ear.evidence[:, 0]),
                 ("ear", one.ear, fusion.ear.odds(one.ear.evidence)),
                 ("eye", one.eye, fusion.eye.odds(one.eye.evidence)),
-                ("ear and eye", both, fusion.both.odds(both.evidence)),
+                ("ear and eye", one.both, fusion.both.odds(one.both.evidence)),
                 (
                     "ear and another's eye",
                     one.contradicted,
