@@ -113,3 +113,10 @@ def test_the_page_names_every_room_and_only_files_that_are_there() -> None:
     walked = re.findall(r"`(\w+/\w+\.py)`", text.partition("walk")[2])
     assert len(walked) == len(set(walked)) > 30
     assert all((SOURCE / path).is_file() for path in walked)
+
+
+def test_functions_fit_a_page() -> None:
+    for path in files():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 80, f"{path}: {node.name}"

@@ -34,3 +34,8 @@ def test_an_unknown_name_is_an_attribute_error():
 def test_nothing_is_loaded_before_it_is_used():
     program = "import sys, saiseld; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_citation_is_of_this_version():
+    citation = (Path(__file__).parents[1] / "CITATION.cff").read_text()
+    assert re.search(r"^version: (.+)$", citation, re.MULTILINE)[1] == saiseld.__version__

@@ -9,6 +9,20 @@ import typer
 
 from saiseld.cli.options import AllowMissing, Jobs, JsonFile, LabelsCache
 
+Thresholds = Annotated[
+    list[float] | None,
+    typer.Option(
+        min=0.01, max=1, help="Soft-IoU threshold; give it often. Official: 0.25, 0.5, 0.75."
+    ),
+]
+Intervals = Annotated[
+    bool,
+    typer.Option(
+        "--intervals",
+        help="Bootstrap over recordings; with several systems, also against the first.",
+    ),
+]
+
 
 def evaluate(
     predictions: Annotated[
@@ -22,23 +36,12 @@ def evaluate(
         Literal["2026-06-30", "2026-05-28", "2026-04-02"],
         typer.Option(help="Version of the official scorer."),
     ] = "2026-06-30",
-    threshold: Annotated[
-        list[float] | None,
-        typer.Option(
-            min=0.01, max=1, help="Soft-IoU threshold; give it often. Official: 0.25, 0.5, 0.75."
-        ),
-    ] = None,
+    threshold: Thresholds = None,
     json: JsonFile = None,
     report: Annotated[
         Path | None, typer.Option(help="Write a page with plots to this folder.")
     ] = None,
-    intervals: Annotated[
-        bool,
-        typer.Option(
-            "--intervals",
-            help="Bootstrap over recordings; with several systems, also against the first.",
-        ),
-    ] = False,
+    intervals: Intervals = False,
     pictures: Annotated[
         Path | None, typer.Option(help="Videos or frames to draw the report's examples over.")
     ] = None,
