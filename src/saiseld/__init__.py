@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from saiseld.runtime.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from saiseld.acoustics.covariance import visibility as visibility
     from saiseld.acoustics.lam import LAM as LAM
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from saiseld.pipeline.imager import Imager as Imager
     from saiseld.pipeline.imager import image as image
     from saiseld.pipeline.prediction import Prediction as Prediction
-
-__version__ = "0.2.0"
 
 _HOMES = {
     "image": "saiseld.pipeline.imager",

@@ -14,9 +14,9 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from saiseld import __version__
 from saiseld.runtime.errors import SaiseldError, one_line
 from saiseld.runtime.parallel import set_progress, stop_as_ctrl_c_does
+from saiseld.runtime.version import __version__
 
 COMMANDS = (
     "demo",

@@ -14,12 +14,12 @@ from typing import Any
 
 import orjson
 
-from saiseld import __version__
 from saiseld.data.video import OVERLAY_SUFFIX
 from saiseld.formats.candidates import CANDIDATES_SUFFIX
 from saiseld.formats.sound_events import SOUND_EVENTS_SUFFIX
 from saiseld.runtime.errors import DataError, OutputError, refusing
 from saiseld.runtime.files import write_bytes
+from saiseld.runtime.version import __version__
 
 PROVENANCE_SUFFIX = ".provenance"
 """JSON, but no ``.json``: scorers take every one of those in a folder for predictions."""

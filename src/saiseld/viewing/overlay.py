@@ -12,13 +12,13 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from saiseld import __version__
 from saiseld.conventions.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, time_of_frame
 from saiseld.data.recordings import Recording
 from saiseld.data.video import OVERLAY_MAKER, Frame
 from saiseld.formats.annotation import EnergyMask
 from saiseld.runtime.errors import OutputError
 from saiseld.runtime.files import atomic_path
+from saiseld.runtime.version import __version__
 from saiseld.viewing.panorama import Layout, draw_panorama
 
 _LOUDEST = 0.7
