@@ -1,4 +1,4 @@
-"""The ear on one core: milliseconds a frame of a recording, and its share of a core while it streams.
+"""The ear on one core: milliseconds a frame of a recording, and its share of it while it streams.
 
 A stream is heard in windows of 5 s anew every half a second; its latest frames are what is new.
 Processor time of one thread, so that other work on the machine weighs less.

@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from saiseld.conventions.sphere import angles_of_vector, great_circle, unit_vector
+from saiseld.conventions.sphere import great_circle, unit_vector
 from saiseld.decision.emission import centroid_directions
 from saiseld.formats.candidates import read_candidates, write_candidates
 from saiseld.seld.decode import candidates, peaks, refined, shapes
 from saiseld.seld.ear import Heard
-from saiseld.seld.network import GRID, spherical_harmonics
+from saiseld.seld.network import GRID
 
 
 def bump(*directions: np.ndarray, height: float = 4.0) -> np.ndarray:
@@ -71,12 +71,3 @@ def test_table_of_what_is_heard(tmp_path) -> None:
     assert table.distance_cm[0] == 150
     write_candidates(tmp_path / "room1.candidates.parquet", table)
     assert len(read_candidates(tmp_path / "room1.candidates.parquet")) == len(table)
-
-
-def test_spherical_harmonics_are_orthonormal_on_the_grid() -> None:
-    harmonics = spherical_harmonics(GRID).double().numpy()
-    gram = harmonics @ harmonics.T / GRID.shape[1]
-    np.testing.assert_allclose(gram, np.eye(len(gram)), atol=0.02)
-    azimuth, _ = angles_of_vector(GRID.T)
-    assert np.corrcoef(harmonics[1], GRID[1])[0, 1] ** 2 > 0.99  # order 1, m = -1 is y
-    assert azimuth.shape == (484,)

@@ -93,9 +93,7 @@ def test_views_agree_where_only_physics_speaks() -> None:
     """Without what was learned of directions, every view of a sound gives the same maps."""
     torch.manual_seed(0)
     network = EarNetwork(4).eval()
-    for head in (network.to_field, network.of_view[0]):
-        torch.nn.init.zeros_(head.weight)
-    for layer in (network.first[0], network.to_mask, network.to_query):
+    for layer in (network.of_view[0], network.first[0], network.to_query):
         torch.nn.init.zeros_(layer.weight)
     shown = inputs(torch.from_numpy(noise(1).T[None].copy()))
     with torch.inference_mode():

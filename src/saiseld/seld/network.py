@@ -9,9 +9,9 @@ Directions are never regressed. For every class, two slots each choose the time-
 that are that class's (a mask over 32 bands), the covariances under the mask are steered to all
 directions with the exact response of the rigid sphere, and the map is the sum of two peaks,
 sharpened as far as the network dares. So where the network is sure *what* belongs together, physics
-says where it is; and two sources of one class are two slots. A smooth field of spherical harmonics
-adds what physics does not tell: where a class is not to be expected. The map is the probability
-that a class sounds, times that it does so from there.
+says where it is; and two sources of one class are two slots. The map is the probability that a
+class sounds, times that it does so from there. Nothing in it belongs to a direction: what the
+network learned of those beside physics did not hold in other rooms (docs/hearing.md).
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import sph_harm_y
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -45,9 +44,6 @@ VIEWS = tuple(SYMMETRIES.values())
 
 WINDOW_FRAMES = 50
 """Frames that are heard together: 5 s."""
-
-HARMONICS = 6
-"""Order of the smooth field."""
 
 _BANDS = 32
 """Of the steering: neighbouring mel bands share a covariance."""
@@ -88,7 +84,6 @@ class EarNetwork(nn.Module):
 
     steer: Tensor
     view: Tensor
-    harmonics: Tensor
 
     def __init__(self, prior_channels: int, width: int = 192) -> None:
         super().__init__()
@@ -96,8 +91,6 @@ class EarNetwork(nn.Module):
         grids = [_turned_grid(symmetry) for symmetry in VIEWS]
         steer = torch.stack([_pairs(steering(grid)) for grid in grids])
         self.register_buffer("steer", steer, persistent=False)
-        harmonics = torch.stack([spherical_harmonics(grid) for grid in grids])
-        self.register_buffer("harmonics", harmonics, persistent=False)
         fours = table.reshape(_VIEW_BANDS, -1, COVARIANCE, table.shape[-1])
         self.register_buffer("view", (fours / fours.shape[1]).flatten(1, 2), persistent=False)
 
@@ -127,9 +120,9 @@ class EarNetwork(nn.Module):
         self.to_mask = nn.Linear(both, ROWS * SLOTS * _BANDS)
         self.to_query = nn.Linear(both, ROWS * SLOTS * 32)
         self.to_slot = nn.Linear(both, ROWS * SLOTS * 3)
-        self.to_field = nn.Linear(both, ROWS * self.harmonics.shape[1])
+        self.to_level = nn.Linear(both, ROWS)
         with torch.no_grad():
-            for head in (self.to_mask, self.to_query, self.to_slot, self.to_field):
+            for head in (self.to_mask, self.to_query, self.to_slot, self.to_level):
                 head.weight.mul_(0.3)
                 head.bias.zero_()
             self.to_class.bias.fill_(-2.0)
@@ -137,7 +130,7 @@ class EarNetwork(nn.Module):
             slot = self.to_slot.bias.view(ROWS, SLOTS, 3)
             slot[:, 1, 0] = -2.0  # the second is rarely needed
             slot[..., 1] = 4.0  # log of the sharpness
-            self.to_field.bias.view(ROWS, -1)[:, 0] = -2.0
+            self.to_level.bias.fill_(-2.0)
 
     def forward(
         self,
@@ -182,15 +175,13 @@ class EarNetwork(nn.Module):
         joined = self.joined(torch.cat([spectrum, self.of_view(response), known], dim=-1))
         told = self.drop(torch.cat([self.over_time(joined)[0], joined], dim=-1))
         classes = self.to_class(told) + self.prior_to_class(known)
-        steer, harmonics = self.steer[view], self.harmonics[view]
+        steer = self.steer[view]
         if points is not None:
-            steer, harmonics = steer[:, points], harmonics[:, points]
-        where = self._where(told, local, covariance, steer, harmonics)
+            steer = steer[:, points]
+        where = self._where(told, local, covariance, steer)
         return Heard(classes, _both(classes[..., None].float(), where), self.to_distance(told))
 
-    def _where(
-        self, told: Tensor, local: Tensor, covariance: Tensor, steer: Tensor, harmonics: Tensor
-    ) -> Tensor:
+    def _where(self, told: Tensor, local: Tensor, covariance: Tensor, steer: Tensor) -> Tensor:
         """Return (B, T, 14, P) logits of where a class sounds from, if it sounds."""
         batch, frames = told.shape[:2]
         rows = ROWS * SLOTS
@@ -198,14 +189,14 @@ class EarNetwork(nn.Module):
         mask = self.to_mask(told).view(batch, frames, rows, _BANDS)
         mask = torch.sigmoid(mask + query @ local.permute(0, 2, 1, 3))
         slot = self.to_slot(told).view(batch, frames, rows, 3)
-        field = self.to_field(told).view(batch, frames, ROWS, -1) @ harmonics
+        level = self.to_level(told)[..., None]
         # A peak is told from its neighbours by the third decimal: 16 bits are too few.
         with torch.autocast(told.device.type, enabled=False):
             steered = _steered(mask.float(), slot[..., 2:].float(), covariance, steer)
             height = steered - steered.amax(-1, keepdim=True)
             gain = slot[..., 1:2].float().clamp(max=6.5).exp()
             peaks = (slot[..., :1].float() + gain * height).view(batch, frames, ROWS, SLOTS, -1)
-            where: Tensor = peaks.logsumexp(3) + field.float()
+            where: Tensor = peaks.logsumexp(3) + level.float()
         return where
 
 
@@ -237,17 +228,6 @@ def smoothing(frames: int, size: int) -> Tensor:
 def frame_embeddings(embedding: Tensor, frames: int) -> Tensor:
     """Return a prior's answers (B, C, steps) at the frames: (B, frames, C)."""
     return functional.interpolate(embedding, size=frames, mode="linear").mT
-
-
-def spherical_harmonics(directions: FloatArray) -> Tensor:
-    """Return (49, P) real spherical harmonics up to order 6, of mean square 1."""
-    azimuth, elevation = (np.radians(angle) for angle in angles_of_vector(directions.T))
-    values = []
-    for n in range(HARMONICS + 1):
-        for m in range(-n, n + 1):
-            y = sph_harm_y(n, abs(m), np.pi / 2 - elevation, azimuth) * np.sqrt(4 * np.pi)
-            values.append(y.real if m == 0 else np.sqrt(2) * (y.real if m > 0 else y.imag))
-    return torch.tensor(np.stack(values), dtype=torch.float32)
 
 
 def _both(one: Tensor, other: Tensor) -> Tensor:
