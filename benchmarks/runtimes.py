@@ -1,0 +1,108 @@
+"""The detector's graphs against torch on the packaged scene: agreement, and the time of a frame.
+
+Run: ``python -m benchmarks.runtimes``, with ``--busy`` while another process keeps a core busy.
+The sides take turns, so that other work slows all of them; the best of the rounds is printed. A
+side with several threads works on a batch of frames in each, torch by default on one in all.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import Process
+from time import perf_counter, process_time
+
+import numpy as np
+import torch
+
+from saiseld.acoustics.front_end import FrontEnd
+from saiseld.data.recordings import open_recording
+from saiseld.data.video import open_video, rgb_planes
+from saiseld.decision.selection import emittable
+from saiseld.detector.detections import Found, FrameDetector
+from saiseld.detector.graphs import GraphDetector
+from saiseld.detector.model import Detector
+from saiseld.pipeline.imager import BATCH
+from saiseld.pipeline.weights import PACKAGED
+from saiseld.runtime.threads import in_threads, threads_here
+
+ROUNDS = 3
+
+
+def main() -> None:
+    (sound,) = (PACKAGED / "demo").glob("*.wav")
+    recording, weights = open_recording(sound), PACKAGED / "detector.safetensors"
+    (images,) = FrontEnd(PACKAGED / "uplam.safetensors").images(recording, recording.frames)
+    rgb = rgb_planes(list(open_video(sound.with_suffix(".mp4")))[: recording.frames])
+    starts = range(0, recording.frames, BATCH)
+    cores = threads_here()
+    graphs, in_torch = GraphDetector(weights), Detector.load(weights)
+
+    def find(detector: FrameDetector, threads: int) -> list[Found]:
+        def batch(start: int) -> list[Found]:
+            rows = slice(start, start + BATCH)
+            return detector.find(rgb[rows], images.latent[rows], keep=emittable)
+
+        return [frame for found in in_threads(batch, starts, threads) for frame in found]
+
+    def torch_on(threads: int) -> list[Found]:
+        torch.set_num_threads(threads)
+        return find(in_torch, 1)
+
+    sides: dict[str, Callable[[], list[Found]]] = {
+        "graphs, 1 thread": lambda: find(graphs, 1),
+        f"graphs, {cores} threads": lambda: find(graphs, cores),
+        "torch, 1 thread": lambda: torch_on(1),
+        f"torch, {cores} threads in each frame": lambda: torch_on(cores),
+    }
+    print_agreement(sides["graphs, 1 thread"](), sides["torch, 1 thread"]())
+    wall = dict.fromkeys(sides, np.inf)
+    cpu = dict(wall)
+    with another_process("--busy" in sys.argv):
+        for _ in range(ROUNDS):
+            for name, side in sides.items():
+                began, used = perf_counter(), process_time()
+                side()
+                wall[name] = min(wall[name], 1e3 * (perf_counter() - began) / recording.frames)
+                cpu[name] = min(cpu[name], 1e3 * (process_time() - used) / recording.frames)
+    one = wall["graphs, 1 thread"]
+    for name in sides:
+        ratio = wall[name] / one
+        print(f"{name:33s} {wall[name]:7.1f} ms a frame ({cpu[name]:.1f} of CPU), {ratio:.2f} x")
+
+
+def print_agreement(found: list[Found], expected: list[Found]) -> None:
+    """Print the largest differences between two detectors' outputs."""
+    same = [np.array_equal(a["labels"], b["labels"]) for a, b in zip(found, expected, strict=True)]
+    print(f"frames of the same selection: {sum(same)} of {len(same)}")
+    pairs = [
+        pair for pair, equal in zip(zip(found, expected, strict=True), same, strict=True) if equal
+    ]
+    for name in ("scores", "boxes", "energy_maps"):
+        largest = max(np.abs(a[name] - b[name]).max() for a, b in pairs)  # type: ignore[literal-required]
+        print(f"largest difference of {name}: {largest:.1e}")
+
+
+@contextmanager
+def another_process(wanted: bool) -> Iterator[None]:
+    """Keep one core busy in this block, if that is wanted."""
+    other = Process(target=count, daemon=True)
+    if wanted:
+        other.start()
+    try:
+        yield
+    finally:
+        if wanted:
+            other.kill()
+
+
+def count() -> None:
+    """Count for ever."""
+    number = 0
+    while True:
+        number += 1
+
+
+if __name__ == "__main__":
+    main()
