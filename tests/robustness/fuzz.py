@@ -147,6 +147,7 @@ def fuzz(reader: str, seed: int, count: int, first: int = 0) -> Tally:
         process.start()
         theirs.close()
         following = _listen(ours, tally, following, last)
+        process.join(10)
         process.kill()
         process.join()
     return tally

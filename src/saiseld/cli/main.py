@@ -38,6 +38,9 @@ COMMANDS = (
 )
 """Modules of `saiseld.cli`, each with a function of its own name, in the order of the help page."""
 
+STOPPED = 130
+"""Exit code of a command that was told to stop."""
+
 TRAIN_COMMANDS: tuple[str, ...] = ("uplam", "detector", "seld", "matchability", "fusion")
 """Modules ``train_<name>`` of `saiseld.cli`, under ``saiseld train <name>``."""
 
@@ -119,7 +122,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             console.print("stopped: what is finished is kept; the same command goes on from there")
-            raise typer.Exit(130) from None
+            raise typer.Exit(STOPPED) from None
 
     return run
 
@@ -141,7 +144,10 @@ def main() -> None:
     )
     handler.addFilter(_plain)
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
-    build()()
+    try:
+        build()()
+    except KeyboardInterrupt:  # before a command has begun
+        sys.exit(STOPPED)
 
 
 if __name__ == "__main__":
