@@ -86,7 +86,7 @@ def sparse_points(box: ArrayLike, energy_map: ArrayLike) -> list[Points]:
 
 
 SPOT_SIGMA, SPOT_RADIUS = 14.0, 17.0
-"""Degrees: what overlaps most with labels on average (docs/results.md#emission-beyond-a-blob)."""
+"""Degrees: what overlaps most with labels on average (docs/decision.md#emission)."""
 
 
 def blob_points(
