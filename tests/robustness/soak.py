@@ -93,6 +93,14 @@ def ended(process: int, within_s: float = PATIENCE_S) -> int | None:
     return None
 
 
+def _works(process: psutil.Process) -> bool:
+    """Return whether a process is more than an entry that nobody has collected."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def digests(folder: Path) -> dict[str, str]:
     """Return the digest of every visible file."""
     return {
@@ -145,6 +153,7 @@ class Soak:
             (os.killpg if way == "SIGINT" else os.kill)(process, number_of)
             code = ended(process, 30.0)
         _, left = psutil.wait_procs(children, timeout=GONE_AFTER_S)
+        left = [one for one in left if _works(one)]
         if left:
             self._note(f"{way} {number}: {len(left)} processes left")
             for one in left:
