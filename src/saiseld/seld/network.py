@@ -220,9 +220,11 @@ def _steered(mask: Tensor, share: Tensor, covariance: Tensor, steer: Tensor) -> 
 @cache
 def smoothing(frames: int, size: int) -> Tensor:
     """Return (T, T): the mean over ``size`` frames round each one, over less at the ends."""
-    apart = (torch.arange(frames)[:, None] - torch.arange(frames)).abs()
-    near = (apart <= size // 2).float()
-    return near / near.sum(1, keepdim=True)
+    # Kept for training as well, which what is made in inference mode cannot be used in.
+    with torch.inference_mode(mode=False):
+        apart = (torch.arange(frames)[:, None] - torch.arange(frames)).abs()
+        near = (apart <= size // 2).float()
+        return near / near.sum(1, keepdim=True)
 
 
 def frame_embeddings(embedding: Tensor, frames: int) -> Tensor:
