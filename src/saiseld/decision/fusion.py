@@ -28,6 +28,9 @@ from saiseld.runtime.files import write_bytes
 REACH_DEG = 20.0
 """Directions of one class this near are of one source; a label's mask ends about here."""
 
+SHAPE_DEG = 8.0
+"""How near the eye has to be to the ear for its box and energies to be those of what is heard."""
+
 Sense = Literal["both", "ear", "eye"]
 FloatArray = NDArray[np.float64]
 
@@ -353,8 +356,9 @@ def merged(
 ) -> Candidates:
     """Return the table of candidates that have met, in their order, all of score 0.
 
-    Box and energies are the eye's, which saw how far they reach; what only the ear knows of keeps
-    its box and has no energies: its mask is drawn round its direction (emission ``"shape"``).
+    Box and energies are the eye's, which saw how far they reach, if it looks within `SHAPE_DEG`;
+    otherwise the box is the ear's and there are no energies: a mask is drawn round the direction
+    (emission ``"shape"``).
     """
     at_ear = found.ear_row >= 0
     columns: dict[str, Any] = {
@@ -364,6 +368,8 @@ def merged(
         "matchability": np.full(len(at_ear), np.nan, np.float32),
     }
     at_eye = found.eye_row >= 0
+    apart = found.evidence[:, EVIDENCE["both"].index("apart")] * REACH_DEG
+    at_eye &= ~at_ear | (apart <= SHAPE_DEG)
     for name in (*_OF_EYE, *_OF_EAR):
         first = at_eye if name in _OF_EYE else ~at_ear
         own = [
@@ -374,7 +380,7 @@ def merged(
         shaped = first.reshape(-1, *[1] * (own[0].ndim - 1))
         columns[name] = own[0] if len(own) == 1 else np.where(shaped, own[0], own[1])
     columns["energy_map"] = np.where(at_eye[:, None, None], columns["energy_map"], np.float16(0))
-    both = np.flatnonzero(at_ear & at_eye)
+    both = np.flatnonzero(at_ear & (found.eye_row >= 0))
     if eye is not None and len(both):
         seen = eye.take(found.eye_row[both])
         heard = unit_vector(columns["azimuth"][both], columns["elevation"][both])
