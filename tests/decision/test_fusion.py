@@ -68,14 +68,21 @@ def test_what_is_near_and_of_one_class_is_one_candidate():
 
 
 def test_pairs_are_found_over_the_seam():
-    found = meet(table((0, 1, 0.5, 175, 0)), table((0, 1, 0.5, -176, 0)))
+    eye, ear = table((0, 1, 0.5, 175, 0)), table((0, 1, 0.5, -178, 0))
+    found = meet(eye, ear)
     assert (found.ear_row.tolist(), found.eye_row.tolist()) == ([0], [0])
-    fused = fuse(table((0, 1, 0.5, 175, 0)), table((0, 1, 0.5, -176, 0)), model(1.0))
+    fused = fuse(eye, ear, model(1.0))
     assert great_circle(fused.azimuth[0], fused.elevation[0], 175, 0) < 1e-3
     # The box is the eye's.
     assert fused.box[0].tolist() == pytest.approx([-15, 70, 25, 110], abs=1e-3)
-    halfway = fuse(table((0, 1, 0.5, 175, 0)), table((0, 1, 0.5, -176, 0)), model(0.5))
-    assert great_circle(halfway.azimuth[0], halfway.elevation[0], 179.5, 0) < 1e-3
+    halfway = fuse(eye, ear, model(0.5))
+    assert great_circle(halfway.azimuth[0], halfway.elevation[0], 178.5, 0) < 1e-3
+
+
+def test_an_eye_that_looks_elsewhere_shapes_nothing():
+    fused = fuse(table((0, 1, 0.5, 10, 0)), table((0, 1, 0.5, 22, 0)), model(0.0))
+    assert len(fused) == 1 and not fused.energy_map.any()
+    assert fused.box[0].tolist() == pytest.approx([138, 70, 178, 110], abs=1e-3)
 
 
 def test_what_only_the_ear_knows_is_drawn_round_its_direction():
