@@ -19,14 +19,16 @@ from saiseld.decision.folds import room_of
 from saiseld.decision.matchability import (
     Matchability,
     cross_fit,
+    example_rows,
     examples,
     fit,
     importances,
     joined,
 )
+from saiseld.decision.selection import emittable
 from saiseld.evaluation.rendering import render_masks
 from saiseld.formats.annotation import write_annotations
-from saiseld.runtime.errors import CheckpointError, DataError
+from saiseld.runtime.errors import CandidateError, CheckpointError, DataError
 from saiseld.training.matchability.targets import best_box_iou, best_mask_iou, proposed_box_iou
 
 
@@ -36,7 +38,8 @@ def known_of(make, rooms=4, **options):
         table, labels = make(room, f"fold4_room{room}_mix001", **options)
         tables.append(table)
         # Box targets of half need no drawing; what is learned is tested on drawn masks elsewhere.
-        parts.append(examples(table, best_box_iou(table, columns_of(labels)) / 2))
+        best = best_box_iou(table, columns_of(labels)) / 2
+        parts.append(examples(table, best, example_rows(table, "all")))
     return tables, joined(parts)
 
 
@@ -149,7 +152,20 @@ def test_rows_without_a_map_are_counted_but_not_scored(model, telling):
     predicted = model.predict(partial)
     assert np.isnan(predicted[~has_map]).all()
     np.testing.assert_array_equal(predicted[has_map], model.predict(table)[has_map])
-    assert len(examples(partial, np.zeros(len(table))).matched) == has_map.sum()
+
+
+def test_a_pool_is_what_can_be_emitted_or_everything(telling):
+    table = telling[0][0]
+    able = emittable(table.score, table.class_id, table.frame)
+    assert 0 < able.sum() < len(table)
+    np.testing.assert_array_equal(example_rows(table, "emittable"), np.flatnonzero(able))
+    np.testing.assert_array_equal(example_rows(table, "all"), np.arange(len(table)))
+    partial = replace(table, has_map=able)
+    np.testing.assert_array_equal(example_rows(partial, "emittable"), np.flatnonzero(able))
+    with pytest.raises(CandidateError, match="--all-maps"):
+        example_rows(partial, "all")
+    some = examples(table, np.where(able, 0.3, 0.2), example_rows(table, "emittable"))
+    assert len(some.matched) == able.sum() and some.matched.all()
 
 
 def test_saved_model_predicts_the_same(model, telling, tmp_path):

@@ -17,6 +17,10 @@ def table1(
         Path, typer.Option("--output", "-o", help="Folder for table1.txt, .json and the figures.")
     ] = Path("table1"),
     split: Annotated[Literal["dev-train", "dev-test"], typer.Option(help="Split.")] = "dev-test",
+    pool: Annotated[
+        Literal["all", "emittable"],
+        typer.Option(help="Detections that matchability learns from; all need detect --all-maps."),
+    ] = "all",
     model: Annotated[
         Path | None, typer.Option(help="A matchability model of other data, scored beside.")
     ] = None,
@@ -43,6 +47,7 @@ def table1(
         output,
         cache or user_cache("drawn-labels"),
         split=split,
+        pool=pool,
         model=model,
         temporal=temporal,
         emissions=emissions,

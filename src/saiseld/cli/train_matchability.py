@@ -20,6 +20,10 @@ def train_matchability(
             help="What has to reach 0.25: soft IoU of the emitted mask, or IoU of the box."
         ),
     ] = "soft_iou",
+    pool: Annotated[
+        Literal["emittable", "all"],
+        typer.Option(help="Detections to learn from; all, as in KIST2026, need detect --all-maps."),
+    ] = "emittable",
     kind: Annotated[
         Literal["trees", "linear"],
         typer.Option(help="KIST2026's trees, or a linear model, for few rooms."),
@@ -36,6 +40,7 @@ def train_matchability(
     """
     from saiseld.cli.printing import print_assessment
     from saiseld.runtime.cache import user_cache
+    from saiseld.training.matchability.development import Reading
     from saiseld.training.matchability.run import train_matchability as train
 
     trained = train(
@@ -43,7 +48,7 @@ def train_matchability(
         labels,
         output,
         cache or user_cache("drawn-labels"),
-        target=target,
+        reading=Reading(pool, target),
         kind=kind,
         temporal=temporal,
         jobs=jobs,

@@ -25,10 +25,11 @@ from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.decision.detection_features import FEATURE_NAMES, detection_features
 from saiseld.decision.folds import room_folds, room_of
 from saiseld.decision.linear import LinearClassifier
+from saiseld.decision.selection import emittable
 from saiseld.decision.smoothing import Smoother, evidence
 from saiseld.decision.tracking import tracks
 from saiseld.formats.candidates import Candidates
-from saiseld.runtime.errors import CheckpointError, DataError, refusing
+from saiseld.runtime.errors import CandidateError, CheckpointError, DataError, refusing
 from saiseld.runtime.files import atomic_path
 from saiseld.runtime.limits import Limit
 
@@ -44,6 +45,8 @@ SKOPS_BYTES = Limit("skops_bytes", 64 << 20)
 """Bytes that a model's file may unpack to; the trees of a fit take less than one MiB."""
 
 Kind = Literal["trees", "linear"]
+Pool = Literal["emittable", "all"]
+"""Which detections are learnt from: those that a system may emit, or all, as KIST2026 has it."""
 Classifier: TypeAlias = HistGradientBoostingClassifier | LinearClassifier
 
 # The one type of a fitted classifier that skops does not already know to be harmless.
@@ -52,7 +55,7 @@ _TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Detections with known outcome; N rows, one per candidate that has an energy map.
+    """Detections with known outcome; N rows.
 
     Parameters
     ----------
@@ -70,14 +73,46 @@ class Examples:
     room: NDArray[np.str_]
 
 
-def examples(table: Candidates, best_iou: NDArray[np.float64]) -> Examples:
-    """Return the examples of one recording from its candidates' best IoU with the ground truth."""
-    rows = table.has_map
+def example_rows(table: Candidates, pool: Pool) -> NDArray[np.int64]:
+    """Return the rows of a table that are examples.
+
+    Raises
+    ------
+    CandidateError
+        If all are wanted and some have no energy map.
+    """
+    if pool == "emittable":
+        able = emittable(table.score, table.class_id, table.frame)
+        return np.flatnonzero(table.has_map & able)
+    if not table.has_map.all():
+        raise CandidateError(
+            table.recording,
+            place="energy maps",
+            expected="one of every detection, to learn from them all",
+            found=f"{int(table.has_map.sum())} of {len(table)}",
+            advice="Run `saiseld detect --all-maps`, or learn from what can be emitted "
+            "(--pool emittable)",
+        )
+    return np.arange(len(table))
+
+
+def examples(table: Candidates, best_iou: NDArray[np.float64], rows: NDArray[np.int64]) -> Examples:
+    """Return the examples of one recording.
+
+    Parameters
+    ----------
+    table
+        Its candidates; features are counted over all of them.
+    best_iou
+        (N,) best IoU of each with the ground truth.
+    rows
+        Those to learn from (`example_rows`).
+    """
     return Examples(
         features=detection_features(table)[rows],
         matched=best_iou[rows] >= TARGET_IOU,
         class_id=table.class_id[rows].astype(np.int64),
-        room=np.full(int(rows.sum()), room_of(table.recording)),
+        room=np.full(len(rows), room_of(table.recording)),
     )
 
 
@@ -105,6 +140,8 @@ class Training:
         Where the examples are from.
     target, target_iou
         What an example had to reach: ``"soft_iou"`` or ``"box_iou"`` of this much.
+    pool
+        Which detections were examples (`Pool`).
     """
 
     rows: int
@@ -114,6 +151,7 @@ class Training:
     recordings: list[str]
     target: str
     target_iou: float
+    pool: Pool = "emittable"
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -230,6 +268,7 @@ def fit(
     *,
     recordings: Sequence[str],
     target: str = "soft_iou",
+    pool: Pool = "emittable",
     smoother: Smoother | None = None,
     kind: Kind = "trees",
 ) -> Matchability:
@@ -239,7 +278,7 @@ def fit(
     ----------
     known
         Examples to learn from.
-    recordings, target
+    recordings, target, pool
         Where they are from and what they are (see `Training`).
     smoother
         Kept with the model.
@@ -259,6 +298,7 @@ def fit(
         recordings=list(recordings),
         target=target,
         target_iou=TARGET_IOU,
+        pool=pool,
     )
     classifier = _fitted(known, np.ones(len(known.matched), bool), kind)
     return Matchability(classifier, smoother, training)

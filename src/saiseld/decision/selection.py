@@ -38,14 +38,17 @@ def select(
     return kept
 
 
-def emittable(score: ArrayLike, class_id: ArrayLike) -> NDArray[np.bool_]:
-    """Return the (N,) mask of one frame's detections that any system of this package may emit.
+def emittable(
+    score: ArrayLike, class_id: ArrayLike, frame: ArrayLike | None = None
+) -> NDArray[np.bool_]:
+    """Return the (N,) mask of the detections that any system of this package may emit.
 
     The union of both caps' selections and of all the public baseline's threshold lets through: a
-    detector need run its energy and distance heads on these alone.
+    detector need run its energy and distance heads on these alone. Without ``frame`` all are of
+    one.
     """
     score = np.asarray(score)
-    frame = np.zeros(len(score), np.int64)
+    frame = np.zeros(len(score), np.int64) if frame is None else np.asarray(frame)
     chosen = score >= BASELINE_THRESHOLD
     for cap in CAPS:
         chosen |= select(score, frame, class_id, cap)

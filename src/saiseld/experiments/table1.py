@@ -1,8 +1,8 @@
 """Table 1 of KIST2026 on one's own development split, and what stands around it (Sec. 3).
 
-The six rows beside the paper's figures; matchability both cross-fitted by room and, as the paper
-had it, fitted and scored on the same detections, which is optimistic; the recall ceiling; and the
-finding that suppressing detections costs EFRQ.
+The six rows beside the paper's figures; matchability as the paper reads it and as this package
+does, both cross-fitted by room and, as the paper had it, fitted and scored on the same detections,
+which is optimistic; the recall ceiling; and the finding that suppressing detections costs EFRQ.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saiseld.decision.matchability import Examples, Matchability, cross_fit, fit
+from saiseld.decision.matchability import Matchability, cross_fit, fit
 from saiseld.decision.systems import PUBLISHED, System, system_named
 from saiseld.evaluation.diagnosis import RecallCeiling, recall_ceiling
 from saiseld.evaluation.systems import MatchedSystem
 from saiseld.evaluation.uncertainty import Difference, Interval, compare, confidence_intervals
 from saiseld.runtime.parallel import run_all
 from saiseld.training.matchability.development import (
+    EMITTED,
     Measured,
+    Reading,
     all_examples,
     per_recording,
     smoothed,
@@ -81,6 +83,7 @@ CROSS_FIT = "cross-fit by room"
 OPTIMISTIC = "same split (optimistic)"
 LINEAR = "cross-fit, linear model"
 TEMPORAL = "cross-fit, with temporal evidence"
+GIVEN = "the given model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +94,8 @@ class Row:
     ----------
     name, system
         Of the line, and what was done.
-    fitted
-        How matchability was fitted; empty where it is not used.
+    fitted, reading
+        How matchability was fitted, and how it is read; empty where it is not used.
     mAP, AP50, EFRQ
         Macro mAP, macro AP50 and macro Pearson r.
     masks_per_frame
@@ -104,6 +107,7 @@ class Row:
     name: str
     system: System
     fitted: str
+    reading: str
     mAP: Interval
     AP50: Interval
     EFRQ: Interval
@@ -122,11 +126,11 @@ class Table1:
     recordings, rooms, frames, truths
         How much of them there was.
     rows
-        The six of KIST2026, matchability cross-fitted by room.
+        The six of KIST2026, matchability cross-fitted by room under the first reading.
     rank
         Of each of them: the sum of its places by mAP, AP50 and EFRQ, smallest best.
     beside
-        The matchability rows fitted in other ways.
+        The matchability rows fitted in other ways and under the other reading.
     suppression
         Caps and temporal filters.
     emissions
@@ -136,7 +140,7 @@ class Table1:
     recall
         Recall of unfiltered boxes.
     matchable
-        Share of the examples that match.
+        Share of the examples that match, by reading.
     """
 
     data: str
@@ -151,7 +155,7 @@ class Table1:
     emissions: tuple[Row, ...]
     EFRQ_lost: dict[str, Difference]
     recall: RecallCeiling
-    matchable: float
+    matchable: dict[str, float]
 
     def harmful(self) -> list[str]:
         """Return the ways of suppressing detections that certainly cost EFRQ (interval above 0)."""
@@ -176,7 +180,8 @@ def table1(
     Parameters
     ----------
     recordings
-        Measured with ``MEASURED_SYSTEMS`` and, where wanted, ``EMISSIONS``.
+        Measured with ``MEASURED_SYSTEMS`` and, where wanted, ``EMISSIONS``; under the reading of
+        matchability that the six rows have, and further ones that stand beside.
     data
         What they are, for the caption.
     model
@@ -188,18 +193,21 @@ def table1(
     jobs
         Rows at a time.
     """
-    known = all_examples(recordings)
-    fitted = _fitted(recordings, known, model, temporal)
-    lines: dict[str, tuple[System, str]] = {
-        s.name: (s, CROSS_FIT if s.ranking == "matchability" else "") for s in PUBLISHED
-    }
-    learned = [s for s in PUBLISHED if s.ranking == "matchability"]
-    beside = {f"{s.name}, {how}": (s, how) for s in learned for how in fitted if how != CROSS_FIT}
-    suppression = {s.name: (s, "") for s in SUPPRESSED}
-    emissions = {s.name: (s, "") for s in EMISSIONS if s.name in recordings[0].matched}
+    fitted = _fitted(recordings, model, temporal)
+    lines: dict[str, _Line] = {}
+    beside: dict[str, _Line] = {}
+    first = next(iter(recordings[0].known))
+    for system in PUBLISHED:
+        learned = system.ranking == "matchability"
+        lines[system.name] = _Line(system, (CROSS_FIT, first) if learned else None)
+        for how, reading in fitted if learned else ():
+            if (how, reading) != (CROSS_FIT, first):
+                beside[f"{system.name}, {how}: {reading}"] = _Line(system, (how, reading))
+    suppression = {s.name: _Line(s) for s in SUPPRESSED}
+    emissions = {s.name: _Line(s) for s in EMISSIONS if s.name in recordings[0].matched}
     systems = {
-        name: _ranked(recordings, system, fitted.get(how))
-        for name, (system, how) in (lines | beside | suppression | emissions).items()
+        name: _ranked(recordings, line, fitted)
+        for name, line in (lines | beside | suppression | emissions).items()
     }
     intervals = run_all(
         _intervals, {n: (s, draws) for n, s in systems.items()}, jobs=jobs, title="rows"
@@ -212,17 +220,18 @@ def table1(
     )
     frames = sum(r.frames for r in recordings)
 
-    def rows(of: Mapping[str, tuple[System, str]]) -> tuple[Row, ...]:
+    def rows(of: Mapping[str, _Line]) -> tuple[Row, ...]:
         return tuple(
             Row(
                 name,
-                system,
-                how,
+                line.system,
+                line.model[0] if line.model else "",
+                str(line.model[1]) if line.model else "",
                 *intervals[name],
                 masks_per_frame=_masks(systems[name]) / frames,
-                paper=PAPER.get(system.name),
+                paper=PAPER.get(line.system.name),
             )
-            for name, (system, how) in of.items()
+            for name, line in of.items()
         )
 
     main = rows(lines)
@@ -239,7 +248,10 @@ def table1(
         emissions=rows(emissions),
         EFRQ_lost=lost,
         recall=_recall(recordings),
-        matchable=float(known.matched.mean()),
+        matchable={
+            str(reading): float(all_examples(recordings, reading).matched.mean())
+            for reading in recordings[0].known
+        },
     )
 
 
@@ -256,21 +268,33 @@ def cumulative_rank(scores: Sequence[Sequence[float]]) -> tuple[int, ...]:
     return tuple(int(place) for place in (better + 1).sum(axis=1))
 
 
+_Model = tuple[str, Reading]
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A system and what ranks it: how a model was fitted, and its reading; None for raw score."""
+
+    system: System
+    model: _Model | None = None
+
+
 def _fitted(
-    recordings: Sequence[Measured], known: Examples, model: Matchability | None, temporal: bool
-) -> dict[str, NDArray[np.float64]]:
-    """Return the matchability of all examples, by the way that it was fitted."""
-    same_split = fit(known, recordings=[recording.recording for recording in recordings])
-    fitted = {
-        CROSS_FIT: cross_fit(known),
-        OPTIMISTIC: same_split.probability(known.features),
-        LINEAR: cross_fit(known, "linear"),
-    }
+    recordings: Sequence[Measured], model: Matchability | None, temporal: bool
+) -> dict[_Model, NDArray[np.float64]]:
+    """Return the probabilities of every way to fit, cross-fitted first."""
+    found: dict[_Model, NDArray[np.float64]] = {}
+    for reading in recordings[0].known:
+        known = all_examples(recordings, reading)
+        optimist = fit(known, recordings=[r.recording for r in recordings], pool=reading.pool)
+        found[CROSS_FIT, reading] = cross_fit(known)
+        found[OPTIMISTIC, reading] = optimist.probability(known.features)
+        found[LINEAR, reading] = cross_fit(known, "linear")
     if model is not None:
-        fitted["the given model"] = model.probability(known.features)
+        found[GIVEN, EMITTED] = model.probability(all_examples(recordings, EMITTED).features)
     if temporal:
-        fitted[TEMPORAL] = smoothed(recordings, fitted[CROSS_FIT])
-    return fitted
+        found[TEMPORAL, EMITTED] = smoothed(recordings, found[CROSS_FIT, EMITTED])
+    return found
 
 
 def _recall(recordings: Sequence[Measured]) -> RecallCeiling:
@@ -279,13 +303,14 @@ def _recall(recordings: Sequence[Measured]) -> RecallCeiling:
 
 
 def _ranked(
-    recordings: Sequence[Measured], system: System, probability: NDArray[np.float64] | None
+    recordings: Sequence[Measured], line: _Line, fitted: Mapping[_Model, NDArray[np.float64]]
 ) -> MatchedSystem:
-    masks = _SAME_MASKS.get(system.name, system.name)
-    if probability is None:
+    masks = _SAME_MASKS.get(line.system.name, line.system.name)
+    if line.model is None:
         return MatchedSystem({r.recording: r.matched[masks] for r in recordings})
-    parts = zip(recordings, per_recording(recordings, probability), strict=True)
-    return MatchedSystem({r.recording: r.ranked(masks, part) for r, part in parts})
+    reading = line.model[1]
+    parts = zip(recordings, per_recording(recordings, fitted[line.model], reading), strict=True)
+    return MatchedSystem({r.recording: r.ranked(masks, part, reading) for r, part in parts})
 
 
 def _intervals(system: MatchedSystem, draws: int) -> tuple[Interval, Interval, Interval]:

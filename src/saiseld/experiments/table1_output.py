@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from saiseld.data.stairs26 import Split, open_tree
-from saiseld.decision.matchability import Matchability
+from saiseld.decision.matchability import Matchability, Pool
 from saiseld.evaluation.corpus import paired
 from saiseld.evaluation.uncertainty import Interval
 from saiseld.experiments.table1 import (
@@ -31,7 +31,7 @@ from saiseld.experiments.table1_figures import (
 )
 from saiseld.formats.candidates import candidate_files
 from saiseld.runtime.files import output_folder, write_json
-from saiseld.training.matchability.development import measure_all
+from saiseld.training.matchability.development import EMITTED, KIST2026, measure_all
 
 
 def write_table1(
@@ -41,6 +41,7 @@ def write_table1(
     cache: Path,
     *,
     split: Split = "dev-test",
+    pool: Pool = "all",
     model: Path | None = None,
     temporal: bool = False,
     emissions: bool = False,
@@ -62,6 +63,9 @@ def write_table1(
         Folder where drawn and decoded labels are kept.
     split
         Which recordings of the tree.
+    pool
+        Detections that TASK3B_1 and 2 learn from: all, as KIST2026 reads, with this package's own
+        reading beside; or the emittable ones, where tables have no other energy maps.
     model
         A matchability model of other data, scored beside.
     temporal
@@ -83,7 +87,8 @@ def write_table1(
     learned = None if model is None else Matchability.load(model)
     systems = (*MEASURED_SYSTEMS, *(EMISSIONS if emissions else ()))
     scored = {name: labels[name] for name in names}
-    recordings = measure_all(tables, scored, systems, cache, jobs=jobs)
+    readings = (KIST2026, EMITTED) if pool == "all" else (EMITTED,)
+    recordings = measure_all(tables, scored, systems, cache, readings=readings, jobs=jobs)
     caption = f"{data.resolve().name} {split}"
     table = table1(
         recordings, data=caption, model=learned, temporal=temporal, draws=draws, jobs=jobs
@@ -112,7 +117,7 @@ def print_table1(table: Table1, console: Console) -> None:
         markup=False,
     )
     main = _table(
-        "Table 1, matchability cross-fitted by room (95 % intervals)",
+        f"Table 1, matchability cross-fitted by room on {table.rows[-1].reading} (95 % intervals)",
         "rank",
         "KIST2026 mAP",
         "KIST2026 EFRQ",
@@ -123,7 +128,7 @@ def print_table1(table: Table1, console: Console) -> None:
     console.print(main)
     console.print("rank: sum of the places by mAP, AP50 and EFRQ; smallest is best")
     for title, rows in (
-        ("Matchability fitted in other ways", table.beside),
+        ("Matchability fitted and read in other ways", table.beside),
         ("Over-prediction: caps and temporal filters", table.suppression),
         ("Other emissions", table.emissions),
     ):
@@ -149,7 +154,8 @@ def print_table1(table: Table1, console: Console) -> None:
         )
     )
     console.print(f"Recall if every proposed box were accepted: {ceiling}")
-    console.print(f"Matchable share of the candidates that can be emitted: {table.matchable:.3f}")
+    for reading, share in table.matchable.items():
+        console.print(f"Matchable share, {reading}: {share:.3f}")
 
 
 def _table(title: str, *more: str) -> Table:

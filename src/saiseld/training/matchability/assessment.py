@@ -13,7 +13,13 @@ from saiseld.decision.detection_features import FEATURE_NAMES
 from saiseld.decision.matchability import Kind, importances
 from saiseld.evaluation.diagnosis import Reliability, reliability
 from saiseld.evaluation.scores import THRESHOLDS, score
-from saiseld.training.matchability.development import Measured, all_examples, per_recording
+from saiseld.training.matchability.development import (
+    EMITTED,
+    Measured,
+    Reading,
+    all_examples,
+    per_recording,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,7 @@ def assess(
     probability: NDArray[np.float64],
     system: str,
     kind: Kind = "trees",
+    reading: Reading = EMITTED,
 ) -> Assessment:
     """Assess cross-fitted probabilities of `all_examples`.
 
@@ -58,14 +65,14 @@ def assess(
         Cross-fitted matchability.
     system
         Name of the system whose ranking is compared.
-    kind
+    kind, reading
         Of the model that gave the probabilities.
     """
-    known = all_examples(recordings)
+    known = all_examples(recordings, reading)
     fall = importances(known, kind)
-    parts = zip(recordings, per_recording(recordings, probability), strict=True)
+    parts = zip(recordings, per_recording(recordings, probability, reading), strict=True)
     raw = score([recording.matched[system] for recording in recordings])
-    ranked = score([recording.ranked(system, part) for recording, part in parts])
+    ranked = score([recording.ranked(system, part, reading) for recording, part in parts])
     return Assessment(
         importance={FEATURE_NAMES[k]: float(fall[k]) for k in np.argsort(-fall)},
         before=reliability(known.features[:, 0].astype(float), known.matched),

@@ -12,7 +12,8 @@ from saiseld.formats.candidates import candidate_files
 from saiseld.runtime.files import write_json
 from saiseld.training.matchability.assessment import Assessment, assess
 from saiseld.training.matchability.development import (
-    Target,
+    EMITTED,
+    Reading,
     all_examples,
     fit_temporal,
     measure_all,
@@ -49,7 +50,7 @@ def train_matchability(
     output: Path,
     cache: Path,
     *,
-    target: Target = "soft_iou",
+    reading: Reading = EMITTED,
     kind: Kind = "trees",
     temporal: bool = False,
     jobs: int = 1,
@@ -64,8 +65,8 @@ def train_matchability(
         Model to write, ``.skops``.
     cache
         Folder where drawn and decoded labels are kept.
-    target
-        As in `saiseld.training.matchability.development.measure`.
+    reading
+        Which detections are learnt from, and what they have to reach.
     kind
         As in `saiseld.decision.matchability.fit`.
     temporal
@@ -75,19 +76,20 @@ def train_matchability(
     """
     tables = candidate_files(candidates)
     truth = labels_of(tables, labels)
-    recordings = measure_all(tables, truth, (_ASSESSED,), cache, target=target, jobs=jobs)
-    known = all_examples(recordings)
+    recordings = measure_all(tables, truth, (_ASSESSED,), cache, readings=(reading,), jobs=jobs)
+    known = all_examples(recordings, reading)
     probability = cross_fit(known, kind)
     model = fit(
         known,
-        smoother=fit_temporal(recordings, probability) if temporal else None,
+        smoother=fit_temporal(recordings, probability, reading) if temporal else None,
         recordings=[recording.recording for recording in recordings],
-        target=target,
+        target=reading.target,
+        pool=reading.pool,
         kind=kind,
     )
     if temporal:
-        probability = smoothed(recordings, probability)
-    assessment = assess(recordings, probability, _ASSESSED.name, kind)
+        probability = smoothed(recordings, probability, reading)
+    assessment = assess(recordings, probability, _ASSESSED.name, kind, reading)
     model.save(output)
     report = output.with_suffix(".json")
     write_json(report, {"training": asdict(model.training), **assessment.as_dict()})
