@@ -7,7 +7,7 @@ from tests import GOLDEN
 from saiseld.conventions.sphere import angles_of_pixel
 from saiseld.conventions.taxonomy import class_of_label
 from saiseld.decision.tracking import baseline_masks
-from saiseld.detector.heads import DISTANCE_UNIT_CM
+from saiseld.detector.detections import DISTANCE_UNIT_CM
 from saiseld.formats.annotation import encode_annotations
 from saiseld.formats.candidates import MAP_SIZE, Candidates
 
