@@ -74,15 +74,19 @@ def sparse_points(box: ArrayLike, energy_map: ArrayLike) -> list[Points]:
     The single peak where none passes. Energies are the map's own. (The public baseline's emission.)
     """
     box = np.asarray(box, float)
-    flat = np.asarray(energy_map, float).reshape(len(box), MAP_SIZE**2)
-    strongest = np.argsort(-flat, axis=1, kind="stable")[:, :SPARSE_POINTS]
-    energy = np.take_along_axis(flat, strongest, axis=1)
+    flat = np.asarray(energy_map).reshape(len(box), MAP_SIZE**2)
+    # Which cells are the strongest and how equals are ordered is for this very call to say.
+    strongest = np.argpartition(flat, -SPARSE_POINTS, axis=1)[:, -SPARSE_POINTS:]
+    energy = np.take_along_axis(flat, strongest, axis=1).astype(float)
     row, column = np.divmod(strongest, MAP_SIZE)
     x = box[:, :1] + (column + 0.5) / MAP_SIZE * (box[:, 2:3] - box[:, :1])
     y = box[:, 1:2] + (row + 0.5) / MAP_SIZE * (box[:, 3:4] - box[:, 1:2])
     points = _on_canvas(np.stack([x, y, energy], axis=2), SPARSE_DECIMALS)
-    counts = np.maximum((energy >= SPARSE_MINIMUM).sum(axis=1), 1)
-    return [p[:count] for p, count in zip(points, counts, strict=True)]
+    chosen = []
+    for own, enough in zip(points, energy >= SPARSE_MINIMUM, strict=True):
+        kept = own[enough] if enough.any() else own[[own[:, 2].argmax()]]
+        chosen.append(kept[np.argsort(-kept[:, 2], kind="stable")])
+    return chosen
 
 
 SPOT_SIGMA, SPOT_RADIUS = 14.0, 17.0

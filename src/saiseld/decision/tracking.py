@@ -3,7 +3,10 @@
 Score of 0.35 or more, per-class suppression at IoU 0.30, at most 3 a class and frame. Tracks are
 matched by the Hungarian method on IoU within a class; an unmatched track coasts for up to 5 frames
 with its last box and map, its score falling by 0.9 a frame; a track is exported only if it was
-matched in 2 frames or more. Source: Baseline2026.
+matched in 2 frames or more. What is exported, in which order and with which decimals is the public
+baseline's, number for number away from the seam: there its boxes end, ours go on. It works with
+energy maps and distances as wide as it is given them; a stored table has rounded them. Source:
+Baseline2026.
 """
 
 from __future__ import annotations
@@ -28,31 +31,39 @@ MATCH_IOU = 0.3
 MAX_COAST = 5
 COAST_DECAY = 0.9
 MIN_HITS = 2
+SCORE_DECIMALS = 6
 
 
 @dataclass(slots=True)
 class _Track:
     track_id: int
     row: int
+    score: float
     hits: int = 1
+
+    def found(self, row: int, score: float) -> None:
+        """Go on from a detection."""
+        self.row, self.score = row, score
+        self.hits += 1
 
 
 def baseline_masks(table: Candidates) -> list[EnergyMask]:
     """Return what the public baseline's rule exports from a candidate table, frame by frame."""
     # Hits are counted over the whole recording, so the list must be complete before it is filtered.
     shown = [
-        (frame, track.track_id, row)
-        for frame, track, row in list(_follow(table, _admitted))
+        (frame, track.track_id, row, round(score, SCORE_DECIMALS))
+        for frame, track, row, score in list(_follow(table, _admitted))
         if track.hits >= MIN_HITS
     ]
-    frame, track_id, row = np.array(shown, np.int64).reshape(-1, 3).T
+    frame, track_id, row, score = zip(*shown, strict=True) if shown else [()] * 4
+    rows = np.array(row, np.int64)
     return energy_masks(
         frame,
         track_id,
-        table.class_id[row],
-        sparse_points(table.box[row], table.energy_map[row]),
-        table.distance_cm[row],
-        table.score[row] * COAST_DECAY ** (frame - table.frame[row]),
+        table.class_id[rows],
+        sparse_points(table.box[rows], table.energy_map[rows]),
+        table.distance_cm[rows],
+        score,
     )
 
 
@@ -62,7 +73,7 @@ def tracks(table: Candidates) -> NDArray[np.int64]:
     Every row takes part; tracks are numbered from 0 in order of their first detection.
     """
     track_id = np.empty(len(table), np.int64)
-    for frame, track, row in _follow(table, lambda _, rows: rows.tolist()):
+    for frame, track, row, _ in _follow(table, lambda _, rows: rows.tolist()):
         if table.frame[row] == frame:
             track_id[row] = track.track_id
     return track_id
@@ -76,20 +87,31 @@ def track_lengths(table: Candidates) -> NDArray[np.int64]:
 
 def _follow(
     table: Candidates, admitted: Callable[[Candidates, NDArray[np.int64]], list[int]]
-) -> Iterator[tuple[int, _Track, int]]:
-    """Yield (frame, track, row shown) for every live track of every frame, hits still growing."""
+) -> Iterator[tuple[int, _Track, int, float]]:
+    """Yield (frame, track, row shown, score) of every live track of every frame.
+
+    Detections first, in the order in which they are admitted, then coasting tracks, oldest first.
+    Hits are still growing.
+    """
     live: list[_Track] = []
     track_ids = count()
     bounds = np.searchsorted(table.frame, np.arange(table.frames + 1))
     for frame in range(table.frames):
         rows = admitted(table, np.arange(bounds[frame], bounds[frame + 1]))
         pairs = _matches(table, np.array([track.row for track in live], np.int64), rows)
+        score = dict(zip(rows, table.score[rows].tolist(), strict=True))
         for index, row in pairs.items():
-            live[index].row = row
-            live[index].hits += 1
-        live += [_Track(next(track_ids), row) for row in rows if row not in pairs.values()]
+            live[index].found(row, score[row])
+        live += [
+            _Track(next(track_ids), row, score[row]) for row in rows if row not in pairs.values()
+        ]
         live = [track for track in live if frame - table.frame[track.row] <= MAX_COAST]
-        yield from ((frame, track, track.row) for track in live)
+        of_row = {track.row: track for track in live}
+        yield from ((frame, of_row[row], row, score[row]) for row in rows)
+        for track in live:
+            if track.row not in score:
+                track.score *= COAST_DECAY
+                yield frame, track, track.row, track.score
 
 
 def _admitted(table: Candidates, rows: NDArray[np.int64]) -> list[int]:
