@@ -32,5 +32,5 @@ def test_what_is_absent_is_named(untrained, tmp_path, saiseld) -> None:
     code, told = saiseld(*command, "--weights", untrained, "--features", tmp_path / "none")
     assert code == 2 and "rec.features.safetensors: expected a features file" in told
     code, told = saiseld(*command, "--weights", tmp_path)
-    assert code == 2 and "saiseld train detector" in told
+    assert code == 2 and "Train them with `saiseld train uplam`, `detector`" in told
     assert not list(tmp_path.glob("*.parquet"))

@@ -65,6 +65,8 @@ def start(arguments: list[str], log: Path, prepare: Callable[[], None] = lambda:
         told = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(told, 1)
         os.dup2(told, 2)
+        # A test runner may have put files of its own in their place.
+        sys.stdout = sys.stderr = os.fdopen(2, "w", closefd=False)
         prepare()
         sys.argv = ["saiseld", *arguments]
         from saiseld.cli.main import main
