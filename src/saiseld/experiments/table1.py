@@ -7,7 +7,7 @@ which is optimistic; the recall ceiling; and the finding that suppressing detect
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -194,15 +194,7 @@ def table1(
         Rows at a time.
     """
     fitted = _fitted(recordings, model, temporal)
-    lines: dict[str, _Line] = {}
-    beside: dict[str, _Line] = {}
-    first = next(iter(recordings[0].known))
-    for system in PUBLISHED:
-        learned = system.ranking == "matchability"
-        lines[system.name] = _Line(system, (CROSS_FIT, first) if learned else None)
-        for how, reading in fitted if learned else ():
-            if (how, reading) != (CROSS_FIT, first):
-                beside[f"{system.name}, {how}: {reading}"] = _Line(system, (how, reading))
+    lines, beside = _lines(fitted, next(iter(recordings[0].known)))
     suppression = {s.name: _Line(s) for s in SUPPRESSED}
     emissions = {s.name: _Line(s) for s in EMISSIONS if s.name in recordings[0].matched}
     systems = {
@@ -253,6 +245,19 @@ def table1(
             for reading in recordings[0].known
         },
     )
+
+
+def _lines(fitted: Iterable[_Model], first: Reading) -> tuple[dict[str, _Line], dict[str, _Line]]:
+    """Return KIST2026's six lines, and the other ways of learning what they rank by."""
+    lines: dict[str, _Line] = {}
+    beside: dict[str, _Line] = {}
+    for system in PUBLISHED:
+        learned = system.ranking == "matchability"
+        lines[system.name] = _Line(system, (CROSS_FIT, first) if learned else None)
+        for how, reading in fitted if learned else ():
+            if (how, reading) != (CROSS_FIT, first):
+                beside[f"{system.name}, {how}: {reading}"] = _Line(system, (how, reading))
+    return lines, beside
 
 
 def cumulative_rank(scores: Sequence[Sequence[float]]) -> tuple[int, ...]:
