@@ -29,5 +29,5 @@ def demo(
     systems = {output.resolve().name: output}
     comparison = compare_systems(systems, DEMO, cache=user_cache("drawn-labels"), progress=True)
     print_comparison(comparison)
-    print_reports(output / "report", comparison, systems, DEMO)
+    print_reports(output / "report", comparison, systems, DEMO, DEMO)
     typer.echo(f"Look at {output / 'index.html'} and {output / 'report' / 'index.html'}")

@@ -1,4 +1,4 @@
-"""Recordings to candidate tables by ear alone; finished ones are kept."""
+"""Recordings to candidate tables by ear alone; finished ones of the same weights are kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saiseld.data.recordings import Recording, find_recordings, open_recording
-from saiseld.formats.candidates import CANDIDATES_SUFFIX, candidate_writer
+from saiseld.formats.candidates import CANDIDATES_SUFFIX, candidate_writer, read_candidates
 from saiseld.runtime.cache import content_digest
 from saiseld.runtime.files import output_folder
 from saiseld.runtime.parallel import run_all
@@ -26,7 +26,7 @@ def load_ear(weights: Path) -> tuple[Seld, str]:
 
 
 def hear_recording(weights: Path, recording: Recording, folder: Path) -> Path | None:
-    """Write ``<recording>.candidates.parquet``, unless it is there already.
+    """Write ``<recording>.candidates.parquet``, unless it is there from the same sound and weights.
 
     Parameters
     ----------
@@ -42,14 +42,15 @@ def hear_recording(weights: Path, recording: Recording, folder: Path) -> Path | 
     The table; None if it was there.
     """
     table = folder / f"{recording.name}{CANDIDATES_SUFFIX}"
-    if table.is_file():
-        return None
     from saiseld.seld.decode import candidates
 
     seld, digest = load_ear(weights)
+    made_from = {"weights": digest, "sound": content_digest(recording.path)}
+    if table.is_file() and made_from.items() <= read_candidates(table).provenance.items():
+        return None
     heard = seld.blocks(recording.blocks())
     with candidate_writer(table) as append:
-        for block in candidates(recording.name, recording.frames, heard, {"weights": digest}):
+        for block in candidates(recording.name, recording.frames, heard, made_from):
             append(block)
     return table
 
