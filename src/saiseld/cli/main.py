@@ -135,16 +135,16 @@ def _plain(record: logging.LogRecord) -> bool:
 
 def main() -> None:
     """Run the command line."""
-    stop_as_ctrl_c_does()
-    for stream in (sys.stdout, sys.stderr):  # names of files need not be text
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    handler = RichHandler(
-        console=Console(stderr=True), show_time=False, show_path=False, markup=False
-    )
-    handler.addFilter(_plain)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
     try:
+        stop_as_ctrl_c_does()
+        for stream in (sys.stdout, sys.stderr):  # names of files need not be text
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        handler = RichHandler(
+            console=Console(stderr=True), show_time=False, show_path=False, markup=False
+        )
+        handler.addFilter(_plain)
+        logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
         build()()
     except KeyboardInterrupt:  # before a command has begun
         sys.exit(STOPPED)
