@@ -29,6 +29,15 @@ def test_graphs_make_the_latents_that_torch_makes() -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_no_digit_depends_on_how_many_frames_come_at_once(size: int) -> None:
+    uplam = GraphUpLAM(PACKAGED / "uplam.safetensors")
+    audio = np.random.default_rng(1).standard_normal((2400 * 7, 4))
+    covariance = visibility(audio, dtype=np.complex64)
+    parts = [uplam(covariance[start : start + size]) for start in range(0, 7, size)]
+    np.testing.assert_array_equal(np.concatenate(parts), uplam(covariance))
+
+
 def test_positive_part_is_that_of_torch() -> None:
     given = hermitian(2)
     given[0, 0] = 0

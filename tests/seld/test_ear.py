@@ -12,8 +12,9 @@ from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.formats.checkpoint import read_checkpoint, write_checkpoint
 from saiseld.runtime.errors import AudioError, CheckpointError
 from saiseld.seld.decode import candidates
-from saiseld.seld.ear import Seld, doubts
+from saiseld.seld.ear import Seld
 from saiseld.seld.inputs import inputs
+from saiseld.seld.listening import doubts
 from saiseld.seld.network import VIEWS, EarNetwork
 from saiseld.seld.priors import YAMNetPrior, no_gradient
 
@@ -87,6 +88,14 @@ def test_ambisonics_are_told(caplog, seld) -> None:
     seld(audio)
     assert "ambisonics" in caplog.text
     assert doubts(noise(1)) == []
+
+
+def test_the_last_frames_alone_are_as_all_of_them(seld) -> None:
+    audio = np.ascontiguousarray(noise(3).T)
+    whole = seld.window(audio)
+    for last in (1, 10, 29, 40):
+        alone = seld.window(audio, last=last)
+        np.testing.assert_allclose(alone, whole[-last:], atol=1e-4)
 
 
 def test_views_agree_where_only_physics_speaks() -> None:

@@ -63,8 +63,7 @@ class LiveFrame:
     Parameters
     ----------
     frame
-        Its number since the stream began, ten a second. Numbers rise; those of dropped frames are
-        missing.
+        Its number since the stream began, ten a second; none is left out.
     captured
         ``time.monotonic()`` when its last sample arrived: what is shown at ``now`` is
         ``now - captured`` late.
@@ -87,8 +86,11 @@ class LiveFrame:
     picture
         (H, W, 3) RGB of that moment as it was pushed; None where there was none, or if it came
         too late.
+    imaged
+        False of a frame that was dropped, because work took longer than sound: it has its sound,
+        levels and picture, and no masks and marks; its heat is 0.
     dropped
-        Frames dropped so far, because work took longer than sound.
+        Frames dropped so far.
     """
 
     frame: int
@@ -100,6 +102,7 @@ class LiveFrame:
     spectrum: NDArray[np.float32]
     sound: NDArray[np.float32]
     picture: NDArray[np.uint8] | None
+    imaged: bool
     dropped: int
 
     @property

@@ -20,7 +20,7 @@ from saiseld.conventions.sphere import (
     unit_vector,
 )
 from saiseld.formats.candidates import MAP_SIZE, Candidates
-from saiseld.seld.ear import Heard
+from saiseld.seld.listening import Heard
 from saiseld.seld.network import GRID
 
 THRESHOLD = 0.02

@@ -1,91 +1,29 @@
 """The ear: four channels in, class and direction ten times a second out, for any length.
 
-A recording is heard in windows of 5 s that begin every 2.5 s from its first frame on, so a frame is
-heard twice, with what came before and with what came after; the two answers are blended, the nearer
-a frame is to the middle of a window the more it counts. Where windows begin depends on nothing but
-the recording: whatever the blocks that it comes in, the numbers are the same.
+How the windows that it hears follow one another is `saiseld.seld.listening`.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.special import logit
 
-from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
-from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
+from saiseld.conventions.taxonomy import CLASS_NAMES
 from saiseld.formats.checkpoint import load_weights, read_checkpoint, write_checkpoint
-from saiseld.runtime.errors import AudioError, CheckpointError
-from saiseld.seld.inputs import CHANNELS, inputs
-from saiseld.seld.network import (
-    GRID,
-    ROWS,
-    VIEWS,
-    WINDOW_FRAMES,
-    EarNetwork,
-    frame_embeddings,
-    smoothing,
-)
+from saiseld.runtime.errors import CheckpointError
+from saiseld.seld.inputs import inputs
+from saiseld.seld.listening import MAPS, Array, Heard, Listener
+from saiseld.seld.network import ROWS, VIEWS, EarNetwork, frame_embeddings, smoothing
 from saiseld.seld.priors import PRIORS, Prior, no_gradient
 
 KIND = "seld"
 
-HOP_FRAMES = WINDOW_FRAMES // 2
-"""From one window to the next."""
-
 SMOOTH_FRAMES = 11
 """Frames over which probabilities are averaged: sounds last, and doubts do not."""
-
-DEAD_DB = 50.0
-"""A channel this far below the loudest is taken for dead."""
-
-SILENT_RMS = 1e-5
-"""Frames below this, -100 dB of full scale, are silence: nothing is heard in them."""
-
-Array = NDArray[np.float32]
-
-_LOW_HZ = (60.0, 250.0)
-_UNLIKE = 0.2
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Heard:
-    """What is heard in T frames.
-
-    Parameters
-    ----------
-    start
-        Number of the first frame in the recording.
-    classes
-        (T, 13) logit of whether a class sounds.
-    maps
-        (T, 13, 484) logit of whether it sounds from a direction of the grid
-        (`saiseld.conventions.sphere.fibonacci_sphere`).
-    anything
-        (T, 484) the same of anything.
-    distance_cm
-        (T, 13) to the nearest source of a class, if it sounds.
-    silent
-        (T,) whether the frame holds no sound at all.
-    """
-
-    start: int
-    classes: Array
-    maps: Array
-    anything: Array
-    distance_cm: Array
-    silent: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.classes)
 
 
 class Seld:
@@ -159,7 +97,7 @@ class Seld:
         write_checkpoint(path, state, {**self.header, **identity})
 
     @torch.inference_mode()
-    def window(self, audio: Array) -> Array:
+    def window(self, audio: Array, *, last: int | None = None) -> Array:
         """Return what is heard in one window: (T, 14 + 14 * 484 + 13), see below.
 
         Probabilities of classes and of maps, averaged over `SMOOTH_FRAMES`, and log metres.
@@ -168,19 +106,24 @@ class Seld:
         ----------
         audio
             (4, T x 2400) samples at 24 kHz; T of 50 is what it was trained on.
+        last
+            How many frames, counted from the end, are wanted; all without it. Fewer cost less, and
+            are what all would be but for rounding.
         """
         sound = torch.from_numpy(np.ascontiguousarray(audio, np.float32))[None]
         shown = inputs(sound)
         embedding = self.prior(sound, shown.mels)
         frames = shown.covariance.shape[1]
+        wanted = min(last or frames, frames)
+        asked = min(wanted + SMOOTH_FRAMES // 2, frames)
         known = frame_embeddings(embedding, frames)
         said = []
         for view in range(self.views):
-            heard = self.network(shown, known, view=view)
+            heard = self.network(shown, known, view=view, last=asked)
             said.append(torch.cat([part[0].flatten(1) for part in heard], dim=1))
-        logits, distance = torch.stack(said).mean(0).tensor_split([ROWS + _MAPS], dim=1)
-        likely = smoothing(frames, SMOOTH_FRAMES) @ logits.sigmoid()
-        return np.asarray(torch.cat([likely, distance], dim=1).numpy())
+        logits, distance = torch.stack(said).mean(0).tensor_split([ROWS + MAPS], dim=1)
+        likely = smoothing(asked, SMOOTH_FRAMES) @ logits.sigmoid()
+        return np.asarray(torch.cat([likely, distance], dim=1)[-wanted:].numpy())
 
     def __call__(self, audio: Array) -> Heard:
         """Return what is heard in a recording.
@@ -207,104 +150,7 @@ class Seld:
         AudioError
             If a block has not four channels, or there is not one whole frame.
         """
-        held = np.empty((0, CHANNELS), np.float32)
-        state = _Blend()
-        start = 0
+        listener = Listener(self.window)
         for block in audio:
-            if block.ndim != 2 or block.shape[1] != CHANNELS:
-                raise AudioError(
-                    "audio",
-                    expected=f"blocks of (samples, {CHANNELS})",
-                    found=f"shape {block.shape}",
-                )
-            held = np.concatenate([held, np.asarray(block, np.float32)])
-            # One window is kept back: it may be the last, which no other follows.
-            while len(held) >= (WINDOW_FRAMES + HOP_FRAMES) * SAMPLES_PER_FRAME:
-                yield state.next(self, start, held[: WINDOW_FRAMES * SAMPLES_PER_FRAME])
-                held = held[HOP_FRAMES * SAMPLES_PER_FRAME :]
-                start += HOP_FRAMES
-        frames = len(held) // SAMPLES_PER_FRAME
-        if not start and not frames:
-            raise AudioError("audio", expected="at least one frame (100 ms)", found="less")
-        held = held[: frames * SAMPLES_PER_FRAME]
-        while frames > 0:
-            yield state.next(self, start, held[: WINDOW_FRAMES * SAMPLES_PER_FRAME], frames)
-            held = held[HOP_FRAMES * SAMPLES_PER_FRAME :]
-            start, frames = start + HOP_FRAMES, frames - HOP_FRAMES
-
-
-_MAPS = ROWS * GRID.shape[1]
-
-
-def doubts(audio: Array) -> list[str]:
-    """Return what is odd about channels that should be four capsules of a small sphere.
-
-    Waves of 60 to 250 Hz are far longer than it, so capsules hear them alike, while the channels of
-    first-order ambisonics hear them by their patterns, with either sign.
-
-    Parameters
-    ----------
-    audio
-        (N, 4) samples at 24 kHz.
-    """
-    power = np.square(audio).mean(0)
-    if power.max() < SILENT_RMS**2:
-        return []
-    dead = np.flatnonzero(power < power.max() * 10 ** (-DEAD_DB / 10))
-    if len(dead):
-        return [f"channel {number + 1} is dead" for number in dead]
-    spectrum = np.fft.rfft(audio - audio.mean(0), axis=0)
-    frequency = np.fft.rfftfreq(len(audio), 1 / SAMPLE_RATE)
-    low = spectrum[(frequency > _LOW_HZ[0]) & (frequency < _LOW_HZ[1])]
-    if not len(low):
-        return []
-    cross = (low.conj().T @ low).real
-    alike = cross / np.sqrt(np.outer(np.diag(cross), np.diag(cross)) + 1e-20)
-    if alike.min() < _UNLIKE:
-        return ["long waves differ between channels: is this ambisonics (FOA), not capsules (MIC)?"]
-    return []
-
-
-def _logit(likely: Array) -> Array:
-    return np.asarray(logit(np.clip(likely, 1e-6, 1 - 1e-6)), np.float32)
-
-
-class _Blend:
-    """The second half of the window before, waiting for the first half of this one."""
-
-    def __init__(self) -> None:
-        self.waiting = np.empty((0, ROWS + _MAPS + NUM_CLASSES), np.float32)
-
-    def next(self, seld: Seld, start: int, audio: Array, left: int = WINDOW_FRAMES + 1) -> Heard:
-        """Return what is heard in the next frames: at most a hop of them.
-
-        Parameters
-        ----------
-        audio
-            (n, 4), a window, or what is left of the recording.
-        left
-            Frames that are left, if this is near the end.
-        """
-        count = min(left, HOP_FRAMES)
-        if left == count and len(self.waiting):  # The window before reached the end.
-            said = self.waiting[:count]
-        else:
-            if not len(self.waiting):
-                for doubt in doubts(audio):
-                    _log.warning("%s", doubt)
-            whole = seld.window(audio.T)
-            said, coming = whole[:count], whole[count:]
-            if len(self.waiting):
-                rising = ((np.arange(count) + 0.5) / count).astype(np.float32)[:, None]
-                said = rising * said + (1 - rising) * self.waiting[:count]
-            self.waiting = coming
-        maps = said[:, ROWS : ROWS + _MAPS].reshape(count, ROWS, -1)
-        sound = audio[: count * SAMPLES_PER_FRAME].reshape(count, -1)
-        return Heard(
-            start,
-            _logit(said[:, :NUM_CLASSES]),
-            _logit(maps[:, :NUM_CLASSES]),
-            _logit(maps[:, NUM_CLASSES]),
-            100 * np.exp(said[:, ROWS + _MAPS :]),
-            np.square(sound).mean(1) < SILENT_RMS**2,
-        )
+            yield from listener.push(block)
+        yield from listener.close()

@@ -140,6 +140,7 @@ class EarNetwork(nn.Module):
         spectrum_kept: Tensor | None = None,
         points: Tensor | None = None,
         view: int = 0,
+        last: int | None = None,
     ) -> Heard:
         """Return what is heard.
 
@@ -157,6 +158,8 @@ class EarNetwork(nn.Module):
             Of `VIEWS`: the covariances are turned by that symmetry before they are looked at, and
             the maps are asked where the directions of the grid have gone. If all it learned
             were true to the array, every view would give the same.
+        last
+            How many frames, counted from the end, are wanted; all without it.
         """
         batch, frames = embedding.shape[:2]
         covariance = turned_covariance(heard.covariance, VIEWS[view])
@@ -174,12 +177,20 @@ class EarNetwork(nn.Module):
         known = self.of_prior(embedding)
         joined = self.joined(torch.cat([spectrum, self.of_view(response), known], dim=-1))
         told = self.drop(torch.cat([self.over_time(joined)[0], joined], dim=-1))
+        if last is not None and last < frames:
+            # Maps are the costly part; those before are wanted for their smoothing alone.
+            tail = slice(-min(last + max(_SMOOTH) // 2, frames), None)
+            told, local, known = told[:, tail], local[:, :, tail], known[:, tail]
+            covariance = covariance[:, tail]
         classes = self.to_class(told) + self.prior_to_class(known)
         steer = self.steer[view]
         if points is not None:
             steer = steer[:, points]
         where = self._where(told, local, covariance, steer)
-        return Heard(classes, _both(classes[..., None].float(), where), self.to_distance(told))
+        distance = self.to_distance(told)
+        if last is not None:
+            classes, where, distance = (part[:, -last:] for part in (classes, where, distance))
+        return Heard(classes, _both(classes[..., None].float(), where), distance)
 
     def _where(self, told: Tensor, local: Tensor, covariance: Tensor, steer: Tensor) -> Tensor:
         """Return (B, T, 14, P) logits of where a class sounds from, if it sounds."""

@@ -1,0 +1,276 @@
+"""Hearing while sound comes: the windows of a recording, and what a frame gets of them.
+
+`Listener` hears windows of 5 s that begin every 2.5 s from the first frame on, so a frame is heard
+twice, with what came before and with what came after; the two answers are blended, the nearer a
+frame is to the middle of a window the more it counts. Where windows begin depends on nothing but
+the recording: whatever the blocks that it comes in, the numbers are the same. It knows a frame 2.5
+to 5 s after it began.
+
+`PromptListener` does not wait: its windows end with the latest sound.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit
+
+from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
+from saiseld.runtime.errors import AudioError
+from saiseld.seld.inputs import CHANNELS
+from saiseld.seld.network import GRID, ROWS, WINDOW_FRAMES
+
+HOP_FRAMES = WINDOW_FRAMES // 2
+"""From one window to the next."""
+
+MAPS = ROWS * GRID.shape[1]
+"""Numbers of all maps of a frame."""
+
+DEAD_DB = 50.0
+"""A channel this far below the loudest is taken for dead."""
+
+SILENT_RMS = 1e-5
+"""Frames below this, -100 dB of full scale, are silence: nothing is heard in them."""
+
+Array = NDArray[np.float32]
+
+_LOW_HZ = (60.0, 250.0)
+_UNLIKE = 0.2
+_log = logging.getLogger(__name__)
+
+
+class Window(Protocol):
+    """What hears a window of sound; see `saiseld.seld.ear.Seld.window`."""
+
+    def __call__(self, audio: Array, /, *, last: int | None = None) -> Array:
+        """Return what is heard in the last frames of (4, T x 2400) samples, in all without it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """What is heard in T frames.
+
+    Parameters
+    ----------
+    start
+        Number of the first frame in the recording.
+    classes
+        (T, 13) logit of whether a class sounds.
+    maps
+        (T, 13, 484) logit of whether it sounds from a direction of the grid
+        (`saiseld.conventions.sphere.fibonacci_sphere`).
+    anything
+        (T, 484) the same of anything.
+    distance_cm
+        (T, 13) to the nearest source of a class, if it sounds.
+    silent
+        (T,) whether the frame holds no sound at all.
+    """
+
+    start: int
+    classes: Array
+    maps: Array
+    anything: Array
+    distance_cm: Array
+    silent: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+
+class Listener:
+    """Hears a recording as it comes; see the module.
+
+    Parameters
+    ----------
+    window
+        What hears a window.
+    """
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._held = np.empty((0, CHANNELS), np.float32)
+        self._start = 0
+        # Second half of the window before, waiting for the first half of the next one.
+        self._waiting: Array | None = None
+
+    def push(self, audio: Array, *, late: bool = False) -> Iterator[Heard]:
+        """Yield what is known now, `HOP_FRAMES` at a time.
+
+        Parameters
+        ----------
+        audio
+            (n, 4) the samples that follow, any number, at 24 kHz.
+        late
+            Whether there is no time to hear the window that these complete: of the frames that
+            need it nothing is told.
+
+        Raises
+        ------
+        AudioError
+            If it has not four channels.
+        """
+        self._held = np.concatenate([self._held, checked(audio)])
+        while len(self._held) >= WINDOW_FRAMES * SAMPLES_PER_FRAME:
+            yield from self._next(WINDOW_FRAMES, late)
+
+    def close(self) -> Iterator[Heard]:
+        """Yield the rest; what is left after the last whole frame is not heard.
+
+        Raises
+        ------
+        AudioError
+            If there was not one whole frame.
+        """
+        frames = len(self._held) // SAMPLES_PER_FRAME
+        if not self._start and not frames:
+            raise AudioError("audio", expected="at least one frame (100 ms)", found="less")
+        while frames > 0:
+            yield from self._next(frames, False)
+            frames -= HOP_FRAMES
+
+    def _next(self, frames: int, late: bool) -> Iterator[Heard]:
+        """Yield what is known of the next hop, hearing the ``frames`` that are held of its window.
+
+        Nothing if half of the answer is missing.
+        """
+        start, count = self._start, min(frames, HOP_FRAMES)
+        audio = self._held[: frames * SAMPLES_PER_FRAME]
+        before, said = self._waiting, None
+        if start and frames == count:  # The window before reached the end.
+            said = before
+        elif late:
+            self._waiting = None
+        else:
+            if not start:
+                for doubt in doubts(audio):
+                    _log.warning("%s", doubt)
+            whole = self._window(audio.T)
+            said, self._waiting = whole[:count], whole[count:]
+            if start and before is not None:
+                rising = ((np.arange(count) + 0.5) / count).astype(np.float32)[:, None]
+                said = rising * said + (1 - rising) * before[:count]
+            elif start:
+                said = None
+        self._held = self._held[HOP_FRAMES * SAMPLES_PER_FRAME :]
+        self._start += HOP_FRAMES
+        if said is not None:
+            yield _heard(start, said[:count], audio)
+
+
+class PromptListener:
+    """Hears the latest sound, with little of what comes after it.
+
+    Every ``hop`` frames the last 5 s are heard anew; of these, the frames that are ``ahead`` frames
+    or more from the end and were not told yet are told.
+
+    Parameters
+    ----------
+    window
+        What hears a window.
+    hop
+        Frames from one window to the next.
+    ahead
+        Frames that are waited for after a frame.
+    """
+
+    def __init__(self, window: Window, hop: int, ahead: int) -> None:
+        self._window, self._hop, self._ahead = window, hop, ahead
+        self._held = np.empty((0, CHANNELS), np.float32)
+        self._first = 0  # frame that the samples that are held begin with
+        self._start = 0  # frame that is told next
+
+    def push(self, audio: Array, *, late: bool = False) -> Iterator[Heard]:
+        """Yield what is known now; see `Listener.push`."""
+        self._held = np.concatenate([self._held, checked(audio)])
+        while (end := self._start + self._hop + self._ahead) <= self._end:
+            yield from self._next(end, end - self._ahead, late)
+
+    def close(self) -> Iterator[Heard]:
+        """Yield the rest; what is left after the last whole frame is not heard."""
+        if self._start < self._end:
+            yield from self._next(self._end, self._end, False)
+
+    @property
+    def _end(self) -> int:
+        return self._first + len(self._held) // SAMPLES_PER_FRAME
+
+    def _next(self, end: int, told: int, late: bool) -> Iterator[Heard]:
+        """Yield what is known of the frames up to ``told``, hearing the window up to ``end``."""
+        first = max(self._first, end - WINDOW_FRAMES)
+        self._held = self._held[(first - self._first) * SAMPLES_PER_FRAME :]
+        self._first = first
+        if not late:
+            audio = self._held[: (end - first) * SAMPLES_PER_FRAME]
+            said = self._window(audio.T, last=end - self._start)[: told - self._start]
+            yield _heard(self._start, said, audio[(self._start - first) * SAMPLES_PER_FRAME :])
+        self._start = told
+
+
+def checked(audio: Array) -> Array:
+    """Return samples (n, 4) in single precision.
+
+    Raises
+    ------
+    AudioError
+        If they have another shape.
+    """
+    if audio.ndim != 2 or audio.shape[1] != CHANNELS:
+        expected = f"blocks of (samples, {CHANNELS})"
+        raise AudioError("audio", expected=expected, found=f"shape {audio.shape}")
+    return np.asarray(audio, np.float32)
+
+
+def doubts(audio: Array) -> list[str]:
+    """Return what is odd about channels that should be four capsules of a small sphere.
+
+    Waves of 60 to 250 Hz are far longer than it, so capsules hear them alike, while the channels of
+    first-order ambisonics hear them by their patterns, with either sign.
+
+    Parameters
+    ----------
+    audio
+        (N, 4) samples at 24 kHz.
+    """
+    power = np.square(audio).mean(0)
+    if power.max() < SILENT_RMS**2:
+        return []
+    dead = np.flatnonzero(power < power.max() * 10 ** (-DEAD_DB / 10))
+    if len(dead):
+        return [f"channel {number + 1} is dead" for number in dead]
+    spectrum = np.fft.rfft(audio - audio.mean(0), axis=0)
+    frequency = np.fft.rfftfreq(len(audio), 1 / SAMPLE_RATE)
+    low = spectrum[(frequency > _LOW_HZ[0]) & (frequency < _LOW_HZ[1])]
+    if not len(low):
+        return []
+    cross = (low.conj().T @ low).real
+    alike = cross / np.sqrt(np.outer(np.diag(cross), np.diag(cross)) + 1e-20)
+    if alike.min() < _UNLIKE:
+        return ["long waves differ between channels: is this ambisonics (FOA), not capsules (MIC)?"]
+    return []
+
+
+def _heard(start: int, said: Array, audio: Array) -> Heard:
+    """Return what a window's numbers say of frames of which ``audio`` holds the samples first."""
+    count = len(said)
+    maps = said[:, ROWS : ROWS + MAPS].reshape(count, ROWS, -1)
+    sound = audio[: count * SAMPLES_PER_FRAME].reshape(count, -1)
+    return Heard(
+        start,
+        _logit(said[:, :NUM_CLASSES]),
+        _logit(maps[:, :NUM_CLASSES]),
+        _logit(maps[:, NUM_CLASSES]),
+        100 * np.exp(said[:, ROWS + MAPS :]),
+        np.square(sound).mean(1) < SILENT_RMS**2,
+    )
+
+
+def _logit(likely: Array) -> Array:
+    return np.asarray(logit(np.clip(likely, 1e-6, 1 - 1e-6)), np.float32)
