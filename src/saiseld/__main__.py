@@ -1,6 +1,23 @@
-"""``python -m saiseld`` is the ``saiseld`` command."""
+"""The ``saiseld`` command, also as ``python -m saiseld``."""
 
-from saiseld.cli.main import main
+from __future__ import annotations
+
+import os
+import signal
+
+
+def main() -> None:
+    """Run the command line.
+
+    Until it is loaded there is nothing to tidy, so a signal ends at once and in silence.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda *_: os._exit(128 + signal.SIGINT))
+    from saiseld.cli.main import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

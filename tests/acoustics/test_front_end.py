@@ -14,6 +14,7 @@ from saiseld.acoustics.uplam import UpLAM
 from saiseld.data.recordings import open_recording
 from saiseld.formats.checkpoint import write_checkpoint
 from saiseld.formats.features import Features
+from saiseld.runtime.cache import content_digest
 from saiseld.runtime.errors import CheckpointError, DataError
 
 
@@ -70,17 +71,21 @@ def test_what_is_current_is_told_by_sound_weights_and_width(
     assert not is_current(path, open_recording(sound), front_end, "float16")
 
 
-def test_images_of_another_front_end_or_length_are_refused(
+def test_images_of_another_front_end_length_or_sound_are_refused(
     folder: Path, front_end: FrontEnd, tmp_path: Path
 ) -> None:
     write_images(tmp_path / "a", open_recording(folder / "rec.wav"), front_end)
-    images = Features(tmp_path / "a")
-    images.check_made_by(front_end.identity, 7)
-    with pytest.raises(DataError, match="frames: expected 8, found 7"):
-        images.check_made_by(front_end.identity, 8)
+    images, sound = Features(tmp_path / "a"), content_digest(folder / "rec.wav")
+    images.check_made_by(front_end.identity, 7, sound)
     write_checkpoint(tmp_path / "b.safetensors", UpLAM().state_dict(), {})
-    with pytest.raises(DataError, match="weights: expected"):
-        images.check_made_by(FrontEnd(tmp_path / "b.safetensors").identity, 7)
+    other = FrontEnd(tmp_path / "b.safetensors").identity
+    for wrong, message in (
+        ((front_end.identity, 8, sound), "frames: expected 8, found 7"),
+        ((other, 7, sound), "weights: expected"),
+        ((front_end.identity, 7, content_digest(tmp_path / "a")), "sound: expected"),
+    ):
+        with pytest.raises(DataError, match=message):
+            images.check_made_by(*wrong)
 
 
 def test_gates_tell_one_source_from_noise() -> None:

@@ -1,6 +1,13 @@
 """``saiseld detect`` makes each table once, from sound or from features."""
 
-from saiseld.formats.candidates import read_candidates
+import shutil
+from dataclasses import replace
+
+from tests.untrained import write_noise
+
+from saiseld.detector.model import Detector
+from saiseld.formats.candidates import read_candidates, write_candidates
+from saiseld.pipeline.weights import DEMO
 
 
 def test_tables_are_made_once(untrained, tmp_path, saiseld) -> None:
@@ -15,6 +22,30 @@ def test_tables_are_made_once(untrained, tmp_path, saiseld) -> None:
     code, told = saiseld(*command)
     assert code == 0 and "0 recordings detected" in told
     assert path.stat().st_mtime_ns == before
+
+
+def test_a_table_is_never_taken_for_that_of_other_sound_video_or_weights(
+    untrained, tmp_path, saiseld
+) -> None:
+    recording, out, other = tmp_path / "rec.wav", tmp_path / "out", tmp_path / "other"
+    write_noise(recording, 3)
+    shutil.copytree(untrained, other)
+    Detector("compact", "great_circle").save(other / "detector.safetensors")
+    command = ("detect", recording, "-o", out, "--weights")
+    video = ("--video", DEMO / "fold4_room2_mix001.mp4")
+    assert "1 recordings" in saiseld(*command, untrained)[1]
+    assert "1 recordings" in saiseld(*command, other)[1]
+    assert "1 recordings" in saiseld(*command, other, *video)[1]
+    assert "0 recordings" in saiseld(*command, other, *video)[1]
+    write_noise(recording, 4)
+    assert "1 recordings" in saiseld(*command, other, *video)[1]
+    path = out / "rec.candidates.parquet"
+    table = read_candidates(path)
+    assert table.frames == 4
+    # What something else made is left alone.
+    write_candidates(path, replace(table, provenance={"imager": "mine"}))
+    code, told = saiseld(*command, other, *video)
+    assert code == 2 and "one that something else made. Choose another folder" in told
 
 
 def test_features_stand_in_for_the_sound(untrained, tmp_path, saiseld) -> None:

@@ -35,3 +35,24 @@ def test_every_help_has_an_example_of_its_own_command(name, command) -> None:
     known = {option for p in command.params for option in (*p.opts, *p.secondary_opts)}
     for word in examples[0].split():
         assert not word.startswith("-") or word in known, word
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("module", ["typer", "rich.console", "saiseld.cli.image"])
+def test_a_signal_while_the_command_is_loaded_ends_it_in_silence(name: str, module: str) -> None:
+    program = f"""
+import os, signal, sys
+from importlib.abc import MetaPathFinder
+
+class Signal(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.{name})
+
+sys.meta_path.insert(0, Signal())
+from saiseld.__main__ import main
+sys.argv = ["saiseld", "--version"]
+main()
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (130, b"", b"")

@@ -1,4 +1,4 @@
-"""Commands killed at random moments, run twice at once, on a full or read-only disk: ``make soak``.
+"""Commands killed at random moments, two at once, on a full or read-only disk: ``make soak``.
 
 Each command is run once undisturbed; what it wrote is what every disturbed run must end with. A
 kill may leave less, never something else under the name of a result; no process may be left two
@@ -29,6 +29,7 @@ WAYS = ("SIGKILL", "SIGTERM", "SIGINT", "worker")
 GONE_AFTER_S = 2.0
 PATIENCE_S = 600.0
 _DISK_BYTES = 500
+_NOBODY = 65534
 
 
 @dataclass(frozen=True)
@@ -213,14 +214,30 @@ class Soak:
         self.refused("full disk", lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit), out)
         self.finish(out, "full disk")
 
+    def read_only(self) -> None:
+        """Let the folder be one that the run may not write into."""
+        out = self.work / "readonly"
+        out.mkdir(mode=0o555)
+        self.refused("read-only", _become_nobody, out)
+        out.chmod(0o755)
+        self.finish(out, "read-only")
+
     def _note(self, finding: str) -> None:
         self.found.findings.append(finding)
         print(f"{self.command.name}: {finding}", file=sys.stderr, flush=True)
 
 
+def _become_nobody() -> None:
+    """Give up what lets root write anywhere."""
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setgid(_NOBODY)
+        os.setuid(_NOBODY)
+
+
 def table(found: list[Found], seed: int) -> str:
     """Return what came of it as a table."""
-    ways = (*WAYS, "two at once", "full disk")
+    ways = (*WAYS, "two at once", "full disk", "read-only")
     lines = [
         f"| command, seed {seed} | {' | '.join(ways)} | findings | undisturbed s | not compared |",
         "|---|" + "---:|" * (len(ways) + 2) + "---|",
@@ -247,6 +264,7 @@ def main() -> None:
     options = parser.parse_args()
     random, results = Random(options.seed), []
     with TemporaryDirectory() as work:
+        Path(work).chmod(0o755)  # for nobody to read the inputs
         known = commands(Path(work) / "inputs")
         for command in known:
             if options.command and command.name not in options.command:
@@ -259,6 +277,7 @@ def main() -> None:
                 soak.kill(number, ways[number % len(ways)], random)
             soak.two_at_once()
             soak.full_disk()
+            soak.read_only()
             results.append(replace(soak.found))
             print(table(results[-1:], options.seed).splitlines()[2], file=sys.stderr, flush=True)
     print(table(results, options.seed))

@@ -23,6 +23,9 @@ from saiseld.formats.candidates import MAP_SIZE, Candidates
 from saiseld.formats.graph import check_torch_for, has_graphs
 from saiseld.runtime.devices import Device
 
+IMAGER = "detector"
+"""What a table of detections says of what filled it."""
+
 
 def load_detector(
     weights: str | Path, device: Device = "cpu", *, half: bool = False
@@ -121,7 +124,7 @@ def candidate_table(
         diffuseness=nothing,
         matchability=np.full(len(box), np.nan, np.float32),
         provenance={
-            "imager": "detector",
+            "imager": IMAGER,
             "size": detector.size,
             "projection": detector.projection,
             "score_threshold": SCORE_THRESHOLD,

@@ -271,6 +271,11 @@ def read_candidates(path: str | Path) -> Candidates:
         return _table(path, header, columns, maps)
 
 
+def read_provenance(path: str | Path) -> Mapping[str, Any]:
+    """Return what made a candidate table, without its rows; raises what `read_candidates` does."""
+    return _opened(Path(path))[1].provenance
+
+
 def iter_candidates(path: str | Path) -> Iterator[Candidates]:
     """Yield a candidate table some whole frames at a time, in bounded memory.
 

@@ -144,11 +144,22 @@ class Features:
                 found=f"{part.get_dtype()} of shape {part.get_shape()}",
             )
 
-    def check_made_by(self, front_end: str, frames: int) -> None:
-        """Raise ``DataError`` unless a front end of this identity made them of so many frames."""
+    def check_made_by(self, front_end: str, frames: int, sound: str) -> None:
+        """Raise ``DataError`` unless a front end of this identity made them from this sound.
+
+        Parameters
+        ----------
+        front_end
+            Its identity.
+        frames
+            Of the recording.
+        sound
+            Digest of its content.
+        """
         for place, expected, found in (
             ("weights", front_end, self.provenance.get("weights")),
             ("frames", frames, self.frames),
+            ("sound", sound, self.provenance.get("sound")),
         ):
             if found != expected:
                 raise DataError(

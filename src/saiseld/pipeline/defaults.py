@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from saiseld.decision.systems import System, system_named
+from saiseld.detector.detect import IMAGER
 from saiseld.formats.candidates import Candidates
 
 DEFAULT_SYSTEM = system_named("together")
@@ -17,4 +18,4 @@ VIEWING_THRESHOLD = 0.2
 
 def system_of(table: Candidates) -> System:
     """Return the system that a candidate table was made for."""
-    return EYE_SYSTEM if table.provenance.get("imager") == "detector" else DEFAULT_SYSTEM
+    return EYE_SYSTEM if table.provenance.get("imager") == IMAGER else DEFAULT_SYSTEM

@@ -1,23 +1,32 @@
-"""Recordings to candidate tables, once for every later decision; finished ones are kept."""
+"""Recordings to candidate tables, once for every later decision.
+
+A table that was made from the same sound, video and weights is kept.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from saiseld.data.recordings import Recording, find_recordings, open_recording
 from saiseld.data.video import find_video, open_video
 from saiseld.decision.selection import emittable
+from saiseld.detector.detect import IMAGER
 from saiseld.formats.candidates import (
     CANDIDATES_SUFFIX,
     Candidates,
     candidate_writer,
     joined_candidates,
+    read_provenance,
 )
 from saiseld.formats.features import FEATURES_SUFFIX, Features
 from saiseld.pipeline.imager import Imager, load_imager
+from saiseld.pipeline.weights import digests
+from saiseld.runtime.cache import content_digest
 from saiseld.runtime.devices import DeviceName
+from saiseld.runtime.errors import OutputError
 from saiseld.runtime.files import output_folder
 from saiseld.runtime.parallel import run_all
 
@@ -71,7 +80,7 @@ def detect_recording(
     features: Path | None = None,
     all_maps: bool = False,
 ) -> Detected | None:
-    """Write ``<recording>.candidates.parquet``, unless it is there already.
+    """Write ``<recording>.candidates.parquet``, unless it is there, made from just this.
 
     Parameters
     ----------
@@ -97,23 +106,50 @@ def detect_recording(
     ------
     DataError
         If the features are not this front end's images of this recording.
+    OutputError
+        If there is a table that was not made by detecting.
     """
     table = folder / f"{recording.name}{CANDIDATES_SUFFIX}"
-    if table.is_file():
+    sound = content_digest(recording.path)
+    heard = None if features is None else Features(features)
+    made_from = {
+        "sound": sound,
+        "channels": recording.ambisonics or "capsules",
+        "video": "" if video is None else content_digest(video),
+        "features": {} if heard is None else heard.provenance,
+        "weights": digests(imager.weights, eye_alone=True),
+        "all_maps": all_maps,
+    }
+    if _is_made_from(table, made_from):
         return None
     images = None
-    if features is not None:
-        heard = Features(features)
-        heard.check_made_by(imager.front_end.identity, recording.frames)
+    if heard is not None:
+        heard.check_made_by(imager.front_end.identity, recording.frames, sound)
         images = heard.images()
     pictures = iter(()) if video is None else open_video(video)
     keep = None if all_maps else emittable
     missing = 0
     with candidate_writer(table) as append:
         for block in imager.blocks(recording, pictures, images, keep=keep):
-            append(block.candidates)
+            known = {**block.candidates.provenance, "made_from": made_from}
+            append(replace(block.candidates, provenance=known))
             missing += block.missing_pictures
     return Detected(table, missing)
+
+
+def _is_made_from(table: Path, made_from: dict[str, Any]) -> bool:
+    """Return whether there is a table of just this; refuse to replace what others made."""
+    if not table.is_file():
+        return False
+    known = read_provenance(table)
+    if known.get("imager") != IMAGER:
+        raise OutputError(
+            table,
+            expected="no table, or one of `saiseld detect`",
+            found="one that something else made",
+            advice="Choose another folder",
+        )
+    return known.get("made_from") == made_from
 
 
 def detect_recordings(

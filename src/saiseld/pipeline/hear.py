@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saiseld.data.recordings import Recording, find_recordings, open_recording
-from saiseld.formats.candidates import CANDIDATES_SUFFIX, candidate_writer, read_candidates
+from saiseld.formats.candidates import CANDIDATES_SUFFIX, candidate_writer, read_provenance
 from saiseld.runtime.cache import content_digest
 from saiseld.runtime.files import output_folder
 from saiseld.runtime.parallel import run_all
@@ -46,7 +46,7 @@ def hear_recording(weights: Path, recording: Recording, folder: Path) -> Path | 
 
     seld, digest = load_ear(weights)
     made_from = {"weights": digest, "sound": content_digest(recording.path)}
-    if table.is_file() and made_from.items() <= read_candidates(table).provenance.items():
+    if table.is_file() and made_from.items() <= read_provenance(table).items():
         return None
     heard = seld.blocks(recording.blocks())
     with candidate_writer(table) as append:

@@ -18,7 +18,7 @@ from safetensors import safe_open
 
 from saiseld.decision.systems import SUBMITTED, System, system_named
 from saiseld.formats.annotation import MAX_PREDICTION_BYTES, read_annotations
-from saiseld.formats.candidates import candidate_files, read_candidates
+from saiseld.formats.candidates import candidate_files, read_provenance
 from saiseld.pipeline.emit import emit_recordings
 from saiseld.pipeline.weights import find_weights
 from saiseld.runtime.errors import AnnotationError, OutputError, RecipeError
@@ -74,7 +74,7 @@ def submit_recordings(
             candidates, systems, model=model, max_bytes=MAX_PREDICTION_BYTES, jobs=jobs
         )
         first = next(iter(candidate_files(candidates).values()))
-        used = read_candidates(first).provenance
+        used = read_provenance(first)
         count = write_submission(output, folders, author=author, institute=institute, used=used)
     assert count == len(SUBMITTED) * len(emitted)
     return count

@@ -66,10 +66,10 @@ class Weights:
         return (self.folder / "seld.safetensors").is_file() and self.fusion.is_file()
 
 
-def digests(weights: Weights) -> dict[str, str]:
+def digests(weights: Weights, *, eye_alone: bool = False) -> dict[str, str]:
     """Return what each weights file of a system holds, by file name (see `content_digest`)."""
     paths = [weights.front_end, weights.detector, weights.matchability]
-    if weights.can_hear:
+    if weights.can_hear and not eye_alone:
         paths += [weights.ear, weights.fusion]
     return {path.name: content_digest(path) for path in paths if path is not None}
 

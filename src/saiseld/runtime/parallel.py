@@ -127,10 +127,11 @@ def _here(
 
 
 def stop_as_ctrl_c_does() -> None:
-    """Let SIGTERM, and SIGHUP unless it is ignored, raise ``KeyboardInterrupt``, as Ctrl-C does."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, signal.default_int_handler)
+    """Let SIGTERM, Ctrl-C and SIGHUP raise ``KeyboardInterrupt``, unless they are ignored."""
+    for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def die_with_parent(*_: object) -> None:
