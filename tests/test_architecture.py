@@ -86,6 +86,7 @@ TORCH_FREE = (
     "checks",
     "labels",
     "pipeline",
+    "live",
     "simulation",
     "cli",
 )

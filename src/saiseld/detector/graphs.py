@@ -91,18 +91,24 @@ class GraphDetector:
     def _of_regions(
         self, graph: Graph, features: Sequence[NDArray[np.float32]], regions: Sequence[Boxes]
     ) -> list[list[NDArray[np.float32]]]:
-        """Return what a graph says of each frame's regions, all frames at once."""
-        counts = [len(boxes) for boxes in regions]
-        frame = np.repeat(np.arange(len(regions)), counts).astype(np.float32)
-        rows = np.column_stack([frame, np.concatenate(regions)])
-        level = pooled_level(rows[:, 1:], self._pooled)
+        """Return what a graph says of each frame's regions.
+
+        Frame by frame: how sums of products are rounded depends on how many there are.
+        """
+        return [
+            self._of_frame(graph, [level[frame : frame + 1] for level in features], boxes)
+            for frame, boxes in enumerate(regions)
+        ]
+
+    def _of_frame(
+        self, graph: Graph, features: Sequence[NDArray[np.float32]], boxes: Boxes
+    ) -> list[NDArray[np.float32]]:
+        rows = np.column_stack([np.zeros(len(boxes), np.float32), boxes])
+        level = pooled_level(boxes, self._pooled)
         order = np.argsort(level, kind="stable")
         parts = [rows[order][level[order] == number] for number in range(len(features))]
-        outputs = graph(*features, *parts)
         back = np.argsort(order)
-        starts = np.cumsum(counts)[:-1]
-        split = [np.split(output[back], starts) for output in outputs]
-        return [list(own) for own in zip(*split, strict=True)]
+        return [output[back] for output in graph(*features, *parts)]
 
     def _found(
         self,

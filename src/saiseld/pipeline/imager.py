@@ -5,7 +5,7 @@ Everything goes block by block, so that an hour needs little more memory than fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import chain, islice, repeat
@@ -153,20 +153,37 @@ class Imager:
         for batch, found in in_threads(find, batches, self._threads):
             frames += found
             if batch.is_last:
-                table = self._table(recording, frames, start, batch.images)
+                table = self._table(recording.name, recording.frames, frames, start, batch.images)
                 pictured = [picture is not None for picture in batch.pictures]
                 yield Block(table, start, np.array(pictured))
                 start += len(frames)
                 frames = []
 
-    def _table(
-        self, recording: Recording, frames: list[Found], start: int, images: AcousticImages
+    def look(
+        self, images: AcousticImages, pictures: Sequence[Frame | None], name: str
     ) -> Candidates:
-        """Return what was found in frames in a row, the first of them the recording's ``start``."""
-        found = candidate_table(self.detector, recording.name, frames)
+        """Return what is detected in a few frames in a row, numbered from 0.
+
+        Parameters
+        ----------
+        images
+            Of the frames, their latents in context (`saiseld.data.context`).
+        pictures
+            One a frame; where it is None, the ImageNet mean stands in.
+        name
+            Of what they are from.
+        """
+        found = self.detector.find(rgb_planes(pictures), images.latent, keep=emittable)
+        return self._table(name, len(found), found, 0, images)
+
+    def _table(
+        self, name: str, of: int, frames: Sequence[Found], start: int, images: AcousticImages
+    ) -> Candidates:
+        """Return what was found in frames in a row, the first of them number ``start``."""
+        found = candidate_table(self.detector, name, frames)
         table = replace(
             found,
-            frames=recording.frames,
+            frames=of,
             frame=found.frame + np.int32(start),
             closure=images.closure[found.frame],
             diffuseness=images.diffuseness[found.frame],

@@ -96,6 +96,10 @@ class Seld:
         identity = {"kind": KIND, "classes": list(CLASS_NAMES), "prior": self.prior_name}
         write_checkpoint(path, state, {**self.header, **identity})
 
+    def with_views(self, views: int) -> Seld:
+        """Return the same ear looking so many times."""
+        return Seld(self.prior_name, self.prior, self.network, self.header, views=views)
+
     @torch.inference_mode()
     def window(self, audio: Array, *, last: int | None = None) -> Array:
         """Return what is heard in one window: (T, 14 + 14 * 484 + 13), see below.
