@@ -1,0 +1,314 @@
+"""The page of a stream: panorama, heat of sound, marks, levels and a beam to listen to.
+
+Frames come in from the stream's thread and go out to any number of browsers. Whoever takes them too
+slowly loses the oldest, and is told how many; nobody waits for anybody, and nothing grows.
+
+Messages to a browser are binary: kind (1 byte), 3 bytes unused, length of the header (uint32, least
+byte first), header (JSON), content. Kind 1 is a frame, its content the heat (4050 bytes) and the
+spectrum (4 x 32 bytes, `FLOOR_DB` to 0 dB as 0 to 255); kind 2 is a picture as JPEG. Everything
+else is JSON as text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import struct
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from PIL import Image
+
+from saiseld.conventions.taxonomy import CLASS_COLOURS, CLASS_NAMES
+from saiseld.conventions.timebase import FPS, SAMPLE_RATE
+from saiseld.live.beam import Beam
+from saiseld.live.frames import FLOOR_DB, HEAT_SHAPE, SPECTRUM_BANDS, LiveFrame
+from saiseld.runtime.web import Server, serving, token_for
+
+if TYPE_CHECKING:
+    from starlette.websockets import WebSocket
+
+ASSETS = Path(__file__).parent / "assets"
+PORT = 8360
+
+MAX_CLIENTS = 32
+"""Browsers that look or listen at a time; more are told to come again."""
+FRAMES_AHEAD = 20
+"""Frames that wait for a slow browser: two seconds."""
+SOUND_AHEAD = 5
+"""Blocks of sound that wait for a slow listener: half a second."""
+PATIENCE_S = 10.0
+_QUALITY = 80
+_MAKES_NO_SENSE, _TRY_AGAIN_LATER = 1008, 1013
+
+
+class _Client:
+    """What waits for one browser."""
+
+    def __init__(self, ahead: int) -> None:
+        self._waiting: deque[bytes] = deque(maxlen=ahead)
+        self._picture: bytes | None = None
+        self._something = asyncio.Event()
+        self.lost = 0
+
+    def offer(self, message: bytes) -> None:
+        """Put a message last; the first is lost where there is no more room."""
+        self.lost += len(self._waiting) == self._waiting.maxlen
+        self._waiting.append(message)
+        self._something.set()
+
+    def offer_picture(self, message: bytes) -> None:
+        """Put the picture that is shown next in the place of the one before."""
+        self._picture = message
+        self._something.set()
+
+    async def take(self) -> bytes:
+        """Return the next message as soon as there is one, frames before pictures."""
+        while not self._waiting and self._picture is None:
+            self._something.clear()
+            await self._something.wait()
+        if self._waiting:
+            return self._waiting.popleft()
+        message, self._picture = self._picture, None
+        assert message is not None
+        return message
+
+
+class Page:
+    """A page that is being served; made by `serve`."""
+
+    def __init__(self, patience_s: float) -> None:
+        self.server: Server
+        self._patience_s = patience_s
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sockets = 0
+        self._viewers: set[_Client] = set()
+        self._listeners: dict[_Client, Beam] = {}
+        self._picture: tuple[int, NDArray[np.uint8]] | None = None
+        self._encoding: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the page is, with the token that a browser needs."""
+        return self.server.url
+
+    @property
+    def clients(self) -> int:
+        """Browsers that look or listen."""
+        return self._sockets
+
+    def show(self, frame: LiveFrame) -> None:
+        """Send a frame to all who look, and its sound to all who listen.
+
+        May be called on any thread and returns at once, whatever the browsers do.
+        """
+        if self._loop is not None and self.clients:
+            with suppress(RuntimeError):  # the server has just ended
+                self._loop.call_soon_threadsafe(self._spread, frame)
+
+    def _spread(self, frame: LiveFrame) -> None:
+        message = frame_message(frame)
+        for viewer in self._viewers:
+            viewer.offer(message)
+        for listener, beam in self._listeners.items():
+            heard = np.clip(beam.hear(frame.sound), -1, 1)
+            listener.offer(np.rint(heard * 32767).astype("<i2").tobytes())
+        if frame.picture is not None and self._viewers:
+            self._picture = frame.frame, frame.picture
+            if self._encoding is None:
+                self._encoding = asyncio.ensure_future(self._encode())
+
+    async def _encode(self) -> None:
+        """Send the latest picture as long as there is one; those between are left out."""
+        try:
+            while self._picture is not None:
+                (number, picture), self._picture = self._picture, None
+                message = await asyncio.to_thread(picture_message, number, picture)
+                for viewer in self._viewers:
+                    viewer.offer_picture(message)
+        finally:
+            self._encoding = None
+
+    async def look(self, socket: WebSocket) -> None:
+        """Serve the WebSocket of one who looks."""
+        viewer = _Client(FRAMES_AHEAD)
+        about = {
+            "classes": [
+                {"name": name, "colour": colour}
+                for name, colour in zip(CLASS_NAMES, CLASS_COLOURS, strict=True)
+            ],
+            "heat": HEAT_SHAPE,
+            "bands": SPECTRUM_BANDS,
+            "floor": FLOOR_DB,
+            "fps": FPS,
+            "rate": SAMPLE_RATE,
+        }
+
+        async def send() -> None:
+            told = 0
+            await self._send(socket, orjson.dumps({"about": about}).decode())
+            while True:
+                await self._send(socket, await viewer.take())
+                if viewer.lost != told:
+                    told = viewer.lost
+                    await self._send(socket, orjson.dumps({"lost": told}).decode())
+
+        async def answer(asked: dict[str, Any]) -> None:
+            pong = {"ping": asked.get("ping"), "now": time.monotonic()}
+            await self._send(socket, orjson.dumps(pong).decode())
+
+        await self._serve(socket, lambda: self._viewers.add(viewer), send, answer)
+        self._viewers.discard(viewer)
+
+    async def listen(self, socket: WebSocket) -> None:
+        """Serve the WebSocket of one who listens: PCM, 16 bits, one channel, 24 kHz."""
+        listener, beam = _Client(SOUND_AHEAD), Beam(0, 0)
+
+        async def send() -> None:
+            while True:
+                await self._send(socket, await listener.take())
+
+        async def answer(asked: dict[str, Any]) -> None:
+            azimuth, elevation = float(asked["azimuth"]), float(asked["elevation"])
+            if np.isfinite([azimuth, elevation]).all():
+                beam.turn(azimuth, elevation)
+                self._listeners[listener] = beam
+
+        await self._serve(socket, lambda: None, send, answer)
+        self._listeners.pop(listener, None)
+
+    async def _serve(
+        self,
+        socket: WebSocket,
+        begin: Callable[[], object],
+        send: Callable[[], Any],
+        answer: Callable[[dict[str, Any]], Any],
+    ) -> None:
+        """Send and answer until the browser goes, is too slow, or says what makes no sense."""
+        await socket.accept()
+        if self._sockets >= MAX_CLIENTS:
+            await socket.close(_TRY_AGAIN_LATER, "too many browsers")
+            return
+        self._loop = asyncio.get_running_loop()
+        self._sockets += 1
+        begin()
+        both = asyncio.ensure_future(send()), asyncio.ensure_future(_receive(socket, answer))
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._sockets -= 1
+            for task in both:
+                task.cancel()
+            ends = await asyncio.gather(*both, return_exceptions=True)
+        if any(isinstance(end, TimeoutError) for end in ends):
+            assert socket.client is not None
+            self.server.drop((socket.client.host, socket.client.port))
+        elif any(isinstance(end, (ValueError, KeyError, TypeError)) for end in ends):
+            await socket.close(_MAKES_NO_SENSE, "not understood")
+
+    async def _send(self, socket: WebSocket, message: bytes | str) -> None:
+        send = socket.send_text if isinstance(message, str) else socket.send_bytes
+        async with asyncio.timeout(self._patience_s):
+            await send(message)  # type: ignore[arg-type]
+
+
+async def _receive(socket: WebSocket, answer: Callable[[dict[str, Any]], Any]) -> None:
+    while True:
+        asked = orjson.loads(await socket.receive_text())
+        if not isinstance(asked, dict):
+            raise ValueError("no object")
+        await answer(asked)
+
+
+def frame_message(frame: LiveFrame) -> bytes:
+    """Return a frame as it is sent to a browser."""
+    header = {
+        "frame": frame.frame,
+        "captured": frame.captured,
+        "dropped": frame.dropped,
+        "pictured": frame.pictured,
+        "levels": [round(float(level), 1) for level in frame.levels],
+        "marks": [
+            {
+                "number": mark.number,
+                "class": mark.class_id,
+                "azimuth": round(mark.azimuth, 1),
+                "elevation": round(mark.elevation, 1),
+                "distance": None if mark.distance_cm is None else round(mark.distance_cm / 100, 1),
+                "score": round(mark.score, 3),
+            }
+            for mark in frame.marks
+        ],
+    }
+    share = np.clip(1 - np.asarray(frame.spectrum) / FLOOR_DB, 0, 1)
+    spectrum = np.rint(255 * share).astype(np.uint8)
+    return _message(1, header, frame.heat.tobytes() + spectrum.tobytes())
+
+
+def picture_message(number: int, picture: NDArray[np.uint8]) -> bytes:
+    """Return a picture (h, w, 3) as it is sent to a browser."""
+    packed = io.BytesIO()
+    Image.fromarray(picture).save(packed, "JPEG", quality=_QUALITY)
+    return _message(2, {"frame": number}, packed.getvalue())
+
+
+def _message(kind: int, header: dict[str, Any], content: bytes) -> bytes:
+    packed = orjson.dumps(header)
+    return struct.pack("<BxxxI", kind, len(packed)) + packed + content
+
+
+@contextmanager
+def serve(
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    token: str | None = None,
+    *,
+    patience_s: float = PATIENCE_S,
+) -> Iterator[Page]:
+    """Serve the page as long as the block lasts; give its frames to `Page.show`.
+
+    Parameters
+    ----------
+    host, port
+        Where to listen; port 0 takes a free one.
+    token
+        What a browser must know; a new one where others than this machine may come. It is part of
+        `Page.url`.
+    patience_s
+        A browser that takes nothing for this long is cut off.
+
+    Raises
+    ------
+    DeviceError
+        If the place cannot be had.
+
+    Examples
+    --------
+    >>> with serve() as page:  # doctest: +SKIP
+    ...     for frame in stream:
+    ...         page.show(frame)
+    """
+    from starlette.applications import Starlette
+    from starlette.responses import FileResponse
+    from starlette.routing import Mount, Route, WebSocketRoute
+    from starlette.staticfiles import StaticFiles
+
+    page = Page(patience_s)
+    application = Starlette(
+        routes=[
+            Route("/", lambda request: FileResponse(ASSETS / "index.html")),
+            WebSocketRoute("/look", page.look),
+            WebSocketRoute("/listen", page.listen),
+            Mount("/", StaticFiles(directory=ASSETS)),
+        ]
+    )
+    with serving(application, host, port, token_for(host, token)) as server:
+        page.server = server
+        yield page

@@ -1,0 +1,266 @@
+"""The door of a web server: who may come in, and a server in a thread of its own.
+
+A page on this machine can be reached by every other page that the user has open. What they could
+do is refused here: a name that was made to point at this machine (DNS rebinding) is told by the
+``Host`` header, a foreign page by ``Origin``. Whoever serves more than this machine needs a token,
+as ``Authorization: Bearer`` or, for browsers, once as ``?token=``, which becomes a cookie.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import secrets
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+
+from saiseld.runtime.errors import DeviceError, InputError, RecipeError, WorkError, what_was_said
+
+if TYPE_CHECKING:
+    import uvicorn
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MAX_CONNECTIONS = 256
+"""Connections at a time; more are told to come again."""
+_START_S = 20.0
+
+OWN_FILES_ONLY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; media-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""What a page may load: files of this server. An answer that names its own policy keeps it."""
+
+_HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"cache-control": b"no-store",
+    b"content-security-policy": OWN_FILES_ONLY.encode(),
+}
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address means this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def token_for(host: str, token: str | None) -> str | None:
+    """Return the token that guards a server: a new one where it needs one and none was given.
+
+    Raises
+    ------
+    RecipeError
+        If a token is given that is too short to guard anything.
+    """
+    if token is None:
+        return None if is_loopback(host) else secrets.token_urlsafe(24)
+    if len(token) < 16 or not token.isascii() or not token.isprintable() or " " in token:
+        raise RecipeError("token", expected="16 or more letters, digits, signs", found="another")
+    return token
+
+
+def problem(error: InputError | str) -> bytes:
+    """Return an error as the JSON that every refusal of a server is."""
+    told: dict[str, str] = {"message": str(error)}
+    if isinstance(error, InputError):
+        parts = ("place", "expected", "found", "advice")
+        told |= {part: getattr(error, part) for part in parts if getattr(error, part)}
+    return orjson.dumps({"error": told})
+
+
+class Door:
+    """Lets in what comes from where it should, and puts the headers on every answer.
+
+    Parameters
+    ----------
+    application
+        What answers those who are let in.
+    token
+        What they must know; None only where the server listens on this machine alone.
+    """
+
+    def __init__(self, application: Application, token: str | None) -> None:
+        self._application, self._token = application, token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, as ASGI has it."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._application(scope, receive, send)
+            return
+        headers = {
+            key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
+        }
+        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        answer = self._refusal(scope, headers, given)
+        if answer is None and self._token and given and scope["type"] == "http":
+            cookie = f"{_cookie_name(scope)}={self._token}; Path=/; HttpOnly; SameSite=Strict"
+            answer = 303, "", {b"location": scope["path"].encode(), b"set-cookie": cookie.encode()}
+        if answer is not None:
+            await _answer(*answer, scope, _with_headers(send))
+        else:
+            await self._application(scope, receive, _with_headers(send))
+
+    def _refusal(
+        self, scope: Scope, headers: Mapping[str, str], given: str
+    ) -> tuple[int, str, dict[bytes, bytes]] | None:
+        host = headers.get("host", "")
+        name = urlsplit(f"//{host}").hostname if host.isprintable() and "@" not in host else None
+        if self._token is None and not is_loopback(name or ""):
+            return 421, "this server answers to localhost alone, not to the name it was called", {}
+        origin = headers.get("origin")
+        if origin is not None and (origin == "null" or urlsplit(origin).netloc != host):
+            return 403, "a page of another origin may not use this server", {}
+        if self._token is None:
+            return None
+        kind, _, bearer = headers.get("authorization", "").partition(" ")
+        cookie = _cookie(headers.get("cookie", ""), _cookie_name(scope))
+        offered = (bearer.strip() if kind.lower() == "bearer" else "", cookie, given)
+        if any(hmac.compare_digest(one.encode(), self._token.encode()) for one in offered):
+            return None
+        return 401, "expected the token of this server", {b"www-authenticate": b"Bearer"}
+
+
+def _cookie_name(scope: Scope) -> str:
+    # Cookies know no ports: two servers on a machine would take one another's.
+    return f"saiseld_{(scope.get('server') or ('', 0))[1]}"
+
+
+def _cookie(header: str, name: str) -> str:
+    try:
+        found = SimpleCookie(header).get(name)
+    except CookieError:
+        return ""
+    return "" if found is None else found.value
+
+
+async def _answer(
+    status: int, told: str, headers: Mapping[bytes, bytes], scope: Scope, send: Send
+) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": told})
+        return
+    body = problem(told) if told else b""
+    known = {b"content-type": b"application/json", b"content-length": str(len(body)).encode()}
+    # What the request still has to send is not read.
+    known |= {b"connection": b"close", **headers}
+    await send({"type": "http.response.start", "status": status, "headers": list(known.items())})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _with_headers(send: Send) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            own = {key.lower() for key, _ in message.get("headers", ())}
+            more = [(key, value) for key, value in _HEADERS.items() if key not in own]
+            message["headers"] = [*message.get("headers", ()), *more]
+        await send(message)
+
+    return send_with_headers
+
+
+class Server:
+    """A running server.
+
+    Parameters
+    ----------
+    url
+        Where it is, with the token that a browser needs.
+    """
+
+    def __init__(self, url: str, running: uvicorn.Server) -> None:
+        self.url, self._running = url, running
+
+    def drop(self, client: tuple[str, int]) -> None:
+        """Cut the connection of a client that takes nothing; called on the server's own thread."""
+        for connection in list(self._running.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is not None and getattr(connection, "client", None) == client:
+                transport.abort()
+
+
+@contextmanager
+def serving(application: Application, host: str, port: int, token: str | None) -> Iterator[Server]:
+    """Serve an application behind a `Door` on a thread of its own, as long as the block lasts.
+
+    Parameters
+    ----------
+    application
+        An ASGI application.
+    host, port
+        Where to listen; port 0 takes a free one.
+    token
+        See `token_for`.
+
+    Raises
+    ------
+    DeviceError
+        If the place cannot be had.
+    """
+    import uvicorn
+
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host.strip("[]"), port), family=family, backlog=128)
+    except (OSError, OverflowError) as error:
+        raise DeviceError(
+            f"{host}:{port}",
+            expected="a place to listen at",
+            found=what_was_said(error),
+            advice="Take another --port, or end what has it",
+        ) from error
+    running = uvicorn.Server(
+        uvicorn.Config(
+            Door(application, token),
+            http="h11",
+            ws="websockets-sansio",
+            ws_max_size=1 << 16,
+            ws_per_message_deflate=False,  # heat and pictures are small or packed already
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    thread = threading.Thread(target=running.run, args=([listening],), daemon=True, name="server")
+    thread.start()
+    try:
+        _wait_for(running, thread)
+        shown = f"[{host.strip('[]')}]" if ":" in host else host
+        query = f"?token={token}" if token else ""
+        yield Server(f"http://{shown}:{listening.getsockname()[1]}/{query}", running)
+    finally:
+        running.should_exit = True
+        thread.join(_START_S)
+        listening.close()
+
+
+def _wait_for(running: uvicorn.Server, thread: threading.Thread) -> None:
+    waited = threading.Event()
+    for _ in range(int(_START_S / 0.02)):
+        if running.started:
+            return
+        if not thread.is_alive():
+            break
+        waited.wait(0.02)
+    raise WorkError("the server did not start")

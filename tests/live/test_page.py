@@ -1,0 +1,172 @@
+"""The page's server: what browsers are sent, and that none of them can hold it up."""
+
+import json
+import struct
+import time
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from tests.live.synthetic import frame_at, heat_at, picture_at, tone_from
+from websockets.sync.client import connect
+
+from saiseld.conventions.timebase import SAMPLES_PER_FRAME
+from saiseld.live import page as live_page
+from saiseld.live.page import frame_message, picture_message, serve
+
+
+@pytest.fixture
+def page():
+    with serve(port=0, patience_s=1.0) as page:
+        yield page
+
+
+def address(page, path):
+    return page.url.replace("http", "ws") + path
+
+
+def unpacked(message):
+    kind, length = struct.unpack_from("<BxxxI", message)
+    return kind, json.loads(message[8 : 8 + length]), message[8 + length :]
+
+
+def until(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_frame_is_small_and_holds_heat_marks_and_spectrum():
+    message = frame_message(frame_at(7, 30, 10))
+    assert len(message) < 5000
+    kind, header, content = unpacked(message)
+    assert kind == 1 and header["frame"] == 7 and header["marks"][0]["azimuth"] == 30
+    assert content[:4050] == heat_at(30, 10).tobytes()
+    spectrum = np.frombuffer(content[4050:], np.uint8).reshape(4, 32)
+    assert (
+        spectrum[0, 0] == round(255 * (1 - 30 / 120))
+        and (np.diff(spectrum[0].astype(int)) < 0).all()
+    )
+
+
+def test_a_browser_is_told_what_it_needs_then_frames_and_pictures(page):
+    with connect(address(page, "look")) as socket:
+        about = json.loads(socket.recv(10))["about"]
+        assert len(about["classes"]) == 13 and about["heat"] == [45, 90]
+        until(lambda: page.clients == 1)
+        page.show(frame_at(0, 0, picture=picture_at(0, 0)))
+        kinds = [unpacked(socket.recv(10))[0] for _ in range(2)]
+        assert kinds == [1, 2]
+        socket.send(json.dumps({"ping": 12.5}))
+        pong = json.loads(socket.recv(10))
+        assert pong["ping"] == 12.5 and abs(pong["now"] - time.monotonic()) < 5
+    until(lambda: page.clients == 0)
+
+
+def test_pictures_keep_their_colours():
+    from io import BytesIO
+
+    from PIL import Image
+
+    picture = picture_at(40, 10)
+    _, _, jpeg = unpacked(picture_message(3, picture))
+    opened = np.asarray(Image.open(BytesIO(jpeg)))
+    assert np.abs(opened.astype(int) - picture).mean() < 3
+
+
+def test_a_client_that_never_reads_holds_no_memory_and_nobody_up(page):
+    picture = np.random.default_rng(0).integers(0, 255, (480, 960, 3)).astype(np.uint8)
+    with connect(address(page, "look")) as well, connect(address(page, "look"), max_queue=1):
+        until(lambda: page.clients == 2)
+        json.loads(well.recv(10))
+        for number in range(4 * live_page.FRAMES_AHEAD):
+            page.show(frame_at(number, 0, picture=picture))
+            while unpacked(well.recv(10))[:2][1].get("frame") != number:
+                pass
+            for viewer in page._viewers:
+                assert len(viewer._waiting) <= live_page.FRAMES_AHEAD
+        # It took nothing for a second: cut off, although its connection is open at its end.
+        deadline = time.monotonic() + 20
+        while page.clients == 2:
+            page.show(frame_at(number := number + 1, 0, picture=picture))
+            while unpacked(well.recv(10))[1]["frame"] != number:
+                pass
+            assert time.monotonic() < deadline
+        assert page.clients == 1
+
+
+def test_the_oldest_are_lost_and_counted():
+    client = live_page._Client(ahead=3)
+    for number in range(5):
+        client.offer(bytes([number]))
+    client.offer_picture(b"old")
+    client.offer_picture(b"new")
+
+    async def take_all():
+        return [await client.take() for _ in range(4)]
+
+    import asyncio
+
+    assert asyncio.run(take_all()) == [b"\x02", b"\x03", b"\x04", b"new"]
+    assert client.lost == 2
+
+
+def test_one_listens_where_one_says(page):
+    with connect(address(page, "listen")) as socket:
+        heard = {}
+        for azimuth in (60, -120):
+            socket.send(json.dumps({"azimuth": azimuth, "elevation": 0}))
+            until(lambda: page._listeners)
+            time.sleep(0.2)
+            blocks = []
+            for number in range(4):
+                page.show(frame_at(number, 60, sound=tone_from(60, 0, 1000, number)))
+                blocks.append(np.frombuffer(socket.recv(10), "<i2"))
+            assert all(len(block) == SAMPLES_PER_FRAME for block in blocks)
+            heard[azimuth] = np.abs(blocks[-1]).max() / 32767
+    assert heard[60] == pytest.approx(0.1, rel=0.05) and heard[-120] < 0.05
+    until(lambda: not page._listeners)
+
+
+@pytest.mark.parametrize("said", ["no JSON", "[]", "{}", '{"azimuth": "x", "elevation": 0}', "1"])
+def test_what_makes_no_sense_ends_that_connection_alone(page, said):
+    from websockets.exceptions import ConnectionClosed
+
+    with connect(address(page, "listen")) as socket:
+        socket.send(said)
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(10)
+    assert closed.value.rcvd.code == 1008
+    with connect(address(page, "look")) as socket:
+        assert socket.recv(10)
+
+
+def test_more_browsers_than_it_serves_are_told(page, monkeypatch):
+    from websockets.exceptions import ConnectionClosed
+
+    monkeypatch.setattr(live_page, "MAX_CLIENTS", 1)
+    with connect(address(page, "look")) as first:
+        first.recv(10)
+        with connect(address(page, "look")) as second, pytest.raises(ConnectionClosed) as closed:
+            second.recv(10)
+    assert closed.value.rcvd.code == 1013
+
+
+def test_nothing_is_loaded_from_elsewhere():
+    for path in live_page.ASSETS.iterdir():
+        assert "//" not in "".join(
+            line for line in path.read_text().splitlines() if "http:" in line or "https:" in line
+        ), path
+
+
+def test_files_beside_the_page_alone_are_served(page):
+    import http.client
+
+    connection = http.client.HTTPConnection("127.0.0.1", urlsplit(page.url).port, timeout=10)
+    for path, status in [("/main.js", 200), ("/../page.py", 404), ("/%2e%2e/page.py", 404)]:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == status, path
+    connection.close()

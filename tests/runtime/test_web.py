@@ -1,0 +1,115 @@
+"""Who is let in: names, pages of other origins, tokens."""
+
+import http.client
+from urllib.parse import urlsplit
+
+import pytest
+
+from saiseld.runtime.errors import DeviceError, RecipeError
+from saiseld.runtime.web import is_loopback, serving, token_for
+
+TOKEN = "a-token-of-some-length"
+
+
+async def hello(scope, receive, send):
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+
+@pytest.fixture(scope="module")
+def open_door():
+    with serving(hello, "127.0.0.1", 0, None) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    with serving(hello, "127.0.0.1", 0, TOKEN) as server:
+        yield server
+
+
+def ask(server, path="/", **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", urlsplit(server.url).port, timeout=10)
+    connection.putrequest("GET", path, skip_host="host" in headers)
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer
+
+
+@pytest.mark.parametrize("host", ["localhost:8360", "127.0.0.1", "[::1]:1", "127.0.0.2"])
+def test_names_of_this_machine_are_answered(open_door, host):
+    assert ask(open_door, host=host).status == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8360", "10.0.0.1", "", "a@localhost"]
+)
+def test_other_names_for_this_machine_are_not(open_door, host):
+    assert ask(open_door, host=host).status == 421
+
+
+def test_pages_of_other_origins_are_refused(open_door):
+    port = urlsplit(open_door.url).port
+    assert ask(open_door, origin=f"http://127.0.0.1:{port}").status == 200
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:1", "http://localhost"):
+        assert ask(open_door, origin=origin).status == 403
+
+
+def test_a_websocket_of_another_origin_is_refused(open_door):
+    from websockets.exceptions import InvalidStatus
+    from websockets.sync.client import connect
+
+    url = open_door.url.replace("http", "ws")
+    with connect(url):
+        pass
+    with (
+        pytest.raises(InvalidStatus, match="403"),
+        connect(url, origin="http://evil.example"),
+    ):
+        pass
+
+
+def test_every_answer_says_what_may_be_loaded(open_door):
+    answer = ask(open_door)
+    assert "default-src 'none'" in answer.getheader("content-security-policy")
+    assert answer.getheader("x-content-type-options") == "nosniff"
+    assert answer.getheader("access-control-allow-origin") is None
+
+
+def test_a_token_is_asked_for_and_any_name_will_do_then(guarded):
+    refused = ask(guarded)
+    assert refused.status == 401 and refused.getheader("www-authenticate") == "Bearer"
+    assert ask(guarded, authorization="Bearer another-token-here").status == 401
+    assert ask(guarded, authorization=f"Bearer {TOKEN}", host="box.lan").status == 200
+
+
+def test_a_browser_gets_the_token_as_a_cookie_and_out_of_the_address(guarded):
+    answer = ask(guarded, f"/look?token={TOKEN}")
+    assert answer.status == 303 and answer.getheader("location") == "/look"
+    cookie = answer.getheader("set-cookie")
+    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
+    assert ask(guarded, cookie=cookie.split(";")[0]).status == 200
+    assert ask(guarded, cookie="saiseld_1=nothing; x").status == 401
+
+
+def test_only_this_machine_needs_no_token():
+    assert token_for("127.0.0.1", None) is None and token_for("::1", None) is None
+    assert len(token_for("0.0.0.0", None)) >= 32
+    assert not is_loopback("localhost.evil.example") and not is_loopback("")
+    with pytest.raises(RecipeError):
+        token_for("0.0.0.0", "short")
+
+
+def test_a_place_that_is_taken_is_one_error(open_door):
+    with (
+        pytest.raises(DeviceError, match="--port"),
+        serving(hello, "127.0.0.1", urlsplit(open_door.url).port, None),
+    ):
+        pass
