@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,20 @@ def boxes_of(recording, masks):
         diffuseness=some,
         matchability=some,
     )
+
+
+@pytest.mark.parametrize("name", [r"p$\alpha_$", r"$\frac{", "[red]a", "a\x1b[2Jb"])
+def test_nothing_of_a_folders_name_takes_effect(tree, tmp_path, name):
+    system = tree[0].rename(tmp_path / name)
+    other = tmp_path / "other"
+    shutil.copytree(system, other)
+    out, page = tmp_path / "scores.json", tmp_path / "report"
+    result = run(system, other, tree[1], "--json", out, "--report", page)
+    assert result.exit_code == 0
+    assert list(json.loads(out.read_text())) == [name, "other"]
+    assert "\x1b" not in result.stdout
+    # A narrow terminal may cut a long name, never leave out its brackets.
+    assert name[:3].replace("\x1b", "\\x1b") in result.stdout
 
 
 def test_the_old_metric_has_no_report(tree, tmp_path):

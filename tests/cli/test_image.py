@@ -118,6 +118,17 @@ def test_one_bad_file_does_not_stop_a_folder(untrained, tmp_path, saiseld) -> No
     assert {"a.json", "c.json"} <= names(out)
 
 
+def test_nothing_of_a_recordings_name_takes_effect(untrained, tmp_path, saiseld) -> None:
+    name = "[red]take $x_$"
+    shutil.copy(untrained / "rec.wav", tmp_path / f"{name}.wav")
+    command = ("image", tmp_path / f"{name}.wav", "--weights", untrained, "-o", tmp_path / "out")
+    code, told = saiseld(*command)
+    assert code == 0 and f"{name}: nothing credible was heard" in told
+    shutil.copy(untrained / "rec.wav", tmp_path / "a\x1b[2Jb.wav")
+    code, told = saiseld("image", tmp_path / "a\x1b[2Jb.wav", *command[2:])
+    assert code == 2 and "\x1b" not in told and "a name" in told
+
+
 def test_a_full_disk_is_one_clear_line(untrained, tmp_path, saiseld, monkeypatch) -> None:
     def full(self: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")

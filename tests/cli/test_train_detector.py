@@ -2,6 +2,16 @@
 
 from tests.training.tiny_tree import make_tree
 
+from saiseld.runtime.files import only_run
+
+
+def test_a_second_run_in_the_same_folder_says_so(tmp_path, saiseld) -> None:
+    tree, out = make_tree(tmp_path / "tree"), tmp_path / "run"
+    with only_run(out):
+        code, told = saiseld("train", "detector", "--data", tree, "-o", out)
+    assert code == 2 and "expected no other run in it, found one that is still going on" in told
+    assert not (out / "log.jsonl").exists()
+
 
 def test_a_tree_without_labels_or_features(tmp_path, saiseld) -> None:
     tree = make_tree(tmp_path / "tree")

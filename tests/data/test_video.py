@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from saiseld.data.video import IMAGENET_MEAN, find_video, open_video, rgb_planes
+from saiseld.data.video_array import video_array
 from saiseld.runtime.errors import VideoError
 
 
@@ -147,6 +148,24 @@ def test_a_picture_of_another_format_runs_nothing(tmp_path: Path) -> None:
     assert "expected a PNG or JPEG picture" in refusal(tmp_path / "f")
     Image.new("RGB", (8, 4)).save(tmp_path / "f" / "a_0000.png", format="BMP")
     assert "expected a PNG or JPEG picture" in refusal(tmp_path / "f")
+
+
+def test_a_small_file_of_two_million_frames_fills_no_disk(tmp_path: Path) -> None:
+    video = tmp_path / "a.mp4"
+    with av.open(str(video), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
+        for number in (0, 2_097_151):
+            frame = av.VideoFrame(64, 32, "yuv420p")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    assert video.stat().st_size < 4096
+    told = "frames: expected at most 864000, found 2097151"
+    assert told in refusal(video)
+    with pytest.raises(VideoError, match=told):
+        video_array(video, tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
 
 
 def test_claims_of_frames_and_pixels_are_checked(tmp_path: Path, monkeypatch) -> None:

@@ -1,4 +1,6 @@
 import inspect
+import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -224,6 +226,17 @@ def test_trees_that_lead_out_of_bounds_are_refused(telling, tmp_path, field, val
     model.save(tmp_path / "m.skops")
     with pytest.raises(CheckpointError, match="something that cannot be evaluated safely"):
         Matchability.load(tmp_path / "m.skops")
+
+
+def test_an_archive_that_unpacks_to_far_more_is_refused_unread(tmp_path):
+    path = tmp_path / "m.skops"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("schema.json", bytes(128 << 20))
+    assert path.stat().st_size < 1 << 20
+    began = time.process_time()
+    with pytest.raises(CheckpointError, match=r"at most 67108864, found 134217728"):
+        Matchability.load(path)
+    assert time.process_time() - began < 1
 
 
 def test_too_few_matches_are_refused():

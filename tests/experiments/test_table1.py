@@ -2,13 +2,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.reference.perturbed_labels import pure_noise, write_tree
+from rich.console import Console
+from tests.reference.perturbed_labels import perturbed, pure_noise, write_tree
 
 from saiseld.decision.matchability import cross_fit
 from saiseld.decision.systems import system_named
 from saiseld.evaluation.corpus import labels_of
 from saiseld.evaluation.scores import score
 from saiseld.experiments.table1 import MEASURED_SYSTEMS, PaperScores, cumulative_rank, table1
+from saiseld.experiments.table1_output import print_table1
 from saiseld.formats.candidates import candidate_files, read_candidates, write_candidates
 from saiseld.pipeline.calibrate import match_recordings
 from saiseld.training.matchability.assessment import assess
@@ -113,6 +115,19 @@ def test_both_readings_stand_in_the_table(judged_tree):
     assert len(all_examples(recordings, KIST2026).matched) == sum(
         len(read_candidates(path)) for path in tables.values()
     )
+
+
+def test_raw_rows_stand_alone_where_nothing_can_be_learned(tmp_path, capsys):
+    recordings = measured(write_tree(tmp_path, perturbed, rooms=1, frames=20))
+    table = table1(recordings, data="one room", temporal=True, draws=20)
+    assert [row.name for row in table.rows] == ["Baseline", "Sparse peaks", "TASK3B_3", "TASK3B_4"]
+    assert len(table.rank) == 4 and not table.beside
+    assert set(table.unfitted) == {str(MASKS), str(EMITTED)}
+    assert "two rooms or more" in table.unfitted[str(MASKS)]
+    print_table1(table, Console(width=150))
+    told = capsys.readouterr().out
+    assert "Table 1, by raw score" in told
+    assert f"No rows that rank by matchability learned from {EMITTED}: " in told
 
 
 def test_cumulative_rank_sums_places_and_shares_ties():

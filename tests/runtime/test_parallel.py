@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -110,6 +111,29 @@ def test_no_process_outlives_its_run(slow_run, how):
     os.kill(slow_run.pid, how)
     _, alive = psutil.wait_procs(children, timeout=2)
     assert not list(filter(still_works, alive))
+
+
+def _import(ready: Path) -> None:
+    ready.touch()
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:  # as numpy's C API has it
+        print("Traceback of an import", file=sys.stderr, flush=True)
+        raise ImportError("failed to import") from None
+
+
+def test_a_process_that_is_stopped_says_nothing(tmp_path: Path, capfd):
+    tasks = {"a": (tmp_path / "a",), "b": (tmp_path / "b",)}
+
+    def stop_once_begun() -> None:
+        while not all(path.exists() for (path,) in tasks.values()):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=stop_once_begun).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_all(_import, tasks, jobs=2)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def _die(number: int) -> int:

@@ -10,7 +10,7 @@ def test_built_in_recipes_are_what_they_say():
     assert (sim26.train.recordings, sim26.train.rooms) == (60, 12)
     assert (sim26.test.recordings, sim26.test.rooms) == (24, 6)
     assert sim26.seconds == 30
-    assert (tiny.train.recordings, tiny.test.recordings, tiny.seconds) == (4, 2, 5)
+    assert (tiny.train.rooms, tiny.test.rooms, tiny.seconds) == (3, 2, 5)
     more = read_recipe("sim26_more")
     assert more.first_room > sim26.train.rooms + sim26.test.rooms  # no room is in both
     assert tiny.rt60_s == sim26.rt60_s == (0.3, 0.7)

@@ -96,7 +96,7 @@ def evaluate(
         progress=True,
     )
     print_comparison(comparison)
-    if folder is not None:
-        print_reports(folder, comparison, systems, labels, pictures)
     if json is not None:
         write_json(json, comparison.as_dict())
+    if folder is not None:
+        print_reports(folder, comparison, systems, labels, pictures)

@@ -7,7 +7,7 @@ which is optimistic; the recall ceiling; and the finding that suppressing detect
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from saiseld.decision.systems import PUBLISHED, System, system_named
 from saiseld.evaluation.diagnosis import RecallCeiling, recall_ceiling
 from saiseld.evaluation.systems import MatchedSystem
 from saiseld.evaluation.uncertainty import Difference, Interval, compare, confidence_intervals
+from saiseld.runtime.errors import DataError
 from saiseld.runtime.parallel import run_all
 from saiseld.training.matchability.development import (
     EMITTED,
@@ -141,6 +142,8 @@ class Table1:
         Recall of unfiltered boxes.
     matchable
         Share of the examples that match, by reading.
+    unfitted
+        Why matchability could not be learned, by reading; rows that rank by it are left out.
     """
 
     data: str
@@ -156,6 +159,7 @@ class Table1:
     EFRQ_lost: dict[str, Difference]
     recall: RecallCeiling
     matchable: dict[str, float]
+    unfitted: dict[str, str]
 
     def harmful(self) -> list[str]:
         """Return the ways of suppressing detections that certainly cost EFRQ (interval above 0)."""
@@ -193,7 +197,7 @@ def table1(
     jobs
         Rows at a time.
     """
-    fitted = _fitted(recordings, model, temporal)
+    fitted, unfitted = _fitted(recordings, model, temporal)
     lines, beside = _lines(fitted, next(iter(recordings[0].known)))
     suppression = {s.name: _Line(s) for s in SUPPRESSED}
     emissions = {s.name: _Line(s) for s in EMISSIONS if s.name in recordings[0].matched}
@@ -244,16 +248,21 @@ def table1(
             str(reading): float(all_examples(recordings, reading).matched.mean())
             for reading in recordings[0].known
         },
+        unfitted=unfitted,
     )
 
 
-def _lines(fitted: Iterable[_Model], first: Reading) -> tuple[dict[str, _Line], dict[str, _Line]]:
-    """Return KIST2026's six lines, and the other ways of learning what they rank by."""
+def _lines(fitted: Collection[_Model], first: Reading) -> tuple[dict[str, _Line], dict[str, _Line]]:
+    """Return KIST2026's six lines, and the other ways of learning what they rank by.
+
+    Those that rank by what could not be learned are left out.
+    """
     lines: dict[str, _Line] = {}
     beside: dict[str, _Line] = {}
     for system in PUBLISHED:
         learned = system.ranking == "matchability"
-        lines[system.name] = _Line(system, (CROSS_FIT, first) if learned else None)
+        if not learned or (CROSS_FIT, first) in fitted:
+            lines[system.name] = _Line(system, (CROSS_FIT, first) if learned else None)
         for how, reading in fitted if learned else ():
             if (how, reading) != (CROSS_FIT, first):
                 beside[f"{system.name}, {how}: {reading}"] = _Line(system, (how, reading))
@@ -286,20 +295,26 @@ class _Line:
 
 def _fitted(
     recordings: Sequence[Measured], model: Matchability | None, temporal: bool
-) -> dict[_Model, NDArray[np.float64]]:
-    """Return the probabilities of every way to fit, cross-fitted first."""
+) -> tuple[dict[_Model, NDArray[np.float64]], dict[str, str]]:
+    """Return the probabilities of every way to fit, and why a reading allows none."""
     found: dict[_Model, NDArray[np.float64]] = {}
+    unfitted: dict[str, str] = {}
     for reading in recordings[0].known:
         known = all_examples(recordings, reading)
-        optimist = fit(known, recordings=[r.recording for r in recordings], pool=reading.pool)
-        found[CROSS_FIT, reading] = cross_fit(known)
+        try:
+            crossed, line = cross_fit(known), cross_fit(known, "linear")
+            optimist = fit(known, recordings=[r.recording for r in recordings], pool=reading.pool)
+        except DataError as error:
+            unfitted[str(reading)] = str(error)
+            continue
+        found[CROSS_FIT, reading] = crossed
         found[OPTIMISTIC, reading] = optimist.probability(known.features)
-        found[LINEAR, reading] = cross_fit(known, "linear")
+        found[LINEAR, reading] = line
     if model is not None:
         found[GIVEN, EMITTED] = model.probability(all_examples(recordings, EMITTED).features)
-    if temporal:
+    if temporal and (CROSS_FIT, EMITTED) in found:
         found[TEMPORAL, EMITTED] = smoothed(recordings, found[CROSS_FIT, EMITTED])
-    return found
+    return found, unfitted
 
 
 def _recall(recordings: Sequence[Measured]) -> RecallCeiling:

@@ -116,8 +116,10 @@ def print_table1(table: Table1, console: Console) -> None:
         f"{table.frames} frames, {table.truths} masks",
         markup=False,
     )
+    read = next((row.reading for row in table.rows if row.reading), "")
+    ranked = f"matchability cross-fitted by room on {read}" if read else "by raw score"
     main = _table(
-        f"Table 1, matchability cross-fitted by room on {table.rows[-1].reading} (95 % intervals)",
+        f"Table 1, {ranked} (95 % intervals)",
         "rank",
         "KIST2026 mAP",
         "KIST2026 EFRQ",
@@ -127,6 +129,12 @@ def print_table1(table: Table1, console: Console) -> None:
         main.add_row(*_cells(row), str(rank), f"{paper.mAP:.4f}", f"{paper.EFRQ:.3f}")
     console.print(main)
     console.print("rank: sum of the places by mAP, AP50 and EFRQ; smallest is best")
+    for reading, why in table.unfitted.items():
+        console.print(
+            f"No rows that rank by matchability learned from {reading}: {why}",
+            style="yellow",
+            markup=False,
+        )
     for title, rows in (
         ("Matchability fitted and read in other ways", table.beside),
         ("Over-prediction: caps and temporal filters", table.suppression),

@@ -301,8 +301,10 @@ def image_recordings(
             refuse_inputs(results.files(), [path, *([] if own is None else [own])])
             recording = open_checked(path, kind, own)
             provenance = provenance_of(recording, own, known, system)
-            if not wanted.force:
-                is_done(results, provenance)
+            if not wanted.force and is_done(results, provenance):
+                outcomes[recording.name] = None
+                on_done(recording.name, None)
+                continue
         except SaiseldError as error:
             if not keep_going:
                 raise

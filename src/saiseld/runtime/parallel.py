@@ -238,7 +238,7 @@ def _work(connection: Connection, function: Callable[..., Any]) -> None:
     die_with_parent()
     # Ctrl-C reaches every process of a terminal: the one that was asked tells the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _end_in_silence)
     with suppress(EOFError, KeyboardInterrupt, BrokenPipeError):
         while True:
             arguments = connection.recv()
@@ -248,6 +248,12 @@ def _work(connection: Connection, function: Callable[..., Any]) -> None:
                 error.add_note(traceback.format_exc())
                 answer = False, error
             connection.send(answer)
+
+
+def _end_in_silence(*_: object) -> None:
+    """End as Ctrl-C does; compiled modules tell at length of an import that was interrupted."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    raise KeyboardInterrupt
 
 
 @contextmanager

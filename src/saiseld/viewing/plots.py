@@ -22,6 +22,7 @@ from saiseld.evaluation.diagnosis import (
 from saiseld.evaluation.matched import MatchedRecording
 from saiseld.evaluation.rendering import CANVAS_WIDTH
 from saiseld.evaluation.scores import THRESHOLDS, Pool, pool, score_pool
+from saiseld.runtime.errors import one_line
 
 FloatArray = NDArray[np.float64]
 
@@ -169,7 +170,14 @@ def sign(figure: Figure, text: str) -> None:
         margin = 0.25 / figure.get_figheight()
         engine.set(rect=(0, margin, 1, 1 - margin))
     figure.text(
-        0.99, 0.01, text, parse_math=False, ha="right", va="bottom", fontsize=7, color="0.35"
+        0.99,
+        0.01,
+        one_line(text),
+        parse_math=False,
+        ha="right",
+        va="bottom",
+        fontsize=7,
+        color="0.35",
     )
 
 
