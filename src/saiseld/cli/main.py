@@ -21,6 +21,7 @@ from saiseld.runtime.version import __version__
 COMMANDS = (
     "demo",
     "image",
+    "live",
     "draw",
     "doctor",
     "features",
@@ -35,7 +36,6 @@ COMMANDS = (
     "submit",
     "table1",
     "export",
-    "serve",
 )
 """Modules of `saiseld.cli`, each with a function of its own name, in the order of the help page."""
 
@@ -46,11 +46,11 @@ TRAIN_COMMANDS: tuple[str, ...] = ("uplam", "detector", "seld", "matchability", 
 """Modules ``train_<name>`` of `saiseld.cli`, under ``saiseld train <name>``."""
 
 
-EXTRAS = {
-    "train": ("torch", "torchvision", "accelerate", "tensorboard", "onnx", "onnxscript"),
-    "live": ("fastapi", "starlette", "uvicorn", "websockets"),
-}
-"""What only an extra brings."""
+TRAINING_PACKAGES = ("torch", "torchvision", "accelerate", "tensorboard", "onnx", "onnxscript")
+"""What only the extra ``train`` brings."""
+
+LIVE_PACKAGES = ("fastapi", "starlette", "uvicorn", "websockets")
+"""What only the extra ``live`` brings, and is not told of where it is needed."""
 
 
 def build() -> typer.Typer:
@@ -118,11 +118,14 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             console.print("error: memory is full; fewer --jobs need less", style="bold red")
             raise typer.Exit(2) from None
         except ModuleNotFoundError as error:
-            extra = next((extra for extra, names in EXTRAS.items() if error.name in names), None)
-            if extra is None:
+            if error.name not in TRAINING_PACKAGES + LIVE_PACKAGES:
                 raise
-            told = f"error: expected {error.name}, which is not installed. "
-            told += f"Install it with what goes with it: pip install 'saiseld[{extra}]'"
+            told = f"error: expected {error.name}, which is not installed. Install what "
+            told += (
+                "serves pages: pip install 'saiseld[live]'"
+                if error.name in LIVE_PACKAGES
+                else "trains and exports: pip install 'saiseld[train]'"
+            )
             console.print(told, style="bold red", markup=False, soft_wrap=True)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:

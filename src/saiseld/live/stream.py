@@ -27,14 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saiseld.conventions.sphere import WIDTH
-from saiseld.conventions.timebase import FPS, SAMPLE_RATE
+from saiseld.conventions.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.data.context import with_neighbours
 from saiseld.decision.systems import System, decide
 from saiseld.formats.annotation import EnergyMask
 from saiseld.formats.candidates import Candidates
 from saiseld.formats.features import AcousticImages
 from saiseld.live.frames import HEAT_SHAPE, LiveFrame
-from saiseld.live.intake import Health, Intake, Picture, Taken, as_rgb
+from saiseld.live.intake import CHANNELS, Health, Intake, Picture, Taken, as_rgb
 from saiseld.live.measures import heat, levels, spectrum
 from saiseld.live.tracks import Marker
 from saiseld.pipeline.defaults import VIEWING_THRESHOLD
@@ -85,6 +85,9 @@ class Stream:
         Show as marks only masks scored this or more.
     most_behind
         Seconds after which work on a frame is not begun any more; None works on all, however late.
+    turn
+        Degrees by which the array's front points to the left of the pictures' middle: what the
+        eye sees is turned to the array, and masks back to the pictures.
     clock
         What the times of blocks and pictures are of.
 
@@ -104,6 +107,7 @@ class Stream:
         system: System | None = None,
         threshold: float = VIEWING_THRESHOLD,
         most_behind: float | None = None,
+        turn: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._imager, self._latency = imager, latency
@@ -112,7 +116,7 @@ class Stream:
             raise RecipeError(
                 "system", expected="one that decides frame by frame", found=self._system.name
             )
-        self._most_behind, self._clock = most_behind, clock
+        self._most_behind, self._turn, self._clock = most_behind, turn, clock
         self._intake = Intake(sample_rate, video=video)
         self._marker = Marker(threshold)
         self._waiting: deque[_Waiting] = deque()
@@ -128,6 +132,17 @@ class Stream:
             self._listener = _listener(imager, latency)
             self._thread = ThreadPoolExecutor(1, "ear", initializer=_on_one_core)
             self._jobs: deque[Future[list[tuple[int, int, Candidates]]]] = deque()
+
+    def warm_up(self) -> None:
+        """Do once what takes longer the first time, before there is any sound."""
+        silence = np.zeros((SAMPLES_PER_FRAME, CHANNELS), np.float32)
+        if self._hears:
+            listener = _listener(self._imager, self._latency)
+            self._thread.submit(lambda: [*listener.push(silence), *listener.close()]).result()
+        if self._sees:
+            (images,) = self._imager.front_end.images_of([silence])
+            latent = with_neighbours(images.latent, self._context)
+            self._imager.look(replace(images, latent=latent), [None], _NAME)
 
     @property
     def delay(self) -> float:
@@ -239,6 +254,8 @@ class Stream:
         )
         picture = waiting.taken.picture
         small = None if picture is None else as_rgb(picture, WIDTH)
+        if small is not None and self._turn:
+            small = np.roll(small, round(self._turn), axis=1)
         waiting.seen = self._imager.look(images, [small], _NAME)
 
     def _hear(self, taken: Taken) -> list[tuple[int, int, Candidates]]:
@@ -332,6 +349,15 @@ def _on_one_core() -> None:
     import torch  # a setting of each thread
 
     torch.set_num_threads(1)
+
+
+def _turned(blob: NDArray[np.float64], turn: float) -> NDArray[np.float64]:
+    """Return points (n, 3) turned to the left."""
+    if not turn:
+        return blob
+    turned = blob.copy()
+    turned[:, 0] = np.mod(turned[:, 0] - turn, WIDTH)
+    return turned
 
 
 def _to_look_at(picture: Picture) -> NDArray[np.uint8]:

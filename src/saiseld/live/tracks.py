@@ -51,7 +51,8 @@ class Marker:
         for track in live:
             del track.masks[:-_REMEMBERED], track.vectors[:-_REMEMBERED]
         for track in sorted(live, key=lambda t: -_weight(t, frame)):
-            if id(track) not in self._numbers and len(track.masks) >= SHORTEST:
+            new = id(track) not in self._numbers and track.last == frame
+            if new and len(track.masks) >= SHORTEST:
                 self._admit(track, frame)
         return tuple(
             _mark(self._numbers[id(track)], track)

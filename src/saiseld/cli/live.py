@@ -1,0 +1,220 @@
+"""``saiseld live``: who sounds where, while it happens."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from saiseld.cli.options import Device, Threshold, Weights
+
+if TYPE_CHECKING:
+    from saiseld.live.arrays import ChannelMap
+    from saiseld.live.frames import LiveFrame
+    from saiseld.live.opening import Asked
+    from saiseld.live.session import Sink
+    from saiseld.live.stream import Stream
+
+Source = Annotated[
+    str | None,
+    typer.Argument(
+        help="A recording; device or device:NAME (microphones); - (raw samples on standard "
+        "input); tcp://HOST:PORT or udp://HOST:PORT to listen at. The packaged scene without."
+    ),
+]
+Camera = Annotated[
+    str | None, typer.Option(help="Camera (/dev/video0, rtsp://...), video or folder of frames.")
+]
+Latency = Annotated[
+    Literal["prompt", "exact"],
+    typer.Option(help="Know a frame after 1 s, or after 5 s exactly as `image` does."),
+]
+Form = Annotated[Literal["int16", "float32"], typer.Option(help="Of a raw stream's samples.")]
+Channels = Annotated[
+    str, typer.Option(help="Which channels are the capsules, in their order, from 1.")
+]
+Array = Annotated[
+    Path | None, typer.Option(help="Channel map by --find-channels, instead of --channels.")
+]
+Record = Annotated[
+    Path | None, typer.Option(help="Folder to keep WAV, MP4 and JSON in, by segments.")
+]
+Late = Annotated[float, typer.Option(min=0, help="Seconds by which a camera's pictures are late.")]
+Token = Annotated[
+    str | None, typer.Option(help="What a browser must know; a new one off this machine.")
+]
+Find = Annotated[
+    Path | None,
+    typer.Option(help="Find order, polarity and front by claps, write them here and end."),
+]
+
+
+def live(
+    source: Source = None,
+    video: Camera = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin a recording again.")] = False,
+    latency: Latency = "prompt",
+    rate: Annotated[int, typer.Option(help="Of a device or raw stream, in Hz.")] = 48_000,
+    source_channels: Annotated[int, typer.Option(min=1, help="Of a device or raw stream.")] = 4,
+    form: Form = "int16",
+    channels: Channels = "1,2,3,4",
+    array: Array = None,
+    camera_late: Late = 0.0,
+    record: Record = None,
+    segment: Annotated[float, typer.Option(min=1, help="Seconds of a segment.")] = 60.0,
+    page: Annotated[bool, typer.Option(help="Serve the page to look at.")] = True,
+    host: Annotated[str, typer.Option(help="Where the page is served.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8360,
+    token: Token = None,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="Of sound, then stop.")] = None,
+    weights: Weights = None,
+    device: Device = "auto",
+    system: Annotated[str | None, typer.Option(help="As of `saiseld image`.")] = None,
+    threshold: Threshold = None,
+    list_devices: Annotated[bool, typer.Option("--list-devices", help="List, and end.")] = False,
+    find_channels: Find = None,
+) -> None:
+    """See who sounds where while it happens, on a page and as lines in the terminal.
+
+    Ctrl-C ends it; what is recorded is whole.
+
+        saiseld live --loop
+        saiseld live device --rate 48000 --video /dev/video0 --record day
+    """
+    from saiseld.live.opening import Asked, open_live
+
+    if list_devices:
+        _print_devices()
+        return
+    asked = Asked(source, video, loop, source_channels, rate, form, camera_late)
+    chosen = _channel_map(channels, array)
+    if find_channels is not None:
+        _find_channels(asked, find_channels)
+        return
+    from saiseld.decision.systems import system_named
+    from saiseld.live.session import MOST_BEHIND_S, run
+    from saiseld.live.stream import Stream
+    from saiseld.pipeline.defaults import VIEWING_THRESHOLD
+    from saiseld.pipeline.imager import Imager
+
+    sound, camera = open_live(asked)
+    stream = Stream(
+        Imager(weights, device=device, threads=1),
+        video=camera is not None,
+        latency=latency,
+        sample_rate=sound.sample_rate,
+        system=None if system is None else system_named(system),
+        threshold=VIEWING_THRESHOLD if threshold is None else threshold,
+        most_behind=MOST_BEHIND_S,
+        turn=chosen.turn,
+    )
+    printer = _Printer(stream)
+    with ExitStack() as opened:
+        sinks: list[Sink] = [printer.show]
+        if record is not None:
+            sinks.append(_recording(opened, record, segment))
+        if page:
+            sinks.append(_served(opened, host, port, token))
+        try:
+            run(sound, camera, stream, sinks, channels=chosen, seconds=seconds)
+        finally:
+            printer.sum_up()
+
+
+def _recording(opened: ExitStack, folder: Path, seconds: float) -> Sink:
+    from saiseld.live.recorder import Recorder
+
+    return opened.enter_context(Recorder(folder, seconds)).add
+
+
+def _served(opened: ExitStack, host: str, port: int, token: str | None) -> Sink:
+    from saiseld.live.page import serve
+
+    page = opened.enter_context(serve(host, port, token))
+    typer.echo(f"Look at {page.url}", err=True)
+    return page.show
+
+
+class _Printer:
+    """A line for each event that begins or ends, and what there was in all."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._seen: dict[int, int] = {}  # the event's last frame
+        self._last: LiveFrame | None = None
+
+    def show(self, frame: LiveFrame) -> None:
+        """Take a frame."""
+        from saiseld.decision.linking import GAP
+
+        for mark in frame.marks:
+            if mark.number not in self._seen:
+                distance = "" if mark.distance_cm is None else f"{mark.distance_cm / 100:6.1f} m"
+                typer.echo(
+                    f"{frame.frame / 10:8.1f} s  {mark.number:>4}  {mark.class_name:<20}"
+                    f"{mark.azimuth:6.0f}°{mark.elevation:5.0f}°{distance}  {mark.score:.2f}"
+                )
+            self._seen[mark.number] = frame.frame
+        for number in [n for n, last in self._seen.items() if frame.frame - last > GAP]:
+            typer.echo(f"{self._seen.pop(number) / 10 + 0.1:8.1f} s  {number:>4}  ends")
+        self._last = frame
+
+    def sum_up(self) -> None:
+        """Say what there was in all."""
+        if self._last is None:
+            typer.echo("nothing came", err=True)
+            return
+        health, drift = self._stream.health, self._stream.drift_ppm
+        told = f"{self._last.frame + 1} frames, {self._last.dropped} dropped"
+        for count, what in (
+            (health.unpictured, "frames without a picture"),
+            (health.missing, "samples missing"),
+            (health.late, "samples twice or too late"),
+            (health.not_finite, "samples that were no numbers"),
+        ):
+            told += f", {count} {what}" if count else ""
+        if drift is not None:
+            told += f"; the microphones' clock runs {drift:+.0f} ppm fast"
+        typer.echo(told, err=True)
+
+
+def _channel_map(channels: str, array: Path | None) -> ChannelMap:
+    from saiseld.live.arrays import ChannelMap
+    from saiseld.runtime.errors import DataError
+
+    if array is not None:
+        return ChannelMap.read(array)
+    numbers = channels.split(",")
+    if not all(number.strip().isdecimal() for number in numbers):
+        raise DataError("--channels", expected="numbers like 1,2,3,4", found=channels)
+    return ChannelMap(tuple(int(number) for number in numbers))
+
+
+def _print_devices() -> None:
+    from saiseld.live.sources import devices
+
+    for number, name, count, rate in devices():
+        typer.echo(f"{number:>4}  {count:>3} channels  {rate:>6} Hz  {name}")
+
+
+def _find_channels(asked: Asked, path: Path) -> None:
+    from saiseld.live.finding import SECONDS, find, record
+    from saiseld.live.opening import open_live
+    from saiseld.runtime.errors import DataError
+
+    if asked.source is None:
+        raise DataError("--find-channels", expected="device, or a stream", found="no source")
+    source, _ = open_live(asked)
+    claps = record(
+        source,
+        on_clap=lambda where: typer.echo(
+            f"Clap {where}, at ear's distance or further, within {SECONDS:.0f} s", err=True
+        ),
+    )
+    found = find(claps, source.sample_rate)
+    found.map.write(path)
+    told = f"{path}: channels {found.map.channels}, polarity {found.map.polarity}, "
+    told += f"front {found.map.turn:+.0f}° to the left; it explains {found.fit:.0%} of the claps"
+    typer.echo(told)

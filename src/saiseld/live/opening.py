@@ -1,0 +1,120 @@
+"""A source and a camera by what a user calls them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from saiseld.conventions.timebase import FPS
+from saiseld.live.camera import Camera, DeviceCamera, FileCamera
+from saiseld.live.sources import (
+    DeviceSource,
+    FileSource,
+    Form,
+    PacketSource,
+    RawSource,
+    Source,
+    standard_input,
+    tcp_listener,
+)
+from saiseld.pipeline.open import open_checked
+from saiseld.pipeline.weights import DEMO
+from saiseld.runtime.errors import AudioError, VideoError, refusing
+
+DEVICE = "device"
+"""What microphones are called; ``device:NAME`` is one by its number or a part of its name."""
+
+STDIN = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a user says of a source and a camera.
+
+    Parameters
+    ----------
+    source
+        A recording, `DEVICE`, `STDIN`, ``tcp://HOST:PORT`` or ``udp://HOST:PORT``; None for the
+        packaged scene.
+    video
+        ``/dev/video0``, ``rtsp://...``, a video or a folder of frames; None for none, or for that
+        of the packaged scene.
+    loop
+        Whether a recording begins again where it ends.
+    channels, sample_rate, form
+        What a device is opened with; what the samples of a raw stream are.
+    camera_late_s
+        Seconds from when a camera takes a picture to when it comes.
+    """
+
+    source: str | None = None
+    video: str | None = None
+    loop: bool = False
+    channels: int = 4
+    sample_rate: int = 48_000
+    form: Form = "int16"
+    camera_late_s: float = 0.0
+
+
+def open_live(asked: Asked) -> tuple[Source, Camera | None]:
+    """Return a source, and a camera if there is one, neither of them begun.
+
+    Raises
+    ------
+    AudioError, VideoError, DeviceError
+        For what cannot be had.
+    """
+    source, video = asked.source, asked.video
+    if source is None:
+        (path,) = DEMO.glob("*.wav")
+        return _played(path, video or str(path.with_suffix(".mp4")), asked)
+    scheme = source.partition(":")[0]
+    if scheme != DEVICE and source != STDIN and "://" not in source:
+        return _played(Path(source), video, asked)
+    camera = None if video is None else _camera(video, asked)
+    return _heard(source, scheme, asked), camera
+
+
+def _heard(source: str, scheme: str, asked: Asked) -> Source:
+    raw = asked.form, asked.channels, asked.sample_rate
+    if scheme == DEVICE:
+        name = source.partition(":")[2]
+        device = int(name) if name.isdecimal() else name or None
+        return DeviceSource(device, asked.channels, asked.sample_rate)
+    if source == STDIN:
+        return RawSource("standard input", standard_input, *raw)
+    host, port = _place(source)
+    if scheme == "udp":
+        return PacketSource(host, port, *raw)
+    return RawSource(source, tcp_listener(host, port)[1], *raw)
+
+
+def _played(path: Path, video: str | None, asked: Asked) -> tuple[Source, Camera | None]:
+    recording = open_checked(path, "auto", None)
+    sound = FileSource(recording, loop=asked.loop)
+    if video is None:
+        return sound, None
+    if not Path(video).exists() or video.startswith("/dev/"):
+        return sound, _camera(video, asked)
+    seconds = recording.frames / FPS
+    return sound, FileCamera(Path(video), sound, seconds, loop=asked.loop)
+
+
+def _camera(video: str, asked: Asked) -> Camera:
+    if not (video.startswith("/dev/") or "://" in video):
+        raise VideoError(
+            video,
+            expected="a camera (/dev/video0, rtsp://...), or a video with a recording",
+            found="neither",
+        )
+    return DeviceCamera(video, asked.camera_late_s)
+
+
+def _place(address: str) -> tuple[str, int]:
+    """Return host and port."""
+    with refusing(AudioError, address, "an address like tcp://127.0.0.1:5000, or udp://"):
+        parts = urlsplit(address)
+        if parts.port is None or parts.scheme not in ("tcp", "udp"):
+            raise ValueError(f"scheme {parts.scheme}, port {parts.port}")
+        return parts.hostname or "127.0.0.1", parts.port
