@@ -126,6 +126,20 @@ def test_nothing_heard_and_nothing_seen_is_nothing():
     assert len(fuse(None, table(), model())) == 0
 
 
+def test_one_sense_may_have_nothing_to_say():
+    found = table((0, 1, 0.5, 10, 0), (2, 2, 0.4, 50, 0))
+    seen = fuse(
+        found,
+        table(),
+        model(),
+    )
+    heard = fuse(table(), found, model())
+    for one in (seen, heard):
+        np.testing.assert_array_equal(one.class_id, found.class_id)
+        np.testing.assert_allclose(one.azimuth, found.azimuth, atol=1e-4)
+    assert seen.has_map.all()
+
+
 def test_a_fitted_line_finds_what_tells_right_from_wrong():
     rng = np.random.default_rng(0)
     evidence = rng.normal(size=(4000, 3))

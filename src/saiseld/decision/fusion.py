@@ -373,7 +373,7 @@ def merged(
     for name in (*_OF_EYE, *_OF_EAR):
         first = at_eye if name in _OF_EYE else ~at_ear
         own = [
-            getattr(table, name)[rows]
+            _rows(getattr(table, name), rows)
             for table, rows in ((eye, found.eye_row), (ear, found.ear_row))
             if table is not None
         ]
@@ -391,6 +391,11 @@ def merged(
     base = ear if ear is not None else eye
     assert base is not None
     return Candidates(recording=base.recording, frames=base.frames, **columns)
+
+
+def _rows(column: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Return rows of a column, some value where there is none (-1)."""
+    return column[rows] if len(column) else np.zeros((len(rows), *column.shape[1:]), column.dtype)
 
 
 _OF_EYE = ("box", "has_map", "energy_map", "closure", "diffuseness")
