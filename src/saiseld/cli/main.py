@@ -36,6 +36,7 @@ COMMANDS = (
     "submit",
     "table1",
     "export",
+    "serve",
 )
 """Modules of `saiseld.cli`, each with a function of its own name, in the order of the help page."""
 
@@ -46,12 +47,11 @@ TRAIN_COMMANDS: tuple[str, ...] = ("uplam", "detector", "seld", "matchability", 
 """Modules ``train_<name>`` of `saiseld.cli`, under ``saiseld train <name>``."""
 
 
-TRAINING_PACKAGES = ("torch", "torchvision", "accelerate", "tensorboard", "onnx", "onnxscript")
-"""What only the extra ``train`` brings."""
-
-LIVE_PACKAGES = ("fastapi", "starlette", "uvicorn", "websockets")
-"""What only the extra ``live`` brings, and is not told of where it is needed."""
-
+EXTRAS = {
+    "train": ("torch", "torchvision", "accelerate", "tensorboard", "onnx", "onnxscript"),
+    "live": ("fastapi", "starlette", "uvicorn", "websockets"),
+}
+"""What only an extra brings."""
 
 def build() -> typer.Typer:
     """Return the command-line application."""
@@ -118,14 +118,11 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             console.print("error: memory is full; fewer --jobs need less", style="bold red")
             raise typer.Exit(2) from None
         except ModuleNotFoundError as error:
-            if error.name not in TRAINING_PACKAGES + LIVE_PACKAGES:
+            extra = next((extra for extra, names in EXTRAS.items() if error.name in names), None)
+            if extra is None:
                 raise
-            told = f"error: expected {error.name}, which is not installed. Install what "
-            told += (
-                "serves pages: pip install 'saiseld[live]'"
-                if error.name in LIVE_PACKAGES
-                else "trains and exports: pip install 'saiseld[train]'"
-            )
+            told = f"error: expected {error.name}, which is not installed. "
+            told += f"Install it with what goes with it: pip install 'saiseld[{extra}]'"
             console.print(told, style="bold red", markup=False, soft_wrap=True)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:

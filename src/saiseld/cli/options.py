@@ -45,3 +45,10 @@ JsonFile = Annotated[Path | None, typer.Option(help="Write the scores to this fi
 LabelsCache = Annotated[
     Path | None, typer.Option(help="Folder of drawn labels; the user's cache by default.")
 ]
+Host = Annotated[
+    str, typer.Option(help="Address to listen at; 0.0.0.0 for other machines, who need the token.")
+]
+Token = Annotated[
+    str | None,
+    typer.Option(envvar="SAISELD_TOKEN", help="What who asks must know; a new one by default."),
+]

@@ -159,9 +159,8 @@ async def _answer(
         return
     body = problem(told) if told else b""
     known = {b"content-type": b"application/json", b"content-length": str(len(body)).encode()}
-    # What the request still has to send is not read.
-    known |= {b"connection": b"close", **headers}
-    await send({"type": "http.response.start", "status": status, "headers": list(known.items())})
+    start = {"type": "http.response.start", "status": status}
+    await send(start | {"headers": [*known.items(), *headers.items()]})
     await send({"type": "http.response.body", "body": body})
 
 

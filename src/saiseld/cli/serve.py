@@ -1,0 +1,50 @@
+"""``saiseld serve``: recordings of others, imaged behind an HTTP API."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from saiseld.cli.options import Device, Half, Host, Token, Weights
+
+
+def serve(
+    folder: Annotated[Path, typer.Argument(help="Folder for jobs; those in it go on.")],
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8361,
+    token: Token = None,
+    weights: Weights = None,
+    device: Device = "auto",
+    half: Half = False,
+    max_gb: Annotated[float, typer.Option(min=0.001, help="Of one uploaded file.")] = 4,
+    max_jobs: Annotated[int, typer.Option(min=1, help="Kept at a time.")] = 100,
+    max_minutes: Annotated[float, typer.Option(min=0.1, help="Work on a job.")] = 240,
+    max_memory_gb: Annotated[float, typer.Option(min=0.5, help="Of the worker.")] = 8,
+) -> None:
+    """Take recordings over HTTP, image one after the other, hand out what came of it.
+
+    Who asks from another machine needs the token; it is part of the address that is printed.
+
+        saiseld serve jobs/
+    """
+    import threading
+
+    from saiseld.pipeline.weights import digests, find_weights
+    from saiseld.serve.api import serve as serve_jobs
+    from saiseld.serve.jobs import Limits
+    from saiseld.serve.worker import image_job
+
+    digests(find_weights(weights))
+    limits = Limits(
+        upload_bytes=int(max_gb * 1e9),
+        jobs=max_jobs,
+        job_s=60 * max_minutes,
+        memory_bytes=int(max_memory_gb * 1e9),
+    )
+    do = partial(image_job, weights=weights, device=device, half=half)
+    with serve_jobs(folder, host=host, port=port, token=token, limits=limits, do=do) as server:
+        typer.echo(server.url)
+        threading.Event().wait()

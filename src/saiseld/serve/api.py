@@ -1,0 +1,424 @@
+"""The HTTP API: upload a recording, follow its job, fetch what came of it.
+
+Described by itself at ``/openapi.json``, and in docs/howto/serve.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import Path as InPath
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from saiseld.data.recordings import open_recording
+from saiseld.data.video import open_video
+from saiseld.formats.sound_events import read_sound_events
+from saiseld.pipeline.results import Results
+from saiseld.runtime.errors import InputError, OutputError
+from saiseld.runtime.files import atomic_path, only_run
+from saiseld.runtime.version import __version__
+from saiseld.runtime.web import Server, serving, token_for
+from saiseld.serve.jobs import (
+    RECORDING,
+    VIDEO,
+    Full,
+    Job,
+    Jobs,
+    Limits,
+    Part,
+    Told,
+    Wish,
+    result_names,
+)
+from saiseld.serve.worker import Do, image_job, told, working
+
+PORT = 8361
+ASSETS = Path(__file__).parent / "assets"
+_WISH_BYTES = 1 << 14
+_OWN_PAGE = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; media-src 'self'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""For a job's page, which is one file and works without a server too."""
+
+
+class Problem(BaseModel):
+    """What every refusal says."""
+
+    error: Told
+
+
+class HeardEvent(BaseModel):
+    """A sound that went on."""
+
+    number: int
+    class_id: int
+    class_name: str
+    start_s: float
+    end_s: float
+    azimuth: float
+    """Degrees, positive to the left."""
+    elevation: float
+    distance_cm: float | None
+    score: float
+
+
+class Health(BaseModel):
+    """How the server is."""
+
+    version: str
+    waiting: int
+    """Jobs that are queued or running."""
+
+
+class _Desk:
+    """What the routes share."""
+
+    def __init__(self, jobs: Jobs, limits: Limits) -> None:
+        self.jobs, self.limits = jobs, limits
+        self.uploading: set[str] = set()
+        self.uploads = anyio.CapacityLimiter(limits.uploads)
+
+
+def _desk(request: Request) -> _Desk:
+    desk: _Desk = request.app.state.desk
+    return desk
+
+
+Desk = Annotated[_Desk, Depends(_desk)]
+Id = Annotated[str, InPath(pattern="^[0-9a-f]{32}$", description="As `POST /jobs` said.")]
+
+
+def _refused(*codes: int) -> dict[int | str, dict[str, Any]]:
+    told = {
+        404: "No such job",
+        408: "The upload stood still",
+        409: "Not in this state",
+        413: "Larger than this server takes",
+        422: "What was sent cannot be used",
+        429: "As many jobs as this server keeps",
+        503: "As many uploads as this server takes at a time",
+        507: "No room on the server's disk",
+    }
+    return {code: {"model": Problem, "description": told[code]} for code in codes}
+
+
+_EVERYWHERE: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "Not HTTP as it should be"},
+    401: {"model": Problem, "description": "Without the token of this server"},
+    403: {"model": Problem, "description": "From a page of another origin"},
+    421: {"model": Problem, "description": "By a name that is not this server's"},
+    422: {"model": Problem, "description": "What was sent cannot be used"},
+}
+_UPLOAD: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+routes = APIRouter(responses=_EVERYWHERE)
+
+
+def _refuse(status: int, message: str, **headers: str) -> HTTPException:
+    return HTTPException(status, message, headers or None)
+
+
+def _found(desk: _Desk, job: str) -> Job:
+    found = desk.jobs.get(job)
+    if found is None:
+        raise _refuse(404, "there is no such job")
+    return found
+
+
+@routes.get("/", include_in_schema=False)
+def page() -> FileResponse:
+    """Return the page for people."""
+    return FileResponse(ASSETS / "index.html")
+
+
+@routes.get("/health")
+def health(desk: Desk) -> Health:
+    """Say that the server is there."""
+    waiting = sum(job.state in ("queued", "running") for job in desk.jobs.all())
+    return Health(version=__version__, waiting=waiting)
+
+
+async def _wished(desk: Desk, request: Request) -> Wish:
+    """Read what is wanted, never more than that can be long."""
+    body = b""
+    try:
+        async with asyncio.timeout(desk.limits.idle_s):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > _WISH_BYTES:
+                    raise _refuse(413, f"expected at most {_WISH_BYTES} bytes")
+        return Wish.model_validate_json(body)
+    except TimeoutError:
+        raise _refuse(408, "nothing more was sent", Connection="close") from None
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from None
+
+
+_WISH: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": Wish.model_json_schema()}},
+    }
+}
+
+
+@routes.post("/jobs", status_code=201, openapi_extra=_WISH, responses=_refused(408, 413, 429))
+async def create(desk: Desk, wish: Annotated[Wish, Depends(_wished)]) -> Job:
+    """Open a job. Then put its recording, its video if there is one, and start it."""
+    try:
+        return desk.jobs.create(wish, desk.limits.jobs)
+    except Full:
+        told = f"there are {desk.limits.jobs} jobs, the most that this server keeps; delete some"
+        raise _refuse(429, told, **{"Retry-After": "60"}) from None
+
+
+@routes.get("/jobs")
+def every_job(desk: Desk) -> list[Job]:
+    """Return all jobs, the youngest first."""
+    return desk.jobs.all()
+
+
+@routes.get("/jobs/{job}", responses=_refused(404))
+def one_job(desk: Desk, job: Id) -> Job:
+    """Return a job as it is now."""
+    return _found(desk, job)
+
+
+@routes.put(
+    "/jobs/{job}/{part}",
+    openapi_extra=_UPLOAD,
+    responses=_refused(404, 408, 409, 413, 422, 503, 507),
+)
+async def upload(desk: Desk, request: Request, job: Id, part: Part) -> Job:
+    """Put the recording (WAV, FLAC, ...; 4 or 32 channels) or its video (MP4, ...) of an open job.
+
+    The body is the file itself; it is looked at when it is whole.
+    """
+    if _found(desk, job).state != "open":
+        raise _refuse(409, "expected an open job, found one that was started")
+    if job in desk.uploading:
+        raise _refuse(409, "another file of this job is being uploaded")
+    if desk.uploads.available_tokens < 1:
+        raise _refuse(503, "too many uploads at a time", **{"Retry-After": "5"})
+    desk.uploading.add(job)
+    try:
+        folder = desk.jobs.folder_of(job)
+        desk.jobs.touch(job)
+        await _store(desk, request, folder / part)
+        try:
+            await anyio.to_thread.run_sync(_CHECKS[part], folder / part, limiter=desk.uploads)
+        except BaseException:
+            (folder / part).unlink(missing_ok=True)
+            raise
+        desk.jobs.touch(job)
+    except InputError as error:
+        raise _Unusable(
+            told(error, folder), 507 if isinstance(error, OutputError) else 422
+        ) from None
+    finally:
+        desk.uploading.discard(job)
+    return _found(desk, job)
+
+
+@routes.post("/jobs/{job}/start", status_code=202, responses=_refused(404, 409))
+async def start(desk: Desk, job: Id) -> Job:
+    """Let an open job be worked on as soon as those before it are done."""
+    found = _found(desk, job)
+    if "recording" not in found.uploaded or job in desk.uploading:
+        raise _refuse(409, "expected a job whose recording is uploaded")
+    if not desk.jobs.queue(job):
+        raise _refuse(409, "expected an open job, found one that was started")
+    return _found(desk, job)
+
+
+@routes.get("/jobs/{job}/events", responses=_refused(404, 409))
+def events(desk: Desk, job: Id) -> list[HeardEvent]:
+    """Return what sounded from when to when, and where."""
+    results = Results(_done(desk, job), RECORDING)
+    return [HeardEvent(**asdict(event)) for event in read_sound_events(results.events)]
+
+
+@routes.get(
+    "/jobs/{job}/results/{file}",
+    response_class=Response,
+    responses={200: {"content": {"*/*": {}}}, **_refused(404, 409)},
+)
+def result(desk: Desk, job: Id, file: str) -> FileResponse:
+    """Return one of a done job's files; `index.html` is a page of all."""
+    folder = _done(desk, job)
+    if file not in result_names(folder):  # whatever is asked for, only names of ours are paths
+        raise _refuse(404, "there is no such result")
+    page = {"content-security-policy": _OWN_PAGE} if file.endswith(".html") else None
+    return FileResponse(folder / file, headers=page)
+
+
+@routes.delete("/jobs/{job}", status_code=204, responses=_refused(404))
+def delete(desk: Desk, job: Id) -> None:
+    """Delete a job with all its files; one that runs is stopped."""
+    if not desk.jobs.delete(job):
+        raise _refuse(404, "there is no such job")
+
+
+def _done(desk: _Desk, job: str) -> Path:
+    found = _found(desk, job)
+    if found.state != "done":
+        raise _refuse(409, f"expected a job that is done, found one that is {found.state}")
+    return desk.jobs.results_of(job)
+
+
+async def _store(desk: _Desk, request: Request, target: Path) -> None:
+    """Write the body of a request to a file, whole or not at all, and never hold it in memory."""
+    most = desk.limits.upload_bytes
+    declared = request.headers.get("content-length", "")
+    size = int(declared) if declared.isdecimal() else 0
+    if size > most:
+        raise _refuse(413, f"expected at most {most} bytes, found {size}")
+    if shutil.disk_usage(desk.jobs.folder).free - size < desk.limits.free_bytes:
+        raise _refuse(507, "there is no room for it on the server's disk")
+    body = request.stream()
+
+    async def following() -> bytes:
+        try:
+            async with asyncio.timeout(desk.limits.idle_s):
+                return await anext(body, b"")
+        except TimeoutError:
+            raise _refuse(408, "nothing more was sent", Connection="close") from None
+
+    def write() -> None:
+        written = 0
+        with atomic_path(target) as temporary, temporary.open("wb") as file:
+            while piece := anyio.from_thread.run(following):
+                written += len(piece)
+                if written > most:
+                    raise _refuse(413, f"expected at most {most} bytes")
+                file.write(piece)
+
+    await anyio.to_thread.run_sync(write, limiter=desk.uploads)
+
+
+def _check_video(path: Path) -> None:
+    """Raise ``VideoError`` where not even a first picture can be read."""
+    next(iter(open_video(path)))
+
+
+_CHECKS: dict[str, Callable[[Path], object]] = {RECORDING: open_recording, VIDEO: _check_video}
+
+
+class _Unusable(Exception):
+    """What was uploaded cannot be used."""
+
+    def __init__(self, told: Told, status: int) -> None:
+        self.told, self.status = told, status
+
+
+def _answer(told: Told, status: int, headers: Any = None) -> JSONResponse:
+    content = Problem(error=told).model_dump(exclude_none=True)
+    return JSONResponse(content, status, headers=headers)
+
+
+async def _on_http(request: Request, error: HTTPException) -> Response:
+    return _answer(Told(message=str(error.detail)), error.status_code, error.headers)
+
+
+async def _on_unusable(request: Request, error: _Unusable) -> Response:
+    return _answer(error.told, error.status)
+
+
+async def _on_invalid(request: Request, error: RequestValidationError) -> Response:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return _answer(Told(message=f"{place}: {first['msg']}", place=place), 422)
+
+
+async def _on_gone(request: Request, error: ClientDisconnect) -> Response:
+    return _answer(Told(message="the upload was broken off"), 400)
+
+
+async def _on_mistake(request: Request, error: Exception) -> Response:
+    return _answer(Told(message="this is a mistake of the server's, not yours"), 500)
+
+
+def application(jobs: Jobs, limits: Limits) -> FastAPI:
+    """Return the API over some jobs."""
+    app = FastAPI(
+        title="saiseld",
+        version=__version__,
+        summary="Who sounds where, in recordings that are uploaded.",
+        # The pages that FastAPI makes of its description are fetched from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.desk = _Desk(jobs, limits)
+    app.include_router(routes)
+    handlers: dict[Any, Any] = {
+        HTTPException: _on_http,
+        _Unusable: _on_unusable,
+        RequestValidationError: _on_invalid,
+        ClientDisconnect: _on_gone,
+        Exception: _on_mistake,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
+    app.mount("/page", StaticFiles(directory=ASSETS))
+    return app
+
+
+@contextmanager
+def serve(
+    folder: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    token: str | None = None,
+    limits: Limits | None = None,
+    do: Do = image_job,
+) -> Iterator[Server]:
+    """Serve the API as long as the block lasts.
+
+    Parameters
+    ----------
+    folder
+        Where jobs and their files are kept; a server that starts in it goes on with them.
+    host, port
+        Where to listen; port 0 takes a free one.
+    token
+        What who asks must know; a new one where others than this machine may come.
+    limits
+        What the server takes on.
+    do
+        What works on a job; it can be sent to another process.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written, or another server is in it.
+    DeviceError
+        If the place to listen at cannot be had.
+    """
+    limits = limits or Limits()
+    with only_run(folder) as own:
+        jobs = Jobs(own)
+        with (
+            working(jobs, limits, do),
+            serving(application(jobs, limits), host, port, token_for(host, token)) as server,
+        ):
+            yield server

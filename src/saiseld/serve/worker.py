@@ -1,0 +1,197 @@
+"""The process that works the queue off, and who watches it.
+
+A file that no decoder was made for can end a process, take all memory or all day: what works is
+not what answers. The worker dies with the server; a job whose process was killed is begun once
+more, then failed.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from saiseld.pipeline.draw import write_folder_page
+from saiseld.pipeline.image import Wanted, image_recording, provenance_of
+from saiseld.pipeline.imager import load_imager
+from saiseld.pipeline.open import open_checked
+from saiseld.pipeline.weights import digests
+from saiseld.runtime.devices import DeviceName
+from saiseld.runtime.errors import InputError, SaiseldError
+from saiseld.runtime.parallel import die_with_parent
+from saiseld.serve.jobs import RECORDING, VIDEO, Jobs, Limits, Told, Wish
+
+Do = Callable[[Path, Wish, Callable[[float], object]], object]
+"""Works on the files in a job's folder, telling the share that is done."""
+
+_WATCH_S = 0.5
+_TELL_S = 0.5
+_LOOK_S = 0.2
+_NO_MEMORY = ("can't allocate", "bad_alloc", "Failed to allocate")
+"""What networks say where memory ends, in errors of any kind."""
+_MOST_WARNINGS = 20
+_log = logging.getLogger(__name__)
+
+
+def image_job(
+    folder: Path,
+    wish: Wish,
+    on_share: Callable[[float], object],
+    *,
+    weights: Path | None = None,
+    device: DeviceName = "auto",
+    half: bool = False,
+) -> None:
+    """Image the recording in a job's folder into ``results``, as `saiseld image` does."""
+    video = folder / VIDEO if (folder / VIDEO).exists() else None
+    recording = open_checked(folder / RECORDING, wish.channels, video)
+    imager = load_imager(weights, device, half)
+    made_from = provenance_of(recording, video, digests(imager.weights), imager.default_system)
+    wanted = Wanted(threshold=wish.threshold, overlay=wish.overlay)
+    results = folder / "results"
+    image_recording(imager, recording, video, results, made_from, wanted, on_share=on_share)
+    write_folder_page(results)
+
+
+def told(error: BaseException, folder: Path) -> Told:
+    """Return an error as a user of the server is told it, without the server's folders."""
+
+    def own(text: str) -> str:
+        return text.replace(f"{folder}/", "")
+
+    if isinstance(error, InputError):
+        parts = ("place", "expected", "found", "advice")
+        known = {part: own(text) for part in parts if (text := getattr(error, part))}
+        return Told(message=own(str(error)), **known)
+    if isinstance(error, SaiseldError):
+        return Told(message=own(str(error)))
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+        return Told(message="it needs more memory than this server gives a job")
+    return Told(message=f"this is a mistake of the server's, not yours ({type(error).__name__})")
+
+
+@contextmanager
+def working(jobs: Jobs, limits: Limits, do: Do = image_job) -> Iterator[None]:
+    """Work the queue off in a process of its own as long as the block lasts."""
+    # What was running when the last server ended was either stopped with it, or killed.
+    jobs.stopped("the server was stopped twice while at it")
+    jobs.sweep(limits.open_s, deleted=True)
+    watch = _Watch(jobs, limits, do)
+    thread = threading.Thread(target=watch.run, daemon=True, name="worker's watch")
+    thread.start()
+    try:
+        yield
+    finally:
+        watch.over.set()
+        thread.join()
+
+
+class _Watch:
+    """Starts the worker, stops it where a job takes too long or is deleted, starts it again."""
+
+    def __init__(self, jobs: Jobs, limits: Limits, do: Do) -> None:
+        self._context = get_context("spawn")
+        self._jobs, self._limits, self._do = jobs, limits, do
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        # A worker dies with the thread that started it: this one ends when the server does.
+        process = self._start()
+        while not self.over.wait(_WATCH_S):
+            if not process.is_alive():
+                self._jobs.stopped(f"its process ended before it was done ({_how(process)})")
+                process = self._start()
+            elif running := self._jobs.running():
+                begun, deleted = running
+                if deleted:
+                    process = self._restart(process, "deleted", counts=False)
+                elif time.time() - begun > self._limits.job_s:
+                    why = f"it took longer than {self._limits.job_s:.0f} s"
+                    process = self._restart(process, why, again=False)
+            self._jobs.sweep(self._limits.open_s, deleted=False)
+        _kill(process)
+        self._jobs.stopped("the server was stopped", counts=False)
+
+    def _start(self) -> BaseProcess:
+        process = self._context.Process(
+            target=_work, args=(self._jobs.folder, self._do, self._limits), daemon=True
+        )
+        process.start()
+        return process
+
+    def _restart(self, process: BaseProcess, why: str, **how: bool) -> BaseProcess:
+        _kill(process)
+        self._jobs.stopped(why, **how)
+        self._jobs.sweep(self._limits.open_s, deleted=True)
+        return self._start()
+
+
+def _kill(process: BaseProcess) -> None:
+    process.kill()
+    process.join()
+
+
+def _how(process: BaseProcess) -> str:
+    code = process.exitcode or 0
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+class _Heard(logging.Handler):
+    """Keeps the warnings of a job."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.warnings: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if len(self.warnings) < _MOST_WARNINGS:
+            self.warnings.append(record.getMessage())
+
+
+def _work(folder: Path, do: Do, limits: Limits) -> None:
+    """Work on one job after the other until the server ends."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (limits.memory_bytes, limits.memory_bytes))
+    jobs = Jobs(folder)
+    while True:
+        claimed = jobs.claim()
+        if claimed is None:
+            # Looking costs nothing, and holds nothing that a killed process would keep.
+            time.sleep(_LOOK_S)
+        else:
+            _do_one(jobs, *claimed, do)
+
+
+def _do_one(jobs: Jobs, job: str, wish: Wish, do: Do) -> None:
+    folder, heard = jobs.folder_of(job), _Heard()
+    logger = logging.getLogger("saiseld")
+    logger.addHandler(heard)
+    try:
+        do(folder, wish, partial(_tell, jobs, job, [0.0]))
+    except Exception as error:
+        if not isinstance(error, SaiseldError):
+            _log.exception("job %s", job)
+        failure: Told | None = told(error, folder)
+    else:
+        failure = None
+    finally:
+        logger.removeHandler(heard)
+    jobs.end(job, [text.replace(f"{folder}/", "") for text in heard.warnings], failure)
+
+
+def _tell(jobs: Jobs, job: str, last: list[float], share: float) -> None:
+    if time.monotonic() - last[0] > _TELL_S:
+        last[0] = time.monotonic()
+        jobs.progress(job, share)

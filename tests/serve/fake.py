@@ -1,0 +1,38 @@
+"""Work on a job that takes as long as its name says, and writes what imaging would."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from saiseld.formats.sound_events import SoundEvent, write_sound_events
+from saiseld.runtime.errors import AudioError
+from saiseld.runtime.files import write_bytes
+from saiseld.serve.jobs import Wish
+
+
+def work(folder: Path, wish: Wish, on_share: Callable[[float], object]) -> None:
+    """Do what the name says: ``sleep 3``, ``fail``, ``break``, ``die``, ``fill``."""
+    what, _, amount = wish.name.partition(" ")
+    logging.getLogger("saiseld.fake").warning("%s: hums at 50 Hz", folder / "recording")
+    if what == "sleep":
+        for step in range(20):
+            time.sleep(float(amount) / 20)
+            on_share(step / 20)
+    elif what == "fail":
+        raise AudioError(folder / "recording", expected="sound", found="silence")
+    elif what == "break":
+        raise ZeroDivisionError("secret of the server's")
+    elif what == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif what == "fill":
+        np.ones(int(amount) << 17)
+    event = SoundEvent(1, 11, "Bell", 0.3, 1.0, 12.3, -5.0, 150.0, 0.8)
+    write_sound_events(folder / "results" / "recording.events.csv", [event])
+    write_bytes(folder / "results" / "index.html", b"<!doctype html><p>done</p>")

@@ -1,0 +1,301 @@
+"""The HTTP API: what goes well, and a clear answer to everything that does not."""
+
+import socket
+import time
+
+import pytest
+from tests.serve.asking import Client, wav
+from tests.serve.fake import work
+
+from saiseld.runtime.errors import OutputError
+from saiseld.serve.api import serve
+from saiseld.serve.jobs import Limits
+
+NONE = "0" * 32
+LIMITS = Limits(
+    upload_bytes=300_000, jobs=40, idle_s=1.0, job_s=3, memory_bytes=1 << 30, free_bytes=1
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    with serve(folder, port=0, limits=LIMITS, do=work) as server:
+        server.folder = folder
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    client = Client(server.url)
+    yield client
+    for job in client.ask("GET", "/jobs").json:
+        client.ask("DELETE", f"/jobs/{job['id']}")
+
+
+def message(answer):
+    return answer.json["error"]["message"]
+
+
+def test_a_recording_goes_in_and_its_results_come_out(client):
+    job = client.open("sleep 0")
+    assert client.ask("GET", f"/jobs/{job}").json["state"] == "open"
+    uploaded = client.ask("PUT", f"/jobs/{job}/recording", wav())
+    assert uploaded.status == 200 and uploaded.json["uploaded"] == ["recording"]
+    assert client.ask("POST", f"/jobs/{job}/start").status == 202
+    done = client.ended(job)
+    assert done["state"] == "done" and done["share"] == 1 and done["error"] is None
+    assert done["files"] == ["index.html", "recording.events.csv"]
+    assert done["warnings"] == ["recording: hums at 50 Hz"]
+    page = client.ask("GET", f"/jobs/{job}/results/index.html")
+    assert page.status == 200 and b"done" in page.body
+    assert "'unsafe-inline'" in page.headers["content-security-policy"]
+    part = client.ask("GET", f"/jobs/{job}/results/recording.events.csv", Range="bytes=0-4")
+    assert part.status == 206 and part.body == b"event"
+    (event,) = client.ask("GET", f"/jobs/{job}/events").json
+    assert event["class_name"] == "Bell" and event["azimuth"] == 12.3
+    assert client.ask("DELETE", f"/jobs/{job}").status == 204
+    assert client.ask("GET", f"/jobs/{job}").status == 404
+
+
+def test_jobs_are_done_one_after_the_other_in_their_order(client):
+    jobs = [client.begin(f"sleep {seconds}") for seconds in (0.6, 0.1, 0.1)]
+    ended = [client.ended(job)["ended"] for job in jobs]
+    assert ended == sorted(ended)
+
+
+def test_progress_is_told(client):
+    job = client.begin("sleep 2")
+    shares = set()
+    while (found := client.ask("GET", f"/jobs/{job}").json)["state"] != "done":
+        shares.add(found["share"])
+        time.sleep(0.1)
+    assert len(shares) > 2
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", "recording"),
+        (b"this is no audio", "WAV or FLAC"),
+        (wav()[:5000], "cut off"),
+        (wav(channels=2), "4 (the tetrahedron)"),
+        (wav(0.01), "at least one frame"),
+    ],
+)
+def test_what_is_no_recording_is_refused_as_the_command_line_does(client, server, body, expected):
+    job = client.open()
+    answer = client.ask("PUT", f"/jobs/{job}/recording", body)
+    assert answer.status == 422 and expected in message(answer)
+    assert str(server.folder) not in message(answer)
+    assert client.ask("GET", f"/jobs/{job}").json["uploaded"] == []
+    assert client.ask("POST", f"/jobs/{job}/start").status == 409
+
+
+def test_what_is_no_video_is_refused(client):
+    job = client.open()
+    answer = client.ask("PUT", f"/jobs/{job}/video", wav())
+    assert answer.status == 422 and "MP4" in message(answer)
+
+
+@pytest.mark.parametrize("name", ["fail", "break", "die", "fill 2000"])
+def test_a_job_that_cannot_be_done_is_failed_with_its_reason(client, server, name):
+    found = client.ended(client.begin(name))
+    assert found["state"] == "failed" and found["files"] == []
+    told = found["error"]["message"]
+    expected = {
+        "fail": "recording: expected sound, found silence",
+        "break": "this is a mistake of the server's, not yours (ZeroDivisionError)",
+        "die": "its process ended before it was done (SIGKILL)",
+        "fill 2000": "it needs more memory than this server gives a job",
+    }
+    assert told == expected[name]
+    assert client.ended(client.begin())["state"] == "done"  # the next one is not harmed
+
+
+def test_a_job_that_takes_too_long_is_stopped(client):
+    found = client.ended(client.begin("sleep 60"))
+    assert found["error"]["message"] == "it took longer than 3 s"
+    assert client.ended(client.begin())["state"] == "done"
+
+
+def test_a_running_job_can_be_deleted(client, server):
+    job = client.begin("sleep 60")
+    while client.ask("GET", f"/jobs/{job}").json["state"] != "running":
+        time.sleep(0.05)
+    assert client.ask("DELETE", f"/jobs/{job}").status == 204
+    assert client.ask("GET", f"/jobs/{job}").status == 404
+    following = client.ended(client.begin())
+    assert following["state"] == "done"
+    assert not (server.folder / "jobs" / job).exists()
+
+
+def test_too_large_is_told_before_it_is_sent_and_while(client):
+    job = client.open()
+    answer = client.ask("PUT", f"/jobs/{job}/recording", bytes(LIMITS.upload_bytes + 1))
+    assert answer.status == 413 and str(LIMITS.upload_bytes) in message(answer)
+    with socket.create_connection(("127.0.0.1", client.port)) as connection:
+        head = f"PUT /jobs/{job}/recording HTTP/1.1\r\nHost: localhost\r\n"
+        connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+        for _ in range(40):
+            connection.sendall(b"2710\r\n" + bytes(10_000) + b"\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 413"
+    assert client.ask("GET", f"/jobs/{job}").json["uploaded"] == []
+
+
+def test_an_upload_that_is_broken_off_leaves_nothing(client, server):
+    job = client.open()
+    with socket.create_connection(("127.0.0.1", client.port)) as connection:
+        head = f"PUT /jobs/{job}/recording HTTP/1.1\r\nHost: localhost\r\n"
+        connection.sendall(f"{head}Content-Length: 100000\r\n\r\n".encode() + bytes(5000))
+        time.sleep(0.3)
+        assert list((server.folder / "jobs" / job).iterdir())
+    until = time.monotonic() + 10
+    while list((server.folder / "jobs" / job).iterdir()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert client.ask("PUT", f"/jobs/{job}/recording", wav()).status == 200
+
+
+def test_an_upload_that_stands_still_is_cut_off(client):
+    job = client.open()
+    with socket.create_connection(("127.0.0.1", client.port), timeout=20) as connection:
+        head = f"PUT /jobs/{job}/recording HTTP/1.1\r\nHost: localhost\r\n"
+        connection.sendall(f"{head}Content-Length: 100000\r\n\r\n".encode() + bytes(5000))
+        time.sleep(0.3)
+        assert client.ask("PUT", f"/jobs/{job}/video", b"x").status == 409  # one at a time
+        assert connection.recv(12) == b"HTTP/1.1 408"
+
+
+def test_more_uploads_than_it_takes_are_told_to_come_again(tmp_path):
+    limits = LIMITS.model_copy(update={"uploads": 1})
+    with serve(tmp_path, port=0, limits=limits, do=work) as server:
+        client = Client(server.url)
+        first, second = client.open(), client.open()
+        with socket.create_connection(("127.0.0.1", client.port)) as connection:
+            head = f"PUT /jobs/{first}/recording HTTP/1.1\r\nHost: localhost\r\n"
+            connection.sendall(f"{head}Content-Length: 100000\r\n\r\n".encode())
+            time.sleep(0.3)
+            answer = client.ask("PUT", f"/jobs/{second}/recording", wav())
+            assert answer.status == 503 and "retry-after" in answer.headers
+        time.sleep(0.3)
+        assert client.ask("PUT", f"/jobs/{second}/recording", wav()).status == 200
+
+
+def test_no_room_on_the_disk_is_told(tmp_path):
+    limits = LIMITS.model_copy(update={"free_bytes": 1 << 60})
+    with serve(tmp_path, port=0, limits=limits, do=work) as server:
+        client = Client(server.url)
+        assert client.ask("PUT", f"/jobs/{client.open()}/recording", wav()).status == 507
+
+
+def test_more_jobs_than_it_keeps_are_told(tmp_path):
+    limits = LIMITS.model_copy(update={"jobs": 2})
+    with serve(tmp_path, port=0, limits=limits, do=work) as server:
+        client = Client(server.url)
+        first, _ = client.open(), client.open()
+        answer = client.ask("POST", "/jobs", {})
+        assert answer.status == 429 and "delete some" in message(answer)
+        client.ask("DELETE", f"/jobs/{first}")
+        assert client.ask("POST", "/jobs", {}).status == 201
+
+
+def test_open_jobs_that_are_left_alone_go(tmp_path):
+    limits = LIMITS.model_copy(update={"open_s": 0.5})
+    with serve(tmp_path, port=0, limits=limits, do=work) as server:
+        client = Client(server.url)
+        job = client.open()
+        until = time.monotonic() + 10
+        while client.ask("GET", f"/jobs/{job}").status == 200:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", f"/jobs/{NONE}", None, 404),
+        ("DELETE", f"/jobs/{NONE}", None, 404),
+        ("PUT", f"/jobs/{NONE}/recording", b"x", 404),
+        ("POST", f"/jobs/{NONE}/start", None, 404),
+        ("GET", "/jobs/..%2f..%2fetc", None, 404),
+        ("GET", "/jobs/nonsense", None, 422),
+        ("PUT", f"/jobs/{NONE}/other", b"x", 422),
+        ("POST", "/jobs", b"no json", 422),
+        ("POST", "/jobs", {"threshold": 2}, 422),
+        ("POST", "/jobs", {"threshold": float("nan")}, 422),
+        ("POST", "/jobs", {"unknown": 1}, 422),
+        ("POST", "/jobs", {"name": ""}, 422),
+        ("POST", "/jobs", {"name": "x" * 20_000}, 413),
+        ("GET", "/nothing", None, 404),
+        ("PATCH", "/jobs", None, 405),
+    ],
+)
+def test_every_refusal_is_json_of_one_form(client, method, path, body, status):
+    answer = client.ask(method, path, body)
+    assert answer.status == status
+    assert answer.headers["content-type"] == "application/json" and message(answer)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a\x00b", "..", "\u202ex\n"])
+def test_names_of_users_are_shown_and_never_paths(client, server, name):
+    job = client.open(name)
+    assert set(job) <= set("0123456789abcdef") and (server.folder / "jobs" / job).is_dir()
+    shown = client.ask("GET", f"/jobs/{job}").json["name"]
+    assert shown.isprintable()
+
+
+@pytest.mark.parametrize("file", ["..%2f..%2frecording", "%2e%2e/recording", "x", "recording"])
+def test_results_are_only_what_the_job_wrote(client, file):
+    job = client.begin()
+    client.ended(job)
+    assert client.ask("GET", f"/jobs/{job}/results/{file}").status == 404
+
+
+def test_results_of_a_job_that_is_not_done_are_not_there(client):
+    job = client.open()
+    assert client.ask("GET", f"/jobs/{job}/results/index.html").status == 409
+    assert client.ask("GET", f"/jobs/{job}/events").status == 409
+
+
+def test_a_started_job_takes_no_more(client):
+    job = client.begin("sleep 1")
+    assert client.ask("POST", f"/jobs/{job}/start").status == 409
+    assert client.ask("PUT", f"/jobs/{job}/recording", wav()).status == 409
+
+
+def test_other_machines_need_the_token(tmp_path):
+    with serve(tmp_path, host="0.0.0.0", port=0, limits=LIMITS, do=work) as server:
+        token = server.url.partition("token=")[2]
+        client = Client(server.url)
+        assert len(token) >= 32
+        assert client.ask("GET", "/jobs").status == 401
+        assert client.ask("POST", "/jobs", {}).status == 401
+        assert client.ask("GET", "/jobs", Authorization=f"Bearer {token}").status == 200
+
+
+def test_pages_of_others_may_not_ask(client):
+    answer = client.ask("OPTIONS", "/jobs", Origin="http://evil.example")
+    assert answer.status == 403 and "access-control-allow-origin" not in answer.headers
+    assert client.ask("GET", "/jobs", Host="evil.example").status == 421
+
+
+def test_the_page_is_there_and_two_servers_do_not_share_a_folder(client, server):
+    page = client.ask("GET", "/")
+    assert page.status == 200 and b"/page/main.js" in page.body
+    assert client.ask("GET", "/page/main.js").status == 200
+    with pytest.raises(OutputError, match="no other run"), serve(server.folder, port=0):
+        pass
+
+
+def test_it_describes_itself(client):
+    described = client.ask("GET", "/openapi.json").json
+    assert set(described["paths"]) == {
+        "/health",
+        "/jobs",
+        "/jobs/{job}",
+        "/jobs/{job}/{part}",
+        "/jobs/{job}/start",
+        "/jobs/{job}/events",
+        "/jobs/{job}/results/{file}",
+    }
