@@ -6,9 +6,10 @@ LIGHT := $(VENV)/.light
 READY := $(VENV)/.ready
 INPUTS ?= 5000
 KILLS ?= 14
+EXAMPLES ?= 100
 BENCHMARKS := decision detector emission evaluation front_end labels memory training
 
-.PHONY: demo test lint docs bench fuzz soak clean
+.PHONY: demo test lint docs bench fuzz fuzz-api soak clean
 
 $(LIGHT): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +42,10 @@ bench: $(READY)
 fuzz: $(READY)
 	# Damaged files for every reader; INPUTS of each, from a new seed every time.
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.fuzz --inputs $(INPUTS)
+
+fuzz-api: $(READY)
+	# Requests of every kind to `saiseld serve`, by its own description; EXAMPLES of each.
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.fuzz_api --examples $(EXAMPLES)
 
 soak: $(READY)
 	# Commands killed, run twice at once and on a full disk; KILLS of each.

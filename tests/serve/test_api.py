@@ -220,11 +220,12 @@ def test_open_jobs_that_are_left_alone_go(tmp_path):
         ("POST", f"/jobs/{NONE}/start", None, 404),
         ("GET", "/jobs/..%2f..%2fetc", None, 404),
         ("GET", "/jobs/nonsense", None, 422),
-        ("PUT", f"/jobs/{NONE}/other", b"x", 422),
+        ("PUT", f"/jobs/{NONE}/other", b"x", 404),
         ("POST", "/jobs", b"no json", 422),
         ("POST", "/jobs", {"threshold": 2}, 422),
         ("POST", "/jobs", {"threshold": float("nan")}, 422),
         ("POST", "/jobs", {"unknown": 1}, 422),
+        ("POST", "/jobs", {"overlay": 0}, 422),
         ("POST", "/jobs", {"name": ""}, 422),
         ("POST", "/jobs", {"name": "x" * 20_000}, 413),
         ("GET", "/nothing", None, 404),
@@ -235,6 +236,11 @@ def test_every_refusal_is_json_of_one_form(client, method, path, body, status):
     answer = client.ask(method, path, body)
     assert answer.status == status
     assert answer.headers["content-type"] == "application/json" and message(answer)
+
+
+def test_a_wrong_method_is_told_the_right_ones(client):
+    assert client.ask("PATCH", "/jobs").headers["allow"] == "GET, POST"
+    assert client.ask("PUT", f"/jobs/{NONE}").headers["allow"] == "DELETE, GET"
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a\x00b", "..", "\u202ex\n"])
@@ -294,7 +300,8 @@ def test_it_describes_itself(client):
         "/health",
         "/jobs",
         "/jobs/{job}",
-        "/jobs/{job}/{part}",
+        "/jobs/{job}/recording",
+        "/jobs/{job}/video",
         "/jobs/{job}/start",
         "/jobs/{job}/events",
         "/jobs/{job}/results/{file}",

@@ -53,6 +53,7 @@ EXTRAS = {
 }
 """What only an extra brings."""
 
+
 def build() -> typer.Typer:
     """Return the command-line application."""
     app = typer.Typer(

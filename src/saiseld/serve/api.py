@@ -18,6 +18,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
@@ -173,6 +174,10 @@ async def _wished(desk: Desk, request: Request) -> Wish:
         raise RequestValidationError(error.errors()) from None
 
 
+_LINKS = {
+    name: {"operationId": name, "parameters": {"job": "$response.body#/id"}}
+    for name in ("one_job", "put_recording", "put_video", "start", "events", "delete")
+}
 _WISH: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -181,7 +186,12 @@ _WISH: dict[str, Any] = {
 }
 
 
-@routes.post("/jobs", status_code=201, openapi_extra=_WISH, responses=_refused(408, 413, 429))
+@routes.post(
+    "/jobs",
+    status_code=201,
+    openapi_extra=_WISH,
+    responses={201: {"links": _LINKS}, **_refused(408, 413, 429)},
+)
 async def create(desk: Desk, wish: Annotated[Wish, Depends(_wished)]) -> Job:
     """Open a job. Then put its recording, its video if there is one, and start it."""
     try:
@@ -203,16 +213,28 @@ def one_job(desk: Desk, job: Id) -> Job:
     return _found(desk, job)
 
 
-@routes.put(
-    "/jobs/{job}/{part}",
-    openapi_extra=_UPLOAD,
-    responses=_refused(404, 408, 409, 413, 422, 503, 507),
-)
-async def upload(desk: Desk, request: Request, job: Id, part: Part) -> Job:
-    """Put the recording (WAV, FLAC, ...; 4 or 32 channels) or its video (MP4, ...) of an open job.
+_UPLOAD_REFUSED = _refused(404, 408, 409, 413, 422, 503, 507)
+
+
+@routes.put("/jobs/{job}/recording", openapi_extra=_UPLOAD, responses=_UPLOAD_REFUSED)
+async def put_recording(desk: Desk, request: Request, job: Id) -> Job:
+    """Put the recording of an open job: WAV, FLAC, ...; 4 or 32 channels.
 
     The body is the file itself; it is looked at when it is whole.
     """
+    return await _upload(desk, request, job, RECORDING)
+
+
+@routes.put("/jobs/{job}/video", openapi_extra=_UPLOAD, responses=_UPLOAD_REFUSED)
+async def put_video(desk: Desk, request: Request, job: Id) -> Job:
+    """Put the video of an open job, a 360 degree panorama: MP4, ...
+
+    The body is the file itself; it is looked at when it is whole.
+    """
+    return await _upload(desk, request, job, VIDEO)
+
+
+async def _upload(desk: _Desk, request: Request, job: str, part: Part) -> Job:
     if _found(desk, job).state != "open":
         raise _refuse(409, "expected an open job, found one that was started")
     if job in desk.uploading:
@@ -336,7 +358,12 @@ def _answer(told: Told, status: int, headers: Any = None) -> JSONResponse:
 
 
 async def _on_http(request: Request, error: HTTPException) -> Response:
-    return _answer(Told(message=str(error.detail)), error.status_code, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:  # the router names the methods of the first route alone
+        path = request.url.path
+        known = [r for r in routes.routes if isinstance(r, APIRoute) and r.path_regex.match(path)]
+        headers["Allow"] = ", ".join(sorted({method for r in known for method in r.methods or ()}))
+    return _answer(Told(message=str(error.detail)), error.status_code, headers)
 
 
 async def _on_unusable(request: Request, error: _Unusable) -> Response:
@@ -366,6 +393,7 @@ def application(jobs: Jobs, limits: Limits) -> FastAPI:
         # The pages that FastAPI makes of its description are fetched from elsewhere.
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.desk = _Desk(jobs, limits)
     app.include_router(routes)

@@ -80,7 +80,7 @@ class Limits(BaseModel):
 class Wish(BaseModel):
     """What is wanted of a recording."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     name: Annotated[str, Field(min_length=1, max_length=200)] = "recording"
     """What the job is called; shown, never a path."""
