@@ -16,6 +16,8 @@ def demo(
 
     saiseld demo -o demo
     """
+    from functools import partial
+
     from saiseld.cli.printing import print_imaged, print_reports
     from saiseld.evaluation.comparison import compare_systems
     from saiseld.pipeline.image import image_recordings
@@ -25,7 +27,7 @@ def demo(
 
     (recording,) = DEMO.glob("*.wav")
     video = recording.with_suffix(".mp4")
-    image_recordings([recording], output, video=video, on_done=print_imaged)
+    image_recordings([recording], output, video=video, on_done=partial(print_imaged, output))
     systems = {output.resolve().name: output}
     comparison = compare_systems(systems, DEMO, cache=user_cache("drawn-labels"), progress=True)
     print_comparison(comparison)

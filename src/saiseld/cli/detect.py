@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from saiseld.cli.options import Device, Half, Jobs, Recordings, Results, Video, Weights
+from saiseld.cli.options import (
+    Device,
+    Half,
+    Jobs,
+    OnCluster,
+    Recordings,
+    Results,
+    Video,
+    Weights,
+    workers,
+)
 
 
 def detect(
@@ -26,6 +36,7 @@ def detect(
         typer.Option(help="Energy map and distance of every candidate, not of emittable ones."),
     ] = False,
     jobs: Jobs = 1,
+    cluster: OnCluster = None,
 ) -> None:
     """Keep every detection of score 0.01 or more, one table a recording; finished ones are kept.
 
@@ -33,19 +44,20 @@ def detect(
     """
     from saiseld.pipeline.detect import detect_recordings
 
-    found = detect_recordings(
-        recordings,
-        output,
-        video=video,
-        features=features,
-        weights=weights,
-        device=device,
-        half=half,
-        all_maps=all_maps,
-        jobs=jobs,
-    )
-    made = [detected for detected in found.values() if detected is not None]
-    without = sum(detected.missing_pictures for detected in made)
+    with workers(jobs, cluster) as at_work:
+        found = detect_recordings(
+            recordings,
+            output,
+            video=video,
+            features=features,
+            weights=weights,
+            device=device,
+            half=half,
+            all_maps=all_maps,
+            jobs=at_work,
+        )
+    made = [missing_pictures for missing_pictures in found.values() if missing_pictures is not None]
+    without = sum(made)
     typer.echo(
         f"{len(made)} recordings detected into {output}"
         + (f"; {without} frames without a picture" if without else "")

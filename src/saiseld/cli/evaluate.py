@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from saiseld.cli.options import AllowMissing, Jobs, JsonFile, LabelsCache
+from saiseld.cli.options import AllowMissing, Jobs, JsonFile, LabelsCache, OnCluster, workers
 
 Thresholds = Annotated[
     list[float] | None,
@@ -50,6 +50,7 @@ def evaluate(
         typer.Option(help="Folder of candidate tables: how much could be found at all?"),
     ] = None,
     jobs: Jobs = 1,
+    cluster: OnCluster = None,
     allow_missing: AllowMissing = False,
     reading: Annotated[
         Literal["strict", "official"],
@@ -82,19 +83,20 @@ def evaluate(
         from saiseld.training.matchability.targets import proposed_recall
 
         ceiling = proposed_recall(candidates, labels, cached, allow_missing=allow_missing)
-    comparison = compare_systems(
-        systems,
-        labels,
-        metric,
-        thresholds=threshold,
-        intervals=intervals,
-        ceiling=ceiling,
-        jobs=jobs,
-        allow_missing=allow_missing,
-        reading=reading,
-        cache=cached,
-        progress=True,
-    )
+    with workers(jobs, cluster) as at_work:
+        comparison = compare_systems(
+            systems,
+            labels,
+            metric,
+            thresholds=threshold,
+            intervals=intervals,
+            ceiling=ceiling,
+            jobs=at_work,
+            allow_missing=allow_missing,
+            reading=reading,
+            cache=cached,
+            progress=True,
+        )
     print_comparison(comparison)
     if json is not None:
         write_json(json, comparison.as_dict())

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from saiseld.cli.options import Device, Jobs, Recordings, Results, Weights
+from saiseld.cli.options import Device, Jobs, OnCluster, Recordings, Results, Weights, workers
 
 
 def features(
@@ -24,6 +24,7 @@ def features(
         ),
     ] = "identity",
     jobs: Jobs = 1,
+    cluster: OnCluster = None,
 ) -> None:
     """Turn recordings into acoustic images, one features file each; finished ones are kept.
 
@@ -31,12 +32,13 @@ def features(
     """
     from saiseld.pipeline.features import features_of_recordings
 
-    features_of_recordings(
-        recordings,
-        output,
-        weights=weights,
-        device=device,
-        symmetry=symmetry,
-        width=width,
-        jobs=jobs,
-    )
+    with workers(jobs, cluster) as at_work:
+        features_of_recordings(
+            recordings,
+            output,
+            weights=weights,
+            device=device,
+            symmetry=symmetry,
+            width=width,
+            jobs=at_work,
+        )

@@ -10,11 +10,13 @@ from saiseld.cli.options import (
     Device,
     Half,
     Jobs,
+    OnCluster,
     Recordings,
     Results,
     Threshold,
     Video,
     Weights,
+    workers,
 )
 
 
@@ -48,6 +50,7 @@ def image(
         bool, typer.Option("--keep-going", help="Image the others where one recording fails.")
     ] = False,
     jobs: Jobs = 1,
+    cluster: OnCluster = None,
 ) -> None:
     """Paint who sounds where, and list it: masks, candidates, events, overlay video and page.
 
@@ -57,6 +60,8 @@ def image(
 
         saiseld image meeting.wav --video meeting.mp4 -o out
     """
+    from functools import partial
+
     from saiseld.cli.printing import print_imaged
     from saiseld.decision.systems import system_named
     from saiseld.pipeline.defaults import VIEWING_THRESHOLD
@@ -69,19 +74,20 @@ def image(
         frame_events=starss,
         force=force,
     )
-    outcomes = image_recordings(
-        recordings,
-        output,
-        video=video,
-        kind=channels,
-        weights=weights,
-        device=device,
-        half=half,
-        wanted=wanted,
-        keep_going=keep_going,
-        jobs=jobs,
-        on_done=print_imaged,
-    )
+    with workers(jobs, cluster) as at_work:
+        outcomes = image_recordings(
+            recordings,
+            output,
+            video=video,
+            kind=channels,
+            weights=weights,
+            device=device,
+            half=half,
+            wanted=wanted,
+            keep_going=keep_going,
+            jobs=at_work,
+            on_done=partial(print_imaged, output),
+        )
     failed = [name for name, outcome in outcomes.items() if isinstance(outcome, Failed)]
     if failed:
         typer.echo(f"{len(failed)} of {len(outcomes)} failed: {', '.join(failed)}", err=True)

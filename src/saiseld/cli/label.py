@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from saiseld.cli.options import Jobs
+from saiseld.cli.options import Jobs, OnCluster, workers
 
 
 def label(
@@ -17,6 +17,7 @@ def label(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the labels.")],
     jobs: Jobs = 1,
+    cluster: OnCluster = None,
 ) -> None:
     """Make energy-mask labels (<recording>_raw.json, <recording>_std.json) as STAIRS26 has them.
 
@@ -26,6 +27,7 @@ def label(
     """
     from saiseld.labels.make import label_recordings
 
-    made = label_recordings(audio, events, output, jobs=jobs)
+    with workers(jobs, cluster) as at_work:
+        made = label_recordings(audio, events, output, jobs=at_work)
     labelled = sum(made.values())
     typer.echo(f"{labelled} recordings labelled, {len(made) - labelled} there before: {output}")

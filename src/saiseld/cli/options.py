@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from saiseld.runtime.cluster import connected
 from saiseld.runtime.devices import DeviceName
+from saiseld.runtime.parallel import Workers
 
 Recordings = Annotated[
     list[Path],
@@ -33,6 +37,13 @@ Threshold = Annotated[
     typer.Option(min=0, max=1, help="Show only masks scored this or more, in events and pictures."),
 ]
 Jobs = Annotated[int, typer.Option(min=1, help="Recordings at a time.")]
+OnCluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        help="Ray cluster that recordings are spread over: host:port, or local for one made here.",
+    ),
+]
 Tables = Annotated[Path, typer.Argument(help="Candidate table, or a folder of them.")]
 Model = Annotated[
     Path | None, typer.Option(help="Matchability model, if the candidates are not calibrated.")
@@ -52,3 +63,15 @@ Token = Annotated[
     str | None,
     typer.Option(envvar="SAISELD_TOKEN", help="What who asks must know; a new one by default."),
 ]
+
+
+@contextmanager
+def workers(jobs: int, cluster: str | None) -> Iterator[Workers]:
+    """Yield who does the work that ``--jobs`` and ``--cluster`` ask for."""
+    if cluster is None:
+        yield jobs
+        return
+    if jobs > 1:
+        raise typer.BadParameter("a cluster takes as many as it can: leave out --jobs")
+    with connected(cluster) as there:
+        yield there

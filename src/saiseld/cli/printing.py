@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from saiseld.training.matchability.assessment import Assessment
 
 
-def print_imaged(name: str, outcome: Outcome) -> None:
-    """Say what imaging a recording found; None if it was imaged before."""
+def print_imaged(folder: Path, name: str, outcome: Outcome) -> None:
+    """Say what imaging a recording into a folder found; None if it was imaged before."""
     from saiseld.pipeline.image import Failed
+    from saiseld.pipeline.results import Results
 
     if outcome is None:
         typer.echo(f"{name}: already imaged", err=True)
@@ -29,7 +30,7 @@ def print_imaged(name: str, outcome: Outcome) -> None:
         typer.secho(f"error: {outcome.error}", fg="red", err=True)
     else:
         print_events(name, outcome.events)
-        told = f"{outcome.results.masks}: {outcome.masks} masks in {outcome.frames} frames, "
+        told = f"{Results(folder, name).masks}: {outcome.masks} masks in {outcome.frames} frames, "
         told += f"{outcome.size:,} bytes"
         if outcome.missing_pictures:
             told += f"; {outcome.missing_pictures} frames without a picture"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from saiseld.cli.options import Jobs
+from saiseld.cli.options import Jobs, OnCluster, workers
 
 
 def simulate(
@@ -29,6 +29,7 @@ def simulate(
         typer.Option(help="Events of real recordings to replay (CSV files as STARSS22's)."),
     ] = None,
     jobs: Jobs = 1,
+    cluster: OnCluster = None,
 ) -> None:
     """Simulate 32-channel recordings, panoramic video, events and labels.
 
@@ -55,7 +56,8 @@ def simulate(
     for reason in bank.skipped if bank else ():
         logging.getLogger(__name__).warning("skipped: %s", reason)
     rooms = read_panoramas(panoramas) if panoramas else None
-    made, found = simulate_tree(
-        output, chosen, seed, bank=bank, panoramas=rooms, timelines=replayed, jobs=jobs
-    )
+    with workers(jobs, cluster) as at_work:
+        made, found = simulate_tree(
+            output, chosen, seed, bank=bank, panoramas=rooms, timelines=replayed, jobs=at_work
+        )
     typer.echo(f"{made} recordings made, {found} there before: {output}")

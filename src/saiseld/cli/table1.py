@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from saiseld.cli.options import AllowMissing, Jobs, LabelsCache
+from saiseld.cli.options import AllowMissing, Jobs, LabelsCache, OnCluster, workers
 
 
 def table1(
@@ -32,6 +32,7 @@ def table1(
     ] = False,
     allow_missing: AllowMissing = False,
     jobs: Jobs = 1,
+    cluster: OnCluster = None,
     cache: LabelsCache = None,
 ) -> None:
     """Compare the six systems, the ceiling of recall, and what suppressing detections costs.
@@ -41,17 +42,18 @@ def table1(
     from saiseld.experiments.table1_output import write_table1
     from saiseld.runtime.cache import user_cache
 
-    write_table1(
-        data,
-        candidates,
-        output,
-        cache or user_cache("drawn-labels"),
-        split=split,
-        pool=pool,
-        model=model,
-        temporal=temporal,
-        emissions=emissions,
-        allow_missing=allow_missing,
-        jobs=jobs,
-    )
+    with workers(jobs, cluster) as at_work:
+        write_table1(
+            data,
+            candidates,
+            output,
+            cache or user_cache("drawn-labels"),
+            split=split,
+            pool=pool,
+            model=model,
+            temporal=temporal,
+            emissions=emissions,
+            allow_missing=allow_missing,
+            jobs=at_work,
+        )
     typer.echo(f"Text, JSON and figures: {output}")

@@ -20,6 +20,7 @@ from saiseld.evaluation.systems import (
 )
 from saiseld.evaluation.uncertainty import Difference, Interval, compare, confidence_intervals
 from saiseld.runtime.errors import DataError
+from saiseld.runtime.parallel import Workers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +98,7 @@ def compare_systems(
     thresholds: Sequence[float] | None = None,
     intervals: bool = False,
     ceiling: RecallCeiling | None = None,
-    jobs: int = 1,
+    jobs: Workers = 1,
     allow_missing: bool = False,
     reading: Reading = "strict",
     cache: str | Path | None = None,

@@ -29,7 +29,7 @@ from saiseld.evaluation.rendering import Drawings, RenderedMasks, render_masks
 from saiseld.evaluation.scores import THRESHOLDS, Scores, SoftIouMetric, score
 from saiseld.formats.annotation import MAX_PREDICTION_BYTES, EnergyMask, read_annotations
 from saiseld.runtime.errors import AnnotationError, DataError
-from saiseld.runtime.parallel import run_all
+from saiseld.runtime.parallel import Workers, run_all
 
 Metric = Literal["2026-06-30", "2026-05-28", "2026-04-02"]
 METRICS: tuple[Metric, ...] = ("2026-06-30", "2026-05-28", "2026-04-02")
@@ -63,7 +63,7 @@ def match_systems(
     systems: Mapping[str, Corpus],
     labels: Corpus,
     *,
-    jobs: int = 1,
+    jobs: Workers = 1,
     allow_missing: bool = False,
     reading: Reading = "strict",
     cache: str | Path | None = None,
@@ -78,7 +78,7 @@ def match_systems(
     labels
         Folder (or masks by recording) of the ground truth.
     jobs
-        Recordings at a time.
+        Recordings at a time, or the cluster that they are spread over.
     allow_missing
         Leave out recordings without a partner instead of raising.
     reading
@@ -203,7 +203,7 @@ def evaluate_systems(
     *,
     metric: SoftIouMetric = "2026-06-30",
     thresholds: Sequence[float] = THRESHOLDS,
-    jobs: int = 1,
+    jobs: Workers = 1,
     allow_missing: bool = False,
     reading: Reading = "strict",
     cache: str | Path | None = None,
@@ -229,7 +229,7 @@ def evaluate_systems_2026_04_02(
     systems: Mapping[str, Corpus],
     labels: Corpus,
     *,
-    jobs: int = 1,
+    jobs: Workers = 1,
     allow_missing: bool = False,
     reading: Reading = "strict",
     progress: bool = False,
@@ -271,7 +271,7 @@ def evaluate(
     metric: SoftIouMetric = ...,
     *,
     thresholds: Sequence[float] = ...,
-    jobs: int = ...,
+    jobs: Workers = ...,
     allow_missing: bool = ...,
     reading: Reading = ...,
     cache: str | Path | None = ...,
@@ -285,7 +285,7 @@ def evaluate(
     labels: Corpus,
     metric: Literal["2026-04-02"],
     *,
-    jobs: int = ...,
+    jobs: Workers = ...,
     allow_missing: bool = ...,
     reading: Reading = ...,
     progress: bool = ...,
@@ -298,7 +298,7 @@ def evaluate(
     metric: Metric = "2026-06-30",
     *,
     thresholds: Sequence[float] = THRESHOLDS,
-    jobs: int = 1,
+    jobs: Workers = 1,
     allow_missing: bool = False,
     reading: Reading = "strict",
     cache: str | Path | None = None,

@@ -20,7 +20,7 @@ from saiseld.evaluation.diagnosis import RecallCeiling, recall_ceiling
 from saiseld.evaluation.systems import MatchedSystem
 from saiseld.evaluation.uncertainty import Difference, Interval, compare, confidence_intervals
 from saiseld.runtime.errors import DataError
-from saiseld.runtime.parallel import run_all
+from saiseld.runtime.parallel import Workers, run_all
 from saiseld.training.matchability.development import (
     EMITTED,
     Measured,
@@ -177,7 +177,7 @@ def table1(
     model: Matchability | None = None,
     temporal: bool = False,
     draws: int = DRAWS,
-    jobs: int = 1,
+    jobs: Workers = 1,
 ) -> Table1:
     """Score every row over measured recordings (see `saiseld.training.matchability.development`).
 
@@ -195,7 +195,7 @@ def table1(
     draws
         Bootstrap draws of recordings behind an interval.
     jobs
-        Rows at a time.
+        Rows at a time, or the cluster that they are spread over.
     """
     fitted, unfitted = _fitted(recordings, model, temporal)
     lines, beside = _lines(fitted, next(iter(recordings[0].known)))

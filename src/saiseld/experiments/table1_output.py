@@ -31,6 +31,7 @@ from saiseld.experiments.table1_figures import (
 )
 from saiseld.formats.candidates import candidate_files
 from saiseld.runtime.files import output_folder, write_json
+from saiseld.runtime.parallel import Workers
 from saiseld.training.matchability.development import EMITTED, KIST2026, measure_all
 
 
@@ -47,7 +48,7 @@ def write_table1(
     emissions: bool = False,
     allow_missing: bool = False,
     draws: int = DRAWS,
-    jobs: int = 1,
+    jobs: Workers = 1,
 ) -> None:
     """Measure a split, print Table 1, and write it with its figures into a folder.
 
@@ -77,7 +78,7 @@ def write_table1(
     draws
         Bootstrap draws of recordings behind an interval.
     jobs
-        Recordings at a time.
+        Recordings at a time, or the cluster that they are spread over.
     """
     tree = {recording.name: recording for recording in open_tree(data).split(split)}
     labels = {name: r.labels for name, r in tree.items() if r.labels is not None}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,8 @@ from saiseld.formats.events import check_within, read_events
 from saiseld.labels.annotate import annotate
 from saiseld.labels.sparse_imaging import image_blocks
 from saiseld.runtime.errors import AudioError, DataError
-from saiseld.runtime.parallel import run_all
+from saiseld.runtime.files import output_folder
+from saiseld.runtime.parallel import Workers, run_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +58,35 @@ def label_tasks(audio: Path, events: Path, folder: Path) -> dict[str, LabelTask]
     }
 
 
-def label_recordings(audio: Path, events: Path, folder: Path, *, jobs: int = 1) -> dict[str, bool]:
+def label_recordings(
+    audio: Path, events: Path, folder: Path, *, jobs: Workers = 1
+) -> dict[str, bool]:
     """Label recordings that have no labels yet, ``jobs`` at a time.
 
     Parameters
     ----------
     audio, events, folder
         As in `label_tasks`.
+    jobs
+        Recordings at a time, or the cluster that they are spread over.
 
     Returns
     -------
     Whether each was labelled now, by name.
     """
     tasks = label_tasks(audio, events, folder)
-    left = {name: (task,) for name, task in tasks.items() if not task.standardised.exists()}
-    run_all(make_labels, left, jobs=jobs, title="labelling")
+    left = {
+        name: (task, task.folder.relative_to(folder))
+        for name, task in tasks.items()
+        if not task.standardised.exists()
+    }
+    if left:
+        run_all(_label_task, left, jobs=jobs, folder=output_folder(folder), title="labelling")
     return {name: name in left for name in tasks}
+
+
+def _label_task(folder: Path, task: LabelTask, place: Path) -> None:
+    make_labels(replace(task, folder=folder / place))
 
 
 def make_labels(task: LabelTask) -> None:

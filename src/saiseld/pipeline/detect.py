@@ -6,7 +6,7 @@ A table that was made from the same sound, video and weights is kept.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,12 @@ from saiseld.formats.candidates import (
 )
 from saiseld.formats.features import FEATURES_SUFFIX, Features
 from saiseld.pipeline.imager import Imager, load_imager
-from saiseld.pipeline.weights import digests
+from saiseld.pipeline.weights import Weights, digests
 from saiseld.runtime.cache import content_digest
-from saiseld.runtime.devices import DeviceName
+from saiseld.runtime.devices import Device, DeviceName
 from saiseld.runtime.errors import OutputError
 from saiseld.runtime.files import output_folder
-from saiseld.runtime.parallel import run_all
-
-
-@dataclass(frozen=True, slots=True)
-class Detected:
-    """What detecting in a recording wrote: the table, and how many frames had no picture."""
-
-    table: Path
-    missing_pictures: int
+from saiseld.runtime.parallel import Workers, devices_of, run_all
 
 
 def detect(
@@ -79,7 +71,7 @@ def detect_recording(
     *,
     features: Path | None = None,
     all_maps: bool = False,
-) -> Detected | None:
+) -> int | None:
     """Write ``<recording>.candidates.parquet``, unless it is there, made from just this.
 
     Parameters
@@ -100,7 +92,7 @@ def detect_recording(
 
     Returns
     -------
-    What was written; None if the table was there.
+    How many frames had no picture; None if the table was there.
 
     Raises
     ------
@@ -109,22 +101,14 @@ def detect_recording(
     OutputError
         If there is a table that was not made by detecting.
     """
-    table = folder / f"{recording.name}{CANDIDATES_SUFFIX}"
-    sound = content_digest(recording.path)
-    heard = None if features is None else Features(features)
-    made_from = {
-        "sound": sound,
-        "channels": recording.ambisonics or "capsules",
-        "video": "" if video is None else content_digest(video),
-        "features": {} if heard is None else heard.provenance,
-        "weights": digests(imager.weights, eye_alone=True),
-        "all_maps": all_maps,
-    }
+    table = _target(folder, recording)
+    made_from = _made_from(imager.weights, recording, video, features, all_maps)
     if _is_made_from(table, made_from):
         return None
     images = None
-    if heard is not None:
-        heard.check_made_by(imager.front_end.identity, recording.frames, sound)
+    if features is not None:
+        heard = Features(features)
+        heard.check_made_by(imager.front_end.identity, recording.frames, made_from["sound"])
         images = heard.images()
     pictures = iter(()) if video is None else open_video(video)
     keep = None if all_maps else emittable
@@ -134,7 +118,24 @@ def detect_recording(
             known = {**block.candidates.provenance, "made_from": made_from}
             append(replace(block.candidates, provenance=known))
             missing += block.missing_pictures
-    return Detected(table, missing)
+    return missing
+
+
+def _made_from(
+    weights: Weights,
+    recording: Recording,
+    video: Path | None,
+    features: Path | None,
+    all_maps: bool,
+) -> dict[str, Any]:
+    return {
+        "sound": content_digest(recording.path),
+        "channels": recording.ambisonics or "capsules",
+        "video": "" if video is None else content_digest(video),
+        "features": {} if features is None else Features(features).provenance,
+        "weights": digests(weights, eye_alone=True),
+        "all_maps": all_maps,
+    }
 
 
 def _is_made_from(table: Path, made_from: dict[str, Any]) -> bool:
@@ -162,8 +163,8 @@ def detect_recordings(
     device: DeviceName = "auto",
     half: bool = False,
     all_maps: bool = False,
-    jobs: int = 1,
-) -> dict[str, Detected | None]:
+    jobs: Workers = 1,
+) -> dict[str, int | None]:
     """Detect in recordings and those in folders, ``jobs`` at a time; see `detect_recording`.
 
     Parameters
@@ -183,32 +184,44 @@ def detect_recordings(
     all_maps
         As in `detect_recording`.
     jobs
-        Recordings at a time.
+        Recordings at a time, or the cluster that they are spread over.
+
+    Returns
+    -------
+    How many frames of each had no picture, by name; None where the table was there.
     """
     opened = [open_recording(path) for path in find_recordings(recordings)]
     output_folder(folder)
-    load_imager(weights, device, half)  # A mistake in the weights is told before any work begins.
-    tasks = {
-        recording.name: (
-            (weights, device, half),
+    here, there = devices_of(device, jobs)
+    # A mistake in the weights is told before any work begins.
+    own_weights = load_imager(weights, here, half).weights
+    imager_of = (weights, there, half)
+    left: dict[str, tuple[Any, ...]] = {}
+    for recording in opened:
+        made_from = (
             recording,
             None if video is None else find_video(video, recording.name),
-            folder,
             None if features is None else features / f"{recording.name}{FEATURES_SUFFIX}",
             all_maps,
         )
-        for recording in opened
-    }
-    return run_all(_detect_task, tasks, jobs=jobs, title="detecting")
+        table = _target(folder, recording)
+        if not table.is_file() or not _is_made_from(table, _made_from(own_weights, *made_from)):
+            left[recording.name] = (imager_of, *made_from)
+    made = run_all(_detect_task, left, jobs=jobs, folder=folder, device=there, title="detecting")
+    return {recording.name: made.get(recording.name) for recording in opened}
+
+
+def _target(folder: Path, recording: Recording) -> Path:
+    return folder / f"{recording.name}{CANDIDATES_SUFFIX}"
 
 
 def _detect_task(
-    imager_of: tuple[Path | None, DeviceName, bool],
+    folder: Path,
+    imager_of: tuple[Path | None, Device, bool],
     recording: Recording,
     video: Path | None,
-    folder: Path,
     features: Path | None,
     all_maps: bool,
-) -> Detected | None:
+) -> int | None:
     imager = load_imager(*imager_of)
     return detect_recording(imager, recording, video, folder, features=features, all_maps=all_maps)

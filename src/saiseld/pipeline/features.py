@@ -11,9 +11,9 @@ from saiseld.acoustics.symmetry import symmetry_named
 from saiseld.data.recordings import Recording, find_recordings, open_recording
 from saiseld.formats.features import FEATURES_SUFFIX, Width
 from saiseld.pipeline.weights import find_weights
-from saiseld.runtime.devices import Device, DeviceName, device_of
+from saiseld.runtime.devices import Device, DeviceName
 from saiseld.runtime.files import output_folder
-from saiseld.runtime.parallel import run_all
+from saiseld.runtime.parallel import Workers, devices_of, run_all
 from saiseld.runtime.threads import threads_here
 
 
@@ -25,7 +25,7 @@ def features_of_recording(
     It was if the same weights made it from the same sound, under the same symmetry and at the same
     width.
     """
-    target = folder / f"{recording.name}{FEATURES_SUFFIX}"
+    target = _target(folder, recording)
     if is_current(target, recording, front_end, width):
         return False
     write_images(target, recording, front_end, width)
@@ -40,7 +40,7 @@ def features_of_recordings(
     device: DeviceName = "auto",
     symmetry: str = "identity",
     width: Width = "float16",
-    jobs: int = 1,
+    jobs: Workers = 1,
 ) -> dict[str, bool]:
     """Turn recordings and those in folders into features files, ``jobs`` at a time.
 
@@ -59,7 +59,7 @@ def features_of_recordings(
     width
         How latents are stored.
     jobs
-        Recordings at a time.
+        Recordings at a time, or the cluster that they are spread over.
 
     Returns
     -------
@@ -67,11 +67,18 @@ def features_of_recordings(
     """
     opened = [open_recording(path) for path in find_recordings(recordings)]
     checkpoint = find_weights(weights).front_end
-    front_end_of = (checkpoint, symmetry, device_of(device))
-    _front_end(*front_end_of)  # A mistake in them is told before any work begins.
+    here, there = devices_of(device, jobs)
+    # A mistake in them is told before any work begins.
+    front_end = _front_end(checkpoint, symmetry, here)
     output_folder(folder)
-    tasks = {recording.name: (front_end_of, recording, folder, width) for recording in opened}
-    return run_all(_features_task, tasks, jobs=jobs, title="features")
+    front_end_of = (checkpoint, symmetry, there)
+    left = {
+        recording.name: (front_end_of, recording, width)
+        for recording in opened
+        if not is_current(_target(folder, recording), recording, front_end, width)
+    }
+    run_all(_features_task, left, jobs=jobs, folder=folder, device=there, title="features")
+    return {recording.name: recording.name in left for recording in opened}
 
 
 @cache
@@ -79,7 +86,11 @@ def _front_end(checkpoint: Path, symmetry: str, device: Device) -> FrontEnd:
     return FrontEnd(checkpoint, symmetry_named(symmetry), device, threads_here())
 
 
+def _target(folder: Path, recording: Recording) -> Path:
+    return folder / f"{recording.name}{FEATURES_SUFFIX}"
+
+
 def _features_task(
-    front_end_of: tuple[Path, str, Device], recording: Recording, folder: Path, width: Width
+    folder: Path, front_end_of: tuple[Path, str, Device], recording: Recording, width: Width
 ) -> bool:
     return features_of_recording(_front_end(*front_end_of), recording, folder, width=width)

@@ -32,10 +32,10 @@ from saiseld.pipeline.results import (
 )
 from saiseld.pipeline.weights import digests, find_weights
 from saiseld.runtime.cache import content_digest
-from saiseld.runtime.devices import DeviceName
+from saiseld.runtime.devices import Device, DeviceName
 from saiseld.runtime.errors import CandidateError, DataError, SaiseldError
 from saiseld.runtime.files import output_folder
-from saiseld.runtime.parallel import run_all, tell_share_done
+from saiseld.runtime.parallel import Workers, devices_of, run_all, tell_share_done
 
 _IMAGING_SHARE = 0.6
 """Of the work on a recording, the rest being drawing; for the progress line."""
@@ -72,8 +72,6 @@ class Imaged:
 
     Parameters
     ----------
-    results
-        Its files.
     size
         Bytes of the masks.
     masks, frames, missing_pictures
@@ -82,7 +80,6 @@ class Imaged:
         What a person is told.
     """
 
-    results: Results
     size: int
     masks: int
     frames: int
@@ -174,7 +171,7 @@ def image_recording(
     )
     # Last, since the masks say that a recording is done.
     size = _write_masks(results.masks, masks)
-    return Imaged(results, size, len(masks), recording.frames, missing, events)
+    return Imaged(size, len(masks), recording.frames, missing, events)
 
 
 def _write_masks(path: Path, masks: Sequence[EnergyMask]) -> int:
@@ -253,7 +250,7 @@ def image_recordings(
     half: bool = False,
     wanted: Wanted | None = None,
     keep_going: bool = False,
-    jobs: int = 1,
+    jobs: Workers = 1,
     on_done: Callable[[str, Outcome], object] = lambda name, outcome: None,
 ) -> dict[str, Outcome]:
     """Image recordings and those in folders, ``jobs`` at a time; see `image_recording`.
@@ -277,7 +274,7 @@ def image_recordings(
     keep_going
         Whether a recording that cannot be imaged leaves the others to go on.
     jobs
-        Recordings at a time.
+        Recordings at a time, or the cluster that they are spread over.
     on_done
         Called with a recording's name and outcome as soon as it is done.
 
@@ -290,40 +287,64 @@ def image_recordings(
     wanted = wanted or Wanted()
     output_folder(folder)
     known = digests(find_weights(weights))
-    imager = load_imager(weights, device, half)
+    here, there = devices_of(device, jobs)
+    imager = load_imager(weights, here, half)
+    imager_of = (weights, there, half)
     system = imager.default_system if wanted.system is None else wanted.system
     tasks: dict[str, tuple[object, ...]] = {}
     outcomes: dict[str, Outcome] = {}
     for path in find_recordings(recordings):
         try:
-            own = None if video is None else find_video(video, path.stem)
-            results = Results(folder, path.stem)
-            refuse_inputs(results.files(), [path, *([] if own is None else [own])])
-            recording = open_checked(path, kind, own)
-            provenance = provenance_of(recording, own, known, system)
-            if not wanted.force and is_done(results, provenance):
-                outcomes[recording.name] = None
-                on_done(recording.name, None)
-                continue
+            left = _left(path, folder, video, kind, known, system, force=wanted.force)
         except SaiseldError as error:
             if not keep_going:
                 raise
             outcomes[path.stem] = Failed(error)
-            on_done(path.stem, outcomes[path.stem])
-            continue
-        task = (recording, own, folder, provenance, (weights, device, half), wanted, keep_going)
-        tasks[recording.name] = task
-    outcomes |= run_all(_image_task, tasks, jobs=jobs, title="imaging", on_done=on_done)
+        else:
+            if left is not None:
+                tasks[path.stem] = (*left, imager_of, wanted, keep_going)
+                continue
+            outcomes[path.stem] = None
+        on_done(path.stem, outcomes[path.stem])
+    outcomes |= run_all(
+        _image_task,
+        tasks,
+        jobs=jobs,
+        folder=folder,
+        device=there,
+        title="imaging",
+        on_done=on_done,
+    )
     write_folder_page(folder)
     return outcomes
 
 
+def _left(
+    path: Path,
+    folder: Path,
+    video: Path | None,
+    kind: Format,
+    weights: dict[str, str],
+    system: System,
+    *,
+    force: bool,
+) -> tuple[Recording, Path | None, Provenance] | None:
+    """Return what a recording is imaged from, None if that was done; see `image_recordings`."""
+    own = None if video is None else find_video(video, path.stem)
+    results = Results(folder, path.stem)
+    refuse_inputs(results.files(), [path, *([] if own is None else [own])])
+    recording = open_checked(path, kind, own)
+    provenance = provenance_of(recording, own, weights, system)
+    done = not force and is_done(results, provenance)
+    return None if done else (recording, own, provenance)
+
+
 def _image_task(
+    folder: Path,
     recording: Recording,
     video: Path | None,
-    folder: Path,
     provenance: Provenance,
-    imager_of: tuple[Path | None, DeviceName, bool],
+    imager_of: tuple[Path | None, Device, bool],
     wanted: Wanted,
     keep_going: bool,
 ) -> Outcome:

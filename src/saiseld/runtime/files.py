@@ -31,6 +31,7 @@ _PROBE_BYTES = 1 << 20
 _LOCK = ".lock"
 
 _swept: set[Path] = set()
+_sweeping = True
 
 
 @contextmanager
@@ -181,11 +182,19 @@ def output_folder(folder: str | Path) -> Path:
     return folder
 
 
+def leave_leftovers() -> None:
+    """Let this process remove nothing: other machines' locks may not be seen on this one."""
+    global _sweeping
+    _sweeping = False
+
+
 def remove_leftovers(folder: Path, *, deep: bool = False) -> None:
     """Remove what killed runs were writing into a folder; each process looks once.
 
     ``deep`` looks into the folders in it as well.
     """
+    if not _sweeping:
+        return
     for inner in [folder, *(filter(Path.is_dir, folder.rglob("*")) if deep else ())]:
         if inner in _swept:
             continue

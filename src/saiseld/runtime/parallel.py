@@ -1,5 +1,7 @@
 """The same work over many recordings: several at once, with progress, stopped by Ctrl-C at once.
 
+Here, in processes of this machine, or on the machines of a cluster (`saiseld.runtime.cluster`).
+
 What is finished stays finished; whoever gives the tasks leaves those out next time. No process
 outlives the one that it works for, and one that is killed is told by the name of its recording.
 """
@@ -15,15 +17,22 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from saiseld.runtime.cluster import Cluster
+from saiseld.runtime.devices import Device, DeviceName, device_of
 from saiseld.runtime.errors import WorkError, one_line
+from saiseld.runtime.threads import ONE_BLAS_THREAD
 
 T = TypeVar("T")
 
-_BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+Workers = int | Cluster
+"""Who does the tasks: so many processes of this machine, or a cluster."""
+
 _LAST_WORDS_S = 1.0
 """Time that a process has to tidy up when it is told to stop."""
 _PR_SET_PDEATHSIG = 1
@@ -50,11 +59,27 @@ def set_progress(shown: bool) -> None:
     _shown = shown
 
 
+def devices_of(wanted: DeviceName, jobs: Workers) -> tuple[Device, Device]:
+    """Return what networks run on in this process, and in that of a task.
+
+    Raises
+    ------
+    DeviceError
+        If what is wanted is not there.
+    """
+    if isinstance(jobs, Cluster):
+        return "cpu", jobs.device_of(wanted)
+    device = device_of(wanted)
+    return device, device
+
+
 def run_all(
     function: Callable[..., T],
     tasks: Mapping[str, tuple[Any, ...]],
     *,
-    jobs: int = 1,
+    jobs: Workers = 1,
+    folder: Path | None = None,
+    device: Device = "cpu",
     title: str = "",
     on_done: Callable[[str, T], object] = lambda name, result: None,
 ) -> dict[str, T]:
@@ -67,7 +92,14 @@ def run_all(
     tasks
         Arguments by name (a recording's).
     jobs
-        Processes; with 1 the work is done in this one. Several leave one BLAS thread to each.
+        Processes; with 1 the work is done in this one. Several leave one BLAS thread to each. Or a
+        cluster, which takes as many tasks at a time as it has cores, or GPUs.
+    folder
+        Where the tasks write, if they do: it is the function's first argument, before the task's
+        own. On a machine that does not see it, another takes its place, and what is written there
+        comes back.
+    device
+        What a task runs its networks on; a cluster gives it what that needs.
     title
         What the progress line says; empty for none.
     on_done
@@ -78,7 +110,7 @@ def run_all(
     SaiseldError
         The first one of a task. Tasks not yet begun are dropped, those running are finished.
     WorkError
-        If the process of a task is killed; likewise.
+        If the process of a task is killed; likewise. A cluster begins it again a few times first.
     """
     from rich.console import Console
     from rich.progress import (
@@ -95,16 +127,18 @@ def run_all(
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
+    here = function if folder is None else partial(function, folder)
     results: dict[str, T] = {}
     with Progress(
         *columns, console=Console(stderr=True), disable=not (title and tasks and _shown)
     ) as progress:
         line = progress.add_task(title, total=len(tasks))
-        done = (
-            _here(function, tasks, lambda s: progress.update(line, completed=len(results) + s))
-            if jobs <= 1 or len(tasks) <= 1
-            else _spread(function, tasks, jobs)
-        )
+        if isinstance(jobs, Cluster):
+            done = jobs.spread(function, tasks, folder, device)
+        elif jobs > 1 and len(tasks) > 1:
+            done = _spread(here, tasks, jobs)
+        else:
+            done = _here(here, tasks, lambda s: progress.update(line, completed=len(results) + s))
         for name, result in done:
             results[name] = result
             progress.update(line, completed=len(results))
@@ -272,8 +306,8 @@ def _without_ctrl_c() -> Iterator[None]:
 @contextmanager
 def _one_blas_thread() -> Iterator[None]:
     """Let processes that start in this block use one BLAS thread each."""
-    before = {name: os.environ.get(name) for name in _BLAS_THREADS}
-    os.environ.update(dict.fromkeys(_BLAS_THREADS, "1"))
+    before = {name: os.environ.get(name) for name in ONE_BLAS_THREAD}
+    os.environ.update(ONE_BLAS_THREAD)
     try:
         yield
     finally:

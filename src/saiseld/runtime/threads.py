@@ -16,6 +16,9 @@ from typing import TypeVar
 In = TypeVar("In")
 Out = TypeVar("Out")
 
+ONE_BLAS_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""Environment of a process that is one of several."""
+
 _AHEAD = 8
 """Items a thread that may wait to be taken: threads stay busy while the taker is."""
 

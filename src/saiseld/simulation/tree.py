@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -31,7 +32,7 @@ from saiseld.labels.annotate import annotate
 from saiseld.labels.sparse_imaging import sparse_image
 from saiseld.runtime.errors import OutputError, RecipeError
 from saiseld.runtime.files import atomic_path, output_folder, remove_leftovers, write_bytes
-from saiseld.runtime.parallel import run_all
+from saiseld.runtime.parallel import Workers, run_all
 from saiseld.simulation.pictures.picture import Panoramas, render_frames
 from saiseld.simulation.recipes import Recipe
 from saiseld.simulation.rooms.render import render_audio
@@ -79,7 +80,7 @@ def simulate_tree(
     bank: ProceduralBank | FolderBank | None = None,
     panoramas: Panoramas | None = None,
     timelines: Timelines | None = None,
-    jobs: int = 1,
+    jobs: Workers = 1,
     title: str = "simulating",
 ) -> tuple[int, int]:
     """Make all recordings of a recipe that are not there yet.
@@ -97,7 +98,7 @@ def simulate_tree(
     timelines
         Who sounds when and where, to be replayed; planned by the recipe if None.
     jobs
-        Recordings at a time.
+        Recordings at a time, or the cluster that they are spread over.
     title
         Of the progress line; empty for none.
 
@@ -126,8 +127,12 @@ def simulate_tree(
     tasks = list(_tasks(tree, recipe))
     remove_leftovers(tree, deep=True)
     left = {t.name: (t, recipe, seed, bank, panoramas, timelines) for t in tasks if not t.finished}
-    run_all(write_recording, left, jobs=jobs, title=title)
+    run_all(_simulate_task, left, jobs=jobs, folder=tree, title=title)
     return len(left), len(tasks) - len(left)
+
+
+def _simulate_task(tree: Path, task: Task, *scene: Any) -> None:
+    write_recording(replace(task, tree=tree), *scene)
 
 
 def write_recording(

@@ -31,7 +31,7 @@ from saiseld.evaluation.matched import MatchedRecording, match_recording
 from saiseld.evaluation.rendering import Drawings, RenderedMasks, render_masks
 from saiseld.formats.candidates import Candidates, read_candidates
 from saiseld.runtime.errors import DataError
-from saiseld.runtime.parallel import run_all
+from saiseld.runtime.parallel import Workers, run_all
 from saiseld.training.matchability.targets import best_box_iou, best_mask_iou, proposed_box_iou
 
 Target = Literal["soft_iou", "box_iou"]
@@ -190,7 +190,7 @@ def measure_all(
     cache: Path,
     *,
     readings: Sequence[Reading] = (EMITTED,),
-    jobs: int = 1,
+    jobs: Workers = 1,
 ) -> list[Measured]:
     """Measure the recordings that have labels, ``jobs`` at a time; see `measure`."""
     tasks = {name: (candidates[name], path, tuple(systems), cache) for name, path in labels.items()}
