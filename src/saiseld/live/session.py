@@ -11,6 +11,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
+from threadpoolctl import threadpool_limits
+
 from saiseld.live.arrays import ChannelMap
 from saiseld.live.camera import Camera
 from saiseld.live.frames import LiveFrame
@@ -175,7 +177,20 @@ def run(
         What a source or a sink says; what came before has been worked on and shown.
     """
     channels.check(source.name, source.channels)
-    stream.warm_up()
+    # Linear algebra on several threads waits for the slowest, and spins while it does.
+    with threadpool_limits(1):
+        stream.warm_up()
+        _run(source, camera, stream, sinks, channels, seconds)
+
+
+def _run(
+    source: Source,
+    camera: Camera | None,
+    stream: Stream,
+    sinks: Sequence[Sink],
+    channels: ChannelMap,
+    seconds: float | None,
+) -> None:
     inbox = Inbox(source.sample_rate)
     threads = [threading.Thread(target=_listen, args=(source, inbox), daemon=True)]
     if camera is not None:

@@ -232,8 +232,11 @@ class Stream:
         self._waiting.append(waiting)
         if self._hears:
             self._jobs.append(self._thread.submit(self._hear, taken))
-        if not (waiting.wants_eye or self._context):
-            return
+        # Neighbours need its acoustic image, whatever becomes of the frame itself.
+        if not self._context:
+            waiting.is_dropped = waiting.wants_eye and self._is_late(taken)
+            if waiting.is_dropped or not waiting.wants_eye:
+                return
         self._images += self._imager.front_end.images_of([taken.sound])
         self._pending.append(waiting)
         if len(self._pending) > self._context:
@@ -244,7 +247,7 @@ class Stream:
         waiting = self._pending.popleft()
         if not waiting.wants_eye:
             return
-        if self._is_late(waiting.taken):
+        if self._context and self._is_late(waiting.taken):
             waiting.is_dropped = True
             return
         own = len(self._images) - 1 - len(self._pending)
