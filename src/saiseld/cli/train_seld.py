@@ -17,7 +17,7 @@ def train_seld(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder of the run; one that stopped goes on.")
     ],
-    recipe: Annotated[str, typer.Option(help="compact or a TOML file.")] = "compact",
+    recipe: Annotated[str, typer.Option(help="compact, further or a TOML file.")] = "compact",
     start: Annotated[Path | None, typer.Option(help="An ear's weights to start from.")] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Folder for decoded sounds; <output>/cache without it.")

@@ -18,16 +18,17 @@ from saiseld.runtime.errors import DataError, RecipeError
 from saiseld.seld.decode import peaks
 from saiseld.seld.ear import Seld
 from saiseld.seld.inputs import inputs, steering
-from saiseld.seld.network import GRID, ROWS, Heard
+from saiseld.seld.network import GRID, ROWS, EarNetwork, Heard
 from saiseld.seld.priors import YAMNetPrior
+from saiseld.training.seld import run
 from saiseld.training.seld.losses import class_targets, losses, map_targets
 from saiseld.training.seld.mixing import Mixer
-from saiseld.training.seld.model_selection import average_precision
+from saiseld.training.seld.model_selection import Scores, average_precision, score
 from saiseld.training.seld.recipes import LossWeights, Recipe, SceneRanges, read_recipe
 from saiseld.training.seld.responses import Room, read_rooms
 from saiseld.training.seld.run import STATE, WEIGHTS, Trainer, TrainingData
 from saiseld.training.seld.sounds import PROCEDURAL, Clip, SoundPool
-from saiseld.training.seld.windows import rows, shard_of, turned
+from saiseld.training.seld.windows import Shard, rows, shard_of, turned
 
 STANDING = [(20.0, 10.0), (-90.0, -20.0), (150.0, 0.0)]
 WALK = [(60.0 + 4 * step, 5.0) for step in range(12)]
@@ -195,6 +196,23 @@ TINY = Recipe(
 def data(folder: Path, prior: YAMNetPrior) -> TrainingData:
     rooms = [room(folder / "rooms/room_000.safetensors")]
     return TrainingData(pool(), rooms, rooms, prior, "yamnet", {"made": "up"})
+
+
+def test_a_prior_that_learns_too_is_looked_at_as_it_is_now(tmp_path, monkeypatch) -> None:
+    looked_at = []
+
+    def look(network: EarNetwork, scenes: Shard) -> Scores:
+        looked_at.append(scenes["embedding"])
+        return score(network, scenes)
+
+    monkeypatch.setattr(run, "score", look)
+    recipe = TINY.model_copy(update={"prior_rate": 0.1})
+    trainer = Trainer(data(tmp_path, YAMNetPrior()), recipe, tmp_path / "run", workers=0)
+    trainer.run()
+    with torch.no_grad():
+        now = trainer.prior(None, trainer.selection[0]["mels"].float())
+    torch.testing.assert_close(looked_at[-1], now)
+    assert not torch.allclose(looked_at[0], looked_at[-1])
 
 
 @pytest.mark.parametrize("prior_rate", [0.0, 0.1])

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from saiseld.conventions.symmetry import SYMMETRIES
@@ -239,6 +239,8 @@ class Trainer:
 
     def _look(self, scenes: Shard, log: RunLog) -> None:
         """Measure the averaged weights; keep them if they are the best."""
+        if self.recipe.prior_rate:  # what was kept is what the prior made of them at first
+            scenes = {**scenes, "embedding": self._embedded(scenes["mels"])}
         scores = score(self.average, scenes)
         values = {
             "mAP": scores.mAP,
@@ -249,6 +251,10 @@ class Trainer:
         if scores.mAP > self.best:
             self.best = scores.mAP
             self.seld(self.average, scores).save(self.output / WEIGHTS)
+
+    @torch.inference_mode()
+    def _embedded(self, mels: Tensor) -> Tensor:
+        return torch.cat([self.prior(None, part.float()) for part in torch.split(mels, 16)])
 
     def seld(self, network: EarNetwork, scores: Scores) -> Seld:
         """Return the whole ear, with what is to be known of it."""
