@@ -50,6 +50,26 @@ def test_latent_is_golden(public: Path, dtype: torch.dtype, tolerance: float) ->
     assert relative_error(reconstruction.numpy(), golden["recon_diag"]) < tolerance
 
 
+@pytest.mark.parametrize("own", [torch.float64, torch.float32])
+@pytest.mark.parametrize("given", [torch.complex128, torch.complex64])
+def test_any_complex_type_is_answered_in_the_models_own(
+    public: Path, own: torch.dtype, given: torch.dtype
+) -> None:
+    model = UpLAM.load(public, own)
+    audio = np.load(GOLDEN / "visibility.npz")["audio4"]
+    covariance = torch.from_numpy(visibility(audio)).to(given)
+    rounded = covariance.to(own.to_complex())
+    for part, matrix, same in (
+        (model, covariance, rounded),
+        (model.lam, *map(model.cdbpn, (rounded, rounded))),
+    ):
+        latent = part(matrix.to(given))
+        assert latent.dtype == own
+        limit = 1e-9 if (own, given) == (torch.float64, torch.complex128) else 1e-4
+        assert relative_error(latent.numpy(), part(same).numpy()) < limit
+    assert model.latents(covariance.numpy()).dtype == latent.numpy().dtype
+
+
 def test_the_fast_path_agrees_with_the_reference_from_audio_on(
     public: Path, weights: Weights
 ) -> None:

@@ -34,9 +34,11 @@ class GraphUpLAM:
         self._lift, self._map = (Graph(weights, name) for name in GRAPHS)
         self.projection: str = self._lift.header["projection"]
 
-    def __call__(self, visibility: NDArray[np.complex64]) -> NDArray[np.float32]:
+    def __call__(self, visibility: NDArray[np.complexfloating]) -> NDArray[np.float32]:
         """Return the latent maps (frames, 9, 484) of covariances (frames, 9, 4, 4)."""
-        parts = (np.ascontiguousarray(part) for part in (visibility.real, visibility.imag))
+        parts = (
+            np.ascontiguousarray(part, np.float32) for part in (visibility.real, visibility.imag)
+        )
         real, imaginary = self._lift(*parts)
         rows = packed(positive_part(real + np.complex64(1j) * imaginary))
         # One frame alone is multiplied in another order than several are, and rounded differently.

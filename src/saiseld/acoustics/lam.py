@@ -58,9 +58,11 @@ class LAM(nn.Module):
     def forward(self, visibility: Tensor) -> Tensor:
         """Return the latent maps (frames, 9, 484) of covariances (frames, 9, 32, 32).
 
-        Only the lower triangles count, so a predicted covariance need not be exactly Hermitian.
+        Only the lower triangles count, so a predicted covariance need not be exactly Hermitian. It
+        may be of any complex type; the maps are of the model's own.
         """
-        return self.denoised(quadratic_values(positive_part(visibility), quadratic_filters(self.D)))
+        positive = positive_part(visibility.to(self.D.dtype))
+        return self.denoised(quadratic_values(positive, quadratic_filters(self.D)))
 
     def denoised(self, energies: Tensor) -> Tensor:
         """Return the latent maps of ``d_p^H S+ d_p``, both (frames, 9, 484)."""

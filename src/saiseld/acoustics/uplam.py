@@ -49,15 +49,18 @@ class UpLAM(nn.Module):
         return cast(UpLAM, load_model(cls(dtype), path))
 
     @torch.inference_mode()
-    def latents(self, visibility: NDArray[np.complex64]) -> NDArray[np.float32]:
+    def latents(self, visibility: NDArray[np.complexfloating]) -> NDArray[np.floating]:
         """Return what `forward` does, arrays in and out."""
         device = self.lam.tau.device
-        latent: NDArray[np.float32] = self(torch.from_numpy(visibility).to(device)).cpu().numpy()
+        latent: NDArray[np.floating] = self(torch.from_numpy(visibility).to(device)).cpu().numpy()
         return latent
 
     def forward(self, visibility: Tensor) -> Tensor:
-        """Return the latent maps (frames, 9, 484) of covariances (frames, 9, 4, 4)."""
-        return cast(Tensor, self.lam(self.cdbpn(visibility)))
+        """Return the latent maps (frames, 9, 484) of covariances (frames, 9, 4, 4).
+
+        These may be of any complex type; the maps are of the model's own.
+        """
+        return cast(Tensor, self.lam(self.cdbpn(visibility.to(self.lam.D.dtype))))
 
 
 class BackProjection(nn.Module):
