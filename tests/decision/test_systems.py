@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tests.reference.perturbed_labels import perturbed
 
+from saiseld.decision.detection_features import detection_features
 from saiseld.decision.systems import (
     DENSE,
     SUBMITTED,
@@ -12,7 +13,7 @@ from saiseld.decision.systems import (
     system_named,
 )
 from saiseld.formats.annotation import encode_annotations, read_annotations, write_annotations
-from saiseld.formats.candidates import write_candidates
+from saiseld.formats.candidates import read_candidates, write_candidates
 from saiseld.pipeline.emit import emit_recording
 from saiseld.runtime.errors import CandidateError, OutputError, RecipeError
 
@@ -103,6 +104,24 @@ def test_written_masks_are_the_decided_ones(table, tmp_path):
         for read, made in zip(read_annotations(path), decide(table, system), strict=True):
             assert kept([read]) == kept([made])
             assert read.score == pytest.approx(made.score, abs=1e-9)
+
+
+def test_only_the_baseline_tells_full_width_from_what_a_file_keeps(table, tmp_path):
+    chance = np.random.default_rng(1)
+    maps = chance.random(table.energy_map.shape, np.float32)
+    wide = replace(table, energy_map=maps, distance_cm=500 * chance.random(len(table)))
+    write_candidates(tmp_path / FILE, wide)
+    stored = read_candidates(tmp_path / FILE)
+    for name in (*SUBMITTED, "Baseline"):
+        direct, filed = (
+            encode_annotations(decide(own, system_named(name))) for own in (wide, stored)
+        )
+        assert (direct == filed) == (name != "Baseline")
+    assert np.array_equal(detection_features(wide), detection_features(stored))
+    mask = decide(wide, system_named("Baseline"))[0]
+    row = np.flatnonzero((table.frame == mask.frame) & (table.class_id == mask.class_id))
+    assert mask.distance_cm in wide.distance_cm[row]
+    assert np.isin(mask.segmentation[0][:, 2], np.round(maps[row].astype(float), 6)).all()
 
 
 @pytest.mark.parametrize("limit", [40_000, 80_000])

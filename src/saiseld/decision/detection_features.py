@@ -91,7 +91,9 @@ def _group_size(group: NDArray[np.integer]) -> NDArray[np.int64]:
 def _map_features(table: Candidates) -> NDArray[np.float64]:
     """Return (N, 7): maximum, mean, deviation, prominence, top share, entropy, peak offset."""
     found = np.zeros((len(table), 7))
-    cells = table.energy_map[table.has_map].reshape(-1, MAP_SIZE**2).astype(np.float32)
+    # As narrow as a file keeps them, wherever the table comes from.
+    stored = table.energy_map[table.has_map].astype(np.float16, copy=False)
+    cells = stored.reshape(-1, MAP_SIZE**2).astype(np.float32)
     if not len(cells):
         return found
     maximum, total = cells.max(axis=1), cells.sum(axis=1)

@@ -120,7 +120,7 @@ def decide(
     """
     if system.cap is None:
         return [mask for mask in baseline_masks(table) if (mask.score or 0.0) >= threshold]
-    kept = table.take(selected(table, system))
+    kept = table.take(selected(table, system)).as_stored()
     kept = kept.take(submitted_score(kept, system.ranking) >= threshold)
     score = submitted_score(kept, system.ranking)
     instance_id = np.arange(len(kept)) - np.searchsorted(kept.frame, kept.frame)

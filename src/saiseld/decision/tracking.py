@@ -5,7 +5,8 @@ matched by the Hungarian method on IoU within a class; an unmatched track coasts
 with its last box and map, its score falling by 0.9 a frame; a track is exported only if it was
 matched in 2 frames or more. What is exported, in which order and with which decimals is the public
 baseline's, number for number away from the seam: there its boxes end, ours go on. It works with
-energy maps and distances as wide as it is given them; a stored table has rounded them. Source:
+energy maps and distances as wide as it is given them: as the detector made them where nothing was
+stored between (`saiseld.detect`, then `saiseld.emit`); a stored table has rounded them. Source:
 Baseline2026.
 """
 

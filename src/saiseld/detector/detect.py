@@ -96,7 +96,11 @@ def candidate_table(
     frames: Sequence[Found],
     provenance: Mapping[str, Any] | None = None,
 ) -> Candidates:
-    """Return what a detector found in frames that follow one another; see `detect_frames`."""
+    """Return what a detector found in frames that follow one another; see `detect_frames`.
+
+    Energy maps and distances at their full width, which the public baseline's rule exports; a file
+    narrows them, and so does every other decision.
+    """
     counts = [len(frame["scores"]) for frame in frames]
 
     def column(name: str, empty: NDArray[Any]) -> NDArray[Any]:
@@ -117,9 +121,9 @@ def candidate_table(
         box=box,
         azimuth=azimuth,
         elevation=elevation,
-        distance_cm=column("distances", np.empty(0, np.float32)) * np.float32(DISTANCE_UNIT_CM),
+        distance_cm=column("distances", np.empty(0, np.float32)).astype(float) * DISTANCE_UNIT_CM,
         has_map=measured,
-        energy_map=energy_map.astype(np.float16),
+        energy_map=energy_map,
         closure=nothing,
         diffuseness=nothing,
         matchability=np.full(len(box), np.nan, np.float32),

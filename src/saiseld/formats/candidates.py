@@ -77,7 +77,8 @@ class Candidates:
     distance_cm
         (N,) float32, NaN where the distance head was not run.
     has_map, energy_map
-        (N,) bool and (N, 28, 28) float16: the energy map, zeros where it was not computed.
+        (N,) bool and (N, 28, 28) float16: the energy map, zeros where it was not computed. A
+        detector gives maps and distances wider; see `as_stored`.
     closure, diffuseness
         (N,) float32: the frame's acoustic gates (`saiseld.acoustics.gates`).
     matchability
@@ -94,9 +95,9 @@ class Candidates:
     box: NDArray[np.float32]
     azimuth: NDArray[np.float32]
     elevation: NDArray[np.float32]
-    distance_cm: NDArray[np.float32]
+    distance_cm: NDArray[np.floating]
     has_map: NDArray[np.bool_]
-    energy_map: NDArray[np.float16]
+    energy_map: NDArray[np.floating]
     closure: NDArray[np.float32]
     diffuseness: NDArray[np.float32]
     matchability: NDArray[np.float32]
@@ -166,6 +167,14 @@ class Candidates:
     def take(self, rows: NDArray[Any]) -> Candidates:
         """Return the table of some rows (a boolean mask or increasing indices)."""
         return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
+
+    def as_stored(self) -> Candidates:
+        """Return the table as narrow as its file keeps it, so that both ways decide alike."""
+        return replace(
+            self,
+            distance_cm=self.distance_cm.astype(np.float32, copy=False),
+            energy_map=self.energy_map.astype(np.float16, copy=False),
+        )
 
 
 _COLUMNS = tuple(
