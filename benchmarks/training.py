@@ -48,7 +48,7 @@ def compare(tree: Path, name: str) -> None:
     """Time both loops in the first epoch of a built-in recipe."""
     known = read_recipe(name).model_dump()
     recipe = Recipe.model_validate(known | {"batch_size": BATCH, "precision": "no"})
-    data = training_data(tree, tree / "features", tree / "cache")
+    data = training_data(tree, tree / "features", tree / "cache", recipe=recipe)
     trainer = Trainer(data, recipe, tree / f"run-{name}")
     ours = trainer.epoch_steps()
     plain = Detector(recipe.size, data.projection).train()

@@ -63,9 +63,11 @@ def test_crop_equals_reference() -> None:
 
 def test_losses_by_hand() -> None:
     predicted, target = torch.tensor([0.0, 1.0]), torch.tensor([0.0, 0.5])
-    assert losses.energy_loss(predicted, target) == pytest.approx(0.125 + 5 * 0.25)
-    assert losses.energy_loss(predicted, torch.zeros(2)) == pytest.approx(0.5)
-    assert losses.field_loss(predicted, target) == pytest.approx(10 * 0.25 / 2)
+    annotated = target > 0
+    assert losses.energy_loss(predicted, target, annotated) == pytest.approx(0.125 + 5 * 0.25)
+    nothing = torch.zeros(2)
+    assert losses.energy_loss(predicted, nothing, nothing > 0) == pytest.approx(0.5)
+    assert losses.field_loss(predicted, target, annotated) == pytest.approx(10 * 0.25 / 2)
     distance = losses.distance_loss(torch.tensor([1.0, 7.0]), torch.tensor([250.0, torch.nan]))
     assert distance == pytest.approx(0.5 * 0.5**2)
     assert losses.distance_loss(torch.ones(1), torch.tensor([torch.nan])) == 0

@@ -14,7 +14,7 @@ def train_detector(
         Path, typer.Option("--output", "-o", help="Folder of the run; one that stopped goes on.")
     ],
     recipe: Annotated[
-        str, typer.Option(help="compact, paper, paper_scratch or a TOML file.")
+        str, typer.Option(help="compact, paper, paper_public, paper_scratch or a TOML file.")
     ] = "compact",
     features: Annotated[
         Path | None,
@@ -31,7 +31,7 @@ def train_detector(
     workers: Annotated[int, typer.Option(min=0, help="Processes that read frames.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Recordings decoded at a time.")] = 1,
 ) -> None:
-    """Train a detector; model selection uses rooms of its own, never dev-test.
+    """Train a detector; the epoch is chosen in rooms of its own, unless the recipe says dev-test.
 
     For several GPUs or machines start it with `accelerate launch`.
 
@@ -46,10 +46,11 @@ def train_detector(
         data,
         features or data / "features",
         cache or output / "cache",
-        symmetries=chosen.augmentation.symmetries,
-        context=chosen.context,
+        recipe=chosen,
         jobs=jobs,
     )
     trainer = Trainer(frames, chosen, output, start=start, workers=workers)
     weights = trainer.run()
     typer.echo(f"{weights}: best macro mAP in the selection rooms {trainer.best:.4f}")
+    if chosen.selection_rooms == "dev_test":
+        typer.echo("chosen on dev-test: its score there is optimistic")

@@ -1,14 +1,14 @@
 """Labels as columns on disk: decoded from JSON once, then read through memory maps.
 
-One Arrow file a recording, one row per instance and frame that has a mask, sorted by frame. A
-pixel is ``360 y + x``. Files are kept by their label file's content (`saiseld.runtime.cache`).
+One Arrow file a recording, one row per instance and frame, sorted by frame. A pixel is
+``360 y + x``. Files are kept by their label file's content (`saiseld.runtime.cache`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +34,14 @@ _SCHEMA = pa.schema(
 )
 
 
+Points = Literal["floor", "round"]
+"""How points become pixels: the pixel they lie in, over the seam, and masks without a point left
+out; or, as the public recipe has it, the nearest one, off the canvas (x = 360, y = 180) dropped,
+every mask kept in the file's order within its frame."""
+
+_SUFFIX: dict[Points, str] = {"floor": ".arrow", "round": ".round.arrow"}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelColumns:
     """The masks of a recording; N rows, sorted by frame.
@@ -44,7 +52,7 @@ class LabelColumns:
         (N,); distance in centimetres, NaN where unknown.
     box
         (N, 4) float32 ``x0, y0, x1, y1`` through the outermost points of a mask. A mask cut by the
-        seam has one box that reaches past it: ``x1 > 360``.
+        seam has one box that reaches past it: ``x1 > 360``. Zeros where a mask has no point.
     start
         (N + 1,): the points of row i are ``start[i]:start[i + 1]`` of the next two.
     pixel, energy
@@ -68,13 +76,27 @@ class LabelColumns:
     def field(self, row: int) -> NDArray[np.float32]:
         """Return one mask as a canvas (180, 360); 0 where nothing is annotated."""
         canvas = np.zeros(HEIGHT * WIDTH, np.float32)
-        points = slice(self.start[row], self.start[row + 1])
-        canvas[self.pixel[points]] = self.energy[points]
+        pixel, energy = self.points(row)
+        canvas[pixel] = energy
         return canvas.reshape(HEIGHT, WIDTH)
 
+    def points(self, row: int) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
+        """Return the pixels and energies of one mask's points, in the file's order."""
+        own = slice(self.start[row], self.start[row + 1])
+        return self.pixel[own], self.energy[own]
 
-def label_columns(labels: str | Path, cache: str | Path) -> LabelColumns:
+
+def label_columns(labels: str | Path, cache: str | Path, points: Points = "floor") -> LabelColumns:
     """Return the columns of a label JSON, decoded only if the cache folder lacks them.
+
+    Parameters
+    ----------
+    labels
+        The file.
+    cache
+        Folder of the cache.
+    points
+        How points become pixels.
 
     Raises
     ------
@@ -84,7 +106,9 @@ def label_columns(labels: str | Path, cache: str | Path) -> LabelColumns:
         If it holds a class that does not exist.
     """
     labels = Path(labels)
-    return cached(cache, labels, ".arrow", lambda entry: _write(entry, labels), _read)
+    return cached(
+        cache, labels, _SUFFIX[points], lambda entry: _write(entry, labels, points), _read
+    )
 
 
 def box_of(x: ArrayLike, y: ArrayLike) -> tuple[float, float, float, float]:
@@ -113,21 +137,39 @@ def _checked(masks: list[EnergyMask], source: Path) -> list[EnergyMask]:
                 expected=f"a class of 0-{NUM_CLASSES - 1}",
                 found=str(mask.class_id),
             )
-    # An event may hold no energy anywhere: there is nothing to learn from its mask.
-    return sorted((mask for mask in masks if any(map(len, mask.segmentation))), key=_order)
+    return masks
 
 
 def _order(mask: EnergyMask) -> tuple[int, int, int]:
     return mask.frame, mask.class_id, mask.instance_id
 
 
-def _write(entry: Path, labels: Path) -> None:
-    masks = _checked(read_annotations(labels), labels)
-    blobs = [np.concatenate(mask.segmentation) for mask in masks]
+def _ordered(masks: list[EnergyMask], points: Points) -> list[EnergyMask]:
+    if points == "round":
+        return sorted(masks, key=lambda mask: mask.frame)
+    # An event may hold no energy anywhere: there is nothing to learn from its mask.
+    return sorted((mask for mask in masks if any(map(len, mask.segmentation))), key=_order)
+
+
+def _drawn(
+    mask: EnergyMask, points: Points
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Return column, row and energy of a mask's points on the canvas."""
+    x, y, energy = np.concatenate([np.zeros((0, 3)), *mask.segmentation]).T
+    if points == "round":
+        u, v = np.rint(x).astype(int), np.rint(y).astype(int)
+        inside = (u < WIDTH) & (v < HEIGHT)
+        return u[inside], v[inside], energy[inside].astype(np.float32)
     # x = 360 is the meridian of x = 0; y = 180 is the edge of the last row.
-    x = [np.floor(blob[:, 0]).astype(int) % WIDTH for blob in blobs]
-    y = [np.minimum(np.floor(blob[:, 1]).astype(int), HEIGHT - 1) for blob in blobs]
-    boxes = np.array([box_of(*at) for at in zip(x, y, strict=True)]).reshape(-1, 4)
+    column = np.floor(x).astype(int) % WIDTH
+    row = np.minimum(np.floor(y).astype(int), HEIGHT - 1)
+    return column, row, energy.astype(np.float32)
+
+
+def _write(entry: Path, labels: Path, points: Points) -> None:
+    masks = _ordered(_checked(read_annotations(labels), labels), points)
+    drawn = [_drawn(mask, points) for mask in masks]
+    boxes = np.array([box_of(x, y) if len(x) else (0.0,) * 4 for x, y, _ in drawn]).reshape(-1, 4)
     distances = [np.nan if mask.distance_cm is None else mask.distance_cm for mask in masks]
     columns: dict[str, Any] = {
         "frame": [mask.frame for mask in masks],
@@ -135,8 +177,8 @@ def _write(entry: Path, labels: Path) -> None:
         "class_id": [mask.class_id for mask in masks],
         "distance_cm": distances,
         **{name: boxes[:, i] for i, name in enumerate(("x0", "y0", "x1", "y1"))},
-        "pixel": [WIDTH * v + u for u, v in zip(x, y, strict=True)],
-        "energy": [blob[:, 2].astype(np.float32) for blob in blobs],
+        "pixel": [WIDTH * y + x for x, y, _ in drawn],
+        "energy": [energy for _, _, energy in drawn],
     }
     arrays = [pa.array(columns[field.name], field.type) for field in _SCHEMA]
     table = pa.Table.from_arrays(arrays, schema=_SCHEMA).combine_chunks()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -29,6 +30,8 @@ _FRAME_NUMBER = re.compile(r"_(\d{1,18})\.(?:png|jpe?g)$", re.IGNORECASE)
 
 Frame = NDArray[np.uint8]
 
+Scaling = Literal["bicubic", "bilinear"]
+"""How pictures of another size are scaled: as FFmpeg does, or as the public recipe's loader."""
 
 OVERLAY_SUFFIX = ".overlay.mp4"
 """What an overlay video is called; it is never taken for a picture."""
@@ -36,7 +39,9 @@ OVERLAY_MAKER = "saiseld overlay"
 """What an overlay video says in its metadata."""
 
 
-def open_video(path: str | Path, *, width: int = WIDTH) -> Iterator[Frame | None]:
+def open_video(
+    path: str | Path, *, width: int = WIDTH, scaling: Scaling = "bicubic"
+) -> Iterator[Frame | None]:
     """Yield (width / 2, width, 3) uint8 RGB frames at 10 FPS from frame 0 on, until the video ends.
 
     Parameters
@@ -46,6 +51,8 @@ def open_video(path: str | Path, *, width: int = WIDTH) -> Iterator[Frame | None
         named ``<recording>_0000.png``, zero-based. A number missing in a folder is yielded as None.
     width
         Of the frames.
+    scaling
+        How pictures of another size are scaled.
 
     Raises
     ------
@@ -55,10 +62,10 @@ def open_video(path: str | Path, *, width: int = WIDTH) -> Iterator[Frame | None
     path = Path(path)
     size = width, width // 2
     if path.is_dir():
-        return _folder_frames(path, size)
+        return _folder_frames(path, size, scaling)
     if not path.is_file():
         raise VideoError(path, expected="a video or a folder of frames", found="no such file")
-    return _video_frames(path, size)
+    return _video_frames(path, size, scaling)
 
 
 def video_size(path: str | Path) -> tuple[int, int] | None:
@@ -129,7 +136,7 @@ def _drawn_over(container: av.container.InputContainer) -> bool:
     return OVERLAY_MAKER in container.metadata.get("comment", "")
 
 
-def _folder_frames(folder: Path, size: tuple[int, int]) -> Iterator[Frame | None]:
+def _folder_frames(folder: Path, size: tuple[int, int], scaling: Scaling) -> Iterator[Frame | None]:
     numbered = {
         int(match.group(1)): path
         for path in visible(folder.iterdir())
@@ -139,17 +146,17 @@ def _folder_frames(folder: Path, size: tuple[int, int]) -> Iterator[Frame | None
         raise VideoError(folder, expected="frames named *_0000.png", found="none")
     FRAMES.check(max(numbered) + 1, VideoError, folder)
     for number in range(max(numbered) + 1):
-        yield _read_frame(numbered[number], size) if number in numbered else None
+        yield _read_frame(numbered[number], size, scaling) if number in numbered else None
 
 
-def _read_frame(path: Path, size: tuple[int, int]) -> Frame:
+def _read_frame(path: Path, size: tuple[int, int], scaling: Scaling) -> Frame:
     rgb = read_picture(path, VideoError)
     if rgb.size != size:
-        rgb = rgb.resize(size, Image.Resampling.BICUBIC)
+        rgb = rgb.resize(size, Image.Resampling[scaling.upper()])
     return np.asarray(rgb)
 
 
-def _video_frames(path: Path, size: tuple[int, int]) -> Iterator[Frame]:
+def _video_frames(path: Path, size: tuple[int, int], scaling: Scaling) -> Iterator[Frame]:
     with (
         refusing(VideoError, path, "a readable video"),
         open_container(path, VideoError) as container,
@@ -168,11 +175,11 @@ def _video_frames(path: Path, size: tuple[int, int]) -> Iterator[Frame]:
             raise VideoError(path, expected="a codec that can be decoded", found="another")
         stream.thread_type = "AUTO"
         PIXELS.check(stream.width * stream.height, VideoError, path)
-        yield from _at_ten_fps(container, path, size)
+        yield from _at_ten_fps(container, path, size, scaling)
 
 
 def _at_ten_fps(
-    container: av.container.InputContainer, path: Path, size: tuple[int, int]
+    container: av.container.InputContainer, path: Path, size: tuple[int, int], scaling: Scaling
 ) -> Iterator[Frame]:
     """Yield output frame k: the last input frame whose time rounds to k or earlier."""
     first: float | None = None
@@ -188,7 +195,7 @@ def _at_ten_fps(
                 yield shown
             number = max(number, position)
         PIXELS.check(frame.width * frame.height, VideoError, path)
-        scaled = frame.reformat(*size, "rgb24", interpolation="BICUBIC")
+        scaled = frame.reformat(*size, "rgb24", interpolation=scaling.upper())
         shown = np.asarray(scaled.to_ndarray(), np.uint8)
         base = frame.time_base
         lasts = float(frame.duration * base) if frame.duration and base else 1 / FPS

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saiseld.conventions.sphere import WIDTH, Projection, box_iou
+from saiseld.data.video import Scaling
 
 SCORE_THRESHOLD = 0.01
 DETECTION_IOU = 0.5
@@ -59,6 +60,10 @@ class FrameDetector(Protocol):
     @property
     def context(self) -> int:
         """Frames before and after each whose acoustic images it is shown."""
+
+    @property
+    def frame_scaling(self) -> Scaling:
+        """How pictures of another size are scaled before it is shown them."""
 
     def find(
         self,

@@ -44,6 +44,7 @@ def write_detector_graphs(detector: Detector, weights: Path) -> list[Path]:
         "size": detector.size,
         "projection": detector.projection,
         "context": detector.context,
+        "frame_scaling": detector.frame_scaling,
         "acoustic_stride": stride,
         "margin": detector.margin,
         "proposed": propose.numbers,

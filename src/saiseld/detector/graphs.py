@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from saiseld.conventions.sphere import DIRECTIONS, Projection, projection_table
 from saiseld.conventions.taxonomy import class_of_label
+from saiseld.data.video import Scaling
 from saiseld.detector.detections import (
     Boxes,
     Found,
@@ -55,6 +56,7 @@ class GraphDetector:
         self.size: str = header["size"]
         self.projection: Projection = header["projection"]
         self.context: int = header["context"]
+        self.frame_scaling: Scaling = header.get("frame_scaling", "bicubic")
         self._canvas = canvas_of_latent(self.projection, header["acoustic_stride"])
         self._margin: int = header["margin"]
         self._proposed: list[int] = header["proposed"]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.ops import masks_to_boxes
 
-from saiseld.conventions.sphere import WIDTH
+from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.detector.detections import DISTANCE_UNIT_CM
+from saiseld.detector.targets import FrameTargets
 from saiseld.formats.candidates import MAP_SIZE
 
 MIN_VISIBLE = 0.2
@@ -94,9 +99,100 @@ def crop_energy(energy: Tensor, owner: Tensor, boxes: Tensor) -> Tensor:
     return top.lerp(bottom, y_share)
 
 
-def energy_loss(predicted: Tensor, target: Tensor) -> Tensor:
+def public_boxes(annotated: Tensor) -> Tensor:
+    """Return the (n, 4) boxes of (n, 180, 360) annotated pixels, as the public recipe has them.
+
+    From the first pixel to one past the last, so from end to end of the picture at the seam.
+    """
+    boxes: Tensor = masks_to_boxes(annotated)
+    return boxes + boxes.new_tensor([0, 0, 1, 1])
+
+
+def jittered_on_canvas(boxes: Tensor, margin: int) -> Tensor:
+    """Return boxes as `jittered` does, kept on the canvas and its margins, a pixel at least."""
+    size = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1).repeat(1, 2) * BOX_JITTER
+    moved = boxes + (2 * torch.rand_like(boxes) - 1) * size
+    low, high = boxes.new_tensor([-margin, 0]), boxes.new_tensor([WIDTH + margin, HEIGHT])
+    start = moved[:, :2].clamp(low, high - 1)
+    stop = moved[:, 2:].maximum(start + 1).minimum(high)
+    return torch.cat([start, stop], dim=1)
+
+
+def resized_energy(
+    energy: Tensor, annotated: Tensor, owner: Tensor, boxes: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return energy maps and annotated cells, (m, 28, 28), as the public recipe crops them.
+
+    The whole pixels that a box touches are resized bilinearly, and so is the mask of the annotated
+    ones; a cell is annotated where that exceeds 0.5.
+
+    Parameters
+    ----------
+    energy, annotated
+        (n, 180, 360) canvases, which wrap in x.
+    owner
+        (m,) the canvas of each box.
+    boxes
+        (m, 4) canvas pixels, not past the poles.
+    """
+    maps = energy.new_zeros(len(boxes), 2, MAP_SIZE, MAP_SIZE)
+    for number, (box, own) in enumerate(zip(boxes.tolist(), owner.tolist(), strict=True)):
+        x0, y0, x1, y1 = (*map(math.floor, box[:2]), *map(math.ceil, box[2:]))
+        columns = torch.arange(x0, x1, device=energy.device) % WIDTH
+        whole = torch.stack([energy[own, y0:y1], annotated[own, y0:y1].to(energy.dtype)])
+        maps[number] = F.interpolate(
+            whole[None, :, :, columns], (MAP_SIZE, MAP_SIZE), mode="bilinear", align_corners=False
+        )[0]
+    return maps[:, 0], maps[:, 1] > 0.5
+
+
+def expected_energy(
+    targets: Sequence[FrameTargets], copies: Sequence[tuple[Tensor, Tensor]], margin: int
+) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Return the boxes that energy is pooled in, and the maps and annotated cells expected there.
+
+    Parameters
+    ----------
+    targets
+        The instances of each frame.
+    copies
+        What `visible_copies` made of their boxes, frame by frame.
+    margin
+        Pixels of the canvas' margin.
+
+    Returns
+    -------
+    boxes
+        (m, 4) a frame: the copies, jittered.
+    maps, annotated
+        (M, 28, 28) energies and booleans, all frames together.
+    """
+    boxes, maps, cells = [], [], []
+    for target, (parts, owner) in zip(targets, copies, strict=True):
+        if "annotated" in target:
+            moved = jittered_on_canvas(parts, margin)
+            own, annotated = resized_energy(target["energy"], target["annotated"], owner, moved)
+        else:
+            moved = jittered(parts)
+            own = crop_energy(target["energy"], owner, moved)
+            annotated = own > 0
+        boxes.append(moved)
+        maps.append(own)
+        cells.append(annotated)
+    return boxes, torch.cat(maps), torch.cat(cells)
+
+
+def expected_field(target: FrameTargets) -> tuple[Tensor, Tensor]:
+    """Return the energy field (180, 360) of a frame, and where it is annotated."""
+    if "annotated" in target and "field" in target:
+        return target["field"], target["annotated"].any(dim=0)
+    energy = target["energy"]
+    field = energy.amax(dim=0) if len(energy) else energy.new_zeros(HEIGHT, WIDTH)
+    return field, field > 0
+
+
+def energy_loss(predicted: Tensor, target: Tensor, annotated: Tensor) -> Tensor:
     """Return the mean squared error, plus 5 times that over the annotated pixels."""
-    annotated = target > 0
     everywhere = F.mse_loss(predicted, target)
     if not annotated.any():
         return everywhere
@@ -105,9 +201,9 @@ def energy_loss(predicted: Tensor, target: Tensor) -> Tensor:
     )
 
 
-def field_loss(predicted: Tensor, target: Tensor) -> Tensor:
+def field_loss(predicted: Tensor, target: Tensor, annotated: Tensor) -> Tensor:
     """Return the mean squared error of the energy field, annotated pixels weighing 10."""
-    weight = torch.where(target > 0, ANNOTATED_FIELD_WEIGHT, 1.0)
+    weight = torch.where(annotated, ANNOTATED_FIELD_WEIGHT, 1.0)
     return (weight * (predicted - target) ** 2).mean()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
@@ -17,15 +17,15 @@ from saiseld.conventions.bands import BANDS
 from saiseld.conventions.sphere import HEIGHT, WIDTH, Projection, projection_table
 from saiseld.conventions.taxonomy import class_of_label
 from saiseld.data.context import MAX_CONTEXT, offsets
-from saiseld.data.video import IMAGENET_MEAN
+from saiseld.data.video import IMAGENET_MEAN, Scaling
 from saiseld.detector.architecture import Size, build
 from saiseld.detector.detections import Found, Keep, on_cylinder
 from saiseld.detector.losses import (
-    crop_energy,
     distance_loss,
     energy_loss,
+    expected_energy,
+    expected_field,
     field_loss,
-    jittered,
     visible_copies,
 )
 from saiseld.detector.regions import NUM_LABELS
@@ -56,6 +56,8 @@ class Detector(nn.Module):
     context
         Frames before and after each one whose acoustic images are shown with its own
         (`saiseld.data.context`).
+    frame_scaling
+        How pictures of another size are scaled before they are given to it.
     """
 
     def __init__(
@@ -65,12 +67,14 @@ class Detector(nn.Module):
         *,
         frozen_norms: bool = True,
         context: int = 0,
+        frame_scaling: Scaling = "bicubic",
     ) -> None:
         super().__init__()
         acoustic = BANDS * len(offsets(context))
         parts = build(size, frozen_norms=frozen_norms, acoustic_channels=acoustic)
         self.size, self.projection, self.frozen_norms = size, projection, frozen_norms
         self.context, self.acoustic_channels = context, acoustic
+        self.frame_scaling: Scaling = frame_scaling
         self.margin, self.multiple = parts.margin, parts.multiple
         self.acoustic_stride = parts.acoustic_stride
         self.half_precision = False
@@ -125,8 +129,22 @@ class Detector(nn.Module):
                 expected=f"0 to {MAX_CONTEXT} frames",
                 found=repr(context),
             )
+        scaling = header.get("frame_scaling", "bicubic")
+        if scaling not in get_args(Scaling):
+            raise CheckpointError(
+                path,
+                place="header, frame_scaling",
+                expected=" or ".join(get_args(Scaling)),
+                found=repr(scaling),
+            )
         frozen_norms = bool(header.get("frozen_norms", True))
-        detector = cls(size, projection, frozen_norms=frozen_norms, context=context)
+        detector = cls(
+            size,
+            projection,
+            frozen_norms=frozen_norms,
+            context=context,
+            frame_scaling=scaling,
+        )
         load_weights(detector, state, path)
         return detector.eval()
 
@@ -147,6 +165,7 @@ class Detector(nn.Module):
             "projection": self.projection,
             "frozen_norms": self.frozen_norms,
             "context": self.context,
+            "frame_scaling": self.frame_scaling,
         }
         write_checkpoint(path, state, {**(header or {}), **own})
 
@@ -336,34 +355,24 @@ class Detector(nn.Module):
         losses = self.det.losses(
             image, features, self.sizes(len(batch)), regions, self.class_weights
         )
-        field = torch.stack([_field_target(target["energy"]) for target in targets])
-        losses["field"] = field_loss(self._field(features), field)
-        moved = [jittered(boxes) for boxes, _ in copies]
+        fields = zip(*map(expected_field, targets), strict=True)
+        losses["field"] = field_loss(self._field(features), *map(torch.stack, fields))
+        moved, expected, annotated = expected_energy(targets, copies, self.margin)
         maps, distances = self._measure(
             features, [self._shifted(boxes, self.margin) for boxes in moved]
         )
         if len(maps) == 0:
             zero = losses["field"] * 0.0
             return {**losses, "energy": zero, "distance": zero}
-        expected = torch.cat(
-            [
-                crop_energy(target["energy"], owner, boxes)
-                for (_, owner), boxes, target in zip(copies, moved, targets, strict=True)
-            ]
-        )
         distance_cm = torch.cat(
             [
                 target["distance_cm"][owner]
                 for (_, owner), target in zip(copies, targets, strict=True)
             ]
         )
-        losses["energy"] = energy_loss(maps, expected)
+        losses["energy"] = energy_loss(maps, expected, annotated)
         losses["distance"] = distance_loss(distances, distance_cm)
         return losses
-
-
-def _field_target(energy: Tensor) -> Tensor:
-    return energy.amax(dim=0) if len(energy) else energy.new_zeros(HEIGHT, WIDTH)
 
 
 def _kept(scores: Tensor, labels: Tensor, keep: Keep | None) -> Tensor:

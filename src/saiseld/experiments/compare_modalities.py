@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from saiseld.data.stairs26 import open_tree
-from saiseld.data.video_array import missing_frame
+from saiseld.data.video import rgb_planes
 from saiseld.detector.model import Detector
 from saiseld.detector.targets import FrameTargets
 from saiseld.evaluation.matched import MatchedRecording
@@ -46,7 +46,7 @@ class Deprived(Selection):
         """Yield latents and pictures."""
         for latent, rgb in super().batches():
             if self.mode == "sound alone":
-                rgb = np.repeat(missing_frame()[None], len(rgb), axis=0)
+                rgb = rgb_planes([None] * len(rgb))
             yield np.zeros_like(latent) if self.mode == "picture alone" else latent, rgb
 
     def field_pearson(self, detector: Detector) -> list[float]:

@@ -42,7 +42,7 @@ BASE = {
 }
 ROWS: Mapping[str, Mapping[str, Any]] = {
     "base": {},
-    "public boxes at the seam": {"seam_aware": False},
+    "public targets": {"targets": "public"},
     "official projection": {},
     "class-balanced loss": {"balanced_loss": True},
     "neither turned nor mirrored": {"rotation": False, "flip": 0.0},
@@ -92,8 +92,7 @@ def trained(chosen: argparse.Namespace, name: str) -> tuple[float, Detector]:
         chosen.tree,
         chosen.features,
         chosen.output / "cache",
-        symmetries=recipe.augmentation.symmetries,
-        context=recipe.context,
+        recipe=recipe,
     )
     if name == "official projection":
         data = replace(data, projection="official")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from saiseld.data.recordings import Recording, find_recordings, open_recording
-from saiseld.data.video import find_video, open_video
+from saiseld.data.video import find_video
 from saiseld.decision.selection import emittable
 from saiseld.detector.detect import IMAGER
 from saiseld.formats.candidates import (
@@ -57,9 +57,8 @@ def detect(
     >>> len(table), table.score.max()  # doctest: +SKIP
     (8712, 0.93)
     """
-    opened = open_recording(recording)
-    pictures = iter(()) if video is None else open_video(video)
-    blocks = list(Imager(weights, device=device).blocks(opened, pictures))
+    imager = Imager(weights, device=device)
+    blocks = imager.blocks(open_recording(recording), imager.pictures(video))
     return joined_candidates([block.candidates for block in blocks])
 
 
@@ -110,11 +109,10 @@ def detect_recording(
         heard = Features(features)
         heard.check_made_by(imager.front_end.identity, recording.frames, made_from["sound"])
         images = heard.images()
-    pictures = iter(()) if video is None else open_video(video)
     keep = None if all_maps else emittable
     missing = 0
     with candidate_writer(table) as append:
-        for block in imager.blocks(recording, pictures, images, keep=keep):
+        for block in imager.blocks(recording, imager.pictures(video), images, keep=keep):
             known = {**block.candidates.provenance, "made_from": made_from}
             append(replace(block.candidates, provenance=known))
             missing += block.missing_pictures

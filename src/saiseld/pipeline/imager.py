@@ -119,6 +119,12 @@ class Imager:
                 advice="Use a front end and a detector that were trained together",
             )
 
+    def pictures(self, video: str | Path | None) -> Iterator[Frame | None]:
+        """Yield a video's pictures as the detector is shown them; none if there is no video."""
+        if video is None:
+            return iter(())
+        return open_video(video, scaling=self.detector.frame_scaling)
+
     def blocks(
         self,
         recording: Recording,
@@ -216,14 +222,14 @@ class Imager:
             What to ask.
         """
         if senses == "eye":
-            yield from self.blocks(recording, () if video is None else open_video(video))
+            yield from self.blocks(recording, self.pictures(video))
         elif senses == "ear" or video is None:
             for heard in self.hearing.blocks(recording):
                 table = self.hearing.alone(heard.table)
                 yield Block(table, heard.start, np.zeros(heard.frames, bool))
         else:
             heard_until = self.hearing.reader(recording)
-            for block in self.blocks(recording, open_video(video)):
+            for block in self.blocks(recording, self.pictures(video)):
                 ear = heard_until(block.start + block.frames)
                 eye = block.candidates
                 table = self.hearing.together(eye, ear, block.start, block.pictured)

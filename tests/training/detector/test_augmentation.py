@@ -7,7 +7,7 @@ import torch
 from saiseld.data.label_columns import box_of
 from saiseld.data.video import IMAGENET_MEAN
 from saiseld.detector.targets import FrameTargets
-from saiseld.training.detector.augmentation import augment, flatten_boxes, mirror, rotate
+from saiseld.training.detector.augmentation import augment, mirror, rotate
 from saiseld.training.detector.recipes import Augmentation
 
 
@@ -95,10 +95,3 @@ def test_same_chance_gives_the_same_frames(frame) -> None:
     assert not torch.equal(one[0][0], one[0][1])
     for image, target in zip(*one, strict=True):
         assert torch.equal(image[11], target["energy"].amax(dim=0))
-
-
-def test_public_boxes_on_the_seam_span_the_picture(frame) -> None:
-    flat = flatten_boxes(frame[1])["boxes"]
-    assert flat[0].tolist() == [0, 60, 359, 89]
-    assert torch.equal(flat[1], frame[1]["boxes"][1])
-    assert frame[1]["boxes"][0, 2] > 360  # the given ones stay

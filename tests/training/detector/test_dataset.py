@@ -11,7 +11,8 @@ from PIL import Image
 from saiseld.data import label_columns as columns_module
 from saiseld.data.label_columns import box_of, label_columns
 from saiseld.data.stairs26 import TreeRecording
-from saiseld.data.video_array import MISSING_RGB, video_array
+from saiseld.data.video import rgb_planes
+from saiseld.data.video_array import MISSING_RGB, float_planes, video_array
 from saiseld.formats.annotation import EnergyMask, write_annotations
 from saiseld.runtime.errors import AnnotationError, DataError
 from saiseld.training.detector.dataset import FrameDataset, collate
@@ -145,6 +146,25 @@ def test_video_frames_are_exact(recording, tmp_path):
     assert (frames[1] == MISSING_RGB[:, None, None]).all()
 
 
+def test_a_missing_picture_is_the_mean_itself(recording, tmp_path):
+    frames = np.array(video_array(recording.video, tmp_path / "cache"))
+    shown = [frames[0].transpose(1, 2, 0), None, frames[2].transpose(1, 2, 0)]
+    assert np.array_equal(float_planes(frames), rgb_planes(shown))
+
+
+@pytest.mark.parametrize("scaling", ["bicubic", "bilinear"])
+def test_pictures_are_scaled_as_asked(scaling, tmp_path):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    large = Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 400, 3), np.uint8))
+    large.save(folder / "a_0000.png")
+    for _ in range(2):  # each scaling has its own entry
+        found = video_array(folder, tmp_path / "cache", scaling)[0].transpose(1, 2, 0)
+        assert np.array_equal(found, large.resize((360, 180), Image.Resampling[scaling.upper()]))
+        other = "bilinear" if scaling == "bicubic" else "bicubic"
+        assert not np.array_equal(video_array(folder, tmp_path / "cache", other)[0], found)
+
+
 def test_video_files_are_cached_too(tmp_path):
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:
@@ -178,6 +198,7 @@ def test_samples(recording, tmp_path):
     assert torch.isnan(targets["distance_cm"][0])
     rgb, latent, listed = collate([data[0], data[2], data[3]])
     assert rgb.shape == (3, 3, 180, 360)
+    assert torch.equal(rgb[0], data[0].rgb / 255)
     assert latent.shape == (3, 9, 484)
     assert [len(targets["boxes"]) for targets in listed] == [0, 1, 0]
     with pytest.raises(IndexError):

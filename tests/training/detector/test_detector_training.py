@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from saiseld.training.detector import run_state
 from saiseld.training.detector.data import TrainingData, training_data
 from saiseld.training.detector.dataset import FrameDataset
 from saiseld.training.detector.engine import STATE, WEIGHTS, Trainer
+from saiseld.training.detector.model_selection import Selection
 from saiseld.training.detector.recipes import Recipe, read_recipe
 from saiseld.training.detector.start_weights import start_from
 from saiseld.training.detector.symmetric import SymmetricFrames
@@ -33,7 +35,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(tree: Path) -> TrainingData:
-    return training_data(tree, tree / "features", tree / "cache")
+    return training_data(tree, tree / "features", tree / "cache", recipe=recipe())
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +105,42 @@ def test_the_plateau_halves_the_rate(data: TrainingData, tmp_path: Path) -> None
     trainer.run()
     assert trainer.best >= 0
     assert trainer.rate <= 0.5  # three epochs of one step do not all improve
+
+
+@pytest.mark.parametrize(("restarts", "rate"), [(False, 0.25), (True, 1.0)])
+def test_the_plateau_restarts_where_a_group_begins_to_move(
+    data: TrainingData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    restarts: bool,
+    rate: float,
+) -> None:
+    falling = iter([0.5, 0.4, 0.3])
+    monkeypatch.setattr(
+        Selection,
+        "score",
+        lambda *_: SimpleNamespace(headline=lambda: {"macro_mAP": next(falling)}),
+    )
+    groups = [{"parameters": "energy_head", "from_epoch": 3}]
+    plateau = {"schedule": "plateau", "patience": 0, "plateau_restarts": restarts}
+    trainer = Trainer(
+        data, recipe(epochs=3, frames_per_epoch=2, groups=groups, **plateau), tmp_path
+    )
+    trainer.run()
+    assert (trainer.best, trainer.rate) == (0.5, rate)
+
+
+def test_the_epoch_can_be_chosen_on_dev_test(tree: Path, tmp_path: Path) -> None:
+    own = tmp_path / "tree"
+    shutil.copytree(tree, own, ignore=shutil.ignore_patterns("cache"))
+    for path in [*own.glob("*_dev/*/*room1*"), *own.glob("features/*room1*")]:
+        copy = own / path.relative_to(own).as_posix().replace("room1", "room7")
+        copy = Path(str(copy).replace("dev-train", "dev-test"))
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    chosen = recipe(selection_rooms="dev_test")
+    known = training_data(own, own / "features", tmp_path / "cache", recipe=chosen).provenance
+    assert known["training_rooms"] == ["1", "2", "3"] and known["selection_rooms"] == ["7"]
 
 
 def test_another_recipe_is_refused(data: TrainingData, tmp_path: Path) -> None:
@@ -204,12 +242,15 @@ def test_neighbouring_frames_are_ignored_at_first(tree: Path, tmp_path: Path) ->
         start_from(wide, tmp_path / "odd.safetensors")
 
 
-def test_neighbouring_frames_and_public_boxes_can_be_learnt_from(
+def test_neighbouring_frames_and_public_targets_can_be_learnt_from(
     tree: Path, tmp_path: Path
 ) -> None:
-    data = training_data(tree, tree / "features", tmp_path / "cache", context=1)
-    weights = Trainer(data, recipe(context=1, seam_aware=False), tmp_path / "run").run()
-    assert Detector.load(weights).acoustic_channels == 27
+    chosen = recipe(context=1, targets="public", sampling="public", frame_scaling="bilinear")
+    data = training_data(tree, tree / "features", tmp_path / "cache", recipe=chosen)
+    weights = Trainer(data, chosen, tmp_path / "run").run()
+    learnt = Detector.load(weights)
+    assert (learnt.acoustic_channels, learnt.frame_scaling) == (27, "bilinear")
+    assert data.train[0].targets["boxes"][0].tolist() == [0, 70, 360, 105]
     first, last = data.train[0].latent, data.train[len(data.train) - 1].latent
     assert torch.equal(first[:9], first[9:18]) and not torch.equal(first[:9], first[18:])
     assert torch.equal(last[:9], last[18:]) and not torch.equal(last[:9], last[9:18])
@@ -226,7 +267,8 @@ def test_symmetries_act_on_channels_picture_and_targets(tree: Path, tmp_path: Pa
     names = [name for name in SYMMETRIES if name != "identity"]
     for name in names:
         make_features(tree, name)
-    data = training_data(tree, tree / "features", tree / "cache", symmetries=names)
+    chosen = recipe(epochs=1, augmentation={"symmetries": names})
+    data = training_data(tree, tree / "features", tree / "cache", recipe=chosen)
     count = len(data.train)
     assert len(data.shown) == 4 * count
     for frame in range(count):
@@ -243,7 +285,7 @@ def test_symmetries_act_on_channels_picture_and_targets(tree: Path, tmp_path: Pa
             inside = sample.targets["energy"][0, :, [int(u0), int(u1) % 360]]
             assert (inside > 0).any(dim=0).all()
             assert torch.equal(sample.latent, original.latent) == (symmetry is IDENTITY)
-    run = Trainer(data, recipe(epochs=1, augmentation={"symmetries": names}), tmp_path)
+    run = Trainer(data, chosen, tmp_path)
     assert next(run.epoch_steps())["loss"] > 0
 
 
@@ -253,4 +295,5 @@ def test_features_of_another_symmetry_are_refused(tree: Path, tmp_path: Path) ->
     for copy in (folder, folder / "half_turn"):
         shutil.copytree(tree / "features", copy, ignore=plain)
     with pytest.raises(DataError, match=r"weights: expected features by the front end \w+ half"):
-        training_data(tree, folder, tree / "cache", symmetries=["half_turn"])
+        turned = recipe(augmentation={"symmetries": ["half_turn"]})
+        training_data(tree, folder, tree / "cache", recipe=turned)

@@ -12,10 +12,17 @@ from saiseld.training.detector.recipes import builtin_recipes, read_recipe
 
 
 def test_built_in_recipes_are_whole() -> None:
-    assert builtin_recipes() == ("compact", "paper", "paper_scratch")
+    assert builtin_recipes() == ("compact", "paper", "paper_public", "paper_scratch")
     for name in builtin_recipes():
         assert read_recipe(name).size in name
     assert read_recipe("paper_scratch").frames_per_epoch == read_recipe("paper").frames_per_epoch
+    own, public = (read_recipe(name).model_dump() for name in ("paper", "paper_public"))
+    assert {key: value for key, value in public.items() if value != own[key]} == {
+        "targets": "public",
+        "sampling": "public",
+        "plateau_restarts": True,
+        "frame_scaling": "bilinear",
+    }
 
 
 @pytest.mark.parametrize(
@@ -25,6 +32,7 @@ def test_built_in_recipes_are_whole() -> None:
         ('extends = "compact"\n[augmentation]\nflip = 2.0', r"augmentation\.flip: .*less than"),
         ('extends = "compact"\ngroups = [{ parameters = "(" }]', r"groups\.0\.parameters: "),
         ('extends = "compact"\nbatch_size = 100000', "batch_size exceeds frames_per_epoch"),
+        ('extends = "compact"\nplateau_restarts = true', "plateau_restarts needs the schedule"),
         ('extends = "mine"', r"extends: expected a built-in recipe \(compact, paper,"),
         ("size = ", "expected TOML, found"),
         ('size = "compact"', "epochs: .*Field required"),

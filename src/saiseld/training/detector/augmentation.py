@@ -8,7 +8,7 @@ the channels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from saiseld.conventions.sphere import WIDTH
 from saiseld.data.video import IMAGENET_MEAN
+from saiseld.detector.losses import public_boxes
 from saiseld.detector.stem import RGB_CHANNELS
 from saiseld.detector.targets import FrameTargets
 from saiseld.training.detector.recipes import Augmentation
@@ -51,32 +52,31 @@ def rotate(image: Tensor, target: FrameTargets, pixels: int) -> tuple[Tensor, Fr
     """Turn a frame to the right by whole pixels; what leaves on the right enters on the left."""
     boxes = target["boxes"].clone()
     boxes[:, 0::2] += pixels
-    return torch.roll(image, pixels, dims=-1), {
-        **target,
-        "boxes": _from_canvas(boxes),
-        "energy": torch.roll(target["energy"], pixels, dims=-1),
-    }
+
+    def turn(canvas: Tensor) -> Tensor:
+        return torch.roll(canvas, pixels, dims=-1)
+
+    return turn(image), _moved(target, boxes, turn)
 
 
 def mirror(image: Tensor, target: FrameTargets) -> tuple[Tensor, FrameTargets]:
     """Swap left and right."""
     boxes = target["boxes"].clone()
     boxes[:, 0::2] = (WIDTH - 1) - boxes[:, [2, 0]]
-    return image.flip(-1), {
+    return image.flip(-1), _moved(target, boxes, lambda canvas: canvas.flip(-1))
+
+
+def _moved(target: FrameTargets, boxes: Tensor, move: Callable[[Tensor], Tensor]) -> FrameTargets:
+    """Return targets whose canvases are moved, and with them their boxes on the cylinder."""
+    moved: FrameTargets = {
         **target,
         "boxes": _from_canvas(boxes),
-        "energy": target["energy"].flip(-1),
+        "energy": move(target["energy"]),
     }
-
-
-def flatten_boxes(target: FrameTargets) -> FrameTargets:
-    """Give instances on the seam the public recipe's box: from end to end of the picture."""
-    boxes = target["boxes"].clone()
-    for box, energy in zip(boxes, target["energy"], strict=True):
-        if box[2] > WIDTH:
-            columns = torch.where(energy.any(dim=0))[0]
-            box[0], box[2] = columns[0], columns[-1]
-    return {**target, "boxes": boxes}
+    if "annotated" in target and "field" in target:
+        moved["annotated"], moved["field"] = move(target["annotated"]), move(target["field"])
+        moved["boxes"] = public_boxes(moved["annotated"])
+    return moved
 
 
 def _augment_one(

@@ -12,11 +12,12 @@ from saiseld.acoustics.front_end import identity_under
 from saiseld.acoustics.symmetry import symmetry_named
 from saiseld.conventions.sphere import Projection
 from saiseld.conventions.symmetry import IDENTITY, Symmetry
-from saiseld.data.stairs26 import Role, TreeRecording, open_tree, split_by_room
+from saiseld.data.stairs26 import Tree, TreeRecording, open_tree, split_by_room
 from saiseld.formats.features import FEATURES_SUFFIX, Features
 from saiseld.runtime.errors import DataError
 from saiseld.training.detector.dataset import FrameDataset
 from saiseld.training.detector.decoded import fill_cache
+from saiseld.training.detector.recipes import Recipe
 from saiseld.training.detector.symmetric import SymmetricFrames
 
 
@@ -48,8 +49,7 @@ def training_data(
     features: str | Path,
     cache: str | Path,
     *,
-    symmetries: Sequence[str] = (),
-    context: int = 0,
+    recipe: Recipe,
     seed: int = 0,
     jobs: int = 1,
 ) -> TrainingData:
@@ -64,10 +64,9 @@ def training_data(
         are in a folder of its name in it.
     cache
         Folder for decoded labels and video.
-    symmetries
-        Names of the array's symmetries that training frames are shown under too.
-    context
-        Frames before and after each one that are heard with it.
+    recipe
+        Says which rooms the epoch is chosen in, what targets and pictures are like, and under
+        which symmetries frames are shown.
     seed
         Which rooms are which (`saiseld.data.stairs26.split_by_room`).
     jobs
@@ -78,38 +77,51 @@ def training_data(
     DataError
         If labels or features are missing, or features are of several front ends.
     """
-    roles = split_by_room(open_tree(tree), seed=seed)
-    fill_cache([*roles["train"], *roles["select"]], cache, jobs=jobs)
+    learnt, chosen_by = _recordings(open_tree(tree), recipe, seed)
+    targets, scaling = recipe.targets, recipe.frame_scaling
+    fill_cache([*learnt, *chosen_by], cache, targets=targets, scaling=scaling, jobs=jobs)
     features = Path(features)
-    first = Features(features / f"{roles['train'][0].name}{FEATURES_SUFFIX}").provenance
+    first = Features(features / f"{learnt[0].name}{FEATURES_SUFFIX}").provenance
 
-    def frames_of(role: Role, symmetry: Symmetry = IDENTITY) -> FrameDataset:
+    def frames_of(
+        recordings: Sequence[TreeRecording], symmetry: Symmetry = IDENTITY
+    ) -> FrameDataset:
         folder = features if symmetry is IDENTITY else features / symmetry.name
-        made_by = identity_under(first["weights"], symmetry)
-        return FrameDataset(roles[role], partial(_features, folder, made_by), cache, context)
+        latents = partial(_features, folder, identity_under(first["weights"], symmetry))
+        return FrameDataset(recordings, latents, cache, recipe.context, targets, scaling)
 
-    train, select = frames_of("train"), frames_of("select")
+    train, select = frames_of(learnt), frames_of(chosen_by)
     if not select.counts.any():
         raise DataError(
             tree,
-            place=f"rooms to select in ({', '.join(_rooms(roles['select']))})",
+            place=f"rooms to select in ({', '.join(_rooms(chosen_by))})",
             expected="frames with labels",
             found="none",
         )
-    others = [symmetry_named(name) for name in symmetries]
+    others = [symmetry_named(name) for name in recipe.augmentation.symmetries]
     return TrainingData(
         train,
         select,
-        SymmetricFrames([(IDENTITY, train), *((s, frames_of("train", s)) for s in others)]),
+        SymmetricFrames([(IDENTITY, train), *((s, frames_of(learnt, s)) for s in others)]),
         first["projection"],
         {
             "tree": Path(tree).name,
-            "training_rooms": _rooms(roles["train"]),
-            "selection_rooms": _rooms(roles["select"]),
+            "training_rooms": _rooms(learnt),
+            "selection_rooms": _rooms(chosen_by),
             "training_frames": len(train),
             "front_end": first["weights"],
         },
     )
+
+
+def _recordings(
+    tree: Tree, recipe: Recipe, seed: int
+) -> tuple[tuple[TreeRecording, ...], tuple[TreeRecording, ...]]:
+    """Return the recordings to learn from, and those to choose the epoch by."""
+    roles = split_by_room(tree, seed=seed)
+    if recipe.selection_rooms == "dev_test":
+        return tree.split("dev-train"), roles["test"]
+    return roles["train"], roles["select"]
 
 
 def _features(folder: Path, made_by: str, recording: TreeRecording) -> Features:

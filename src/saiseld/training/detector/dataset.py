@@ -22,8 +22,10 @@ from saiseld.conventions.taxonomy import NUM_CLASSES, detector_label
 from saiseld.data.context import with_neighbours
 from saiseld.data.label_columns import LabelColumns
 from saiseld.data.stairs26 import TreeRecording
-from saiseld.data.video_array import missing_frame
-from saiseld.detector.targets import FrameTargets
+from saiseld.data.video import Scaling
+from saiseld.data.video_array import float_planes, missing_frame
+from saiseld.detector.losses import public_boxes
+from saiseld.detector.targets import FrameTargets, Targets
 from saiseld.runtime.errors import DataError
 from saiseld.training.detector.decoded import read_labels, read_video
 
@@ -70,6 +72,10 @@ class FrameDataset(Dataset[Sample]):
     context
         Frames before and after each one whose latents come with its own
         (`saiseld.data.context`).
+    targets
+        How labels become targets.
+    scaling
+        How pictures of another size are scaled.
 
     Raises
     ------
@@ -83,9 +89,15 @@ class FrameDataset(Dataset[Sample]):
         latents: Open,
         cache: str | Path,
         context: int = 0,
+        targets: Targets = "cylinder",
+        scaling: Scaling = "bicubic",
     ) -> None:
         self.recordings, self._context = tuple(recordings), context
-        self._opened = [_open(recording, latents, Path(cache)) for recording in self.recordings]
+        self._targets = _TARGETS[targets]
+        self._opened = [
+            _open(recording, latents, Path(cache), targets, scaling)
+            for recording in self.recordings
+        ]
         counts = [opened.latents.frames for opened in self._opened]
         self._start = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
@@ -100,7 +112,7 @@ class FrameDataset(Dataset[Sample]):
         return Sample(
             torch.from_numpy(picture),
             torch.from_numpy(self._latent(opened.latents, frame)),
-            _targets(opened.labels, frame),
+            self._targets(opened.labels, frame),
         )
 
     def _latent(self, latents: Latents, frame: int) -> NDArray[np.float32]:
@@ -126,16 +138,19 @@ class FrameDataset(Dataset[Sample]):
 
 
 def collate(samples: Sequence[Sample]) -> tuple[Tensor, Tensor, list[FrameTargets]]:
-    """Return the batch of samples: pictures, latents, and a list of targets."""
+    """Return the batch of samples: floating pictures, latents, and a list of targets."""
+    rgb = torch.stack([sample.rgb for sample in samples])
     return (
-        torch.stack([sample.rgb for sample in samples]),
+        torch.from_numpy(float_planes(rgb.numpy())),
         torch.stack([sample.latent for sample in samples]),
         [sample.targets for sample in samples],
     )
 
 
-def _open(recording: TreeRecording, latents: Open, cache: Path) -> _Opened:
-    labels = read_labels(recording, cache)
+def _open(
+    recording: TreeRecording, latents: Open, cache: Path, targets: Targets, scaling: Scaling
+) -> _Opened:
+    labels = read_labels(recording, cache, targets)
     own = latents(recording)
     if len(labels.frame) and labels.frame[-1] >= own.frames:
         raise DataError(
@@ -143,18 +158,40 @@ def _open(recording: TreeRecording, latents: Open, cache: Path) -> _Opened:
             expected=f"labels of frames below {own.frames}, as the recording has",
             found=f"one of frame {labels.frame[-1]}",
         )
-    return _Opened(own, labels, read_video(recording, cache))
+    return _Opened(own, labels, read_video(recording, cache, scaling))
 
 
-def _targets(labels: LabelColumns, frame: int) -> FrameTargets:
-    rows = labels.rows(frame)
+def _cylinder_targets(labels: LabelColumns, frame: int) -> FrameTargets:
+    rows = [row for row in labels.rows(frame) if len(labels.points(row)[0])]
     energy = np.zeros((len(rows), HEIGHT, WIDTH), np.float32)
     for own, row in zip(energy, rows, strict=True):
         own[:] = labels.field(row)
-    part = slice(rows.start, rows.stop)
     return {
-        "boxes": torch.from_numpy(np.array(labels.box[part])),
-        "labels": torch.from_numpy(detector_label(labels.class_id[part].astype(np.int64))),
+        "boxes": torch.from_numpy(labels.box[rows]),
+        "labels": torch.from_numpy(detector_label(labels.class_id[rows].astype(np.int64))),
         "energy": torch.from_numpy(energy),
-        "distance_cm": torch.from_numpy(np.array(labels.distance_cm[part])),
+        "distance_cm": torch.from_numpy(labels.distance_cm[rows]),
     }
+
+
+def _public_targets(labels: LabelColumns, frame: int) -> FrameTargets:
+    targets = _cylinder_targets(labels, frame)
+    annotated = np.zeros((len(targets["labels"]), HEIGHT * WIDTH), bool)
+    field = np.zeros(HEIGHT * WIDTH, np.float32)
+    points = (labels.points(row) for row in labels.rows(frame))
+    for own, (pixel, energy) in zip(annotated, (p for p in points if len(p[0])), strict=True):
+        own[pixel] = True
+        np.maximum.at(field, pixel, energy)
+    pixels = torch.from_numpy(annotated.reshape(-1, HEIGHT, WIDTH))
+    return {
+        **targets,
+        "boxes": public_boxes(pixels),
+        "annotated": pixels,
+        "field": torch.from_numpy(field.reshape(HEIGHT, WIDTH)),
+    }
+
+
+_TARGETS: dict[Targets, Callable[[LabelColumns, int], FrameTargets]] = {
+    "cylinder": _cylinder_targets,
+    "public": _public_targets,
+}

@@ -8,21 +8,34 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from saiseld.data.label_columns import LabelColumns, label_columns
+from saiseld.data.label_columns import LabelColumns, Points, label_columns
 from saiseld.data.stairs26 import TreeRecording
+from saiseld.data.video import Scaling
 from saiseld.data.video_array import video_array
+from saiseld.detector.targets import Targets
 from saiseld.runtime.errors import DataError
 from saiseld.runtime.parallel import run_all
 
+_POINTS: dict[Targets, Points] = {"cylinder": "floor", "public": "round"}
 
-def fill_cache(recordings: Sequence[TreeRecording], cache: str | Path, *, jobs: int = 1) -> None:
+
+def fill_cache(
+    recordings: Sequence[TreeRecording],
+    cache: str | Path,
+    *,
+    targets: Targets = "cylinder",
+    scaling: Scaling = "bicubic",
+    jobs: int = 1,
+) -> None:
     """Decode the labels and video of recordings that the cache folder lacks, several at once."""
-    tasks = {recording.name: (recording, Path(cache)) for recording in recordings}
+    tasks = {recording.name: (recording, Path(cache), targets, scaling) for recording in recordings}
     run_all(_fill, tasks, jobs=jobs, title="decoding labels and video")
 
 
-def read_labels(recording: TreeRecording, cache: str | Path) -> LabelColumns:
-    """Return a recording's labels.
+def read_labels(
+    recording: TreeRecording, cache: str | Path, targets: Targets = "cylinder"
+) -> LabelColumns:
+    """Return a recording's labels, their points on the pixels that such targets need.
 
     Raises
     ------
@@ -36,14 +49,16 @@ def read_labels(recording: TreeRecording, cache: str | Path) -> LabelColumns:
             found="none in the tree",
             advice="Make them with `saiseld label`",
         )
-    return label_columns(recording.labels, cache)
+    return label_columns(recording.labels, cache, _POINTS[targets])
 
 
-def read_video(recording: TreeRecording, cache: str | Path) -> NDArray[np.uint8] | None:
+def read_video(
+    recording: TreeRecording, cache: str | Path, scaling: Scaling = "bicubic"
+) -> NDArray[np.uint8] | None:
     """Return a recording's video (frames, 3, 180, 360), or None where it has none."""
-    return None if recording.video is None else video_array(recording.video, cache)
+    return None if recording.video is None else video_array(recording.video, cache, scaling)
 
 
-def _fill(recording: TreeRecording, cache: Path) -> None:
-    read_labels(recording, cache)
-    read_video(recording, cache)
+def _fill(recording: TreeRecording, cache: Path, targets: Targets, scaling: Scaling) -> None:
+    read_labels(recording, cache, targets)
+    read_video(recording, cache, scaling)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from saiseld.evaluation.scores import json_values
 from saiseld.runtime.errors import RecipeError
 from saiseld.runtime.files import only_run, output_folder
 from saiseld.runtime.parallel import die_with_parent
-from saiseld.training.detector.augmentation import augment, flatten_boxes
+from saiseld.training.detector.augmentation import augment
 from saiseld.training.detector.data import TrainingData
 from saiseld.training.detector.dataset import collate
 from saiseld.training.detector.model_selection import Selection
@@ -43,7 +43,7 @@ from saiseld.training.detector.run_state import (
     save_run_state,
     set_random_state,
 )
-from saiseld.training.detector.sampling import epoch_frames
+from saiseld.training.detector.sampling import epoch_frames, public_epoch_frames
 from saiseld.training.detector.start_weights import start_from
 from saiseld.training.logs import RunLog, run_log
 
@@ -95,7 +95,7 @@ class Trainer:
         together = self.accelerator.num_processes * recipe.batch_size
         self.steps: int = max(recipe.frames_per_epoch // together, 1)
         self.epoch, self.step = 1, 0
-        self.best, self.stale, self.rate = -1.0, 0, 1.0
+        self.best, self.plateau, self.stale, self.rate = -1.0, -1.0, 0, 1.0
         self.started_from = "scratch" if start is None else Path(start).name
         torch.manual_seed(recipe.seed)
         self.detector = Detector(
@@ -103,6 +103,7 @@ class Trainer:
             data.projection,
             frozen_norms=recipe.frozen_norms,
             context=recipe.context,
+            frame_scaling=recipe.frame_scaling,
         )
         self._begin(start)
 
@@ -158,6 +159,7 @@ class Trainer:
                 "scaler": {} if scaler is None else scaler.state_dict(),
                 "random": random,
                 "best": self.best,
+                "plateau": self.plateau,
                 "stale": self.stale,
                 "rate": self.rate,
             }
@@ -181,7 +183,8 @@ class Trainer:
             state = load_run_state(self.output / STATE, *self._identity())
             self.detector.load_state_dict(state["model"])
             self.epoch, self.step = state["epoch"], state["step"]
-            self.best, self.stale, self.rate = state["best"], state["stale"], state["rate"]
+            self.best, self.plateau = state["best"], state["plateau"]
+            self.stale, self.rate = state["stale"], state["rate"]
             _log.info("%s: going on at epoch %d, step %d", self.output, self.epoch, self.step)
         elif start is None:
             _log.info("weights: from scratch")
@@ -210,9 +213,11 @@ class Trainer:
         """Yield this process's batches from the next step of the epoch on."""
         recipe, data = self.recipe, self.data.train
         together = self.accelerator.num_processes * recipe.batch_size
-        frames = epoch_frames(
-            data.counts, self.steps * together, recipe.silent_share, recipe.seed, self.epoch
-        )
+        count = self.steps * together
+        if recipe.sampling == "public":
+            frames = public_epoch_frames(data.counts, count, recipe.seed, self.epoch)
+        else:
+            frames = epoch_frames(data.counts, count, recipe.silent_share, recipe.seed, self.epoch)
         rng = np.random.default_rng([recipe.seed, self.epoch, 0])
         shown = frames + len(data) * rng.integers(
             len(self.data.shown) // len(data), size=frames.shape
@@ -240,8 +245,6 @@ class Trainer:
         images, targets = augment(
             images, [_on(device, target) for target in targets], recipe.augmentation, rng
         )
-        if not recipe.seam_aware:
-            targets = [flatten_boxes(target) for target in targets]
         set_rate(self.optimizer, recipe.learning_rate * self._rate())
         losses = model(images.contiguous(memory_format=torch.channels_last), targets)
         weight = recipe.loss_weights.model_dump()
@@ -288,13 +291,18 @@ class Trainer:
             if score[0] > self.best:
                 self.detector.save(self.output / WEIGHTS, half=True, header=self._header(scores))
         broadcast_object_list(score)
-        if score[0] > self.best:
-            self.best, self.stale = score[0], 0
+        self.best = max(self.best, score[0])
+        if score[0] > self.plateau:
+            self.plateau, self.stale = score[0], 0
         else:
             self.stale += 1
         if self.stale > self.recipe.patience:
             self.rate, self.stale = self.rate / 2, 0
         self.epoch, self.step = self.epoch + 1, 0
+        if self.recipe.plateau_restarts and any(
+            group.begins_in(self.epoch) for group in self.recipe.groups
+        ):
+            self.plateau, self.stale, self.rate = -1.0, 0, 1.0
         self.save()
 
     def _header(self, scores: Mapping[str, float]) -> dict[str, Any]:
@@ -318,9 +326,5 @@ def _usable(precision: str) -> str:
 
 
 def _on(device: torch.device, target: FrameTargets) -> FrameTargets:
-    return {
-        "boxes": target["boxes"].to(device),
-        "labels": target["labels"].to(device),
-        "energy": target["energy"].to(device),
-        "distance_cm": target["distance_cm"].to(device),
-    }
+    moved = {name: cast(Tensor, value).to(device) for name, value in target.items()}
+    return cast(FrameTargets, moved)

@@ -1,7 +1,8 @@
 """How a detector is trained: typed recipes, read from TOML; the built-in ones lie beside this file.
 
-``paper`` is the recipe of KIST2026, for a start from COCO weights; ``compact`` trains
-the compact size from scratch on a CPU.
+``paper`` is the recipe of KIST2026, for a start from COCO weights, ``paper_public`` the same with
+everything as the public recipe has it (Baseline2026); ``compact`` trains the compact size from
+scratch on a CPU.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from saiseld.data.context import MAX_CONTEXT
+from saiseld.data.video import Scaling
 from saiseld.detector.architecture import Size
+from saiseld.detector.targets import Targets
 from saiseld.runtime.recipe_files import builtin_names, read_recipe_file
 
 Share = Field(ge=0, le=1)
@@ -46,6 +49,10 @@ class Group(_Strict):
     def frozen_in(self, epoch: int) -> bool:
         """Return whether the group stands still in an epoch."""
         return self.from_epoch == "never" or epoch < self.from_epoch
+
+    def begins_in(self, epoch: int) -> bool:
+        """Return whether the group has stood still until an epoch, and moves in it."""
+        return epoch > 1 and epoch == self.from_epoch
 
 
 class Augmentation(_Strict):
@@ -86,8 +93,11 @@ class Recipe(_Strict):
     frames_per_epoch: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     """Frames a step and process."""
+    sampling: Literal["balanced", "public"] = "balanced"
+    """Draw classes evenly, or in proportion but never less than half of evenly (the public way)."""
     silent_share: float = Field(default=0.1, ge=0, le=1)
-    """Share of frames without a sound among those drawn; the others are balanced by class."""
+    """Share of frames without a sound among those drawn evenly; the public way has them as they
+    come."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Mixed precision, where the device has it; ``fp16`` on accelerators only."""
     learning_rate: float = Field(gt=0)
@@ -97,17 +107,26 @@ class Recipe(_Strict):
     """Halve the rate when selection does not improve, or rise to the rate once and fall to zero."""
     patience: int = Field(default=3, ge=0)
     """Epochs without improvement that a plateau bears."""
+    plateau_restarts: bool = False
+    """Go back to the full rate and measure improvement anew wherever a group begins to move."""
     rise: float = Field(default=0.1, ge=0, le=1)
     """Share of all steps in which one cycle rises."""
     balanced_loss: bool = True
     """Weight classes in the classification loss by the root of their rarity."""
-    seam_aware: bool = True
-    """Boxes reach past the seam; else what lies on it has a box as wide as the picture."""
+    targets: Targets = "cylinder"
+    """On the cylinder, boxes reach past the seam and energy is sampled there; the public recipe's
+    boxes end one past the last pixel, are as wide as the picture on the seam, and energy is resized
+    from whole pixels."""
+    frame_scaling: Scaling = "bicubic"
+    """How pictures of another size are scaled, in training and, as the weights say it, later."""
     context: int = Field(default=0, ge=0, le=MAX_CONTEXT)
     """Frames before and after each one that are heard with it."""
     groups: tuple[Group, ...] = ()
     augmentation: Augmentation = Augmentation()
     loss_weights: LossWeights = LossWeights()
+    selection_rooms: Literal["held_out", "dev_test"] = "held_out"
+    """Where the epoch is chosen: in rooms of dev-train set aside, or, as KIST2026 did, on dev-test
+    after training on all of dev-train, which makes a score on dev-test optimistic."""
     selection_frames: int = Field(default=1000, ge=1)
     """Frames of the selection rooms that every epoch is measured on."""
     checkpoint_minutes: float = Field(default=5.0, ge=0)
@@ -116,6 +135,8 @@ class Recipe(_Strict):
     def _consistent(self) -> Self:
         if self.batch_size > self.frames_per_epoch:
             raise ValueError("batch_size exceeds frames_per_epoch")
+        if self.plateau_restarts and self.schedule != "plateau":
+            raise ValueError("plateau_restarts needs the schedule plateau")
         return self
 
 

@@ -18,7 +18,8 @@ class TrainingState(TypedDict):
 
     ``recipe`` is the recipe as JSON, ``data`` says what is trained on; ``epoch`` (from 1) and
     ``step`` (from 0) come next; ``random`` has the generator states of every process; ``best`` is
-    the best score so far, ``stale`` the epochs since, ``rate`` the plateau's share of the rate.
+    the best score so far, ``plateau`` the best since the plateau began, ``stale`` the epochs since
+    that, ``rate`` the plateau's share of the rate.
     """
 
     recipe: str
@@ -30,6 +31,7 @@ class TrainingState(TypedDict):
     scaler: dict[str, Any]
     random: list[list[Tensor]]
     best: float
+    plateau: float
     stale: int
     rate: float
 
