@@ -9,7 +9,7 @@ KILLS ?= 14
 EXAMPLES ?= 100
 BENCHMARKS := decision detector emission evaluation front_end labels memory training
 
-.PHONY: demo test lint docs bench fuzz fuzz-api soak clean
+.PHONY: demo test lint docs bench fuzz fuzz-api soak wheel-check clean
 
 $(LIGHT): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +50,10 @@ fuzz-api: $(READY)
 soak: $(READY)
 	# Commands killed, run twice at once and on a full disk; KILLS of each.
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.soak --kills $(KILLS)
+
+wheel-check:
+	# The wheel in an environment of its own: demo, README's Python, and nothing left afterwards.
+	$(PYTHON) tests/wheel_check.py
 
 clean:
 	rm -rf $(VENV) demo build site

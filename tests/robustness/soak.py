@@ -55,7 +55,7 @@ class Found:
     undisturbed_s: float = 0.0
 
 
-def start(arguments: list[str], log: Path, prepare: Callable[[], None] = lambda: None) -> int:
+def start(arguments: list[str], log: Path | int, prepare: Callable[[], None] = lambda: None) -> int:
     """Start ``saiseld`` in a process of its own session, with all modules loaded; return its id."""
     process = os.fork()
     if process:
@@ -63,7 +63,8 @@ def start(arguments: list[str], log: Path, prepare: Callable[[], None] = lambda:
     code = 70
     try:
         os.setsid()
-        told = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        told = log if isinstance(log, int) else os.open(log, flags)
         os.dup2(told, 1)
         os.dup2(told, 2)
         # A test runner may have put files of its own in their place.
@@ -80,9 +81,11 @@ def start(arguments: list[str], log: Path, prepare: Callable[[], None] = lambda:
 
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
 
 
 def ended(process: int, within_s: float = PATIENCE_S) -> int | None:
@@ -200,8 +203,13 @@ class Soak:
 
     def refused(self, what: str, prepare: Callable[[], None], folder: Path) -> None:
         """Run the command where it cannot write: one line, nothing half, and on it goes."""
-        code = ended(start(self.command.arguments(folder), self.log, prepare))
-        told = self.log.read_text(errors="replace")
+        read, write = os.pipe()
+
+        # Through a pipe, which no limit on files cuts.
+        code = ended(start(self.command.arguments(folder), write, prepare))
+        os.close(write)
+        with os.fdopen(read, errors="replace") as pipe:
+            told = pipe.read()
         if code != 2 or "Traceback" in told or "error: " not in told:
             self._note(f"{what}: exit {code}: {told[-300:]!r}")
         self._compare(folder, what, whole=False)
