@@ -69,5 +69,6 @@ def frame_at(
         spectrum=np.stack([spectrum - 5 * channel for channel in range(4)]),
         sound=np.zeros((SAMPLES_PER_FRAME, 4), np.float32) if sound is None else sound,
         picture=picture,
+        imaged=True,
         dropped=dropped,
     )

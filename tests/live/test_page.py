@@ -112,20 +112,27 @@ def test_the_oldest_are_lost_and_counted():
     assert client.lost == 2
 
 
-def test_one_listens_where_one_says(page):
+@pytest.mark.parametrize("turn", [0, 25])
+def test_one_listens_where_one_says(turn):
+    """A sound is shown turned by as much as the array stands turned."""
+    with serve(port=0, turn=turn) as page:
+        _listen(page, 60 + turn)
+
+
+def _listen(page, shown):
     with connect(address(page, "listen")) as socket:
         heard = {}
-        for azimuth in (60, -120):
+        for azimuth in (shown, shown - 180):
             socket.send(json.dumps({"azimuth": azimuth, "elevation": 0}))
             until(lambda: page._listeners)
             time.sleep(0.2)
             blocks = []
             for number in range(4):
-                page.show(frame_at(number, 60, sound=tone_from(60, 0, 1000, number)))
+                page.show(frame_at(number, shown, sound=tone_from(60, 0, 1000, number)))
                 blocks.append(np.frombuffer(socket.recv(10), "<i2"))
             assert all(len(block) == SAMPLES_PER_FRAME for block in blocks)
             heard[azimuth] = np.abs(blocks[-1]).max() / 32767
-    assert heard[60] == pytest.approx(0.1, rel=0.05) and heard[-120] < 0.05
+    assert heard[shown] == pytest.approx(0.1, rel=0.05) and heard[shown - 180] < 0.05
     until(lambda: not page._listeners)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from saiseld.cli.options import Device, Threshold, Weights
+from saiseld.cli.options import Device, Host, Threshold, Token, Weights
 
 if TYPE_CHECKING:
     from saiseld.live.arrays import ChannelMap
@@ -42,9 +42,6 @@ Record = Annotated[
     Path | None, typer.Option(help="Folder to keep WAV, MP4 and JSON in, by segments.")
 ]
 Late = Annotated[float, typer.Option(min=0, help="Seconds by which a camera's pictures are late.")]
-Token = Annotated[
-    str | None, typer.Option(help="What a browser must know; a new one off this machine.")
-]
 Find = Annotated[
     Path | None,
     typer.Option(help="Find order, polarity and front by claps, write them here and end."),
@@ -65,7 +62,7 @@ def live(
     record: Record = None,
     segment: Annotated[float, typer.Option(min=1, help="Seconds of a segment.")] = 60.0,
     page: Annotated[bool, typer.Option(help="Serve the page to look at.")] = True,
-    host: Annotated[str, typer.Option(help="Where the page is served.")] = "127.0.0.1",
+    host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8360,
     token: Token = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Of sound, then stop.")] = None,
@@ -116,7 +113,7 @@ def live(
         if record is not None:
             sinks.append(_recording(opened, record, segment))
         if page:
-            sinks.append(_served(opened, host, port, token))
+            sinks.append(_served(opened, host, port, token, chosen.turn))
         try:
             run(sound, camera, stream, sinks, channels=chosen, seconds=seconds)
         finally:
@@ -129,10 +126,10 @@ def _recording(opened: ExitStack, folder: Path, seconds: float) -> Sink:
     return opened.enter_context(Recorder(folder, seconds)).add
 
 
-def _served(opened: ExitStack, host: str, port: int, token: str | None) -> Sink:
+def _served(opened: ExitStack, host: str, port: int, token: str | None, turn: float) -> Sink:
     from saiseld.live.page import serve
 
-    page = opened.enter_context(serve(host, port, token))
+    page = opened.enter_context(serve(host, port, token, turn=turn))
     typer.echo(f"Look at {page.url}", err=True)
     return page.show
 

@@ -84,9 +84,9 @@ class _Client:
 class Page:
     """A page that is being served; made by `serve`."""
 
-    def __init__(self, patience_s: float) -> None:
+    def __init__(self, turn: float, patience_s: float) -> None:
         self.server: Server
-        self._patience_s = patience_s
+        self._turn, self._patience_s = turn, patience_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sockets = 0
         self._viewers: set[_Client] = set()
@@ -178,7 +178,7 @@ class Page:
         async def answer(asked: dict[str, Any]) -> None:
             azimuth, elevation = float(asked["azimuth"]), float(asked["elevation"])
             if np.isfinite([azimuth, elevation]).all():
-                beam.turn(azimuth, elevation)
+                beam.turn(azimuth - self._turn, elevation)
                 self._listeners[listener] = beam
 
         await self._serve(socket, lambda: None, send, answer)
@@ -234,6 +234,7 @@ def frame_message(frame: LiveFrame) -> bytes:
         "captured": frame.captured,
         "dropped": frame.dropped,
         "pictured": frame.pictured,
+        "imaged": frame.imaged,
         "levels": [round(float(level), 1) for level in frame.levels],
         "marks": [
             {
@@ -270,6 +271,7 @@ def serve(
     port: int = PORT,
     token: str | None = None,
     *,
+    turn: float = 0.0,
     patience_s: float = PATIENCE_S,
 ) -> Iterator[Page]:
     """Serve the page as long as the block lasts; give its frames to `Page.show`.
@@ -281,6 +283,9 @@ def serve(
     token
         What a browser must know; a new one where others than this machine may come. It is part of
         `Page.url`.
+    turn
+        Degrees by which the array's front points to the left of the pictures' middle, as the
+        stream has it.
     patience_s
         A browser that takes nothing for this long is cut off.
 
@@ -300,7 +305,7 @@ def serve(
     from starlette.routing import Mount, Route, WebSocketRoute
     from starlette.staticfiles import StaticFiles
 
-    page = Page(patience_s)
+    page = Page(turn, patience_s)
     application = Starlette(
         routes=[
             Route("/", lambda request: FileResponse(ASSETS / "index.html")),

@@ -38,6 +38,8 @@ wire.addEventListener('frame', ({ detail }) => {
   const frame = { ...detail, heat: content.slice(0, size), spectrum: content.slice(size), content: null };
   history.add(frame);
   if (at === null) show(frame);
+  const state = frame.imaged ? 'Connected' : 'Overloaded: this frame was dropped';
+  if ($('state').textContent !== state) $('state').textContent = state;
   tell(frame);
 });
 
@@ -161,17 +163,18 @@ function drawTime() {
   scrub.setAttribute('aria-valuetext', $('moment').textContent);
 }
 
-let sideAt = 0;
+let sideAt = 0, drewLast = false;
 function loop(now) {
   if (view.dirty) {
-    view.draw();
+    view.draw(drewLast ? now : null);
     drawLabels();
     drawn++;
     if (at === null && shownFrame && !shownFrame.timed) {
       shownFrame.timed = true;
       if (wire.now > 0) latencies = [...latencies.slice(-LATENCIES + 1), wire.now - shownFrame.captured];
     }
-  }
+    drewLast = true;
+  } else drewLast = false;
   if (now - sideAt > SIDE_MS) { sideAt = now; drawSide(); }
   requestAnimationFrame(loop);
 }

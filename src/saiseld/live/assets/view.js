@@ -2,6 +2,8 @@
 import { angles, cross, dot, vector, wrap } from './sphere.js';
 
 const MOST_MARKS = 32, WIDEST = 100, NEAREST = 8, FARTHEST = 0.6;
+// Where drawing again and again takes longer than the first, pixels get larger; shorter than the second, finer again.
+const SLOW_MS = 40, FAST_MS = 20, COARSEST = 0.4, PATIENCE = 8;
 
 const VERTEX = `#version 300 es
 void main() {  // one triangle over everything
@@ -35,8 +37,6 @@ void main() {
     vec2 away = p * scale;
     azimuth = centre.x - away.x; elevation = centre.y + away.y;
     if (abs(elevation) > 90. || abs(away.x) > 180.) { colour = vec4(.06, .07, .09, 1); return; }
-    vec2 a = radians(vec2(azimuth, elevation));
-    ray = vec3(cos(a.y) * cos(a.x), cos(a.y) * sin(a.x), sin(a.y));
   } else {
     vec2 q = p * (2. * scale / size.y);
     ray = normalize(ahead - q.x * left + q.y * up);
@@ -48,6 +48,10 @@ void main() {
   seen = mix(seen, vec3(.75), grid * (pictured ? .18 : .25));
   float h = texture(heat, place).r;
   if (h >= least) {
+    if (spread) {
+      vec2 a = radians(vec2(azimuth, elevation));
+      ray = vec3(cos(a.y) * cos(a.x), cos(a.y) * sin(a.x), sin(a.y));
+    }
     int whose = 13;
     float nearest = -2.;
     for (int i = 0; i < count; i++) {
@@ -66,6 +70,7 @@ export class View {
   yaw = 0; pitch = 0; zoom = 1; flat = false; least = 0.2;
   pictured = false; marks = []; shown = Array(14).fill(true);
   #gl; #at = {}; #colours = new Float32Array(42).fill(1); #textures = [];
+  #fineness = 1; #drawnAt = 0; #paces = [];
 
   constructor(canvas) {
     this.canvas = canvas;
@@ -168,8 +173,22 @@ export class View {
     return angles([0, 1, 2].map(i => ahead[i] - dx * unit * left[i] + dy * unit * up[i]));
   }
 
-  draw() {
-    const gl = this.#gl, at = this.#at, canvas = this.canvas, ratio = Math.min(devicePixelRatio, 2);
+  #adapt(now) {
+    const pace = now - this.#drawnAt;
+    this.#drawnAt = now;
+    this.#paces = pace < 500 ? [...this.#paces, pace] : [];
+    if (this.#paces.length < PATIENCE) return;
+    const usual = this.#paces.toSorted((a, b) => a - b)[PATIENCE / 2];
+    this.#paces = [];
+    if (usual > SLOW_MS) this.#fineness = Math.max(this.#fineness * 0.8, COARSEST);
+    else if (usual < FAST_MS) this.#fineness = Math.min(this.#fineness * 1.1, 1);
+  }
+
+  // `now` is the time where the frame of the screen before this one was drawn too.
+  draw(now = null) {
+    if (now === null) this.#drawnAt = -Infinity;
+    else this.#adapt(now);
+    const gl = this.#gl, at = this.#at, canvas = this.canvas, ratio = Math.min(devicePixelRatio, 2) * this.#fineness;
     const w = Math.round(canvas.clientWidth * ratio), h = Math.round(canvas.clientHeight * ratio);
     if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
     const { ahead, left, up } = this.#axes, marks = this.marks.slice(0, MOST_MARKS);
