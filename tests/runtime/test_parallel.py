@@ -9,11 +9,15 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from saiseld.runtime.errors import AudioError, WorkError
 from saiseld.runtime.parallel import run_all
+
+assert np.ones(1)  # and its BLAS is loaded, in processes of tasks too
 
 
 def _double(value: int) -> int:
@@ -46,6 +50,19 @@ def test_processes_share_the_cores(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert set(run_all(_threads, {"a": (), "b": ()}, jobs=2).values()) == {"1"}
     assert os.environ["OMP_NUM_THREADS"] == "7"
+
+
+def _blas_threads() -> int:
+    return max(lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_linear_algebra_has_one_thread_whatever_the_number_of_processes(jobs):
+    with threadpool_limits(2, user_api="blas"):
+        before = _blas_threads()
+        found = run_all(_blas_threads, {"a": (), "b": ()}, jobs=jobs)
+        assert found == {"a": 1, "b": 1}
+        assert _blas_threads() == before
 
 
 def test_no_tasks_no_results():

@@ -33,7 +33,7 @@ from saiseld.pipeline.prediction import Prediction
 from saiseld.pipeline.weights import find_weights
 from saiseld.runtime.devices import DeviceName, device_of
 from saiseld.runtime.errors import CheckpointError, RecipeError
-from saiseld.runtime.threads import in_threads, threads_here
+from saiseld.runtime.threads import in_threads, one_blas_thread, threads_here
 
 BATCH = 8
 """Frames that go through the detector together."""
@@ -271,11 +271,12 @@ class Imager:
             )
         masks: list[EnergyMask] = []
         missing = 0
-        for block in self.sensed(recording, video, system.senses):
-            found = decide(block.candidates, system)
-            masks += found
-            missing += block.missing_pictures
-            on_block(block, found)
+        with one_blas_thread():
+            for block in self.sensed(recording, video, system.senses):
+                found = decide(block.candidates, system)
+                masks += found
+                missing += block.missing_pictures
+                on_block(block, found)
         path = None if video is None else Path(video)
         return Prediction(recording, masks, missing, path)
 

@@ -26,7 +26,7 @@ from typing import Any, Generic, TypeVar
 from saiseld.runtime.cluster import Cluster
 from saiseld.runtime.devices import Device, DeviceName, device_of
 from saiseld.runtime.errors import WorkError, one_line
-from saiseld.runtime.threads import ONE_BLAS_THREAD
+from saiseld.runtime.threads import ONE_BLAS_THREAD, one_blas_thread
 
 T = TypeVar("T")
 
@@ -92,8 +92,9 @@ def run_all(
     tasks
         Arguments by name (a recording's).
     jobs
-        Processes; with 1 the work is done in this one. Several leave one BLAS thread to each. Or a
-        cluster, which takes as many tasks at a time as it has cores, or GPUs.
+        Processes; with 1 the work is done in this one. Each has one thread for linear algebra, so
+        that no number depends on them. Or a cluster, which takes as many tasks at a time as it has
+        cores, or GPUs.
     folder
         Where the tasks write, if they do: it is the function's first argument, before the task's
         own. On a machine that does not see it, another takes its place, and what is written there
@@ -129,9 +130,12 @@ def run_all(
     )
     here = function if folder is None else partial(function, folder)
     results: dict[str, T] = {}
-    with Progress(
-        *columns, console=Console(stderr=True), disable=not (title and tasks and _shown)
-    ) as progress:
+    with (
+        one_blas_thread(),
+        Progress(
+            *columns, console=Console(stderr=True), disable=not (title and tasks and _shown)
+        ) as progress,
+    ):
         line = progress.add_task(title, total=len(tasks))
         if isinstance(jobs, Cluster):
             done = jobs.spread(function, tasks, folder, device)

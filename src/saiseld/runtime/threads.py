@@ -11,6 +11,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 In = TypeVar("In")
@@ -30,6 +31,16 @@ def threads_here() -> int:
         return int(asked)
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Let linear algebra in this process run on one thread while the context lasts.
+
+    Several share small products, spin while they wait, and sum in another order.
+    """
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, user_api="blas")  # type: ignore[no-any-return]
 
 
 def in_threads(function: Callable[[In], Out], items: Iterable[In], threads: int) -> Iterator[Out]:
