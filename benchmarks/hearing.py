@@ -7,37 +7,35 @@ Processor time of one thread, so that other work on the machine weighs less.
 from time import process_time
 
 import numpy as np
-import torch
 from threadpoolctl import threadpool_limits
 
 from saiseld.conventions.timebase import FPS, SAMPLE_RATE
 from saiseld.pipeline.weights import PACKAGED
 from saiseld.seld.decode import candidates
-from saiseld.seld.ear import Seld
+from saiseld.seld.ear import Ear
 
 SECONDS, EVERY_S, WINDOWS = 30, 0.5, 10
 
 
 def main() -> None:
     """Print the costs of four views and of one."""
-    torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     shared = rng.standard_normal((SECONDS * SAMPLE_RATE, 1))
     own = rng.standard_normal((SECONDS * SAMPLE_RATE, 4))
     audio = (0.1 * shared + 0.02 * own).astype(np.float32)
     for views in (4, 1):
-        seld = Seld.load(PACKAGED / "seld.safetensors", views=views)
+        ear = Ear.load(PACKAGED / "seld.safetensors", views=views)
         window = np.ascontiguousarray(audio[: 5 * SAMPLE_RATE].T)
-        seld.window(window)  # what is computed once only
+        ear.window(window)  # what is computed once only
 
         begin = process_time()
-        blocks = seld.blocks([audio])
+        blocks = ear.blocks([audio])
         rows = sum(len(table) for table in candidates("noise", SECONDS * FPS, blocks, {}))
         offline = (process_time() - begin) / (SECONDS * FPS)
 
         begin = process_time()
         for _ in range(WINDOWS):
-            seld.window(window)
+            ear.window(window)
         share = (process_time() - begin) / WINDOWS / EVERY_S
         print(f"views: {views}")
         print(f"    recording to table ({rows} rows): {offline * 1e3:6.2f} ms a frame")

@@ -11,8 +11,7 @@ from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.decision.systems import system_named
 from saiseld.formats.candidates import MAP_SIZE, Candidates
 from saiseld.formats.features import AcousticImages
-from saiseld.seld.listening import MAPS
-from saiseld.seld.network import ROWS
+from saiseld.seld.heard import MAPS, ROWS
 
 SILENT, LOUD = 0.0, 0.1
 

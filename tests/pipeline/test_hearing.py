@@ -16,7 +16,7 @@ from saiseld.formats.candidates import joined
 from saiseld.pipeline.imager import Imager
 from saiseld.pipeline.weights import Weights
 from saiseld.runtime.errors import CheckpointError
-from saiseld.seld.ear import Seld
+from saiseld.seld.model import Seld
 from saiseld.seld.network import EarNetwork
 from saiseld.seld.priors import YAMNetPrior, no_gradient
 

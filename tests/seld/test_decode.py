@@ -7,8 +7,7 @@ from saiseld.conventions.sphere import great_circle, unit_vector
 from saiseld.decision.emission import centroid_directions
 from saiseld.formats.candidates import read_candidates, write_candidates
 from saiseld.seld.decode import candidates, peaks, refined, shapes
-from saiseld.seld.listening import Heard
-from saiseld.seld.network import GRID
+from saiseld.seld.heard import GRID, Heard
 
 
 def bump(*directions: np.ndarray, height: float = 4.0) -> np.ndarray:

@@ -12,10 +12,11 @@ from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.formats.checkpoint import read_checkpoint, write_checkpoint
 from saiseld.runtime.errors import AudioError, CheckpointError
 from saiseld.seld.decode import candidates
-from saiseld.seld.ear import Seld
-from saiseld.seld.inputs import inputs
+from saiseld.seld.ear import Ear
+from saiseld.seld.inputs import VIEWS, inputs
 from saiseld.seld.listening import doubts
-from saiseld.seld.network import VIEWS, EarNetwork
+from saiseld.seld.model import Seld
+from saiseld.seld.network import Batch, EarNetwork
 from saiseld.seld.priors import YAMNetPrior, no_gradient
 
 FIELDS = ("classes", "maps", "anything", "distance_cm", "silent")
@@ -28,6 +29,11 @@ def seld() -> Seld:
     return Seld("yamnet", prior, EarNetwork(prior.channels).eval().requires_grad_(False))
 
 
+@pytest.fixture(scope="module")
+def ear(seld: Seld) -> Ear:
+    return Ear(seld)
+
+
 def noise(seconds: float, seed: int = 0) -> np.ndarray:
     """Return (N, 4) noise that all channels share, and a little of their own."""
     rng = np.random.default_rng(seed)
@@ -37,12 +43,12 @@ def noise(seconds: float, seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seconds", [8.05, 10.0, 12.4])
-def test_the_same_numbers_whatever_the_blocks(seld, seconds) -> None:
+def test_the_same_numbers_whatever_the_blocks(ear, seconds) -> None:
     audio = noise(seconds)
-    whole = seld(audio)
+    whole = ear(audio)
     assert len(whole) == len(audio) // SAMPLES_PER_FRAME
     for size in (5000, 100_000):
-        blocks = list(seld.blocks(audio[at : at + size] for at in range(0, len(audio), size)))
+        blocks = list(ear.blocks(audio[at : at + size] for at in range(0, len(audio), size)))
         assert [b.start for b in blocks] == list(np.cumsum([0, *map(len, blocks[:-1])]))
         for name in FIELDS:
             np.testing.assert_array_equal(
@@ -51,50 +57,50 @@ def test_the_same_numbers_whatever_the_blocks(seld, seconds) -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 7, 25, 26, 50, 51, 75])
-def test_shorter_than_a_window_or_just_longer(seld, frames) -> None:
-    heard = seld(noise((frames + 0.5) / 10))
+def test_shorter_than_a_window_or_just_longer(ear, frames) -> None:
+    heard = ear(noise((frames + 0.5) / 10))
     assert len(heard) == frames
     assert all(np.isfinite(getattr(heard, name)).all() for name in FIELDS)
 
 
-def test_not_one_frame_and_wrong_channels_are_told(seld) -> None:
+def test_not_one_frame_and_wrong_channels_are_told(ear) -> None:
     with pytest.raises(AudioError, match="at least one frame"):
-        seld(noise(0.05))
+        ear(noise(0.05))
     with pytest.raises(AudioError, match=r"blocks of \(samples, 4\)"):
-        seld(np.zeros((SAMPLE_RATE, 2), np.float32))
+        ear(np.zeros((SAMPLE_RATE, 2), np.float32))
 
 
-def test_silence_has_no_candidates(seld) -> None:
+def test_silence_has_no_candidates(ear) -> None:
     audio = noise(4)
     audio[: 2 * SAMPLE_RATE] = 0
-    heard = seld(audio)
+    heard = ear(audio)
     assert heard.silent[:20].all()
     assert not heard.silent[20:].any()
     (table,) = candidates("quiet", len(heard), [heard], {})
     assert (table.frame >= 20).all()
 
 
-def test_a_dead_channel_is_told_and_survived(seld, caplog) -> None:
+def test_a_dead_channel_is_told_and_survived(ear, caplog) -> None:
     audio = noise(3)
     audio[:, 2] = 0
-    heard = seld(audio)
+    heard = ear(audio)
     assert np.isfinite(heard.maps).all()
     assert "channel 3 is dead" in caplog.text
 
 
-def test_ambisonics_are_told(caplog, seld) -> None:
+def test_ambisonics_are_told(caplog, ear) -> None:
     rng = np.random.default_rng(0)
     audio = (0.1 * rng.standard_normal((SAMPLE_RATE, 4))).astype(np.float32)
-    seld(audio)
+    ear(audio)
     assert "ambisonics" in caplog.text
     assert doubts(noise(1)) == []
 
 
-def test_the_last_frames_alone_are_as_all_of_them(seld) -> None:
+def test_the_last_frames_alone_are_as_all_of_them(ear) -> None:
     audio = np.ascontiguousarray(noise(3).T)
-    whole = seld.window(audio)
+    whole = ear.window(audio)
     for last in (1, 10, 29, 40):
-        alone = seld.window(audio, last=last)
+        alone = ear.window(audio, last=last)
         np.testing.assert_allclose(alone, whole[-last:], atol=1e-4)
 
 
@@ -104,7 +110,7 @@ def test_views_agree_where_only_physics_speaks() -> None:
     network = EarNetwork(4).eval()
     for layer in (network.of_view[0], network.first[0], network.to_query):
         torch.nn.init.zeros_(layer.weight)
-    shown = inputs(torch.from_numpy(noise(1).T[None].copy()))
+    shown = Batch(*(torch.from_numpy(part)[None] for part in inputs(noise(1).T)))
     with torch.inference_mode():
         maps = [network(shown, torch.ones(1, 10, 4), view=view).maps for view in range(len(VIEWS))]
     for other in maps[1:]:
@@ -115,7 +121,7 @@ def test_weights_there_and_back(seld, tmp_path: Path) -> None:
     path = tmp_path / "seld.safetensors"
     seld.save(path)
     audio = noise(1)
-    np.testing.assert_allclose(Seld.load(path)(audio).maps, seld(audio).maps, atol=0.3)
+    np.testing.assert_allclose(Ear.load(path)(audio).maps, Ear(seld)(audio).maps, atol=0.3)
 
 
 @pytest.mark.parametrize(

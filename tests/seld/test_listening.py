@@ -8,8 +8,8 @@ import pytest
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.conventions.timebase import SAMPLES_PER_FRAME
 from saiseld.runtime.errors import AudioError
-from saiseld.seld.listening import HOP_FRAMES, MAPS, Listener, PromptListener
-from saiseld.seld.network import ROWS, WINDOW_FRAMES
+from saiseld.seld.heard import MAPS, ROWS, WINDOW_FRAMES
+from saiseld.seld.listening import HOP_FRAMES, Listener, PromptListener
 
 BLOCKS = (1000, SAMPLES_PER_FRAME, 30_000, 10**6)
 

@@ -9,6 +9,7 @@ metadata hold a JSON header, with the digest of the checkpoint that it was made 
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -122,6 +123,7 @@ def write_graph(
     header: Mapping[str, Any],
     *,
     renamed: Mapping[str, str] | None = None,
+    fixed: int = 0,
 ) -> Path:
     """Write a network as the graph ``name`` of a checkpoint, beside it; return its path.
 
@@ -134,6 +136,8 @@ def write_graph(
         checkpoint's model is its attribute ``model``.
     inputs
         Examples of its inputs: two or more along the first axis, which is left open.
+    fixed
+        How many of the last inputs have no open axis.
     header
         What it is: JSON values.
     renamed
@@ -142,7 +146,11 @@ def write_graph(
     import onnx
     import torch
 
-    rows = tuple({0: torch.export.Dim.DYNAMIC} for _ in inputs)
+    logging.getLogger("onnx_ir").setLevel(logging.WARNING)  # it tells every node that it drops
+    rows = tuple(
+        {0: torch.export.Dim.DYNAMIC} if number < len(inputs) - fixed else {}
+        for number in range(len(inputs))
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of versions of operators, which the tests check
         program = torch.onnx.export(
@@ -161,6 +169,8 @@ def write_graph(
         node.ClearField("metadata_props")
         node.ClearField("doc_string")
     del model.graph.value_info[:]
+    for output in model.graph.output:  # of the examples, whatever axis is open
+        output.type.tensor_type.ClearField("shape")
     about = json.dumps({**header, _DIGEST: content_digest(weights)})
     onnx.helper.set_model_props(model, {_KEY: about})
     path = graph_path(weights, name)

@@ -40,9 +40,11 @@ from saiseld.live.tracks import Marker
 from saiseld.pipeline.defaults import VIEWING_THRESHOLD
 from saiseld.pipeline.imager import Imager
 from saiseld.runtime.errors import RecipeError
+from saiseld.runtime.threads import leave_own_threads_off
 
 if TYPE_CHECKING:
-    from saiseld.seld.listening import Heard, Listener, PromptListener
+    from saiseld.seld.heard import Heard
+    from saiseld.seld.listening import Listener, PromptListener
 
 Latency = Literal["exact", "prompt"]
 
@@ -130,7 +132,7 @@ class Stream:
         self._heard_to = 0
         if self._hears:
             self._listener = _listener(imager, latency)
-            self._thread = ThreadPoolExecutor(1, "ear", initializer=_on_one_core)
+            self._thread = ThreadPoolExecutor(1, "ear", initializer=leave_own_threads_off)
             self._jobs: deque[Future[list[tuple[int, int, Candidates]]]] = deque()
 
     def warm_up(self) -> None:
@@ -151,7 +153,7 @@ class Stream:
             return self._context / FPS
         if self._latency == "prompt":
             return (PROMPT_HOP + PROMPT_AHEAD - 1) / FPS
-        from saiseld.seld.network import WINDOW_FRAMES
+        from saiseld.seld.heard import WINDOW_FRAMES
 
         return (WINDOW_FRAMES - 1) / FPS
 
@@ -346,12 +348,6 @@ def _listener(imager: Imager, latency: Latency) -> Listener | PromptListener:
         return Listener(ear.window)
     # One view: what is lost by the missing future is more than the others would bring.
     return PromptListener(ear.with_views(1).window, PROMPT_HOP, PROMPT_AHEAD)
-
-
-def _on_one_core() -> None:
-    import torch  # a setting of each thread
-
-    torch.set_num_threads(1)
 
 
 def _turned(blob: NDArray[np.float64], turn: float) -> NDArray[np.float64]:

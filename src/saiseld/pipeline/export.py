@@ -36,6 +36,8 @@ def export_system(weights: Path | None, folder: Path) -> list[Path]:
     from saiseld.acoustics.uplam import UpLAM
     from saiseld.detector.export import write_detector_graphs
     from saiseld.detector.model import Detector
+    from saiseld.seld.export import write_seld_graphs
+    from saiseld.seld.model import Seld
 
     found = find_weights(weights)
     uplam, detector = UpLAM.load(found.front_end), Detector.load(found.detector)
@@ -46,10 +48,16 @@ def export_system(weights: Path | None, folder: Path) -> list[Path]:
     if found.matchability is not None:
         _copy(found.matchability, folder / found.matchability.name)
     projection = header.get("projection", "official")
-    return [
+    graphs = [
         *write_uplam_graphs(uplam, front_end_file, projection),
         *write_detector_graphs(detector, detector_file),
     ]
+    if found.can_hear:
+        ear = Seld.load(found.ear)
+        ear_file = _safetensors(found.ear, folder)
+        _copy(found.fusion, folder / found.fusion.name)
+        graphs += write_seld_graphs(ear, ear_file)
+    return graphs
 
 
 def _safetensors(checkpoint: Path, folder: Path) -> Path:

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from saiseld.data.recordings import Recording, find_recordings, open_recording
 from saiseld.formats.candidates import CANDIDATES_SUFFIX, candidate_writer, read_provenance
 from saiseld.runtime.cache import content_digest
+from saiseld.runtime.devices import Device
 from saiseld.runtime.files import output_folder
 from saiseld.runtime.parallel import run_all
-
-if TYPE_CHECKING:
-    from saiseld.seld.ear import Seld
+from saiseld.seld.decode import candidates
+from saiseld.seld.ear import Ear
 
 
 @cache
-def load_ear(weights: Path) -> tuple[Seld, str]:
+def load_ear(weights: Path, device: Device = "cpu") -> tuple[Ear, str]:
     """Return an ear and a name for its weights, read once a process."""
-    from saiseld.seld.ear import Seld
-
-    return Seld.load(weights), content_digest(weights)
+    return Ear.load(weights, device=device), content_digest(weights)
 
 
 def hear_recording(weights: Path, recording: Recording, folder: Path) -> Path | None:
@@ -42,13 +39,11 @@ def hear_recording(weights: Path, recording: Recording, folder: Path) -> Path | 
     The table; None if it was there.
     """
     table = folder / f"{recording.name}{CANDIDATES_SUFFIX}"
-    from saiseld.seld.decode import candidates
-
-    seld, digest = load_ear(weights)
+    ear, digest = load_ear(weights)
     made_from = {"weights": digest, "sound": content_digest(recording.path)}
     if table.is_file() and made_from.items() <= read_provenance(table).items():
         return None
-    heard = seld.blocks(recording.blocks())
+    heard = ear.blocks(recording.blocks())
     with candidate_writer(table) as append:
         for block in candidates(recording.name, recording.frames, heard, made_from):
             append(block)

@@ -13,6 +13,8 @@ from saiseld.data.recordings import Recording
 from saiseld.decision.fusion import Fusion, fuse
 from saiseld.formats.candidates import Candidates, joined
 from saiseld.pipeline.hear import load_ear
+from saiseld.runtime.devices import Device
+from saiseld.seld.decode import candidates
 
 
 class HeardBlock(NamedTuple):
@@ -30,16 +32,16 @@ class Hearing:
     ----------
     ear, fusion
         Their files.
+    device
+        Where the ear runs.
     """
 
-    def __init__(self, ear: Path, fusion: Path) -> None:
+    def __init__(self, ear: Path, fusion: Path, device: Device = "cpu") -> None:
         self.fusion = Fusion.load(fusion)
-        self.ear, self.digest = load_ear(ear)
+        self.ear, self.digest = load_ear(ear, device)
 
     def blocks(self, recording: Recording) -> Iterator[HeardBlock]:
         """Yield what is heard in a recording, some frames at a time."""
-        from saiseld.seld.decode import candidates  # and torch with it
-
         for heard in self.ear.blocks(recording.blocks()):
             made_by = {"weights": self.digest}
             (table,) = candidates(recording.name, recording.frames, [heard], made_by)

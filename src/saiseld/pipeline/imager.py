@@ -104,7 +104,7 @@ class Imager:
         threads: int | None = None,
     ) -> None:
         self.weights = paths = find_weights(weights)
-        runs_on = device_of(device)
+        self._device = runs_on = device_of(device)
         self._threads = threads_here() if threads is None else threads
         self.front_end = FrontEnd(paths.front_end, device=runs_on, threads=self._threads)
         self.detector = load_detector(paths.detector, runs_on, half=half)
@@ -204,8 +204,8 @@ class Imager:
 
     @cached_property
     def hearing(self) -> Hearing:
-        """The ear, loaded when it is first asked for, and torch with it."""
-        return Hearing(self.weights.ear, self.weights.fusion)
+        """The ear, loaded when it is first asked for."""
+        return Hearing(self.weights.ear, self.weights.fusion, self._device)
 
     def sensed(
         self, recording: Recording, video: str | Path | None, senses: Senses

@@ -52,7 +52,7 @@ def in_threads(function: Callable[[In], Out], items: Iterable[In], threads: int)
         yield from map(function, items)
         return
     waiting: deque[Future[Out]] = deque()
-    pool = ThreadPoolExecutor(threads, initializer=_leave_own_threads_off)
+    pool = ThreadPoolExecutor(threads, initializer=leave_own_threads_off)
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
@@ -64,7 +64,7 @@ def in_threads(function: Callable[[In], Out], items: Iterable[In], threads: int)
         pool.shutdown(cancel_futures=True)
 
 
-def _leave_own_threads_off() -> None:
-    # It is a setting of each thread.
+def leave_own_threads_off() -> None:
+    """Let torch, if it is there, compute this thread's work in this thread alone."""
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(1)

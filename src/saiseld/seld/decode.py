@@ -20,8 +20,7 @@ from saiseld.conventions.sphere import (
     unit_vector,
 )
 from saiseld.formats.candidates import MAP_SIZE, Candidates
-from saiseld.seld.listening import Heard
-from saiseld.seld.network import GRID
+from saiseld.seld.heard import GRID, Heard
 
 THRESHOLD = 0.02
 """Least score of a candidate."""
@@ -211,7 +210,7 @@ def candidates(
     recording, frames
         Its name and length.
     heard
-        Blocks in order, of `saiseld.seld.ear.Seld.blocks`.
+        Blocks in order, of `saiseld.seld.ear.Ear.blocks`.
     provenance
         Added to what the table says of its making.
     """

@@ -5,102 +5,79 @@ How the windows that it hears follow one another is `saiseld.seld.listening`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
-import torch
+from scipy.special import expit
 
-from saiseld.conventions.taxonomy import CLASS_NAMES
-from saiseld.formats.checkpoint import load_weights, read_checkpoint, write_checkpoint
-from saiseld.runtime.errors import CheckpointError
-from saiseld.seld.inputs import inputs
-from saiseld.seld.listening import MAPS, Array, Heard, Listener
-from saiseld.seld.network import ROWS, VIEWS, EarNetwork, frame_embeddings, smoothing
-from saiseld.seld.priors import PRIORS, Prior, no_gradient
-
-KIND = "seld"
+from saiseld.formats.graph import check_torch_for, has_graphs
+from saiseld.runtime.devices import Device
+from saiseld.seld.graphs import GRAPHS, GraphSeld
+from saiseld.seld.heard import MAPS, ROWS, Array, Heard
+from saiseld.seld.inputs import VIEWS, Inputs, inputs, smoothing
+from saiseld.seld.listening import Listener
 
 SMOOTH_FRAMES = 11
 """Frames over which probabilities are averaged: sounds last, and doubts do not."""
 
 
-class Seld:
-    """Prior and network.
+class Network(Protocol):
+    """What hears one window: prior and network in torch, or their graphs without torch."""
+
+    def __call__(self, audio: Array, shown: Inputs, views: int, last: int) -> Array:
+        """Return (last, 14 + 14 * 484 + 13): logits of classes and of maps, and log metres.
+
+        Parameters
+        ----------
+        audio
+            (4, T x 2400) samples at 24 kHz.
+        shown
+            What `saiseld.seld.inputs.inputs` makes of it.
+        views
+            How many of `saiseld.seld.inputs.VIEWS` are averaged.
+        last
+            How many frames, counted from the end, are wanted: T at most.
+        """
+        ...
+
+
+class Ear:
+    """Hears recordings of any length.
 
     Parameters
     ----------
-    prior_name, prior
-        Encoder that others trained, and the name it is known by.
     network
-        The ear's own.
-    header
-        What is to be known of the weights.
+        What hears one window.
     views
-        How many of the network's `VIEWS` are averaged: all hear better, one is faster.
+        How many ways it looks at a sound: all (`VIEWS`) hear better, one is faster.
     """
 
-    def __init__(
-        self,
-        prior_name: str,
-        prior: Prior,
-        network: EarNetwork,
-        header: Mapping[str, Any] | None = None,
-        *,
-        views: int = len(VIEWS),
-    ) -> None:
-        self.prior_name, self.prior, self.network = prior_name, prior, network
-        self.header = dict(header or {})
-        self.views = views
+    def __init__(self, network: Network, *, views: int = len(VIEWS)) -> None:
+        self.network, self.views = network, views
 
     @classmethod
-    def load(cls, path: str | Path, *, views: int = len(VIEWS)) -> Seld:
-        """Read weights of `save`.
+    def load(cls, path: str | Path, *, views: int = len(VIEWS), device: Device = "cpu") -> Ear:
+        """Read weights: on the CPU by the graphs beside them if there are any, else in torch.
 
         Raises
         ------
         CheckpointError
-            If they are not an ear's, of an unknown prior or of other classes.
+            If they are not an ear's, of an unknown prior or of other classes, or only torch could
+            run them and is not installed.
         """
-        state, header = read_checkpoint(path)
-        for name, expected, found in (
-            ("kind", KIND, header.get("kind")),
-            ("classes", list(CLASS_NAMES), header.get("classes")),
-        ):
-            if found != expected:
-                raise CheckpointError(path, place=name, expected=str(expected), found=str(found))
-        prior_name = str(header.get("prior"))
-        if prior_name not in PRIORS:
-            raise CheckpointError(
-                path, place="prior", expected=f"one of {', '.join(PRIORS)}", found=prior_name
-            )
-        prior = PRIORS[prior_name]()
-        network = EarNetwork(prior.channels)
-        for prefix, module in (("prior.", prior), ("network.", network)):
-            load_weights(
-                module,
-                {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)},
-                path,
-            )
-        network.eval().requires_grad_(False)
-        return cls(prior_name, no_gradient(prior), network, header, views=views)
+        if device == "cpu" and has_graphs(path, GRAPHS):
+            return cls(GraphSeld(path), views=views)
+        check_torch_for(path)
+        from saiseld.seld.model import Seld
 
-    def save(self, path: str | Path) -> None:
-        """Write the weights in 16 bits."""
-        state = {
-            f"{prefix}.{key}": value.half() if value.is_floating_point() else value
-            for prefix, module in (("prior", self.prior), ("network", self.network))
-            for key, value in module.state_dict().items()
-        }
-        identity = {"kind": KIND, "classes": list(CLASS_NAMES), "prior": self.prior_name}
-        write_checkpoint(path, state, {**self.header, **identity})
+        return cls(Seld.load(path).to(device), views=views)
 
-    def with_views(self, views: int) -> Seld:
+    def with_views(self, views: int) -> Ear:
         """Return the same ear looking so many times."""
-        return Seld(self.prior_name, self.prior, self.network, self.header, views=views)
+        return Ear(self.network, views=views)
 
-    @torch.inference_mode()
     def window(self, audio: Array, *, last: int | None = None) -> Array:
         """Return what is heard in one window: (T, 14 + 14 * 484 + 13), see below.
 
@@ -114,20 +91,16 @@ class Seld:
             How many frames, counted from the end, are wanted; all without it. Fewer cost less, and
             are what all would be but for rounding.
         """
-        sound = torch.from_numpy(np.ascontiguousarray(audio, np.float32))[None]
-        shown = inputs(sound)
-        embedding = self.prior(sound, shown.mels)
-        frames = shown.covariance.shape[1]
+        audio = np.ascontiguousarray(audio, np.float32)
+        shown = inputs(audio)
+        frames = len(shown.covariance)
         wanted = min(last or frames, frames)
         asked = min(wanted + SMOOTH_FRAMES // 2, frames)
-        known = frame_embeddings(embedding, frames)
-        said = []
-        for view in range(self.views):
-            heard = self.network(shown, known, view=view, last=asked)
-            said.append(torch.cat([part[0].flatten(1) for part in heard], dim=1))
-        logits, distance = torch.stack(said).mean(0).tensor_split([ROWS + MAPS], dim=1)
-        likely = smoothing(asked, SMOOTH_FRAMES) @ logits.sigmoid()
-        return np.asarray(torch.cat([likely, distance], dim=1)[-wanted:].numpy())
+        logits, distance = np.split(
+            self.network(audio, shown, self.views, asked), [ROWS + MAPS], axis=1
+        )
+        likely = smoothing(asked, SMOOTH_FRAMES)[-wanted:] @ expit(logits)
+        return np.concatenate([likely, distance[-wanted:]], axis=1)
 
     def __call__(self, audio: Array) -> Heard:
         """Return what is heard in a recording.
@@ -142,7 +115,7 @@ class Seld:
         return Heard(0, *(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
     def blocks(self, audio: Iterable[Array]) -> Iterator[Heard]:
-        """Yield what is heard in a recording, `HOP_FRAMES` at a time, memory bounded.
+        """Yield what is heard in a recording, some frames at a time, memory bounded.
 
         Parameters
         ----------

@@ -17,15 +17,16 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from torch import Tensor
+from scipy.fft import rfft
 
 from saiseld.conventions.arrays import RADIUS_M, TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.rigid_sphere import SPEED_OF_SOUND, rigid_sphere_response
-from saiseld.conventions.sphere import fibonacci_sphere
-from saiseld.conventions.symmetry import Symmetry
+from saiseld.conventions.sphere import angles_of_vector, unit_vector
+from saiseld.conventions.symmetry import SYMMETRIES, Symmetry
 from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
+from saiseld.seld.heard import GRID, Array
 
 WINDOW = 600
 HOP = 240
@@ -39,6 +40,16 @@ LOWEST_HZ, HIGHEST_HZ = 125.0, 7500.0
 CHANNELS = 4
 COVARIANCE = CHANNELS * CHANNELS
 """Real numbers of a Hermitian 4 x 4 matrix."""
+BANDS = 32
+"""Of the steering of maps: neighbouring mel bands share a covariance."""
+VIEW_BANDS = 4
+"""Of the steering that the network looks at."""
+
+SMOOTH = (7, 21)
+"""Frames over which the covariances under a mask are averaged."""
+
+VIEWS = tuple(SYMMETRIES.values())
+"""Ways to look at the same sound, of which the first is as it came."""
 
 _LEVEL, _FLOOR = 0.05, 2e-5
 """RMS that a window is brought to, and the one below which it is taken for nothing."""
@@ -53,68 +64,106 @@ _FIRST, _SECOND = np.triu_indices(CHANNELS, 1)
 
 
 class Inputs(NamedTuple):
-    """What `inputs` returns, of B recordings of T frames.
+    """What `inputs` returns, of T frames.
 
     Parameters
     ----------
     mels
-        (B, 10 T, 64) natural log of the mel magnitude + 0.001, every 10 ms, as YAMNet takes it.
+        (10 T, 64) natural log of the mel magnitude + 0.001, every 10 ms, as YAMNet takes it.
     spectrum
-        (B, 3, T, 64): mean and largest of `mels` in a frame, and how much of it are onsets.
+        (3, T, 64): mean and largest of `mels` in a frame, and how much of it are onsets.
     covariance
-        (B, T, 64, 16): each band's covariance, of trace 1, in whitened coordinates: four powers,
+        (T, 64, 16): each band's covariance, of trace 1, in whitened coordinates: four powers,
         then real and imaginary parts above the diagonal.
     """
 
-    mels: Tensor
-    spectrum: Tensor
-    covariance: Tensor
+    mels: Array
+    spectrum: Array
+    covariance: Array
 
 
-def inputs(audio: Tensor) -> Inputs:
+def inputs(audio: Array) -> Inputs:
     """Return what the ear is shown.
 
     Parameters
     ----------
     audio
-        (B, 4, N) samples at 24 kHz, N a whole number of frames.
+        (4, N) samples at 24 kHz, N a whole number of frames.
     """
-    batch, _, samples = audio.shape
-    frames = samples // SAMPLES_PER_FRAME
-    audio = audio * (_LEVEL / (audio.square().mean((1, 2), keepdim=True) + _FLOOR**2).sqrt())
-    tables = _tables(audio.device)
-    spectra = torch.stft(
-        audio.reshape(batch * CHANNELS, samples),
-        FFT,
-        HOP,
-        WINDOW,
-        tables.window,
-        center=True,
-        pad_mode="constant",
-        return_complex=True,
-    )
-    # One more step than whole hops; the last is half beyond the end.
-    spectra = spectra[..., : frames * HOPS_PER_FRAME].reshape(batch, CHANNELS, BINS, -1)
-    parts = _products(spectra)
-    mels = torch.log(parts[:, :CHANNELS].mean(1).sqrt().mT @ tables.mel / (WINDOW / 400) + 1e-3)
-    banded = parts.mT @ tables.mel
-    loud = banded[:, :CHANNELS].sum(1)
+    frames = audio.shape[1] // SAMPLES_PER_FRAME
+    audio = audio * np.float32(_LEVEL / np.sqrt(np.square(audio).mean() + _FLOOR**2))
+    tables = _tables()
+    parts = _products(_spectra(audio, frames * HOPS_PER_FRAME))
+    magnitude = np.sqrt(parts[:CHANNELS].mean(0))
+    mels = np.log(magnitude @ tables.mel / (WINDOW / 400) + np.float32(1e-3))
+    by_step = (parts.reshape(-1, parts.shape[-1]) @ tables.mel).reshape(COVARIANCE, -1, MELS)
+    loud = by_step[:CHANNELS].sum(0)
     onset = _onsets(loud)
-    weight = (_ONSET_FLOOR + onset).reshape(batch, 1, frames, HOPS_PER_FRAME, MELS)
-    pooled = (banded.reshape(batch, COVARIANCE, frames, HOPS_PER_FRAME, MELS) * weight).sum(3)
-    covariance = torch.einsum("mjk,bktm->btmj", tables.whitening, pooled)
-    covariance = covariance / covariance[..., :CHANNELS].sum(-1, keepdim=True).clamp(min=1e-12)
-    by_frame = mels.reshape(batch, frames, HOPS_PER_FRAME, MELS)
-    loudness = loud.reshape(batch, frames, HOPS_PER_FRAME, MELS)
-    share = (loudness * onset.reshape(loudness.shape)).sum(2) / loudness.sum(2).clamp(min=1e-12)
-    spectrum = torch.stack([by_frame.mean(2), by_frame.amax(2), share], dim=1)
-    return Inputs(mels, spectrum, covariance)
+    in_frames = (frames, HOPS_PER_FRAME, MELS)
+    weight = (_ONSET_FLOOR + onset).reshape(in_frames)
+    pooled = (by_step.reshape(COVARIANCE, *in_frames) * weight).sum(2)
+    covariance = (tables.whitening @ pooled.transpose(2, 0, 1)).transpose(2, 0, 1)
+    covariance = covariance / np.maximum(
+        covariance[..., :CHANNELS].sum(-1, keepdims=True), np.float32(1e-12)
+    )
+    by_frame, loudness = mels.reshape(in_frames), loud.reshape(in_frames)
+    share = (loudness * onset.reshape(in_frames)).sum(1)
+    share /= np.maximum(loudness.sum(1), np.float32(1e-12))
+    return Inputs(mels, np.stack([by_frame.mean(1), by_frame.max(1), share]), covariance)
 
 
-def turned_covariance(covariance: Tensor, symmetry: Symmetry) -> Tensor:
-    """Return covariances (..., 16) with the channels of the other scene's recording."""
+def _spectra(audio: Array, steps: int) -> NDArray[np.complex64]:
+    """Return (4, steps, bins) of the bins that are in some mel band.
+
+    Phases count from each window's begin; what is made of them does not depend on that.
+    """
+    padded = np.pad(audio, ((0, 0), (WINDOW // 2, WINDOW // 2)))
+    windows = sliding_window_view(padded, WINDOW, axis=1)[:, ::HOP][:, :steps]
+    spectra: NDArray[np.complex64] = rfft(windows * _tables().window, FFT)
+    return spectra[..., _tables().bins]
+
+
+def _products(spectra: NDArray[np.complex64]) -> Array:
+    """Return (16, ...): powers, then real and imaginary parts of ``x_i conj(x_j)``, i < j."""
+    real, imaginary = np.ascontiguousarray(spectra.real), np.ascontiguousarray(spectra.imag)
+    parts = np.empty((COVARIANCE, *spectra.shape[1:]), np.float32)
+    parts[:CHANNELS] = np.square(real) + np.square(imaginary)
+    for row, (i, j) in enumerate(zip(_FIRST, _SECOND, strict=True), start=CHANNELS):
+        parts[row] = real[i] * real[j] + imaginary[i] * imaginary[j]
+        parts[row + len(_FIRST)] = imaginary[i] * real[j] - real[i] * imaginary[j]
+    return parts
+
+
+def _onsets(loud: Array) -> Array:
+    """Return (steps, 64) in [0, 1]: the share of a moment's power that is new."""
+    past = np.pad(loud, ((_PAST, 0), (0, 0)))[:-1]
+    before = sliding_window_view(past, _PAST, axis=0).mean(-1)
+    return np.asarray(np.clip((loud - before) / np.maximum(loud, np.float32(1e-12)), 0, None))
+
+
+class _Tables(NamedTuple):
+    window: Array
+    mel: Array
+    bins: slice
+    whitening: Array
+
+
+@cache
+def _tables() -> _Tables:
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
+    mel = mel_weights()
+    used = np.flatnonzero(mel.any(axis=1))
+    bins = slice(int(used[0]), int(used[-1]) + 1)
+    white = _whitening_of_parts()
+    return _Tables(
+        window.astype(np.float32), mel[bins].astype(np.float32), bins, white.astype(np.float32)
+    )
+
+
+@cache
+def turning(symmetry: Symmetry) -> tuple[list[int], Array]:
+    """Return which of a covariance's 16 numbers a symmetry puts where, and their signs."""
     pair = {(int(i), int(j)): n for n, (i, j) in enumerate(zip(_FIRST, _SECOND, strict=True))}
-    take, sign = list(symmetry.channels), [1.0] * CHANNELS
     real, imaginary, signs = [], [], []
     for i, j in pair:
         a, b = symmetry.channels[i], symmetry.channels[j]
@@ -122,44 +171,34 @@ def turned_covariance(covariance: Tensor, symmetry: Symmetry) -> Tensor:
         real.append(CHANNELS + number)
         imaginary.append(CHANNELS + len(pair) + number)
         signs.append(1.0 if a < b else -1.0)
-    sign += [1.0] * len(pair) + signs
-    return covariance[..., take + real + imaginary] * covariance.new_tensor(sign)
+    sign = np.array([1.0] * (CHANNELS + len(pair)) + signs, np.float32)
+    return [*symmetry.channels, *real, *imaginary], sign
 
 
-def _products(spectra: Tensor) -> Tensor:
-    """Return (B, 16, F, T): powers, then real and imaginary parts of ``x_i conj(x_j)``, i < j."""
-    real, imaginary = spectra.real.contiguous(), spectra.imag.contiguous()
-    first, second = _FIRST.tolist(), _SECOND.tolist()
-    return torch.cat(
-        [
-            real.square() + imaginary.square(),
-            real[:, first] * real[:, second] + imaginary[:, first] * imaginary[:, second],
-            imaginary[:, first] * real[:, second] - real[:, first] * imaginary[:, second],
-        ],
-        dim=1,
-    )
+def turned_covariance(covariance: Array, symmetry: Symmetry) -> Array:
+    """Return covariances (..., 16) with the channels of the other scene's recording."""
+    take, sign = turning(symmetry)
+    return np.asarray(covariance[..., take] * sign)
 
 
-def _onsets(loud: Tensor) -> Tensor:
-    """Return (B, steps, 64) in [0, 1]: the share of a moment's power that is new."""
-    past = torch.nn.functional.pad(loud.mT, (_PAST, 0), mode="constant")[..., :-1]
-    before = torch.nn.functional.avg_pool1d(past, _PAST, 1).mT
-    return ((loud - before) / loud.clamp(min=1e-12)).clamp(min=0)
+def turned_grid(symmetry: Symmetry) -> FloatArray:
+    """Return (3, 484): where a symmetry takes the directions of the maps."""
+    azimuth, elevation = angles_of_vector(GRID.T)
+    moved = symmetry.turn + (-azimuth if symmetry.mirrored else azimuth)
+    return unit_vector(moved, elevation).T
 
 
-class _Tables(NamedTuple):
-    window: Tensor
-    mel: Tensor
-    whitening: Tensor
+def with_past(last: int, frames: int) -> int:
+    """Return how many of the last frames maps of the ``last`` ones are averaged over."""
+    return min(last + max(SMOOTH) // 2, frames)
 
 
 @cache
-def _tables(device: torch.device) -> _Tables:
-    return _Tables(
-        torch.hann_window(WINDOW, device=device),
-        torch.tensor(mel_weights(), dtype=torch.float32, device=device),
-        torch.tensor(_whitening_of_parts(), dtype=torch.float32, device=device),
-    )
+def smoothing(frames: int, size: int) -> Array:
+    """Return (T, T): the mean over ``size`` frames round each one, over less at the ends."""
+    apart = np.abs(np.arange(frames)[:, None] - np.arange(frames))
+    near = (apart <= size // 2).astype(np.float32)
+    return np.asarray(near / near.sum(1, keepdims=True))
 
 
 def mel_scale(frequency: NDArray[np.floating]) -> FloatArray:
@@ -196,7 +235,7 @@ def _responses(directions: FloatArray) -> NDArray[np.complex128]:
 @cache
 def whitening() -> NDArray[np.complex128]:
     """Return (64, 4, 4): ``(G + noise)^(-1/2)`` of every band, G of unit mean power."""
-    response = _responses(fibonacci_sphere())
+    response = _responses(GRID)
     diffuse = np.einsum("fpi,fpj->fij", response, response.conj()) / response.shape[1]
     weights = mel_weights() / mel_weights().sum(0)
     diffuse = np.einsum("fm,fij->mij", weights, diffuse)
@@ -255,3 +294,14 @@ def steering(directions: FloatArray) -> NDArray[np.float32]:
         # The trace of a product counts every pair above the diagonal twice.
         bands.append(mean * np.where(np.arange(COVARIANCE) < CHANNELS, 1, 2)[:, None])
     return np.stack(bands).astype(np.float32)
+
+
+def banded(table: Array) -> Array:
+    """Return steering (64, 16, P) of 32 bands, (32, 16, P): neighbours share a covariance."""
+    return np.asarray(table.reshape(BANDS, -1, *table.shape[1:]).mean(1))
+
+
+def viewed(table: Array) -> Array:
+    """Return steering (64, 16, P) as (4, 256, P): the mean response of 16 bands in a row."""
+    fours = table.reshape(VIEW_BANDS, -1, COVARIANCE, table.shape[-1])
+    return (fours / np.float32(fours.shape[1])).reshape(VIEW_BANDS, -1, table.shape[-1])

@@ -13,24 +13,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logit
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.runtime.errors import AudioError
+from saiseld.seld.heard import MAPS, ROWS, WINDOW_FRAMES, Array, Heard
 from saiseld.seld.inputs import CHANNELS
-from saiseld.seld.network import GRID, ROWS, WINDOW_FRAMES
 
 HOP_FRAMES = WINDOW_FRAMES // 2
 """From one window to the next."""
-
-MAPS = ROWS * GRID.shape[1]
-"""Numbers of all maps of a frame."""
 
 DEAD_DB = 50.0
 """A channel this far below the loudest is taken for dead."""
@@ -38,51 +33,17 @@ DEAD_DB = 50.0
 SILENT_RMS = 1e-5
 """Frames below this, -100 dB of full scale, are silence: nothing is heard in them."""
 
-Array = NDArray[np.float32]
-
 _LOW_HZ = (60.0, 250.0)
 _UNLIKE = 0.2
 _log = logging.getLogger(__name__)
 
 
 class Window(Protocol):
-    """What hears a window of sound; see `saiseld.seld.ear.Seld.window`."""
+    """What hears a window of sound; see `saiseld.seld.ear.Ear.window`."""
 
     def __call__(self, audio: Array, /, *, last: int | None = None) -> Array:
         """Return what is heard in the last frames of (4, T x 2400) samples, in all without it."""
         ...
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Heard:
-    """What is heard in T frames.
-
-    Parameters
-    ----------
-    start
-        Number of the first frame in the recording.
-    classes
-        (T, 13) logit of whether a class sounds.
-    maps
-        (T, 13, 484) logit of whether it sounds from a direction of the grid
-        (`saiseld.conventions.sphere.fibonacci_sphere`).
-    anything
-        (T, 484) the same of anything.
-    distance_cm
-        (T, 13) to the nearest source of a class, if it sounds.
-    silent
-        (T,) whether the frame holds no sound at all.
-    """
-
-    start: int
-    classes: Array
-    maps: Array
-    anything: Array
-    distance_cm: Array
-    silent: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.classes)
 
 
 class Listener:

@@ -16,41 +16,42 @@ network learned of those beside physics did not hold in other rooms (docs/hearin
 
 from __future__ import annotations
 
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from saiseld.conventions.sphere import angles_of_vector, fibonacci_sphere, unit_vector
-from saiseld.conventions.symmetry import SYMMETRIES, Symmetry
+from saiseld.conventions.symmetry import Symmetry
 from saiseld.conventions.taxonomy import NUM_CLASSES
-from saiseld.seld.inputs import COVARIANCE, MELS, Inputs, steering, turned_covariance
-
-FloatArray = NDArray[np.float64]
+from saiseld.seld.heard import GRID, ROWS
+from saiseld.seld.inputs import (
+    BANDS,
+    COVARIANCE,
+    MELS,
+    SMOOTH,
+    VIEW_BANDS,
+    VIEWS,
+    banded,
+    smoothing,
+    steering,
+    turned_grid,
+    turning,
+    viewed,
+    with_past,
+)
 
 SLOTS = 2
-ROWS = NUM_CLASSES + 1
-"""Classes, and in the last row whatever sounds."""
-
-GRID = fibonacci_sphere()
-"""(3, 484) directions of the maps."""
-
-VIEWS = tuple(SYMMETRIES.values())
-"""Ways to look at the same sound, of which the first is as it came."""
-
-WINDOW_FRAMES = 50
-"""Frames that are heard together: 5 s."""
-
-_BANDS = 32
-"""Of the steering: neighbouring mel bands share a covariance."""
-_VIEW_BANDS = 4
-_SMOOTH = (7, 21)
-"""Frames over which the covariances under a mask are averaged."""
 _LOG_METRE = 0.7
+
+
+class Batch(NamedTuple):
+    """What B windows of T frames are shown as: `saiseld.seld.inputs.Inputs`, stacked."""
+
+    mels: Tensor
+    spectrum: Tensor
+    covariance: Tensor
 
 
 class Heard(NamedTuple):
@@ -87,12 +88,10 @@ class EarNetwork(nn.Module):
 
     def __init__(self, prior_channels: int, width: int = 192) -> None:
         super().__init__()
-        table = torch.from_numpy(steering(GRID))
-        grids = [_turned_grid(symmetry) for symmetry in VIEWS]
-        steer = torch.stack([_pairs(steering(grid)) for grid in grids])
-        self.register_buffer("steer", steer, persistent=False)
-        fours = table.reshape(_VIEW_BANDS, -1, COVARIANCE, table.shape[-1])
-        self.register_buffer("view", (fours / fours.shape[1]).flatten(1, 2), persistent=False)
+        tables = [banded(steering(turned_grid(symmetry))) for symmetry in VIEWS]
+        self.register_buffer("steer", torch.from_numpy(np.stack(tables)), persistent=False)
+        view = torch.from_numpy(viewed(steering(GRID)))
+        self.register_buffer("view", view, persistent=False)
 
         inputs = 3 + COVARIANCE
         self.norm_in = nn.BatchNorm2d(inputs)
@@ -103,7 +102,7 @@ class EarNetwork(nn.Module):
         self.local = nn.Conv2d(64 + 96, 32, 1)
         self.of_spectrum = nn.Linear(128 * MELS // 16, 256)
         self.of_view = nn.Sequential(
-            nn.Linear(_VIEW_BANDS * GRID.shape[1], 192), nn.LayerNorm(192), nn.ReLU()
+            nn.Linear(VIEW_BANDS * GRID.shape[1], 192), nn.LayerNorm(192), nn.ReLU()
         )
         self.of_prior = nn.Sequential(
             nn.LayerNorm(prior_channels), nn.Dropout(0.3), nn.Linear(prior_channels, 256), nn.ReLU()
@@ -117,7 +116,7 @@ class EarNetwork(nn.Module):
         self.to_class = nn.Linear(both, ROWS)
         self.prior_to_class = nn.Linear(256, ROWS)
         self.to_distance = nn.Linear(both, NUM_CLASSES)
-        self.to_mask = nn.Linear(both, ROWS * SLOTS * _BANDS)
+        self.to_mask = nn.Linear(both, ROWS * SLOTS * BANDS)
         self.to_query = nn.Linear(both, ROWS * SLOTS * 32)
         self.to_slot = nn.Linear(both, ROWS * SLOTS * 3)
         self.to_level = nn.Linear(both, ROWS)
@@ -134,7 +133,7 @@ class EarNetwork(nn.Module):
 
     def forward(
         self,
-        heard: Inputs,
+        shown: Batch,
         embedding: Tensor,
         *,
         spectrum_kept: Tensor | None = None,
@@ -146,8 +145,8 @@ class EarNetwork(nn.Module):
 
         Parameters
         ----------
-        heard
-            Of B windows of T frames.
+        shown
+            B windows of T frames.
         embedding
             (B, T, C), of the prior.
         spectrum_kept
@@ -161,44 +160,82 @@ class EarNetwork(nn.Module):
         last
             How many frames, counted from the end, are wanted; all without it.
         """
-        batch, frames = embedding.shape[:2]
-        covariance = turned_covariance(heard.covariance, VIEWS[view])
-        picture = torch.cat([heard.spectrum, covariance.permute(0, 3, 1, 2)], dim=1)
+        covariance = turned(shown.covariance, VIEWS[view])
+        steer = self.steer[view] if points is None else self.steer[view][..., points]
+        known = self.of_prior(embedding)
+        told, local = self.told(shown.spectrum, covariance, known, self.view, spectrum_kept)
+        if last is None:
+            return self.located(told, local, known, covariance, steer)
+        tail = slice(-with_past(last, len(told[0])), None)
+        told, local, known, covariance = (
+            part[:, tail] for part in (told, local, known, covariance)
+        )
+        heard = self.located(told, local, known, covariance, steer)
+        return Heard(*(part[:, -last:] for part in heard))
+
+    def told(
+        self,
+        spectrum: Tensor,
+        covariance: Tensor,
+        known: Tensor,
+        view: Tensor,
+        spectrum_kept: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return what is known of each frame, (B, T, 640), and of its bands, (B, T, 32, 32).
+
+        Parameters
+        ----------
+        spectrum, covariance
+            (B, 3, T, 64) and (B, T, 64, 16), turned.
+        known
+            (B, T, 256), of `of_prior`.
+        view
+            (4, 256, 484), of `saiseld.seld.inputs.viewed`.
+        spectrum_kept
+            As in `forward`.
+        """
+        batch, frames = known.shape[:2]
+        picture = torch.cat([spectrum, covariance.permute(0, 3, 1, 2)], dim=1)
         first = self.first(self.norm_in(picture))
         second = self.second(functional.max_pool2d(first, (1, 2)))
         third = self.third(functional.max_pool2d(second, (1, 2)))
         fourth = functional.max_pool2d(self.fourth(functional.max_pool2d(third, (1, 2))), (1, 2))
         local = self.local(torch.cat([second, third.repeat_interleave(2, -1)], dim=1))
-        spectrum = self.of_spectrum(fourth.permute(0, 2, 1, 3).flatten(2))
+        seen = self.of_spectrum(fourth.permute(0, 2, 1, 3).flatten(2))
         if spectrum_kept is not None:
-            spectrum = spectrum * spectrum_kept[:, None, None]
-        banded = covariance.reshape(batch, frames, _VIEW_BANDS, -1)
-        response = torch.einsum("btnk,nkp->btnp", banded, self.view).flatten(2)
-        known = self.of_prior(embedding)
-        joined = self.joined(torch.cat([spectrum, self.of_view(response), known], dim=-1))
+            seen = seen * spectrum_kept[:, None, None]
+        in_four = covariance.reshape(batch, frames, VIEW_BANDS, -1)
+        response = torch.einsum("btnk,nkp->btnp", in_four, view).flatten(2)
+        joined = self.joined(torch.cat([seen, self.of_view(response), known], dim=-1))
         told = self.drop(torch.cat([self.over_time(joined)[0], joined], dim=-1))
-        if last is not None and last < frames:
-            # Maps are the costly part; those before are wanted for their smoothing alone.
-            tail = slice(-min(last + max(_SMOOTH) // 2, frames), None)
-            told, local, known = told[:, tail], local[:, :, tail], known[:, tail]
-            covariance = covariance[:, tail]
+        return told, local.permute(0, 2, 1, 3)
+
+    def located(
+        self, told: Tensor, local: Tensor, known: Tensor, covariance: Tensor, steer: Tensor
+    ) -> Heard:
+        """Return what is heard in frames that `told` knows.
+
+        Maps are the costly part: where few frames are wanted, these and those that they are
+        averaged with (`with_past`) will do.
+
+        Parameters
+        ----------
+        told, local, known, covariance
+            Of `told`, and what it was given.
+        steer
+            (32, 16, P), of `saiseld.seld.inputs.banded`.
+        """
         classes = self.to_class(told) + self.prior_to_class(known)
-        steer = self.steer[view]
-        if points is not None:
-            steer = steer[:, points]
         where = self._where(told, local, covariance, steer)
-        distance = self.to_distance(told)
-        if last is not None:
-            classes, where, distance = (part[:, -last:] for part in (classes, where, distance))
-        return Heard(classes, _both(classes[..., None].float(), where), distance)
+        return Heard(classes, _both(classes[..., None].float(), where), self.to_distance(told))
 
     def _where(self, told: Tensor, local: Tensor, covariance: Tensor, steer: Tensor) -> Tensor:
         """Return (B, T, 14, P) logits of where a class sounds from, if it sounds."""
         batch, frames = told.shape[:2]
         rows = ROWS * SLOTS
         query = self.to_query(told).view(batch, frames, rows, 32)
-        mask = self.to_mask(told).view(batch, frames, rows, _BANDS)
-        mask = torch.sigmoid(mask + query @ local.permute(0, 2, 1, 3))
+        mask = self.to_mask(told).view(batch, frames, rows, BANDS)
+        mask = torch.sigmoid(mask + query @ local)
         slot = self.to_slot(told).view(batch, frames, rows, 3)
         level = self.to_level(told)[..., None]
         # A peak is told from its neighbours by the third decimal: 16 bits are too few.
@@ -217,25 +254,27 @@ def _steered(mask: Tensor, share: Tensor, covariance: Tensor, steer: Tensor) -> 
     ``share`` (B, T, rows, 1) is the logit of how much of it is of the shorter while.
     """
     batch, frames = mask.shape[:2]
-    pairs = covariance.reshape(batch, frames, 1, _BANDS, -1, COVARIANCE).mean(4)
-    response = (mask[..., None] * pairs).flatten(3) @ steer  # not yet divided by the mask's sum
+    pairs = covariance.reshape(batch, frames, BANDS, -1, COVARIANCE).mean(3)
+    # Bands are steered before rows choose among them: there are fewer of them than of both.
+    each = torch.einsum("btnk,nkp->btnp", pairs, steer)
+    response = mask @ each  # not yet divided by the mask's sum
     weight = mask.sum(-1)
     part = torch.sigmoid(share)
     short, long = (
         (smooth @ response.flatten(2)).view(response.shape) / (smooth @ weight + 0.1)[..., None]
-        for smooth in (smoothing(frames, size) for size in _SMOOTH)
+        for smooth in (_smoothing(frames, size).to(mask.device) for size in SMOOTH)
     )
     return long + part * (short - long)
 
 
-@cache
-def smoothing(frames: int, size: int) -> Tensor:
-    """Return (T, T): the mean over ``size`` frames round each one, over less at the ends."""
-    # Kept for training as well, which what is made in inference mode cannot be used in.
-    with torch.inference_mode(mode=False):
-        apart = (torch.arange(frames)[:, None] - torch.arange(frames)).abs()
-        near = (apart <= size // 2).float()
-        return near / near.sum(1, keepdim=True)
+def turned(covariance: Tensor, symmetry: Symmetry) -> Tensor:
+    """Return covariances (..., 16) with the channels of the other scene's recording."""
+    take, sign = turning(symmetry)
+    return covariance[..., take] * torch.from_numpy(sign).to(covariance)
+
+
+def _smoothing(frames: int, size: int) -> Tensor:
+    return torch.from_numpy(smoothing(frames, size))
 
 
 def frame_embeddings(embedding: Tensor, frames: int) -> Tensor:
@@ -247,18 +286,6 @@ def _both(one: Tensor, other: Tensor) -> Tensor:
     """Return the logit of the product of two probabilities, given as logits."""
     unlikely = functional.softplus(-one) + functional.softplus(-other)  # - log of the product
     return -unlikely - torch.log(-torch.expm1(-unlikely))
-
-
-def _turned_grid(symmetry: Symmetry) -> FloatArray:
-    """Return (3, 484): where a symmetry takes the directions of the grid."""
-    azimuth, elevation = angles_of_vector(GRID.T)
-    moved = symmetry.turn + (-azimuth if symmetry.mirrored else azimuth)
-    return unit_vector(moved, elevation).T
-
-
-def _pairs(table: NDArray[np.float32]) -> Tensor:
-    """Return steering (64, 16, P) of 32 bands, (512, P)."""
-    return torch.from_numpy(table).reshape(_BANDS, -1, *table.shape[1:]).mean(1).flatten(0, 1)
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:

@@ -54,7 +54,7 @@ class _Convolution(nn.Module):
         if self.conv.kernel_size[0] == 3:
             # TensorFlow pads an even length that is halved on the far side alone.
             rows, columns = (
-                0 if step == 2 and size % 2 == 0 else 1
+                size % 2 if step == 2 else 1
                 for step, size in zip(self.conv.stride, x.shape[2:], strict=True)
             )
             x = functional.pad(x, (columns, 1, rows * self.dilation, self.dilation))

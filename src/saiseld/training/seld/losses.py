@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
-from saiseld.seld.network import GRID, ROWS, Heard
+from saiseld.seld.heard import GRID, ROWS
+from saiseld.seld.network import Heard
 from saiseld.training.seld.recipes import LossWeights
 from saiseld.training.seld.windows import Shard
 

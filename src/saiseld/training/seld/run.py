@@ -25,8 +25,9 @@ from saiseld.conventions.symmetry import SYMMETRIES
 from saiseld.formats.checkpoint import load_weights, read_checkpoint
 from saiseld.runtime.errors import CheckpointError, RecipeError
 from saiseld.runtime.files import atomic_path, output_folder
-from saiseld.seld.ear import Seld
-from saiseld.seld.network import GRID, WINDOW_FRAMES, EarNetwork, frame_embeddings
+from saiseld.seld.heard import GRID, WINDOW_FRAMES
+from saiseld.seld.model import Seld
+from saiseld.seld.network import EarNetwork, frame_embeddings
 from saiseld.seld.priors import Prior, no_gradient
 from saiseld.training.logs import RunLog, run_log
 from saiseld.training.seld.losses import losses

@@ -19,14 +19,16 @@ from torch.utils.data import Dataset
 
 from saiseld.conventions.symmetry import SYMMETRIES
 from saiseld.runtime.files import atomic_path
-from saiseld.seld.inputs import Inputs, inputs, turned_covariance
+from saiseld.seld.inputs import inputs
+from saiseld.seld.network import Batch
+from saiseld.seld.network import turned as turned_covariance
 from saiseld.seld.priors import Prior
 from saiseld.training.seld.mixing import Mixer, Scene
 
 MOST_TRACKS = 4
 
 Shard = dict[str, Tensor]
-"""Of n windows: ``mels``, ``spectrum``, ``covariance``, ``embedding`` as in `Inputs` and of the
+"""Of n windows: ``mels``, ``spectrum``, ``covariance``, ``embedding`` as in `Batch` and of the
 prior, half precision; of their tracks ``class_id`` (n, 4), -1 for none, ``active``, ``azimuth``,
 ``elevation`` and ``distance_cm`` (n, 4, T)."""
 
@@ -53,7 +55,8 @@ class WindowMaker:
 def shard_of(scenes: Sequence[Scene], prior: Prior) -> Shard:
     """Return what the ear is shown of scenes, and what there was."""
     audio = torch.from_numpy(np.stack([scene.audio for scene in scenes]))
-    shown = inputs(audio)
+    each = zip(*(inputs(scene.audio) for scene in scenes), strict=True)
+    shown = Batch(*(torch.from_numpy(np.stack(part)) for part in each))
     shard = {name: part.half() for name, part in shown._asdict().items()}
     shard["embedding"] = prior(audio, shown.mels).half()
     frames = shown.covariance.shape[1]
@@ -110,6 +113,6 @@ def turned(shard: Shard, name: str) -> Shard:
     }
 
 
-def shown(shard: Shard) -> Inputs:
+def shown(shard: Shard) -> Batch:
     """Return the features of a shard, in single precision."""
-    return Inputs(*(shard[name].float() for name in Inputs._fields))
+    return Batch(*(shard[name].float() for name in Batch._fields))

@@ -1,0 +1,102 @@
+"""The ear's graphs (`saiseld.seld.graphs`), written from its model in torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from saiseld.formats.graph import write_graph
+from saiseld.runtime.errors import CheckpointError
+from saiseld.seld.heard import WINDOW_FRAMES
+from saiseld.seld.inputs import COVARIANCE, HOPS_PER_FRAME, MELS
+from saiseld.seld.model import Seld
+from saiseld.seld.network import frame_embeddings
+from saiseld.seld.priors import YAMNetPrior
+
+
+def write_seld_graphs(seld: Seld, weights: Path) -> list[Path]:
+    """Write the graphs of an ear beside its checkpoint; return their paths.
+
+    Parameters
+    ----------
+    seld
+        In evaluation mode, on the CPU.
+    weights
+        Its checkpoint, ``.safetensors``.
+
+    Raises
+    ------
+    CheckpointError
+        If its prior makes a spectrum of its own, which no graph does.
+    """
+    if not isinstance(seld.prior, YAMNetPrior):
+        raise CheckpointError(
+            weights,
+            place="prior",
+            expected="yamnet: graphs have no other",
+            found=seld.prior_name,
+            advice="An ear of another prior hears with torch, without graphs",
+        )
+    header = {"kind": "seld", "prior": seld.prior_name}
+    mels = torch.rand(WINDOW_FRAMES, HOPS_PER_FRAME, MELS)
+    know, tell = _Know(seld), _Tell(seld)
+    (known,) = know(mels)
+    spectrum = torch.rand(WINDOW_FRAMES, 3, MELS)
+    covariance = torch.rand(WINDOW_FRAMES, MELS, COVARIANCE)
+    shown = [spectrum, covariance, known, seld.network.view]
+    told = [*tell(*shown), known, covariance, seld.network.steer[0]]
+    return [
+        write_graph(weights, "know", know, [mels], header),
+        write_graph(weights, "tell", tell, shown, header, fixed=1),
+        write_graph(weights, "locate", _Locate(seld), told, header, fixed=1),
+    ]
+
+
+class _Weights(nn.Module):
+    """An ear's modules, by the names that its checkpoint knows them by."""
+
+    def __init__(self, seld: Seld) -> None:
+        super().__init__()
+        self.prior, self.network = seld.prior, seld.network
+
+
+class _Know(nn.Module):
+    """Mels, (T, 10, 64), to what the prior makes of them, frame by frame."""
+
+    def __init__(self, seld: Seld) -> None:
+        super().__init__()
+        self.model = _Weights(seld)
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor]:
+        (mels,) = inputs
+        embedding = self.model.prior(None, mels.flatten(0, 1)[None])
+        return (self.model.network.of_prior(frame_embeddings(embedding, len(mels)))[0],)
+
+
+class _Tell(nn.Module):
+    """Spectrum, covariances, what the prior knows and a table to what is known of each frame."""
+
+    def __init__(self, seld: Seld) -> None:
+        super().__init__()
+        self.model = _Weights(seld)
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        spectrum, covariance, known, view = inputs
+        shown = spectrum.transpose(0, 1)[None], covariance[None], known[None]
+        return tuple(part[0] for part in self.model.network.told(*shown, view))
+
+
+class _Locate(nn.Module):
+    """What is known of frames, their covariances and a table to what is heard in them."""
+
+    def __init__(self, seld: Seld) -> None:
+        super().__init__()
+        self.model = _Weights(seld)
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        *of_frames, steer = inputs
+        told, local, known, covariance = (part[None] for part in of_frames)
+        heard = self.model.network.located(told, local, known, covariance, steer)
+        return tuple(part[0] for part in heard)

@@ -1,0 +1,107 @@
+"""The ear in torch: a prior and the ear's own network, with their weights in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from saiseld.conventions.taxonomy import CLASS_NAMES
+from saiseld.formats.checkpoint import load_weights, read_checkpoint, write_checkpoint
+from saiseld.runtime.devices import Device
+from saiseld.runtime.errors import CheckpointError
+from saiseld.seld.heard import Array
+from saiseld.seld.inputs import Inputs
+from saiseld.seld.network import Batch, EarNetwork, frame_embeddings
+from saiseld.seld.priors import PRIORS, Prior, no_gradient
+
+KIND = "seld"
+
+
+class Seld:
+    """Prior and network.
+
+    Parameters
+    ----------
+    prior_name, prior
+        Encoder that others trained, and the name it is known by.
+    network
+        The ear's own.
+    header
+        What is to be known of the weights.
+    """
+
+    def __init__(
+        self,
+        prior_name: str,
+        prior: Prior,
+        network: EarNetwork,
+        header: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.prior_name, self.prior, self.network = prior_name, prior, network
+        self.header = dict(header or {})
+        self.device: Device = "cpu"
+
+    @classmethod
+    def load(cls, path: str | Path) -> Seld:
+        """Read weights of `save`.
+
+        Raises
+        ------
+        CheckpointError
+            If they are not an ear's, of an unknown prior or of other classes.
+        """
+        state, header = read_checkpoint(path)
+        for name, expected, found in (
+            ("kind", KIND, header.get("kind")),
+            ("classes", list(CLASS_NAMES), header.get("classes")),
+        ):
+            if found != expected:
+                raise CheckpointError(path, place=name, expected=str(expected), found=str(found))
+        prior_name = str(header.get("prior"))
+        if prior_name not in PRIORS:
+            raise CheckpointError(
+                path, place="prior", expected=f"one of {', '.join(PRIORS)}", found=prior_name
+            )
+        prior = PRIORS[prior_name]()
+        network = EarNetwork(prior.channels)
+        for prefix, module in (("prior.", prior), ("network.", network)):
+            load_weights(
+                module,
+                {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)},
+                path,
+            )
+        network.eval().requires_grad_(False)
+        return cls(prior_name, no_gradient(prior), network, header)
+
+    def save(self, path: str | Path) -> None:
+        """Write the weights in 16 bits."""
+        state = {
+            f"{prefix}.{key}": value.half() if value.is_floating_point() else value
+            for prefix, module in (("prior", self.prior), ("network", self.network))
+            for key, value in module.state_dict().items()
+        }
+        identity = {"kind": KIND, "classes": list(CLASS_NAMES), "prior": self.prior_name}
+        write_checkpoint(path, state, {**self.header, **identity})
+
+    def to(self, device: Device) -> Seld:
+        """Move to a device, and return itself."""
+        self.prior.to(device)
+        self.network.to(device)
+        self.device = device
+        return self
+
+    @torch.inference_mode()
+    def __call__(self, audio: Array, shown: Inputs, views: int, last: int) -> Array:
+        """Hear one window: a `saiseld.seld.ear.Network`."""
+        batch = Batch(*(torch.from_numpy(part)[None].to(self.device) for part in shown))
+        sound = torch.from_numpy(audio)[None].to(self.device)
+        known = frame_embeddings(self.prior(sound, batch.mels), batch.covariance.shape[1])
+        said = []
+        for view in range(views):
+            heard = self.network(batch, known, view=view, last=last)
+            said.append(torch.cat([part[0].flatten(1) for part in heard], dim=1))
+        return np.asarray(torch.stack(said).mean(0).cpu().numpy())

@@ -1,0 +1,64 @@
+"""The packaged ear's graphs against the ear in torch, on the packaged scene."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from saiseld.data.recordings import open_recording
+from saiseld.formats.candidates import joined
+from saiseld.pipeline.weights import DEMO, PACKAGED
+from saiseld.runtime.errors import CheckpointError
+from saiseld.seld.aisfx import CHANNELS
+from saiseld.seld.decode import candidates
+from saiseld.seld.ear import Ear
+from saiseld.seld.export import write_seld_graphs
+from saiseld.seld.graphs import GraphSeld
+from saiseld.seld.model import Seld
+from saiseld.seld.network import EarNetwork
+from saiseld.seld.priors import AisfxPrior
+
+WEIGHTS = PACKAGED / "seld.safetensors"
+
+
+@pytest.fixture(scope="module")
+def ears() -> tuple[Ear, Ear]:
+    graphs = Ear.load(WEIGHTS)
+    assert isinstance(graphs.network, GraphSeld)
+    return graphs, Ear(Seld.load(WEIGHTS))
+
+
+@pytest.fixture(scope="module")
+def sound() -> np.ndarray:
+    (path,) = DEMO.glob("*.wav")
+    return np.concatenate(list(open_recording(path).blocks()))
+
+
+@pytest.mark.parametrize(
+    ("frames", "views", "last"), [(50, 4, 50), (50, 1, 5), (33, 2, 20), (7, 1, 7), (1, 1, 1)]
+)
+def test_windows_of_any_length_and_views(ears, sound, frames, views, last) -> None:
+    audio = sound[: frames * 2400].T
+    heard = []
+    for ear in ears:
+        heard.append(Ear(ear.network, views=views).window(audio, last=last))
+    np.testing.assert_allclose(heard[0], heard[1], rtol=0, atol=1e-5)
+
+
+def test_graphs_hear_what_torch_hears(ears, sound) -> None:
+    own, expected = (
+        joined(list(candidates("scene", len(sound) // 2400, ear.blocks([sound]), {})))
+        for ear in ears
+    )
+    np.testing.assert_array_equal(own.frame, expected.frame)
+    np.testing.assert_array_equal(own.class_id, expected.class_id)
+    np.testing.assert_allclose(own.score, expected.score, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(own.box, expected.box, rtol=0, atol=0.05)
+    np.testing.assert_allclose(own.energy_map, expected.energy_map, rtol=0, atol=2e-3)
+    assert own.score.max() > 0.2
+
+
+def test_a_prior_with_its_own_spectrum_has_no_graphs(tmp_path: Path) -> None:
+    seld = Seld("aisfx", AisfxPrior(), EarNetwork(CHANNELS))
+    with pytest.raises(CheckpointError, match="prior: expected yamnet: graphs have no other"):
+        write_seld_graphs(seld, tmp_path / "seld.safetensors")
