@@ -172,6 +172,25 @@ def test_frames_are_shown_at_an_even_pace() -> None:
     assert np.ptp(shown) < 0.25
 
 
+def test_slow_sinks_are_waited_for_and_nothing_grows() -> None:
+    stream, free, shown = Stream(FakeImager(), video=False), threading.Event(), []
+
+    def slow(frame) -> None:
+        free.wait(5)
+        shown.append(frame.frame)
+
+    show = Show([slow], 0.0)
+    frames = stream.push(sound(100), 0.0) + stream.close()
+    giving = threading.Thread(target=show.put, args=(frames,))
+    giving.start()
+    time.sleep(0.2)
+    assert giving.is_alive() and len(show._frames) == 60
+    free.set()
+    giving.join(5)
+    show.close()
+    assert shown == list(range(100))
+
+
 def frames_of(count: int, pictured: bool = True):
     stream = Stream(FakeImager(), video=pictured)
     frames = []
@@ -209,6 +228,22 @@ def test_without_pictures_there_is_no_video(tmp_path: Path) -> None:
         for frame in frames_of(3, pictured=False):
             recorder.add(frame)
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".wav"]
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_half(tmp_path: Path, monkeypatch) -> None:
+    import soundfile
+
+    frames = frames_of(15)
+
+    def full(*_) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputError, match="No space left"), Recorder(tmp_path, 1.0) as recorder:
+        for frame in frames[:12]:
+            recorder.add(frame)
+        monkeypatch.setattr(soundfile.SoundFile, "write", full)
+        recorder.add(frames[12])
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".mp4", ".wav"]
 
 
 def test_a_killed_run_leaves_whole_segments_and_nothing_else(tmp_path: Path) -> None:

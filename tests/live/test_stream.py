@@ -8,10 +8,11 @@ import pytest
 from tests.live.fakes import FakeImager, picture, push_all, sound
 
 from saiseld.conventions.timebase import SAMPLES_PER_FRAME
-from saiseld.data.recordings import open_recording, read_audio, recording_of_array
+from saiseld.data.recordings import read_audio, recording_of_array
 from saiseld.data.video import open_video
 from saiseld.decision.systems import system_named
 from saiseld.live.frames import FLOOR_DB, HEAT_SHAPE
+from saiseld.live.intake import Intake
 from saiseld.live.stream import Stream
 from saiseld.pipeline.imager import Imager
 from saiseld.pipeline.weights import DEMO
@@ -40,9 +41,9 @@ def assert_same(found, expected) -> None:
 @pytest.mark.parametrize("video", [True, False])
 def test_exact_masks_are_those_of_image(imager: Imager, video: bool) -> None:
     (path,) = DEMO.glob("*.wav")
-    audio = read_audio(path)
+    audio = read_audio(path)[: 77 * SAMPLES_PER_FRAME]  # two windows and a bit
     shown = path.with_suffix(".mp4") if video else None
-    expected = imager.image(open_recording(path), shown).masks
+    expected = imager.image(recording_of_array(audio, 24_000), shown).masks
     stream = Stream(imager, video=video, latency="exact")
     pictures = list(open_video(shown)) if shown else []
     frames = []
@@ -210,6 +211,47 @@ def test_a_picture_is_scaled_and_given_as_it_came() -> None:
         (frame,) = push_all(stream, sound(1), 2400)
         np.testing.assert_array_equal(frame.picture, large)
         assert frame.masks[0].score == pytest.approx(0.2)
+
+
+def test_an_array_that_is_turned_sees_the_picture_turned_and_points_into_it() -> None:
+    imager, looked = FakeImager(), []
+    look = imager.look
+
+    def keep(images, pictures, name):
+        looked.append(pictures[0])
+        return look(images, pictures, name)
+
+    imager.look = keep
+    stream = Stream(imager, video=True, turn=30.0)
+    given = picture(200)
+    given[:, 150] = 0  # azimuth 30: where the array's front points
+    stream.picture(given, 0.0)
+    (frame,) = push_all(stream, sound(1), 2400)
+    assert (looked[0][:, 180] == 0).all() and looked[0].sum() == given.sum()
+    np.testing.assert_array_equal(frame.picture, given)
+    # The array hears it at its azimuth 70.
+    assert frame.masks[0].azimuth == pytest.approx(100, abs=1)
+
+
+def test_pictures_stay_with_a_clock_that_runs_apart() -> None:
+    """Twenty minutes at 200 millionths are two and a half frames."""
+    rng = np.random.default_rng(0)
+    intake, wrong = Intake(24_000, video=True), []
+    silence = np.zeros((2400, 4), np.float32)
+    speed = 1 + 200e-6
+    for number in range(12_000):
+        # The picture of the world's frame k says k; the microphones count a little faster.
+        taken_at = number / 10
+        intake.picture(np.full((2, 4, 3), number % 251, np.uint8), 5000 + taken_at)
+        arrived = (number + 1) / 10 / speed + rng.exponential(0.01)
+        intake.push(silence, 5000 + arrived)
+        for taken in intake.frames():
+            if taken.frame > 700:
+                shown = int(taken.picture[0, 0, 0])
+                wrong.append((taken.frame / speed - shown + 125) % 251 - 125)
+    assert intake.clock.drift_ppm == pytest.approx(200, abs=3)
+    assert len(wrong) > 11_000
+    assert np.abs(wrong).max() < 1.1
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,16 @@ def test_a_late_prompt_window_costs_its_own_frames_alone() -> None:
     assert starts == [0, 10, 15, 20]
 
 
+def test_a_dead_channel_is_told_once(caplog) -> None:
+    audio = np.random.default_rng(0).standard_normal((SAMPLES_PER_FRAME * 80, 4)) / 10
+    audio[:, 2] = 0
+    for listener in (Listener(Fake()), PromptListener(Fake(), 5, 5)):
+        caplog.clear()
+        for start in range(0, len(audio), SAMPLES_PER_FRAME):
+            list(listener.push(audio[start : start + SAMPLES_PER_FRAME].astype(np.float32)))
+        assert caplog.text.count("channel 3 is dead") == 1
+
+
 def test_wrong_channels_are_told() -> None:
     for listener in (Listener(Fake()), PromptListener(Fake(), 5, 5)):
         with pytest.raises(AudioError, match=r"blocks of \(samples, 4\)"):

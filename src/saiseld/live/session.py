@@ -31,6 +31,7 @@ MARGIN_S = 0.3
 """For work, beyond the delay that is in the nature of a stream, before a frame is shown."""
 
 _MOST_PICTURES = 16
+_MOST_SHOWN = 60  # frames that wait to be shown, more than an exact stream holds back
 
 Sink = Callable[[LiveFrame], object]
 
@@ -110,12 +111,14 @@ class Show:
         self._thread.start()
 
     def put(self, frames: Iterable[LiveFrame]) -> None:
-        """Add frames to be shown; raise what a sink raised."""
-        with self._changed:
-            self._frames += frames
-            self._changed.notify_all()
-        if self.error is not None:
-            raise self.error
+        """Add frames to be shown; wait where sinks are slow, and raise what one raised."""
+        for frame in frames:
+            with self._changed:
+                self._changed.wait_for(lambda: len(self._frames) < _MOST_SHOWN or self.error)
+                self._frames.append(frame)
+                self._changed.notify_all()
+            if self.error is not None:
+                raise self.error
 
     def close(self) -> None:
         """Show what is left, at once, and end."""
@@ -132,7 +135,9 @@ class Show:
                 for sink in self._sinks:
                     sink(frame)
         except BaseException as error:
-            self.error = error
+            with self._changed:
+                self.error = error
+                self._changed.notify_all()
 
     def _next(self) -> LiveFrame | None:
         with self._changed:
@@ -142,6 +147,7 @@ class Show:
             due = self._frames[0].captured + self._delay
             while not self._is_over and (left := due - time.monotonic()) > 0:
                 self._changed.wait(left)
+            self._changed.notify_all()
             return self._frames.popleft()
 
 

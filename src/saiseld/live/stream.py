@@ -312,7 +312,7 @@ class Stream:
         imaged = not waiting.is_dropped and (heard is not None or not self._hears)
         if imaged:
             table = self._table(waiting.seen, heard)
-            masks = tuple(replace(mask, frame=taken.frame) for mask in decide(table, self._system))
+            masks = tuple(self._placed(mask, taken.frame) for mask in decide(table, self._system))
         else:
             self._dropped += 1
         picture = taken.picture
@@ -329,6 +329,11 @@ class Stream:
             imaged=imaged,
             dropped=self._dropped,
         )
+
+    def _placed(self, mask: EnergyMask, frame: int) -> EnergyMask:
+        """Return a mask of one frame alone as that of a stream's frame, in its pictures."""
+        blobs = tuple(_turned(blob, self._turn) for blob in mask.segmentation)
+        return replace(mask, frame=frame, segmentation=blobs)
 
     def _table(self, seen: Candidates | None, heard: Candidates | None) -> Candidates:
         """Return the candidates of one frame, as `Imager.sensed` puts them together."""

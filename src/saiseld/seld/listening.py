@@ -111,8 +111,7 @@ class Listener:
             self._waiting = None
         else:
             if not start:
-                for doubt in doubts(audio):
-                    _log.warning("%s", doubt)
+                _warn_of_doubts(audio)
             whole = self._window(audio.T)
             said, self._waiting = whole[:count], whole[count:]
             if start and before is not None:
@@ -147,6 +146,7 @@ class PromptListener:
         self._held = np.empty((0, CHANNELS), np.float32)
         self._first = 0  # frame that the samples that are held begin with
         self._start = 0  # frame that is told next
+        self._is_doubted = False
 
     def push(self, audio: Array, *, late: bool = False) -> Iterator[Heard]:
         """Yield what is known now; see `Listener.push`."""
@@ -170,6 +170,9 @@ class PromptListener:
         self._first = first
         if not late:
             audio = self._held[: (end - first) * SAMPLES_PER_FRAME]
+            if first and not self._is_doubted:  # once there is a whole window
+                self._is_doubted = True
+                _warn_of_doubts(audio)
             said = self._window(audio.T, last=end - self._start)[: told - self._start]
             yield _heard(self._start, said, audio[(self._start - first) * SAMPLES_PER_FRAME :])
         self._start = told
@@ -216,6 +219,11 @@ def doubts(audio: Array) -> list[str]:
     if alike.min() < _UNLIKE:
         return ["long waves differ between channels: is this ambisonics (FOA), not capsules (MIC)?"]
     return []
+
+
+def _warn_of_doubts(audio: Array) -> None:
+    for doubt in doubts(audio):
+        _log.warning("%s", doubt)
 
 
 def _heard(start: int, said: Array, audio: Array) -> Heard:
