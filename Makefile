@@ -7,9 +7,11 @@ READY := $(VENV)/.ready
 INPUTS ?= 5000
 KILLS ?= 14
 EXAMPLES ?= 100
+READER ?= annotation JSON
+SECONDS ?= 600
 BENCHMARKS := decision detector emission evaluation front_end labels memory training
 
-.PHONY: demo test lint docs bench fuzz fuzz-api soak wheel-check clean
+.PHONY: demo test lint docs bench fuzz fuzz-guided fuzz-api soak wheel-check clean
 
 $(LIGHT): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +44,11 @@ bench: $(READY)
 fuzz: $(READY)
 	# Damaged files for every reader; INPUTS of each, from a new seed every time.
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.fuzz --inputs $(INPUTS)
+
+fuzz-guided: $(READY)
+	# For as long as wished, towards code not yet reached: make fuzz-guided READER='events CSV' SECONDS=3600
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt atheris
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.guided '$(READER)' -max_total_time=$(SECONDS)
 
 fuzz-api: $(READY)
 	# Requests of every kind to `saiseld serve`, by its own description; EXAMPLES of each.
