@@ -112,7 +112,7 @@ def test_a_recording_is_played_in_real_time_again_and_again(tmp_path) -> None:
         came.append(block)
         if len(came) == 7:
             source.stop()
-    assert 0.69 < time.monotonic() - began < 2
+    assert time.monotonic() - began > 0.69
     np.testing.assert_allclose(np.diff([block.time for block in came]), 0.1)
     whole = np.concatenate([block.samples for block in came])
     np.testing.assert_array_equal(whole[: 3 * 2400], read_audio(path))
