@@ -46,7 +46,7 @@ void main() {
   vec3 seen = pictured ? texture(picture, place).rgb : vec3(.12, .13, .155);
   float grid = max(line(azimuth), line(elevation));
   seen = mix(seen, vec3(.75), grid * (pictured ? .18 : .25));
-  float h = texture(heat, place).r;
+  float h = texture(heat, place).r, edge = 1. - smoothstep(0., 2. * fwidth(h), h - least);
   if (h >= least) {
     if (spread) {
       vec2 a = radians(vec2(azimuth, elevation));
@@ -60,7 +60,8 @@ void main() {
     }
     if (shown[whose]) {
       float strength = smoothstep(least - .02, 1., h);
-      seen = mix(seen, mix(colours[whose], vec3(1), strength * strength * .45), .35 + .55 * strength);
+      seen = mix(seen, mix(colours[whose], vec3(1), strength * strength * .45), .4 + .5 * strength);
+      seen = mix(seen, mix(colours[whose], vec3(1), .3), edge);
     }
   }
   colour = vec4(seen, 1);

@@ -1,0 +1,42 @@
+"""The page of `saiseld serve` in a browser: upload, follow, look at what came of it."""
+
+import shutil
+
+import pytest
+from playwright.sync_api import sync_playwright
+from tests.serve.asking import wav
+from tests.serve.fake import work
+
+from saiseld.serve.api import serve
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+def test_one_uploads_and_looks_at_the_result(tmp_path):
+    with (
+        serve(tmp_path, host="0.0.0.0", port=0, do=work) as server,
+        sync_playwright() as started,
+    ):
+        browser = started.chromium.launch(executable_path=CHROMIUM)
+        tab = browser.new_page()
+        tab.set_default_timeout(120_000)
+        wrong = []
+        tab.on("pageerror", lambda error: wrong.append(str(error)))
+        tab.on("console", lambda said: said.type == "error" and wrong.append(said.text))
+        tab.goto(server.url.replace("0.0.0.0", "127.0.0.1"))
+        assert "token" not in tab.url  # it became a cookie
+        files = {"name": "sleep 0", "mimeType": "audio/wav", "buffer": wav()}
+        tab.get_by_label("Recording").set_input_files(files)
+        tab.get_by_role("button", name="Image it").click()
+        tab.get_by_role("link", name="sleep 0").click()
+        tab.get_by_text("done").wait_for()
+        tab.go_back()
+        tab.get_by_text("hums at 50 Hz").wait_for()
+        tab.get_by_label("Recording").set_input_files({**files, "buffer": b"no sound"})
+        assert not wrong
+        tab.get_by_role("button", name="Image it").click()
+        tab.get_by_text("recording: expected a WAV or FLAC recording").wait_for()
+        tab.get_by_role("button", name="Delete sleep 0").click()
+        tab.get_by_role("link", name="sleep 0").wait_for(state="detached")
+        browser.close()
