@@ -197,16 +197,20 @@ class _Worker(Generic[T]):
     def __init__(self, function: Callable[..., T]) -> None:
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, function), daemon=True)
+        self.process = context.Process(target=_work, args=(theirs,), daemon=True)
         with _without_ctrl_c():
             self.process.start()
         theirs.close()
         self.task = ""
+        self._send(function)
 
     def begin(self, task: str, arguments: tuple[Any, ...]) -> None:
         self.task = task
+        self._send(arguments)
+
+    def _send(self, what: object) -> None:
         with suppress(BrokenPipeError):  # it is dead; the answer will say so
-            self.connection.send(arguments)
+            self.connection.send(what)
 
     def answer(self) -> T:
         """Return the result of the task, or raise what it raised."""
@@ -271,13 +275,17 @@ def _spread(
             worker.end()
 
 
-def _work(connection: Connection, function: Callable[..., Any]) -> None:
-    """Do what comes through a connection until it closes."""
+def _work(connection: Connection) -> None:
+    """Do what comes through a connection until it closes: a function, then its arguments.
+
+    It is no argument itself, since what it imports would load before this process can be ended.
+    """
     die_with_parent()
     # Ctrl-C reaches every process of a terminal: the one that was asked tells the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end_in_silence)
     with suppress(EOFError, KeyboardInterrupt, BrokenPipeError):
+        function: Callable[..., Any] = connection.recv()
         while True:
             arguments = connection.recv()
             try:
