@@ -1,6 +1,6 @@
 """The scorer against a serial loop like the official one, on a simulated dev-test.
 
-Run: ``python -m benchmarks.evaluation [--recordings 20] [--frames 300] [--jobs 2]``. Four systems
+Run: ``python -m benchmarks.evaluation [--recordings 16] [--frames 300] [--jobs 2]``. Four systems
 (two rankings x two caps, nine points a mask) are scored against dense labels (several hundred
 points a mask): by the loop, which draws every mask of every system with a ``griddata`` call of its
 own; by `saiseld.evaluation` with an empty cache; and again with the labels drawn. All scores must
@@ -40,7 +40,7 @@ SYSTEMS = ("raw-cap1", "raw-cap3", "ranked-cap1", "ranked-cap3")
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--recordings", type=int, default=20)
+    parser.add_argument("--recordings", type=int, default=16)
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--label-megabytes", type=int)
