@@ -176,6 +176,7 @@ def test_wrong_keys_are_named(compact: Detector, tmp_path: Path, change, message
         ),
         ({"kind": "detector", "context": 9}, "context: expected 0 to 4 frames, found 9"),
         ({"kind": "detector", "context": 1.0}, "context: expected 0 to 4 frames, found 1.0"),
+        ({"kind": "detector", "frame_scaling": "box"}, "frame_scaling: expected bicubic or bili"),
     ],
 )
 def test_other_weights_are_named(tmp_path: Path, header: dict[str, str], message: str) -> None:

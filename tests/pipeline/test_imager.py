@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.untrained import write_front_end, write_noise
 
 import saiseld
@@ -44,6 +45,19 @@ def test_imaging_is_detecting_and_emitting(folder: Path) -> None:
         np.testing.assert_array_equal(mask.segmentation[0], other.segmentation[0])
     assert len(saiseld.emit(found, "TASK3B_4")) > len(masks)
     assert saiseld.emit(found, threshold=1.1) == []
+
+
+def test_pictures_are_scaled_as_the_detector_learnt_them(
+    imager: Imager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 400, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "rec_0000.png")
+    for scaling in ("bicubic", "bilinear"):
+        monkeypatch.setattr(imager.detector, "frame_scaling", scaling)
+        (picture,) = imager.pictures(tmp_path)
+        wanted = Image.fromarray(noise).resize((360, 180), Image.Resampling[scaling.upper()])
+        assert np.array_equal(picture, wanted)
+    assert list(imager.pictures(None)) == []
 
 
 def test_masks_are_those_of_the_candidates(folder: Path, imager: Imager, tmp_path: Path) -> None:
