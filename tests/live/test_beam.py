@@ -13,16 +13,17 @@ def level(azimuth, hertz, towards):
 
 @pytest.mark.parametrize("hertz", [300, 1000, 3000])
 def test_what_is_listened_to_passes_unchanged(hertz):
-    assert level(40, hertz, (40, 0)) == pytest.approx(0.1, rel=0.03)
+    assert level(40, hertz, (40, 0)) == pytest.approx(0.1, rel=0.05)
 
 
 @pytest.mark.parametrize("hertz", [500, 1000, 2000])
-def test_what_comes_from_behind_is_much_softer(hertz):
-    assert level(-140, hertz, (40, 0)) < 0.1 * 10 ** (-8 / 20)
+def test_what_comes_from_elsewhere_is_softer(hertz):
+    assert level(-140, hertz, (40, 0)) < 0.1 * 10 ** (-6 / 20)
+    assert level(-50, hertz, (40, 0)) < 0.1 * 10 ** (-10 / 20)
 
 
 def test_left_is_left():
-    assert level(90, 1500, (90, 0)) > 2 * level(90, 1500, (-90, 0))
+    assert level(90, 1500, (90, 0)) > 1.7 * level(90, 1500, (-90, 0))
 
 
 def test_it_hears_blocks_of_any_length_as_one():
