@@ -207,7 +207,7 @@ def _find_channels(asked: Asked, path: Path) -> None:
     claps = record(
         source,
         on_clap=lambda where: typer.echo(
-            f"Clap {where}, at ear's distance or further, within {SECONDS:.0f} s", err=True
+            f"Clap {where}, one metre away or further, within {SECONDS:.0f} s", err=True
         ),
     )
     found = find(claps, source.sample_rate)
