@@ -18,7 +18,7 @@ from saiseld.serve.jobs import Wish
 
 
 def work(folder: Path, wish: Wish, on_share: Callable[[float], object]) -> None:
-    """Do what the name says: ``sleep 3``, ``fail``, ``break``, ``die``, ``fill``."""
+    """Do what the name says: ``sleep 3``, ``fail``, ``break``, ``die``, ``fill 9``, ``large 9``."""
     what, _, amount = wish.name.partition(" ")
     logging.getLogger("saiseld.fake").warning("%s: hums at 50 Hz", folder / "recording")
     if what == "sleep":
@@ -33,6 +33,8 @@ def work(folder: Path, wish: Wish, on_share: Callable[[float], object]) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     elif what == "fill":
         np.ones(int(amount) << 17)
+    elif what == "large":
+        write_bytes(folder / "results" / "recording.json", bytes(int(amount) << 20))
     event = SoundEvent(1, 11, "Bell", 0.3, 1.0, 12.3, -5.0, 150.0, 0.8)
     write_sound_events(folder / "results" / "recording.events.csv", [event])
     write_bytes(folder / "results" / "index.html", b"<!doctype html><p>done</p>")

@@ -2,7 +2,9 @@
 
 import socket
 import time
+from contextlib import suppress
 
+import psutil
 import pytest
 from tests.serve.asking import Client, wav
 from tests.serve.fake import work
@@ -165,6 +167,39 @@ def test_an_upload_that_stands_still_is_cut_off(client):
         time.sleep(0.3)
         assert client.ask("PUT", f"/jobs/{job}/video", b"x").status == 409  # one at a time
         assert connection.recv(12) == b"HTTP/1.1 408"
+
+
+def test_an_upload_in_trickles_does_not_go_on_for_ever(tmp_path):
+    limits = LIMITS.model_copy(update={"upload_s": 1.0})
+    with serve(tmp_path, port=0, limits=limits, do=work) as server:
+        client = Client(server.url)
+        job = client.open()
+        with socket.create_connection(("127.0.0.1", client.port), timeout=20) as connection:
+            head = f"PUT /jobs/{job}/recording HTTP/1.1\r\nHost: localhost\r\n"
+            connection.sendall(f"{head}Content-Length: 100000\r\n\r\n".encode())
+            connection.settimeout(0.2)
+            answer = b""
+            until = time.monotonic() + 20
+            while not answer and time.monotonic() < until:
+                connection.sendall(b"x")
+                with suppress(TimeoutError):
+                    answer = connection.recv(12)
+            assert answer == b"HTTP/1.1 408"
+
+
+def test_a_client_that_never_reads_holds_no_memory_and_nobody_up(client):
+    job = client.begin("large 200")
+    client.ended(job)
+    before = psutil.Process().memory_info().rss
+    head = f"GET /jobs/{job}/results/recording.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    idle = [socket.create_connection(("127.0.0.1", client.port)) for _ in range(5)]
+    for connection in idle:
+        connection.sendall(head.encode())
+    time.sleep(1)
+    assert client.ended(client.begin())["state"] == "done"
+    assert psutil.Process().memory_info().rss - before < 50e6
+    for connection in idle:
+        connection.close()
 
 
 def test_more_uploads_than_it_takes_are_told_to_come_again(tmp_path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -106,7 +107,7 @@ Id = Annotated[str, InPath(pattern="^[0-9a-f]{32}$", description="As `POST /jobs
 def _refused(*codes: int) -> dict[int | str, dict[str, Any]]:
     told = {
         404: "No such job",
-        408: "The upload stood still",
+        408: "The upload stood still, or took too long",
         409: "Not in this state",
         413: "Larger than this server takes",
         422: "What was sent cannot be used",
@@ -317,13 +318,14 @@ async def _store(desk: _Desk, request: Request, target: Path) -> None:
     if shutil.disk_usage(desk.jobs.folder).free - size < desk.limits.free_bytes:
         raise _refuse(507, "there is no room for it on the server's disk")
     body = request.stream()
+    end = time.monotonic() + desk.limits.upload_s
 
     async def following() -> bytes:
         try:
-            async with asyncio.timeout(desk.limits.idle_s):
+            async with asyncio.timeout(min(desk.limits.idle_s, end - time.monotonic())):
                 return await anext(body, b"")
         except TimeoutError:
-            raise _refuse(408, "nothing more was sent", Connection="close") from None
+            raise _refuse(408, "it took too long to send", Connection="close") from None
 
     def write() -> None:
         written = 0

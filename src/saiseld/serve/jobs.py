@@ -55,8 +55,8 @@ class Limits(BaseModel):
         Jobs kept at a time, finished ones too.
     uploads
         Files that are being uploaded at a time.
-    idle_s
-        An upload that sends nothing for this long is cut off.
+    idle_s, upload_s
+        An upload that sends nothing for the first, or takes longer than the second, is cut off.
     open_s
         A job that is neither uploaded to nor started for this long is removed.
     job_s
@@ -71,6 +71,7 @@ class Limits(BaseModel):
     jobs: int = 100
     uploads: int = 16
     idle_s: float = 30.0
+    upload_s: float = 3600.0
     open_s: float = 3600.0
     job_s: float = 4 * 3600.0
     memory_bytes: int = 8 << 30
