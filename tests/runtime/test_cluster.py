@@ -194,6 +194,7 @@ def test_ctrl_c_leaves_nothing_running(nodes, tmp_path):
 def _image(folder: Path, name: str, killed: Path) -> str:
     if name == "7" and not killed.exists():
         killed.touch()
+        (folder / ".0123abcd.part.json").write_text("half")
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(0.2)
     (folder / f"{name}.json").write_text(name * 1000)

@@ -34,7 +34,12 @@ from threadpoolctl import threadpool_limits
 from saiseld.runtime.cache import content_digest
 from saiseld.runtime.devices import Device, DeviceName
 from saiseld.runtime.errors import DeviceError, WorkError, one_line, what_was_said
-from saiseld.runtime.files import leave_leftovers, temporary_folder, write_bytes
+from saiseld.runtime.files import (
+    leave_leftovers,
+    remove_leftovers,
+    temporary_folder,
+    write_bytes,
+)
 from saiseld.runtime.threads import ONE_BLAS_THREAD
 from saiseld.runtime.version import __version__
 
@@ -230,6 +235,8 @@ class _Run:
                     found = self._answer(name, answer)
                     if found is not None:
                         yield name, found.result
+            if self._lost and self._folder is not None:  # they may have been writing
+                remove_leftovers(self._folder, deep=True, again=True)
             if self._failure is not None:
                 raise self._failure
         finally:

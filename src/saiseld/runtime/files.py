@@ -188,15 +188,15 @@ def leave_leftovers() -> None:
     _sweeping = False
 
 
-def remove_leftovers(folder: Path, *, deep: bool = False) -> None:
+def remove_leftovers(folder: Path, *, deep: bool = False, again: bool = False) -> None:
     """Remove what killed runs were writing into a folder; each process looks once.
 
-    ``deep`` looks into the folders in it as well.
+    ``deep`` looks into the folders in it as well, ``again`` even if it has looked there before.
     """
     if not _sweeping:
         return
     for inner in [folder, *(filter(Path.is_dir, folder.rglob("*")) if deep else ())]:
-        if inner in _swept:
+        if inner in _swept and not again:
             continue
         _swept.add(inner)
         with os.scandir(inner) as entries:
