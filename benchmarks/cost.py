@@ -2,9 +2,8 @@
 
 Process CPU time of one thread, of the second of two runs on the packaged scene (10 s, four channels
 and video) or, for simulating and labelling, on one simulated recording of that length; then carried
-to larger amounts. What is loaded once a process stands apart. A machine with other work takes up
-to twice as long for the same, since cores share caches: read the figures as what steps cost against
-one another.
+to larger amounts. What is loaded once a process stands apart. A machine with other work takes
+longer for the same: read the figures as what steps cost against one another.
 """
 
 from __future__ import annotations
