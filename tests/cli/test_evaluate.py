@@ -141,6 +141,14 @@ def test_nothing_of_a_folders_name_takes_effect(tree, tmp_path, name):
     assert name[:3].replace("\x1b", "\\x1b") in result.stdout
 
 
+def test_where_nothing_can_be_written_nothing_is_scored(tree, tmp_path, saiseld, monkeypatch):
+    monkeypatch.setattr("saiseld.evaluation.comparison.compare_systems", None)
+    (tmp_path / "file").write_text("")
+    for option in ("--json", "--report"):
+        code, told = saiseld("evaluate", *tree, option, tmp_path / "file" / "scores.json")
+        assert code == 2 and "expected a folder that can be written" in told
+
+
 def test_the_old_metric_has_no_report(tree, tmp_path):
     result = run(*tree, "--metric", "2026-04-02", "--report", tmp_path / "report")
     assert result.exit_code == 2

@@ -78,6 +78,8 @@ def evaluate(
             "--report", expected="files of the format (--reading strict)", found=reading
         )
     folder = None if report is None else output_folder(report)
+    if json is not None:
+        output_folder(json.parent)
     ceiling = None
     if candidates is not None:
         from saiseld.training.matchability.targets import proposed_recall

@@ -202,6 +202,8 @@ def detect_recordings(
             None if features is None else features / f"{recording.name}{FEATURES_SUFFIX}",
             all_maps,
         )
+        if features is not None:  # One that is not there is told before any work begins, too.
+            Features(features / f"{recording.name}{FEATURES_SUFFIX}")
         table = _target(folder, recording)
         if not table.is_file() or not _is_made_from(table, _made_from(own_weights, *made_from)):
             left[recording.name] = (imager_of, *made_from)

@@ -30,7 +30,7 @@ from saiseld.formats.annotation import LABEL_SUFFIX, write_annotations
 from saiseld.formats.events import write_events
 from saiseld.labels.annotate import annotate
 from saiseld.labels.sparse_imaging import sparse_image
-from saiseld.runtime.errors import OutputError, RecipeError
+from saiseld.runtime.errors import DataError, OutputError, RecipeError, refusing
 from saiseld.runtime.files import atomic_path, output_folder, remove_leftovers, write_bytes
 from saiseld.runtime.parallel import Workers, run_all
 from saiseld.simulation.pictures.picture import Panoramas, render_frames
@@ -224,15 +224,37 @@ def _fingerprint(files: list[Path]) -> dict[str, object]:
     return {"files": len(files), "sha256": digest.hexdigest()}
 
 
+def _difference(begun_with: bytes, manifest: bytes, path: Path) -> str:
+    """Return which values of a manifest are others than those of this run."""
+    with refusing(DataError, path, "a manifest (JSON)"):
+        there, here = _values(orjson.loads(begun_with)), _values(orjson.loads(manifest))
+    names = dict.fromkeys([*here, *there])
+    return ", ".join(
+        f"{name} {there.get(name)} for {here.get(name)}"
+        for name in names
+        if there.get(name) != here.get(name)
+    )
+
+
+def _values(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a manifest, those of its parts by ``part.name``."""
+    flat: dict[str, Any] = {}
+    for name, value in manifest.items():
+        flat |= {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {}
+        flat |= {} if isinstance(value, dict) else {name: value}
+    return flat
+
+
 def _claim(tree: Path, manifest: bytes) -> None:
     """Write the manifest into an empty folder; refuse a folder that was not begun with it."""
     path = tree / MANIFEST
     if path.is_file():
-        if path.read_bytes() != manifest:
+        begun_with = path.read_bytes()
+        if begun_with != manifest:
             raise OutputError(
                 path,
                 expected="the seed, recipe, sounds, panoramas, timelines and versions of this run",
-                found="others",
+                found=_difference(begun_with, manifest, path),
                 advice="Choose another folder, or repeat the command the tree was begun with",
             )
     elif any(entry.name != MANIFEST for entry in tree.iterdir()):

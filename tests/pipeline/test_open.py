@@ -1,0 +1,41 @@
+"""What is wrong with a recording or its video is said before it is imaged."""
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from saiseld.pipeline.open import open_checked
+from saiseld.runtime.errors import AudioError
+
+NOISE = 0.1 * np.random.default_rng(0).standard_normal((24_000, 4))
+
+
+def test_a_flat_video_is_said(tmp_path, caplog) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame(640, 360, "yuv420p")))
+        container.mux(stream.encode())
+    soundfile.write(tmp_path / "a.wav", NOISE, 24_000)
+    open_checked(tmp_path / "a.wav", video=tmp_path / "a.mp4")
+    assert "640 x 360 pixels, but a 360 degree panorama is twice as wide as high" in caplog.text
+
+
+def test_four_channels_alike_are_said(tmp_path, caplog) -> None:
+    soundfile.write(tmp_path / "a.wav", np.repeat(NOISE[:, :1], 4, axis=1), 24_000)
+    open_checked(tmp_path / "a.wav")
+    assert "channels 1 and 2 hold the same sound" in caplog.text
+
+
+@pytest.mark.parametrize(("channels", "kind"), [(4, "em32"), (32, "foa"), (32, "mic")])
+def test_other_channels_than_said_are_refused(tmp_path, channels: int, kind: str) -> None:
+    soundfile.write(tmp_path / "a.wav", np.tile(NOISE, channels // 4), 24_000)
+    with pytest.raises(AudioError, match=rf"channels: expected \d+ \(--format {kind}\), found"):
+        open_checked(tmp_path / "a.wav", kind)
+
+
+def test_slow_sampling_is_refused(tmp_path) -> None:
+    soundfile.write(tmp_path / "a.wav", NOISE, 8_000)
+    with pytest.raises(AudioError, match="sample rate"):
+        open_checked(tmp_path / "a.wav")
