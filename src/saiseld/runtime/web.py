@@ -234,6 +234,7 @@ def serving(application: Application, host: str, port: int, token: str | None) -
             ws_per_message_deflate=False,  # heat and pictures are small or packed already
             lifespan="off",
             log_config=None,
+            log_level="warning",
             access_log=False,
             proxy_headers=False,
             server_header=False,
