@@ -29,8 +29,6 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from threadpoolctl import threadpool_limits
-
 from saiseld.runtime.cache import content_digest
 from saiseld.runtime.devices import Device, DeviceName
 from saiseld.runtime.errors import DeviceError, WorkError, one_line, what_was_said
@@ -40,7 +38,7 @@ from saiseld.runtime.files import (
     temporary_folder,
     write_bytes,
 )
-from saiseld.runtime.threads import ONE_BLAS_THREAD
+from saiseld.runtime.threads import ONE_BLAS_THREAD, one_blas_thread
 from saiseld.runtime.version import __version__
 
 T = TypeVar("T")
@@ -318,7 +316,7 @@ def perform(references: list[Any]) -> _Answer:
             os.chdir(job.here)  # relative paths are meant from there
         for place, value in job.common.items():
             arguments = (*arguments[:place], value, *arguments[place + 1 :])
-        with _listening(messages, job.level), threadpool_limits(1):
+        with _listening(messages, job.level), one_blas_thread():
             result, files = _done(job, arguments)
     except Exception as error:
         failure = error
