@@ -1,5 +1,6 @@
 """A system in torch, exported, images without torch; graphs and weights must belong together."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -91,6 +92,14 @@ def test_it_images_without_loading_torch(exported: Path, recording: Path) -> Non
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 0
+
+
+def test_nothing_is_reported_of_who_images(tmp_path: Path) -> None:
+    """Some releases of ONNX Runtime keep a device's name for that."""
+    program = "import saiseld, numpy; saiseld.image(audio=numpy.zeros((4800, 4), numpy.float32))"
+    known = {k: v for k, v in os.environ.items() if k not in ("XDG_CACHE_HOME", "MPLCONFIGDIR")}
+    subprocess.run([sys.executable, "-c", program], check=True, env=known | {"HOME": str(tmp_path)})
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_weights_without_graphs_need_torch(given: Path, monkeypatch: pytest.MonkeyPatch) -> None:

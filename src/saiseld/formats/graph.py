@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -74,6 +75,8 @@ class Graph:
     """
 
     def __init__(self, weights: str | Path, name: str) -> None:
+        # Some releases of it report to their maker, and keep a device's name in the user's cache.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 
         path = graph_path(weights, name)
