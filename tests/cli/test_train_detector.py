@@ -2,6 +2,7 @@
 
 from tests.training.tiny_tree import make_tree
 
+from saiseld.runtime import devices
 from saiseld.runtime.files import only_run
 
 
@@ -22,3 +23,11 @@ def test_a_tree_without_labels_or_features(tmp_path, saiseld) -> None:
         path.unlink()
     code, told = saiseld(*command)
     assert code == 2 and "expected labels to train on" in told and "saiseld label" in told
+
+
+def test_a_device_that_is_not_there_is_told_before_anything(tmp_path, saiseld, monkeypatch) -> None:
+    monkeypatch.setattr(devices, "_gpus", list)
+    command = ("train", "detector", "--data", tmp_path, "-o", tmp_path / "run")
+    code, told = saiseld(*command, "--device", "cuda")
+    assert code == 2 and "device: expected cuda, found only cpu" in told
+    assert not (tmp_path / "run").exists()

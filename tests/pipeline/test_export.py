@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,18 @@ import pytest
 import soundfile
 import torch
 
+from saiseld.acoustics.front_end import FrontEnd
 from saiseld.acoustics.uplam import UpLAM
 from saiseld.data.recordings import open_recording
+from saiseld.data.video import open_video, rgb_planes
 from saiseld.detector.graphs import GraphDetector
 from saiseld.detector.model import Detector
 from saiseld.formats import graph
 from saiseld.formats.checkpoint import write_checkpoint
 from saiseld.formats.graph import Graph, graph_path
-from saiseld.pipeline.export import export_system
+from saiseld.pipeline.export import export_system, round_features
 from saiseld.pipeline.imager import Imager
+from saiseld.pipeline.weights import DEMO, PACKAGED, digests, find_weights
 from saiseld.runtime.errors import CheckpointError
 
 WITHOUT_TORCH = """
@@ -72,6 +76,26 @@ def test_the_exported_system_images_as_the_given_one(
     np.testing.assert_array_equal(found.candidates.class_id, expected.candidates.class_id)
     np.testing.assert_allclose(found.candidates.score, expected.candidates.score, atol=1e-4)
     np.testing.assert_allclose(found.candidates.box, expected.candidates.box, atol=0.05)
+
+
+def test_bytes_change_scores_a_little_and_say_so(tmp_path: Path) -> None:
+    folder = tmp_path / "bytes"
+    shutil.copytree(PACKAGED, folder)
+    round_features(folder)
+    graph = graph_path(folder / "detector.safetensors", "propose")
+    assert graph.stat().st_size < 200_000  # no weights in there
+    known, other = digests(find_weights(PACKAGED)), digests(find_weights(folder))
+    assert {name for name in known if known[name] != other[name]} == {graph.name}
+    (sound,) = DEMO.glob("*.wav")
+    images = next(iter(FrontEnd(PACKAGED / "uplam.safetensors").images(open_recording(sound), 16)))
+    rgb = rgb_planes(list(islice(open_video(sound.with_suffix(".mp4")), 16)))
+    best = np.zeros((2, 16, 14), np.float32)
+    for row, weights in enumerate((PACKAGED, folder)):
+        found = GraphDetector(weights / "detector.safetensors").find(rgb, images.latent)
+        for frame, own in enumerate(found):
+            np.maximum.at(best[row, frame], own["labels"], own["scores"])
+    assert 1e-4 < np.abs(best[0] - best[1]).mean() < 0.02
+    assert np.corrcoef(best[0].ravel(), best[1].ravel())[0, 1] > 0.97
 
 
 def test_threads_change_no_number(exported: Path, recording: Path) -> None:

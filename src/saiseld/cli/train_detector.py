@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from saiseld.cli.options import Device
+from saiseld.runtime.devices import device_of
+
 
 def train_detector(
     data: Annotated[Path, typer.Option(help="Tree in the layout of STAIRS26, with labels.")],
@@ -30,6 +33,7 @@ def train_detector(
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read frames.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Recordings decoded at a time.")] = 1,
+    device: Device = "auto",
 ) -> None:
     """Train a detector; the epoch is chosen in rooms of its own, unless the recipe says dev-test.
 
@@ -41,6 +45,7 @@ def train_detector(
     from saiseld.training.detector.engine import Trainer
     from saiseld.training.detector.recipes import read_recipe
 
+    device_of(device)  # before frames are decoded
     chosen = read_recipe(recipe)
     frames = training_data(
         data,
@@ -49,7 +54,7 @@ def train_detector(
         recipe=chosen,
         jobs=jobs,
     )
-    trainer = Trainer(frames, chosen, output, start=start, workers=workers)
+    trainer = Trainer(frames, chosen, output, start=start, workers=workers, device=device)
     weights = trainer.run()
     typer.echo(f"{weights}: best macro mAP in the selection rooms {trainer.best:.4f}")
     if chosen.selection_rooms == "dev_test":

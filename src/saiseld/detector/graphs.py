@@ -31,6 +31,9 @@ from saiseld.formats.graph import Graph
 
 GRAPHS = ("propose", "classify", "measure")
 
+PRECISE = tuple(f"model.det.rpn.head.{part}.weight" for part in ("cls_logits", "bbox_pred"))
+"""Kernels of small convolutions in ``propose`` that boxes and scores come from at once."""
+
 Canvas = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 _CANONICAL_SIDE, _CANONICAL_LEVEL = 224, 4
@@ -63,6 +66,14 @@ class GraphDetector:
         self._proposals: int = header["proposals"]
         self._pooled: list[int] = header["pooled"]
 
+    def shown(
+        self, rgb: NDArray[np.floating[Any] | np.uint8], latent: NDArray[np.float32]
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Return what ``propose`` is given of pictures and latents, as `find` takes them."""
+        if rgb.dtype == np.uint8:
+            rgb = rgb / np.float32(255)
+        return rgb, self._canvas(latent)
+
     def find(
         self,
         rgb: NDArray[np.floating[Any] | np.uint8],
@@ -71,9 +82,7 @@ class GraphDetector:
         keep: Keep | None = None,
     ) -> list[Found]:
         """Return the detections of each frame: a `saiseld.detector.detections.FrameDetector`."""
-        if rgb.dtype == np.uint8:
-            rgb = rgb / np.float32(255)
-        boxes, objectness, *features = self._propose(rgb, self._canvas(latent))
+        boxes, objectness, *features = self._propose(*self.shown(rgb, latent))
         regions = [
             proposals(*frame, levels=self._proposed, number=self._proposals)
             for frame in zip(boxes, objectness, strict=True)

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import shutil
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
+from saiseld.acoustics.front_end import FrontEnd
+from saiseld.data.context import in_context
+from saiseld.data.recordings import open_recording
+from saiseld.data.video import open_video, rgb_planes
+from saiseld.detector.graphs import PRECISE, GraphDetector
+from saiseld.formats import graph_bytes
 from saiseld.formats.checkpoint import read_checkpoint, write_checkpoint
-from saiseld.pipeline.weights import find_weights
+from saiseld.pipeline.weights import DEMO, find_weights
 from saiseld.runtime.files import atomic_path, output_folder
 
+_ROWS, _EVERY = 4, 8
+"""Frames at a time, and from one such to the next, that feature maps are measured on."""
 
-def export_system(weights: Path | None, folder: Path) -> list[Path]:
+
+def export_system(
+    weights: Path | None, folder: Path, *, multiply_bytes: bool = False
+) -> list[Path]:
     """Write a system's checkpoints with their graphs beside them, and its reranker, to a folder.
 
     The folder is then one of weights like any other, which the imager runs without torch. It may
@@ -22,6 +36,9 @@ def export_system(weights: Path | None, folder: Path) -> list[Path]:
         A weights folder, or None for the packaged ones; public ``.pth`` become ``.safetensors``.
     folder
         Made if absent.
+    multiply_bytes
+        Whether the eye's feature maps are rounded to bytes (`saiseld.formats.graph_bytes`), between
+        the values that the packaged scene gives them.
 
     Returns
     -------
@@ -52,12 +69,36 @@ def export_system(weights: Path | None, folder: Path) -> list[Path]:
         *write_uplam_graphs(uplam, front_end_file, projection),
         *write_detector_graphs(detector, detector_file),
     ]
+    if multiply_bytes:
+        round_features(folder)
     if found.can_hear:
         ear = Seld.load(found.ear)
         ear_file = _safetensors(found.ear, folder)
         _copy(found.fusion, folder / found.fusion.name)
         graphs += write_seld_graphs(ear, ear_file)
     return graphs
+
+
+def round_features(folder: Path) -> None:
+    """Let the eye of a folder with graphs multiply bytes; see `saiseld.formats.graph_bytes`.
+
+    Parameters
+    ----------
+    folder
+        Of weights. Feature maps are rounded between the values that the packaged scene gives them.
+    """
+    weights = find_weights(folder)
+    eye = GraphDetector(weights.detector)
+    (sound,) = DEMO.glob("*.wav")
+    images = FrontEnd(weights.front_end).images(open_recording(sound))
+    latent = np.concatenate([block.latent for block in in_context(images, eye.context)])
+    video = open_video(sound.with_suffix(".mp4"), scaling=eye.frame_scaling)
+    rgb = rgb_planes(list(islice(video, len(latent))))
+    examples = (
+        eye.shown(rgb[first : first + _ROWS], latent[first : first + _ROWS])
+        for first in range(0, len(latent), _EVERY)
+    )
+    graph_bytes.multiply_bytes(weights.detector, "propose", examples, in_floats=PRECISE)
 
 
 def _safetensors(checkpoint: Path, folder: Path) -> Path:

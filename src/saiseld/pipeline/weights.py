@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from saiseld.formats.graph import GRAPH_SUFFIX
 from saiseld.runtime.cache import content_digest
 from saiseld.runtime.errors import CheckpointError
 
@@ -67,11 +68,17 @@ class Weights:
 
 
 def digests(weights: Weights, *, eye_alone: bool = False) -> dict[str, str]:
-    """Return what each weights file of a system holds, by file name (see `content_digest`)."""
+    """Return what each file of a system holds, graphs too, by file name (see `content_digest`)."""
     paths = [weights.front_end, weights.detector, weights.matchability]
     if weights.can_hear and not eye_alone:
         paths += [weights.ear, weights.fusion]
-    return {path.name: content_digest(path) for path in paths if path is not None}
+    checkpoints = [path for path in paths if path is not None]
+    graphs = [
+        graph
+        for path in checkpoints
+        for graph in sorted(path.parent.glob(f"{path.stem}.*{GRAPH_SUFFIX}"))
+    ]
+    return {path.name: content_digest(path) for path in [*checkpoints, *graphs]}
 
 
 def find_weights(weights: str | Path | None = None) -> Weights:

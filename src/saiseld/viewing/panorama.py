@@ -85,10 +85,9 @@ def draw_panorama(
     energies = [render(mask.segmentation) for mask in shown]
     for mask, energy in zip(shown, energies, strict=True):
         _paint(field, mask, energy, layout)
-    image = Image.new("RGB", layout.size, _GROUND)
+    image = _margins(layout.width).copy()
     image.paste(Image.fromarray(field), (layout.left, layout.top))
     draw = ImageDraw.Draw(image, "RGBA")
-    _draw_ticks(draw, layout)
     present = {mask.class_id for mask in shown}
     _draw_legend(draw, layout, sorted(present if classes is None else classes), present)
     _draw_labels(draw, layout, [(m, e) for m, e in zip(shown, energies, strict=True) if e.any()])
@@ -122,13 +121,15 @@ def _grid(size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def _paint(field: NDArray[np.uint8], mask: EnergyMask, energy: Canvas, layout: Layout) -> None:
     """Blend a mask into the part of the picture that it covers."""
-    rows = np.flatnonzero(energy.any(axis=1))
-    if not len(rows):
+    if not energy.any():
         return
     large = enlarged(energy, layout.width)
-    # Enlarging spreads a value over the next point of the canvas on each side.
-    step = layout.height / energy.shape[0]
-    part = slice(max(int((rows[0] - 1) * step), 0), int((rows[-1] + 2) * step) + 1)
+    covered = np.asarray(energy, bool)
+    part = (
+        _reach(covered, 1, layout.height),
+        # What lies at the seam spreads over it.
+        slice(None) if energy[:, [0, -1]].any() else _reach(covered, 0, layout.width),
+    )
     share = large[part]
     certainty = _FAINTEST + (1 - _FAINTEST) * _certainty(mask)
     alpha = (_OPACITY * certainty * share)[..., None]
@@ -137,6 +138,14 @@ def _paint(field: NDArray[np.uint8], mask: EnergyMask, energy: Canvas, layout: L
     blended = field[part] * (1 - alpha) + colour * alpha
     blended[inside] = blended[inside] * (1 - certainty) + colour * certainty
     field[part] = np.rint(blended).astype(np.uint8)
+
+
+def _reach(covered: NDArray[np.bool_], over: int, size: int) -> slice:
+    """Return the pixels of ``size``, along the axis that is not ``over``, that points spread on."""
+    (points,) = np.nonzero(covered.any(axis=over))
+    step = size / covered.shape[1 - over]
+    # Enlarging spreads a value over the next point on each side.
+    return slice(max(int((points[0] - 1) * step), 0), int((points[-1] + 2) * step) + 1)
 
 
 def enlarged(energy: NDArray[np.floating], width: int) -> NDArray[np.float32]:
@@ -156,6 +165,15 @@ def _contour(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     surrounded[1:] &= inside[:-1]
     surrounded[:-1] &= inside[1:]
     return inside & ~surrounded
+
+
+@cache
+def _margins(width: int) -> Image.Image:
+    """Return what every picture has round its panorama."""
+    layout = Layout(width)
+    image = Image.new("RGB", layout.size, _GROUND)
+    _draw_ticks(ImageDraw.Draw(image, "RGBA"), layout)
+    return image
 
 
 def _draw_ticks(draw: ImageDraw.ImageDraw, layout: Layout) -> None:

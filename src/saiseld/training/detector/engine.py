@@ -27,6 +27,7 @@ from saiseld.detector.losses import class_weights
 from saiseld.detector.model import Detector
 from saiseld.detector.targets import FrameTargets
 from saiseld.evaluation.scores import json_values
+from saiseld.runtime.devices import DeviceName, device_of
 from saiseld.runtime.errors import RecipeError
 from saiseld.runtime.files import only_run, output_folder
 from saiseld.runtime.parallel import die_with_parent
@@ -69,9 +70,13 @@ class Trainer:
         Weights to start from: a detector's, or torchvision's COCO Mask R-CNN.
     workers
         Processes that read frames.
+    device
+        Where the network learns: ``auto`` takes a GPU where there is one.
 
     Raises
     ------
+    DeviceError
+        If the device is not there.
     RecipeError
         If the folder holds a run of another recipe or other data.
     """
@@ -84,10 +89,13 @@ class Trainer:
         *,
         start: str | Path | None = None,
         workers: int = 0,
+        device: DeviceName = "auto",
     ) -> None:
+        on_cpu = device_of(device) == "cpu"
         self.data, self.recipe, self.workers = data, recipe, workers
         self.output = output_folder(output)
         self.accelerator = Accelerator(
+            cpu=on_cpu,
             mixed_precision=_usable(recipe.precision),
             # A batch without a sound leaves the energy and distance heads out.
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],

@@ -1,0 +1,187 @@
+"""A graph whose convolutions multiply bytes: two to three times as fast, and a little less exact.
+
+Feature maps are rounded to 256 steps between the least and the largest value that examples have;
+weights, channel by channel, to 255 (Jacob et al., CVPR 2018). The graph still holds no weights: it
+says how those of the checkpoint are rounded, which is done when it is loaded. It pays on CPUs that
+multiply bytes at once (AVX-512 VNNI, AVX-VNNI, Arm's dot products); others may even saturate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saiseld.formats.graph import graph_path
+from saiseld.runtime.files import write_bytes
+
+if TYPE_CHECKING:
+    import onnx
+
+_FLOAT = "_float"
+"""Ends the name of a feature map before it is rounded."""
+
+
+def multiply_bytes(
+    weights: str | Path,
+    name: str,
+    examples: Iterable[Sequence[NDArray[np.float32]]],
+    *,
+    in_floats: Collection[str] = (),
+) -> None:
+    """Let the convolutions of a checkpoint's graph multiply bytes from now on.
+
+    Parameters
+    ----------
+    weights
+        The checkpoint that it lies beside.
+    name
+        Which one of its graphs.
+    examples
+        Inputs of the graph: between the values that they give its feature maps, others are rounded.
+    in_floats
+        Weights whose convolutions stay as they are.
+    """
+    import onnx
+
+    path = graph_path(weights, name)
+    model = onnx.load(path, load_external_data=False)
+    convolutions = [
+        node
+        for node in model.graph.node
+        if node.op_type == "Conv" and node.input[1] not in in_floats
+    ]
+    maps = dict.fromkeys(node.input[0] for node in convolutions)
+    maps |= dict.fromkeys(_end(node, model.graph) for node in convolutions)
+    values = _values(model, path.parent, [*maps], [n.input[1] for n in convolutions], examples)
+    ranges, kernels = values
+    new = _Rounding(model.graph, ranges, kernels)
+    nodes = []
+    for node in model.graph.node:
+        if node in convolutions:
+            nodes += new.weights(node)
+        nodes.append(node)
+        nodes += [made for output in node.output if output in maps for made in new.map(output)]
+        for number, output in enumerate(node.output):
+            if output in maps:
+                node.output[number] = output + _FLOAT
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    write_bytes(path, model.SerializeToString())
+
+
+def _end(convolution: onnx.NodeProto, graph: onnx.GraphProto) -> str:
+    """Return what a convolution gives in the end: its rectified output where that is all."""
+    (output,) = convolution.output
+    takers = [node for node in graph.node if output in node.input]
+    alone = len(takers) == 1 and takers[0].op_type == "Relu"
+    return str(takers[0].output[0] if alone else output)
+
+
+Range = tuple[float, float]
+Kernels = dict[str, NDArray[np.float32]]
+
+
+def _values(
+    model: onnx.ModelProto,
+    folder: Path,
+    maps: list[str],
+    kernels: list[str],
+    examples: Iterable[Sequence[NDArray[np.float32]]],
+) -> tuple[dict[str, Range], Kernels]:
+    """Return the least and largest value of each map, and the kernels as they are used."""
+    import onnx
+    import onnxruntime
+
+    shown = onnx.ModelProto()
+    shown.CopyFrom(model)
+    del shown.graph.output[:]
+    shown.graph.output.extend(onnx.ValueInfoProto(name=tensor) for tensor in [*maps, *kernels])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", str(folder)
+    )
+    session = onnxruntime.InferenceSession(
+        shown.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    inputs = [given.name for given in session.get_inputs()]
+    ranges = dict.fromkeys(maps, (0.0, 0.0))
+    used: list[NDArray[np.float32]] = []
+    for example in examples:
+        outputs = session.run(None, dict(zip(inputs, example, strict=True)))
+        for tensor, value in zip(maps, outputs, strict=False):
+            least, largest = ranges[tensor]
+            ranges[tensor] = min(least, float(value.min())), max(largest, float(value.max()))
+        used = outputs[len(maps) :]
+    return ranges, dict(zip(kernels, used, strict=True))
+
+
+class _Rounding:
+    """Makes the nodes that round, and the steps that they round to, in a graph."""
+
+    def __init__(self, graph: onnx.GraphProto, ranges: dict[str, Range], kernels: Kernels) -> None:
+        self._graph, self._ranges, self._kernels = graph, ranges, kernels
+        self._steps = {name: _step(*both) for name, both in ranges.items()}
+
+    def map(self, name: str) -> list[onnx.NodeProto]:
+        """Return the nodes from a feature map as it was to one of 256 values, under its name."""
+        least, _ = self._ranges[name]
+        step = self._steps[name]
+        zero = np.uint8(round(-least / step))
+        known = [self._table(f"{name}_step", np.float32(step)), self._table(f"{name}_zero", zero)]
+        return _rounded(name + _FLOAT, name, known)
+
+    def weights(self, convolution: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Round a convolution's kernel and bias; return the nodes that do it."""
+        import onnx
+
+        given, kernel, *bias = convolution.input
+        value = self._kernels[kernel]
+        steps = np.maximum(np.abs(value).max(axis=(1, 2, 3)), 1e-12).astype(np.float32) / 127
+        prefix = convolution.output[0]
+        convolution.input[1] = f"{prefix}_kernel"
+        known = [
+            self._table(f"{prefix}_kernel_step", steps),
+            self._table(f"{prefix}_kernel_zero", np.zeros(len(steps), np.int8)),
+        ]
+        nodes = _rounded(kernel, f"{prefix}_kernel", known, axis=0)
+        if bias:
+            convolution.input[2] = f"{prefix}_bias"
+            # In steps of what is summed: of the map times those of the kernel.
+            step = self._table(f"{prefix}_bias_step", steps * np.float32(self._steps[given]))
+            names = [f"{prefix}_bias_{part}" for part in ("shares", "whole", "int")]
+            integer, make = onnx.TensorProto.INT32, onnx.helper.make_node
+            nodes += [
+                make("Div", [bias[0], step], names[:1]),
+                make("Round", names[:1], names[1:2]),
+                make("Cast", names[1:2], names[2:], to=integer),
+                make("DequantizeLinear", [names[2], step], [f"{prefix}_bias"], axis=0),
+            ]
+        return nodes
+
+    def _table(self, name: str, value: NDArray[Any] | np.generic) -> str:
+        import onnx
+
+        tensor = onnx.numpy_helper.from_array(np.asarray(value), name)
+        self._graph.initializer.append(tensor)
+        return name
+
+
+def _step(least: float, largest: float) -> float:
+    return max(largest - least, 1e-12) / 255
+
+
+def _rounded(
+    given: str, name: str, known: list[str], axis: int | None = None
+) -> list[onnx.NodeProto]:
+    import onnx
+
+    along: dict[str, Any] = {} if axis is None else {"axis": axis}
+    return [
+        onnx.helper.make_node("QuantizeLinear", [given, *known], [f"{name}_bytes"], **along),
+        onnx.helper.make_node("DequantizeLinear", [f"{name}_bytes", *known], [name], **along),
+    ]
