@@ -30,6 +30,7 @@ from saiseld.conventions.taxonomy import CLASS_COLOURS, CLASS_NAMES
 from saiseld.conventions.timebase import FPS, SAMPLE_RATE
 from saiseld.live.beam import Beam
 from saiseld.live.frames import FLOOR_DB, HEAT_SHAPE, SPECTRUM_BANDS, LiveFrame
+from saiseld.pipeline.defaults import VIEWING_THRESHOLD
 from saiseld.runtime.web import Server, serving, token_for
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ class Page:
             "floor": FLOOR_DB,
             "fps": FPS,
             "rate": SAMPLE_RATE,
+            "threshold": VIEWING_THRESHOLD,
         }
 
         async def send() -> None:

@@ -26,6 +26,8 @@ wire.addEventListener('about', ({ detail }) => {
   history = new History(about.fps);
   listening = new Listening(about.rate, +$('gain').value);
   listening.onend = tellListening;
+  $('threshold').value = about.threshold;
+  $('threshold').oninput();
   makeBoxes(); makeLevels();
 });
 
