@@ -6,7 +6,16 @@ from scipy.special import logit
 
 from saiseld.conventions.sphere import great_circle
 from saiseld.decision.emission import emission_points
-from saiseld.decision.fusion import EVIDENCE, Fusion, Line, fuse, meet
+from saiseld.decision.fusion import (
+    EVIDENCE,
+    REACH_AGREED_DEG,
+    REACH_ALONE_DEG,
+    Fusion,
+    Line,
+    balanced,
+    fuse,
+    meet,
+)
 from saiseld.formats.candidates import MAP_SIZE, Candidates
 from saiseld.runtime.errors import CandidateError, CheckpointError
 
@@ -23,7 +32,7 @@ def table(*rows, recording="fold4_room1_mix001", frames=10):
         frame=frame.astype(np.int32),
         class_id=class_id.astype(np.int8),
         score=score.astype(np.float32),
-        box=np.stack([x - 20, y - 20, x + 20, y + 20], 1).astype(np.float32),
+        box=np.stack([x - 20, np.maximum(y - 20, 0), x + 20, y + 20], 1).astype(np.float32),
         azimuth=azimuth.astype(np.float32),
         elevation=elevation.astype(np.float32),
         distance_cm=zeros + 100,
@@ -73,25 +82,40 @@ def test_pairs_are_found_over_the_seam():
     assert (found.ear_row.tolist(), found.eye_row.tolist()) == ([0], [0])
     fused = fuse(eye, ear, model(1.0))
     assert great_circle(fused.azimuth[0], fused.elevation[0], 175, 0) < 1e-3
-    # The box is the eye's.
-    assert fused.box[0].tolist() == pytest.approx([-15, 70, 25, 110], abs=1e-3)
+    assert fused.box[0].tolist() == pytest.approx([-14, 71, 24, 109], abs=1e-3)
     halfway = fuse(eye, ear, model(0.5))
     assert great_circle(halfway.azimuth[0], halfway.elevation[0], 178.5, 0) < 1e-3
 
 
-def test_an_eye_that_looks_elsewhere_shapes_nothing():
-    fused = fuse(table((0, 1, 0.5, 10, 0)), table((0, 1, 0.5, 22, 0)), model(0.0))
-    assert len(fused) == 1 and not fused.energy_map.any()
-    assert fused.box[0].tolist() == pytest.approx([138, 70, 178, 110], abs=1e-3)
-
-
-def test_what_only_the_ear_knows_is_drawn_round_its_direction():
-    eye, ear = table((0, 1, 0.5, 10, 0)), table((0, 1, 0.6, 14, 0), (0, 2, 0.9, 80, 0))
+def test_energy_is_drawn_further_round_what_eye_and_ear_agree_on():
+    eye = table((0, 1, 0.5, 10, 0), (0, 2, 0.5, 90, 30))
+    ear = table((0, 1, 0.6, 14, 0), (0, 2, 0.5, 101, 30), (0, 3, 0.4, -80, 0))
     fused = fuse(eye, ear, model(ear=1.0))
-    assert fused.energy_map.any(axis=(1, 2)).tolist() == [False, True]
-    alone, shaped = emission_points(fused, "shape")
-    np.testing.assert_array_equal(alone, emission_points(fused, "spot")[0])
-    np.testing.assert_array_equal(shaped, emission_points(fused, "grid5")[1])
+    height = fused.box[:, 3] - fused.box[:, 1]
+    np.testing.assert_allclose(height / 2, [REACH_AGREED_DEG, *[REACH_ALONE_DEG] * 2], atol=1e-4)
+    for points, reach, azimuth, elevation in zip(
+        emission_points(fused, "spot"), height / 2, fused.azimuth, fused.elevation, strict=True
+    ):
+        assert points[0, 2] == 1
+        assert 90 - points[:, 1].min() == pytest.approx(elevation + reach, abs=0.051)
+        assert 180 - points[0, 0] == pytest.approx(azimuth, abs=0.051)
+
+
+def test_the_eye_looks_where_its_map_balances():
+    energy = np.zeros((1, MAP_SIZE, MAP_SIZE), np.float16)
+    energy[0, 14:, 14:] = 1
+    energy[0, 27, 27] = 3
+    eye = replace(table((0, 1, 0.5, 0, 0)), energy_map=energy)
+    looked = balanced(eye)
+    assert -11 < looked.azimuth[0] < -9 and -11 < looked.elevation[0] < -9
+    np.testing.assert_array_equal(fuse(eye, None, model()).azimuth, looked.azimuth)
+
+
+def test_a_spot_near_the_pole_stays_on_the_canvas():
+    fused = fuse(None, table((0, 1, 0.5, 10, 62), (0, 2, 0.5, 10, 89)), model())
+    assert fused.box[:, 1].tolist() == pytest.approx([11, 0], abs=1e-3)
+    points = np.stack(emission_points(fused, "spot"))
+    assert (points[..., 1] >= 0).all() and (points[..., 1] <= 180).all()
 
 
 def test_a_second_look_at_one_thing_is_no_candidate_of_its_own():

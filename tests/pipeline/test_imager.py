@@ -120,6 +120,16 @@ def test_running_every_head_changes_no_mask(folder: Path, imager: Imager) -> Non
             )
 
 
+def test_a_covered_lens_is_as_good_as_no_picture(folder: Path, imager: Imager) -> None:
+    recording = open_recording(folder / "rec.wav")
+    covered = np.random.default_rng(1).integers(0, 3, (180, 360, 3), dtype=np.uint8)
+    (block,) = imager.blocks(recording, [covered] * 5)
+    (without,) = imager.blocks(recording, [])
+    assert block.missing_pictures == 5
+    np.testing.assert_array_equal(block.candidates.score, without.candidates.score)
+    np.testing.assert_array_equal(block.candidates.box, without.candidates.box)
+
+
 def test_the_picture_matters_and_where_it_ends_is_counted(folder: Path, imager: Imager) -> None:
     recording = open_recording(folder / "rec.wav")
     picture = np.random.default_rng(1).integers(0, 255, (180, 360, 3), dtype=np.uint8)

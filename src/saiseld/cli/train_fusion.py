@@ -17,7 +17,7 @@ def train_fusion(
     output: Annotated[Path, typer.Option("--output", "-o", help="Model to write (.json).")],
     emission: Annotated[
         str, typer.Option(help="Emission of the masks whose worth is learnt.")
-    ] = "shape",
+    ] = "spot",
     every: Annotated[int, typer.Option(min=1, help="Take every so many-th frame.")] = 1,
     jobs: Jobs = 1,
 ) -> None:

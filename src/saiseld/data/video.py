@@ -26,6 +26,9 @@ from saiseld.runtime.limits import FRAMES
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """RGB of a frame that is not there, in [0, 1]."""
 
+LEAST_CONTRAST = 2.0
+"""Of 255: a picture whose pixels differ by less, as behind a covered lens, shows nothing."""
+
 _FRAME_NUMBER = re.compile(r"_(\d{1,18})\.(?:png|jpe?g)$", re.IGNORECASE)
 
 Frame = NDArray[np.uint8]
@@ -110,6 +113,11 @@ def find_video(video: str | Path, recording: str) -> Path | None:
             return own
     has_frames = any(_FRAME_NUMBER.search(path.name) for path in visible(video.iterdir()))
     return video if has_frames else None
+
+
+def shows_something(frame: Frame) -> bool:
+    """Return whether the pixels of a picture differ, so that there is anything to see."""
+    return bool(frame[::4, ::4].std(axis=(0, 1)).max() >= LEAST_CONTRAST)
 
 
 def rgb_planes(frames: Iterable[Frame | None]) -> NDArray[np.float32]:

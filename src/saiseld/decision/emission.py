@@ -89,15 +89,15 @@ def sparse_points(box: ArrayLike, energy_map: ArrayLike) -> list[Points]:
     return chosen
 
 
-SPOT_SIGMA, SPOT_RADIUS = 14.0, 17.0
-"""Degrees: what overlaps most with labels on average (docs/decision.md#emission)."""
+SPOT_SIGMA = 12.0
+"""Degrees: what overlaps and correlates best with labels on average (docs/decision.md#emission)."""
 
 
 def blob_points(
     azimuth: ArrayLike,
     elevation: ArrayLike,
     sigma: float = BLOB_SIGMA,
-    cut: float = BLOB_RADIUS,
+    cut: ArrayLike = BLOB_RADIUS,
 ) -> Points:
     """Draw the label method's Gaussian at a direction, ignoring the energy map.
 
@@ -106,7 +106,7 @@ def blob_points(
     azimuth, elevation
         (N,) directions in degrees.
     sigma, cut
-        Width of the Gaussian, and where it ends, in degrees.
+        Width of the Gaussian, and where it ends (a number, or one each), in degrees.
 
     Returns
     -------
@@ -114,13 +114,14 @@ def blob_points(
     centre.
     """
     azimuth, elevation = np.asarray(azimuth, float), np.asarray(elevation, float)
+    cut = np.broadcast_to(np.asarray(cut, float), azimuth.shape)[:, None]
     radius = np.concatenate([[0.0], np.repeat([0.5, 1.0], 12)]) * cut
     angle = np.concatenate([[0.0], np.tile(np.arange(12) * np.pi / 6, 2)])
     # The label method measures azimuth by cos(elevation), so a ring is wider towards the poles.
-    widening = 1 / np.maximum(np.cos(np.radians(elevation)), cut / 90)
+    widening = 1 / np.maximum(np.cos(np.radians(elevation))[:, None], cut / 90)
     x, y = pixel_of_angles(azimuth, elevation)
-    points = np.empty((len(x), len(radius), 3))
-    points[..., 0] = x[:, None] + widening[:, None] * radius * np.cos(angle)
+    points = np.empty((*radius.shape, 3))
+    points[..., 0] = x[:, None] + widening * radius * np.cos(angle)
     points[..., 1] = y[:, None] + radius * np.sin(angle)
     points[..., 2] = np.exp(-(radius**2) / (2 * sigma**2))
     return _on_canvas(points, SURFACE_DECIMALS)
@@ -134,9 +135,9 @@ def emission_points(table: Candidates, emission: str) -> Sequence[Points]:
     table
         Rows that have a map.
     emission
-        ``"sparse"``, ``"blob"`` (where the energy map balances), ``"spot"`` (wider, in the row's
-        own direction), ``"grid<N>"`` (points on the box edge), ``"grid<N>-centre"``, or
-        ``"shape"``: ``"grid5"`` where the energy map holds anything, ``"spot"`` elsewhere.
+        ``"sparse"``, ``"blob"`` (where the energy map balances), ``"spot"`` (in the row's own
+        direction, as far as its box is high), ``"grid<N>"`` (points on the box edge) or
+        ``"grid<N>-centre"``.
 
     Raises
     ------
@@ -158,21 +159,46 @@ def emission_points(table: Candidates, emission: str) -> Sequence[Points]:
         return sparse_points(table.box, table.energy_map)
     if emission == "blob":
         return list(blob_points(*centroid_directions(table.box, table.energy_map)))
-    if emission == "shape":
-        shaped = table.energy_map.max(axis=(1, 2)) > 0
-        grids, spots = (emission_points(table, name) for name in ("grid5", "spot"))
-        return [g if has else s for has, g, s in zip(shaped.tolist(), grids, spots, strict=True)]
     if emission == "spot":
-        return list(blob_points(table.azimuth, table.elevation, SPOT_SIGMA, SPOT_RADIUS))
+        return list(blob_points(table.azimuth, table.elevation, SPOT_SIGMA, _reach(table)))
     grid = re.fullmatch(r"grid([2-9]|[12]\d)(-centre)?", emission)
     if grid is None:
         raise RecipeError(
             "emission",
-            expected="sparse, blob, spot, shape, adaptive, grid<N>, grid<N>-centre (N 2 to 29)",
+            expected="sparse, blob, spot, adaptive, grid<N>, grid<N>-centre (N 2 to 29)",
             found=emission,
         )
     placement: Placement = "centre" if grid[2] else "edge"
     return list(grid_points(table.box, table.energy_map, int(grid[1]), placement))
+
+
+def _reach(table: Candidates) -> Points:
+    """Return (N,) degrees from each direction up or down to the further edge of its box."""
+    y = 90 - table.elevation
+    return np.asarray(np.maximum(y - table.box[:, 1], table.box[:, 3] - y), float)
+
+
+def spots(
+    azimuth: ArrayLike, elevation: ArrayLike, reach: ArrayLike
+) -> tuple[NDArray[np.float32], NDArray[np.float16]]:
+    """Return the boxes (N, 4) and energy maps (N, 28, 28) of what ``"spot"`` draws.
+
+    Parameters
+    ----------
+    azimuth, elevation
+        (N,) directions in degrees.
+    reach
+        (N,) degrees from there to where the energy ends.
+    """
+    azimuth, elevation, reach = (np.asarray(a, float) for a in (azimuth, elevation, reach))
+    x, y = pixel_of_angles(azimuth, elevation)
+    wide = reach / np.maximum(np.cos(np.radians(elevation)), reach / 90)
+    top, bottom = np.maximum(y - reach, 0), np.minimum(y + reach, HEIGHT)
+    box = np.stack([x - wide, top, x + wide, bottom], axis=1)
+    across = (2 * np.arange(MAP_SIZE) + 1) / MAP_SIZE - 1
+    apart = np.hypot(across, across[:, None]) * reach[:, None, None]
+    energy = np.exp(-(apart**2) / (2 * SPOT_SIGMA**2)) * (apart <= reach[:, None, None])
+    return box.astype(np.float32), energy.astype(np.float16)
 
 
 def centroid_directions(box: ArrayLike, energy_map: ArrayLike) -> tuple[Points, Points]:

@@ -18,7 +18,7 @@ from saiseld.acoustics.front_end import FrontEnd
 from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.data.context import in_context
 from saiseld.data.recordings import Recording, open_recording, recording_of_array
-from saiseld.data.video import Frame, open_video, rgb_planes
+from saiseld.data.video import Frame, open_video, rgb_planes, shows_something
 from saiseld.decision.matchability import Matchability
 from saiseld.decision.selection import emittable
 from saiseld.decision.systems import Senses, System, decide
@@ -140,7 +140,8 @@ class Imager:
         recording
             The recording.
         pictures
-            One a frame from frame 0 on; where it ends or gives None, the ImageNet mean stands in.
+            One a frame from frame 0 on; where it ends or gives None, or one that shows nothing (a
+            covered lens), the ImageNet mean stands in.
         images
             The recording's acoustic images if they are at hand (a features file).
         keep
@@ -306,7 +307,8 @@ def _batches(
     blocks: Iterable[AcousticImages], picture_of: Iterator[Frame | None]
 ) -> Iterator[_Batch]:
     for images in blocks:
-        pictures = list(islice(picture_of, len(images.latent)))
+        given = islice(picture_of, len(images.latent))
+        pictures = [p if p is not None and shows_something(p) else None for p in given]
         for start in range(0, len(pictures), BATCH):
             yield _Batch(images, pictures, start)
 

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
+from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.decision.emission import emission_points, energy_masks
 from saiseld.decision.folds import room_folds, room_of
-from saiseld.decision.fusion import Fusion, Line, Sense, evidence_of, meet, merged
+from saiseld.decision.fusion import Fusion, Line, Sense, balanced, evidence_of, meet, merged
 from saiseld.evaluation.corpus import labels_of
 from saiseld.evaluation.matched import match_recording
 from saiseld.evaluation.rendering import Drawings, RenderedMasks, render_masks
@@ -28,7 +29,7 @@ from saiseld.formats.candidates import Candidates, candidate_files, read_candida
 from saiseld.runtime.errors import DataError
 from saiseld.runtime.parallel import run_all
 
-CONTRADICTED = 4.0
+CONTRADICTED = 1.0
 """Weight of a recording with what the eye makes of another: with less, such a picture costs more
 than one that is right gains (chosen in the rooms that the model is fitted in)."""
 
@@ -65,20 +66,19 @@ def known(
 ) -> Known:
     """Return what the candidates of a recording are worth."""
     sense: Sense = "ear" if eye is None else "eye" if ear is None else "both"
+    eye = None if eye is None else balanced(eye)
     found = meet(eye, ear)
     table = merged(found, eye, ear, toward_eye)
-    rows = np.arange(len(table))
-    masks = energy_masks(
-        table.frame,
-        rows,
-        table.class_id,
-        emission_points(table, emission),
-        table.distance_cm,
-        np.zeros(len(rows)),
-    )
+    # What names a class that does not sound in a frame is worth nothing, however it is drawn.
+    sounding = NUM_CLASSES * truth.frame + truth.class_id
+    rows = np.flatnonzero(np.isin(NUM_CLASSES * table.frame + table.class_id, sounding))
+    drawn = table.take(rows)
+    points = emission_points(drawn, emission)
+    masks = energy_masks(drawn.frame, rows, drawn.class_id, points, drawn.distance_cm, drawn.score)
     matched = match_recording(render_masks(masks, drawings), truth)
-    worth = np.zeros(len(rows))
-    worth[matched.position] = np.mean([matched.iou >= least for least in THRESHOLDS], axis=0)
+    worth = np.zeros(len(table))
+    right = np.mean([matched.iou >= least for least in THRESHOLDS], axis=0)
+    worth[rows[matched.position]] = right
     return Known(evidence_of(found, sense), worth, found.class_id)
 
 
