@@ -90,8 +90,10 @@ def sound(frames: int, level: float = LOUD) -> np.ndarray:
 
 
 def picture(value: int) -> np.ndarray:
-    """Return a (180, 360, 3) picture of one grey."""
-    return np.full((180, 360, 3), value, np.uint8)
+    """Return a (180, 360, 3) picture of one grey above another."""
+    rgb = np.full((180, 360, 3), value, np.uint8)
+    rgb[90:] = 255 - value
+    return rgb
 
 
 def push_all(stream, audio: np.ndarray, size: int, *, rate: int = SAMPLE_RATE) -> list:

@@ -74,7 +74,8 @@ def test_without_a_picture_the_ear_is_alone(folder: Path, imager: Imager) -> Non
     assert {one["heard_and_seen"] for one in said} == {"ear alone"}
     assert alone.missing_pictures == FRAMES
     ear = imager.image(recording, system=system_named("ear"))
-    assert [m.score for m in ear.masks] == [m.score for m in alone.masks]
+    least = imager.default_system.least
+    assert [m.score for m in ear.masks if m.score >= least] == [m.score for m in alone.masks]
 
 
 def test_blocks_of_both_are_those_of_the_whole_tables(folder: Path, imager: Imager) -> None:

@@ -84,8 +84,11 @@ EAR = System("ear", "spot", "raw", 1, senses="ear")
 """Not in KIST2026: what is heard, whatever there is to see."""
 
 TOGETHER = System("together", "spot", "raw", 1, senses="both", least=0.05)
-"""Not in KIST2026: eye and ear; the ear alone where there is no picture. What is less sure than its
-least is mostly in a wrong place: two masks a frame are left of six (docs/decision.md#eye-and-ear)."""
+"""Not in KIST2026: eye and ear; the ear alone where there is no picture.
+
+What is less sure is mostly in a wrong place; without it two masks a frame are left of six
+(docs/decision.md#eye-and-ear).
+"""
 
 SYSTEMS = {system.name: system for system in (*PUBLISHED, DENSE, BLOB, EAR, TOGETHER)}
 

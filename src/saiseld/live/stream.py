@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from saiseld.conventions.sphere import WIDTH
 from saiseld.conventions.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.data.context import with_neighbours
+from saiseld.data.video import shows_something
 from saiseld.decision.systems import System, decide
 from saiseld.formats.annotation import EnergyMask
 from saiseld.formats.candidates import Candidates
@@ -261,6 +262,11 @@ class Stream:
         small = None if picture is None else as_rgb(picture, WIDTH)
         if small is not None and self._turn:
             small = np.roll(small, round(self._turn), axis=1)
+        if small is not None and not shows_something(small):
+            small = None
+            if self._system.senses == "both":
+                waiting.wants_eye = False
+                return
         waiting.seen = self._imager.look(images, [small], _NAME)
 
     def _hear(self, taken: Taken) -> list[tuple[int, int, Candidates]]:
