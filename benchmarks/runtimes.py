@@ -42,6 +42,7 @@ def main() -> None:
     recording, weights = open_recording(sound), PACKAGED / "detector.safetensors"
     (images,) = FrontEnd(PACKAGED / "uplam.safetensors").images(recording, recording.frames)
     rgb = rgb_planes(list(open_video(sound.with_suffix(".mp4")))[:FRAMES])
+    latent = images.latent[:FRAMES]
     starts = range(0, FRAMES, BATCH)
     cores = threads_here()
     graphs, in_torch = GraphDetector(weights), Detector.load(weights)
@@ -52,7 +53,7 @@ def main() -> None:
     def find(detector: FrameDetector, threads: int) -> list[Found]:
         def batch(start: int) -> list[Found]:
             rows = slice(start, start + BATCH)
-            return detector.find(rgb[rows], images.latent[rows], keep=emittable)
+            return detector.find(rgb[rows], latent[rows], keep=emittable)
 
         return [frame for found in in_threads(batch, starts, threads) for frame in found]
 
