@@ -396,5 +396,6 @@ def _unreachable(address: str, found: str) -> DeviceError:
         place=address,
         expected="a Ray cluster that this machine belongs to",
         found=found,
-        advice=f"Start one by ray start --head; join it from here by ray start --address={address}",
+        advice=f"Start one by ray start --head; join it by ray start --address={address}; "
+        "if it has a token, set RAY_AUTH_MODE=token",
     )
