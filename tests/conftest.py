@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,9 @@ import pytest
 from saiseld.formats.annotation import EnergyMask
 from tests import GOLDEN
 from tests.reference.perturbed_labels import perturbed, write_tree
+
+# Where tests run in the background SIGINT is ignored, and so would it be by what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def to_masks(annotations) -> list[EnergyMask]:

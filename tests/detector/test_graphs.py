@@ -116,12 +116,13 @@ def test_each_region_gets_its_own_values_back() -> None:
 
     def network(*inputs: np.ndarray) -> list[np.ndarray]:
         rows = np.concatenate(inputs[4:])
-        return [rows[:, :1], rows[:, 1:3]]  # the frame, and the corner
+        assert not rows[:, 0].any()  # a frame at a time
+        return [np.full((len(rows), 1), inputs[0][0, 0]), rows[:, 1:3]]  # the frame, and the corner
 
     sides = np.array([10, 300, 120, 60, 250], np.float32)[:, None]
     corner = np.arange(10, dtype=np.float32).reshape(5, 2)
     boxes = np.hstack([corner, corner + sides])
-    features = [np.zeros(1, np.float32)] * 4
+    features = [np.arange(3, dtype=np.float32)[:, None]] * 4
     frames = detector._of_regions(network, features, [boxes[:3], boxes[:0], boxes[3:]])
     for number, (own, expected) in enumerate(
         zip(frames, (corner[:3], corner[:0], corner[3:]), strict=True)

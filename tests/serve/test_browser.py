@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from tests.serve.asking import wav
 from tests.serve.fake import work
 
@@ -37,6 +37,8 @@ def test_one_uploads_and_looks_at_the_result(tmp_path):
         assert not wrong
         tab.get_by_role("button", name="Image it").click()
         tab.get_by_text("recording: expected a WAV or FLAC recording").wait_for()
-        tab.get_by_role("button", name="Delete sleep 0").click()
+        bins = tab.get_by_role("button", name="Delete sleep 0")
+        expect(bins).to_have_count(1)  # what was refused is gone again
+        bins.click()
         tab.get_by_role("link", name="sleep 0").wait_for(state="detached")
         browser.close()

@@ -25,8 +25,8 @@ $('new').onsubmit = async event => {
     $('told').textContent = 'Uploaded.';
     $('new').reset();
   } catch (error) {
+    if (job) await ask('DELETE', `/jobs/${job.id}`).catch(() => {});
     $('told').textContent = error.message;
-    if (job) ask('DELETE', `/jobs/${job.id}`).catch(() => {});
   }
   button.disabled = false;
   list();
