@@ -84,11 +84,13 @@ def commands(folder: Path) -> list[Command]:
             "train detector",
             ("train", "detector", "--data", str(tree), "-o", "OUT", "--recipe",
              str(folder / "detector.toml")),
+            unsettled=("log.jsonl", "state.pt"),
         ),
         Command(
             "train uplam",
             ("train", "uplam", "-o", "OUT", "--lam-steps", "2", "--uplam-steps", "2", "--batch",
              "2", "--rooms", "1"),
+            shares_memory=True,
         ),
     ]  # fmt: skip
 

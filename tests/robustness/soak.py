@@ -10,6 +10,7 @@ moment at which a signal arrives on a machine of another speed.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import hashlib
 import os
 import resource
@@ -29,16 +30,22 @@ WAYS = ("SIGKILL", "SIGTERM", "SIGINT", "worker")
 GONE_AFTER_S = 2.0
 PATIENCE_S = 600.0
 _DISK_BYTES = 500
-_NOBODY = 65534
+_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, _CAPABILITY_VERSION = 24, 1, 0x20080522
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command line whose ``OUT`` is a new folder; with ``jobs`` it has processes to kill."""
+    """A command line whose ``OUT`` is a new folder; with ``jobs`` it has processes to kill.
+
+    ``unsettled`` files (logs, what a training goes on from) are not compared. A limit on the size
+    of files stands for a full disk, but not where processes share memory, which it counts too.
+    """
 
     name: str
     line: tuple[str, ...]
     jobs: int = 1
+    unsettled: tuple[str, ...] = ()
+    shares_memory: bool = False
 
     def arguments(self, out: Path) -> list[str]:
         return [part.replace("OUT", str(out)) for part in self.line]
@@ -67,6 +74,8 @@ def start(arguments: list[str], log: Path | int, prepare: Callable[[], None] = l
         told = log if isinstance(log, int) else os.open(log, flags)
         os.dup2(told, 1)
         os.dup2(told, 2)
+        # As from a terminal, however this was started.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         # A test runner may have put files of its own in their place.
         sys.stdout = sys.stderr = os.fdopen(2, "w", closefd=False)
         prepare()
@@ -126,7 +135,9 @@ class Soak:
         self.expected = self._undisturbed("first")
         self.found.undisturbed_s = time.monotonic() - begun
         second = self._undisturbed("second")
-        self.found.uncompared = sorted(n for n, d in self.expected.items() if second.get(n) != d)
+        self.found.uncompared = sorted(
+            n for n, d in self.expected.items() if second.get(n) != d or n in command.unsettled
+        )
 
     def _undisturbed(self, name: str) -> dict[str, str]:
         out = self.work / name
@@ -206,7 +217,11 @@ class Soak:
         read, write = os.pipe()
 
         # Through a pipe, which no limit on files cuts.
-        code = ended(start(self.command.arguments(folder), write, prepare))
+        process = start(self.command.arguments(folder), write, prepare)
+        code = ended(process)
+        if code is None:
+            os.killpg(process, signal.SIGKILL)
+            os.waitpid(process, 0)
         os.close(write)
         with os.fdopen(read, errors="replace") as pipe:
             told = pipe.read()
@@ -217,6 +232,8 @@ class Soak:
 
     def full_disk(self) -> None:
         """Let no file grow beyond some bytes."""
+        if self.command.shares_memory:
+            return
         limit = (_DISK_BYTES, _DISK_BYTES)
         out = self.work / "full"
         self.refused("full disk", lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit), out)
@@ -226,7 +243,7 @@ class Soak:
         """Let the folder be one that the run may not write into."""
         out = self.work / "readonly"
         out.mkdir(mode=0o555)
-        self.refused("read-only", _become_nobody, out)
+        self.refused("read-only", _bound_by_permissions, out)
         out.chmod(0o755)
         self.finish(out, "read-only")
 
@@ -235,12 +252,15 @@ class Soak:
         print(f"{self.command.name}: {finding}", file=sys.stderr, flush=True)
 
 
-def _become_nobody() -> None:
-    """Give up what lets root write anywhere."""
-    if os.getuid() == 0:
-        os.setgroups([])
-        os.setgid(_NOBODY)
-        os.setuid(_NOBODY)
+def _bound_by_permissions() -> None:
+    """Take from root, and from what it starts, what lets it write anywhere (capabilities(7))."""
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, 0, 0, 0)
+    header, sets = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION), (ctypes.c_uint32 * 6)()
+    libc.capget(header, sets)
+    for number in range(3):  # effective, permitted, inheritable
+        sets[number] &= ~(1 << _CAP_DAC_OVERRIDE)
+    libc.capset(header, sets)
 
 
 def table(found: list[Found], seed: int) -> str:
@@ -272,7 +292,6 @@ def main() -> None:
     options = parser.parse_args()
     random, results = Random(options.seed), []
     with TemporaryDirectory() as work:
-        Path(work).chmod(0o755)  # for nobody to read the inputs
         known = commands(Path(work) / "inputs")
         for command in known:
             if options.command and command.name not in options.command:

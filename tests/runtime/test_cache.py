@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from saiseld.runtime.cache import CHECKSUM_SUFFIX, cached, content_digest
-from saiseld.runtime.errors import DataError, InputError
+from saiseld.runtime.errors import DataError, InputError, OutputError
 
 
 class Counting:
@@ -67,6 +67,17 @@ def test_work_goes_on_without_a_cache(counting: Counting, caplog) -> None:
     counting.cache.write_text("a file where the folder should be")
     assert counting.get() == b"contentcontent"
     assert "going on without a cache" in caplog.text
+
+
+def test_neither_cache_nor_temporary_folder_is_one_error(counting: Counting, monkeypatch) -> None:
+    counting.cache.write_text("in the way")
+
+    def nowhere() -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("tempfile.TemporaryDirectory", nowhere)
+    with pytest.raises(OutputError, match="expected to write it"):
+        counting.get()
 
 
 def test_an_entry_of_another_version_is_made_again(counting: Counting) -> None:

@@ -13,6 +13,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
@@ -63,8 +64,12 @@ def cached(
         _write(entry, make)
     except OutputError as error:
         _log.warning("going on without a cache: %s", error)
-        with tempfile.TemporaryDirectory() as folder:  # what is mapped outlives its name
-            _write(Path(folder) / name, make)
+        with ExitStack() as stack:
+            try:
+                folder = stack.enter_context(tempfile.TemporaryDirectory())
+            except OSError:
+                raise error from None
+            _write(Path(folder) / name, make)  # what is mapped outlives its name
             return read(Path(folder) / name)
     return read(entry)
 
