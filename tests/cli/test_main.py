@@ -37,6 +37,20 @@ def test_every_help_has_an_example_of_its_own_command(name, command) -> None:
         assert not word.startswith("-") or word in known, word
 
 
+def test_what_fails_because_of_ctrl_c_is_ctrl_c(monkeypatch, saiseld, tmp_path) -> None:
+    """torch's writer of zip files complains of what it could not finish."""
+
+    def interrupted(*arguments: object, **options: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RuntimeError("enforce fail at inline_container.cc")
+
+    monkeypatch.setattr("saiseld.pipeline.features.features_of_recordings", interrupted)
+    code, told = saiseld("features", tmp_path, "-o", tmp_path)
+    assert code == 130 and told.startswith("stopped: what is finished is kept")
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("module", ["typer", "rich.console", "saiseld.cli.image"])
 def test_a_signal_while_the_command_is_loaded_ends_it_in_silence(name: str, module: str) -> None:

@@ -80,7 +80,7 @@ def start(arguments: list[str], log: Path | int, prepare: Callable[[], None] = l
         sys.stdout = sys.stderr = os.fdopen(2, "w", closefd=False)
         prepare()
         sys.argv = ["saiseld", *arguments]
-        from saiseld.cli.main import main
+        from saiseld.__main__ import main
 
         main()
     except SystemExit as end:

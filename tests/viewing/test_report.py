@@ -68,5 +68,5 @@ def test_best_frames_overlap_more_than_worst(subject):
 
 def test_too_few_recordings_have_no_interval_and_it_says_why(subject, tmp_path):
     page = write_report(tmp_path, subject).read_text()
-    assert "No intervals: they are drawn from recordings, and 2 are too few" in page
+    assert "No intervals: they are drawn from recordings, and 2 recordings make too few" in page
     assert "95 % interval" not in page

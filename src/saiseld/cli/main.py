@@ -126,11 +126,20 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             told += f"Install it with what goes with it: pip install 'saiseld[{extra}]'"
             console.print(told, style="bold red", markup=False, soft_wrap=True)
             raise typer.Exit(2) from None
-        except KeyboardInterrupt:
+        except BaseException as error:
+            if not _told_to_stop(error):
+                raise
             console.print("stopped: what is finished is kept; the same command goes on from there")
             raise typer.Exit(STOPPED) from None
 
     return run
+
+
+def _told_to_stop(error: BaseException | None) -> bool:
+    """Return whether an error is Ctrl-C, or came of it: what compiled code was doing then fails."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _plain(record: logging.LogRecord) -> bool:

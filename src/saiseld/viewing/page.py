@@ -45,7 +45,7 @@ tr.on { background: color-mix(in srgb, #3b82f6 25%, transparent); }
 .dot { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .4em; }
 @media (max-width: 40rem) {
   body { padding: .5rem; } .row > span { width: 6.5rem; font-size: .8rem; }
-  th, td { padding: .2rem .35rem; font-size: .85rem; } }
+  th, td { padding: .2rem .15rem; font-size: .7rem; } .dot { width: .6em; height: .6em; } }
 """
 
 _SCRIPT = """

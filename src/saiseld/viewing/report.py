@@ -285,7 +285,7 @@ def _page(
         [
             *_head(title),
             f"<h1>{title}</h1>",
-            f"<p>Official metric {scores.metric}; {len(subject.matched.recordings)} recordings, "
+            f"<p>Official metric {scores.metric}; {_counted(len(subject.matched.recordings))}, "
             f"{scores.micro.n_gt} ground-truth masks, {scores.micro.n_det} predicted masks. "
             "Energies are normalised to 1 a mask; angles are degrees, azimuth positive to the "
             "left.</p>",
@@ -306,6 +306,10 @@ def _page(
     )
 
 
+def _counted(recordings: int) -> str:
+    return f"{recordings} recording" + "s" * (recordings != 1)
+
+
 def _head(title: str) -> list[str]:
     return [
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>',
@@ -321,8 +325,8 @@ def _headline_table(subject: Subject) -> str:
     if recordings < FEWEST_RECORDINGS:
         rows = [(name, _number(value)) for name, value in scores.headline().items()]
         why = (
-            f"<p>No intervals: they are drawn from recordings, and {recordings} are too few "
-            f"({FEWEST_RECORDINGS} at least).</p>"
+            "<p>No intervals: they are drawn from recordings, and "
+            f"{_counted(recordings)} make too few ({FEWEST_RECORDINGS} at least).</p>"
         )
         return _table(("", "value"), rows) + about + why
     intervals = confidence_intervals(subject.matched, scores.metric, scores.thresholds)

@@ -140,6 +140,15 @@ def test_a_stopped_run_goes_on_to_the_same_end(tmp_path: Path) -> None:
         assert torch.equal(value, resumed.uplam.state_dict()[key]), key
 
 
+def test_a_run_stopped_after_its_last_state_still_has_both_models(tmp_path: Path) -> None:
+    trained = train_uplam(TINY, tmp_path, workers=0)
+    again = train_uplam(TINY, tmp_path, workers=0)
+    for kind in ("uplam", "lam"):
+        found = getattr(again, kind).state_dict()
+        for key, value in getattr(trained, kind).state_dict().items():
+            assert torch.equal(value, found[key]), f"{kind}.{key}"
+
+
 def test_saved_models_load_and_say_what_they_are(tmp_path: Path) -> None:
     trained = train_uplam(TINY, tmp_path, workers=0)
     save_models(trained, TINY, tmp_path)

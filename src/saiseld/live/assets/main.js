@@ -10,7 +10,7 @@ const TURN = 5, ZOOM = 1.2, CLICK_PX = 5, TELL_MS = 1500, LATENCIES = 600, SIDE_
 
 const wire = new Wire();
 let view, about, history, listening, colours = [];
-let at = null, shownFrame = null, hidden = new Set(), threshold = 0.1;
+let at = null, shownFrame = null, hidden = new Set(), threshold = 0.2;
 let latencies = [], toldNumbers = new Set(), toldAt = -Infinity, pictureOf = null, decoding = false, newest = null, drawn = 0;
 
 const isShown = mark => !hidden.has(mark.class) && mark.score >= threshold;

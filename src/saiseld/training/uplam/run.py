@@ -406,6 +406,7 @@ class _Run:
     def finished(self) -> Trained:
         """Return the best UpLAM and the last LAM, in evaluation mode."""
         self.uplam.load_state_dict(self.best)
+        self.of_all.write_to(self.lam)  # no look has, where a run was stopped after its last one
         for model in (self.uplam, self.lam):
             model.eval().requires_grad_(False)
         return Trained(self.uplam, self.lam, self.losses, self.selection)
