@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS jobs (
 class Limits(BaseModel):
     """What a server takes on.
 
-    Parameters
+    Attributes
     ----------
     upload_bytes
         The most of one file.
