@@ -10,7 +10,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +26,7 @@ from starlette.requests import ClientDisconnect
 
 from saiseld.data.recordings import open_recording
 from saiseld.data.video import open_video
-from saiseld.formats.sound_events import read_sound_events
+from saiseld.formats.sound_events import SoundEvent, read_sound_events
 from saiseld.pipeline.results import Results
 from saiseld.runtime.errors import InputError, OutputError
 from saiseld.runtime.files import atomic_path, only_run
@@ -61,21 +60,6 @@ class Problem(BaseModel):
     """What every refusal says."""
 
     error: Told
-
-
-class HeardEvent(BaseModel):
-    """A sound that went on."""
-
-    number: int
-    class_id: int
-    class_name: str
-    start_s: float
-    end_s: float
-    azimuth: float
-    """Degrees, positive to the left."""
-    elevation: float
-    distance_cm: float | None
-    score: float
 
 
 class Health(BaseModel):
@@ -274,10 +258,10 @@ async def start(desk: Desk, job: Id) -> Job:
 
 
 @routes.get("/jobs/{job}/events", responses=_refused(404, 409))
-def events(desk: Desk, job: Id) -> list[HeardEvent]:
+def events(desk: Desk, job: Id) -> list[SoundEvent]:
     """Return what sounded from when to when, and where."""
     results = Results(_done(desk, job), RECORDING)
-    return [HeardEvent(**asdict(event)) for event in read_sound_events(results.events)]
+    return read_sound_events(results.events)
 
 
 @routes.get(
