@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from saiseld.cli.options import Device
+from saiseld.runtime.devices import device_of
+
 
 def train_seld(
     bank: Annotated[Path, typer.Option(help="Sound bank; its train side is used.")],
@@ -24,6 +27,7 @@ def train_seld(
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that mix scenes.")] = 1,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that decode sounds.")] = 1,
+    device: Device = "auto",
 ) -> None:
     """Train the ear; selection uses rooms and sound sources of its own.
 
@@ -33,8 +37,9 @@ def train_seld(
     from saiseld.training.seld.recipes import read_recipe
     from saiseld.training.seld.run import Trainer
 
+    device_of(device)  # before sounds are decoded
     chosen = read_recipe(recipe)
     data = training_data(bank, responses, prior, cache or output / "cache", jobs=jobs)
-    trainer = Trainer(data, chosen, output, start=start, workers=workers)
+    trainer = Trainer(data, chosen, output, start=start, workers=workers, device=device)
     weights = trainer.run()
     typer.echo(f"{weights}: best mAP in the selection scenes {trainer.best:.4f}")

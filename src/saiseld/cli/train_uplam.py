@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from saiseld.cli.options import Device
+from saiseld.runtime.devices import device_of
+
 
 def train_uplam(
     output: Annotated[
@@ -21,6 +24,7 @@ def train_uplam(
     seed: Annotated[int, typer.Option(help="Of weights and covariances.")] = 0,
     rooms: Annotated[int, typer.Option(min=1, help="Unseen rooms to measure in.")] = 60,
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw covariances.")] = 1,
+    device: Device = "auto",
 ) -> None:
     """Train LAM and UpLAM on covariances drawn on the fly, and measure their directions.
 
@@ -36,6 +40,7 @@ def train_uplam(
     from saiseld.training.uplam.run import UpLAMRecipe, loss_figure, save_models, train_uplam
 
     recipe = UpLAMRecipe(lam_steps, uplam_steps, batch, pointing=pointing, seed=seed)
+    device_of(device)  # before there is a folder
     output_folder(output)
     with Progress(console=Console(stderr=True)) as line:
         task = line.add_task("", total=None)
@@ -43,6 +48,7 @@ def train_uplam(
             recipe,
             output,
             workers=workers,
+            device=device,
             progress=lambda done, total, loss: line.update(
                 task, completed=done, total=total, description=f"loss {loss:.3f}"
             ),

@@ -16,10 +16,11 @@ network learned of those beside physics did not hold in other rooms (docs/hearin
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -262,7 +263,7 @@ def _steered(mask: Tensor, share: Tensor, covariance: Tensor, steer: Tensor) -> 
     part = torch.sigmoid(share)
     short, long = (
         (smooth @ response.flatten(2)).view(response.shape) / (smooth @ weight + 0.1)[..., None]
-        for smooth in (_smoothing(frames, size).to(mask.device) for size in SMOOTH)
+        for smooth in (_there(smoothing(frames, size), mask.device) for size in SMOOTH)
     )
     return long + part * (short - long)
 
@@ -270,11 +271,13 @@ def _steered(mask: Tensor, share: Tensor, covariance: Tensor, steer: Tensor) -> 
 def turned(covariance: Tensor, symmetry: Symmetry) -> Tensor:
     """Return covariances (..., 16) with the channels of the other scene's recording."""
     take, sign = turning(symmetry)
-    return covariance[..., take] * torch.from_numpy(sign).to(covariance)
+    signs = _there(sign, covariance.device).to(covariance.dtype)
+    return covariance[..., _there(np.array(take), covariance.device)] * signs
 
 
-def _smoothing(frames: int, size: int) -> Tensor:
-    return torch.from_numpy(smoothing(frames, size))
+def _there(table: NDArray[Any], device: torch.device) -> Tensor:
+    """Return a table on a device, which is not waited for."""
+    return torch.from_numpy(table).to(device, non_blocking=True)
 
 
 def frame_embeddings(embedding: Tensor, frames: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -246,6 +247,27 @@ def test_a_run_that_stopped_ends_in_the_same_weights(tmp_path, prior_rate) -> No
     held = Seld.load(weights).network.state_dict()
     for name, value in again.network.state_dict().items():
         torch.testing.assert_close(value, held[name], msg=name)
+
+
+@pytest.mark.parametrize("prior_rate", [0.0, 0.1])
+def test_a_step_stays_on_its_device_until_its_numbers_are_read(
+    tmp_path, monkeypatch, prior_rate
+) -> None:
+    given = data(tmp_path, YAMNetPrior())
+    fresh = Trainer(given, TINY, tmp_path / "cpu", device="cpu").shards[0]
+    read: list[dict[str, torch.Tensor]] = []
+
+    def no_numbers(values: dict[str, torch.Tensor]) -> dict[str, float]:
+        read.append(values)
+        return dict.fromkeys(values, 0.0)
+
+    # A device without numbers: whoever waits for one, or mixes devices, fails.
+    monkeypatch.setattr(run, "device_of", lambda device: "meta")
+    monkeypatch.setattr(torch, "autocast", lambda *arguments, **options: nullcontext())
+    monkeypatch.setattr(run, "read", no_numbers)
+    recipe = TINY.model_copy(update={"prior_rate": prior_rate})
+    Trainer(given, recipe, tmp_path / "there")._learn(fresh)
+    assert len(read) == 1 and all(value.is_meta for value in read[0].values())
 
 
 def test_a_folder_of_another_run_is_told(tmp_path) -> None:

@@ -12,6 +12,7 @@ from saiseld.acoustics.uplam import UpLAM
 from saiseld.conventions.arrays import TETRAHEDRON
 from saiseld.conventions.sphere import fibonacci_sphere
 from saiseld.runtime.errors import CheckpointError, RecipeError
+from saiseld.training.uplam import run
 from saiseld.training.uplam.carry import carry_over, lift_order, rigid_beams
 from saiseld.training.uplam.covariances import SceneRanges, draw_covariances
 from saiseld.training.uplam.peaks import image_errors, peak_directions
@@ -172,11 +173,32 @@ def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
 
 
 def test_numbers_that_are_not_finite_stop_the_run_and_the_last_state_stays(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="step 4: expected finite numbers, found NaN"):
+    with pytest.raises(
+        RecipeError, match="step 4, covariance: expected a finite number, found nan"
+    ):
         train_uplam(replace(TINY, uplam_rate=1e30, evaluate_every=3), tmp_path, workers=0)
     state = torch.load(tmp_path / STATE_NAME, weights_only=True)
     assert len(state["losses"]) == 3
     assert all(torch.isfinite(value).all() for value in state["cdbpn"].values())
+
+
+def test_a_step_stays_on_its_device_until_its_numbers_are_read(tmp_path: Path, monkeypatch) -> None:
+    read: list[dict[str, torch.Tensor]] = []
+
+    def no_numbers(values: dict[str, torch.Tensor]) -> dict[str, float]:
+        read.append(values)
+        return dict.fromkeys(values, 0.0)
+
+    # A device without numbers: whoever waits for one, or mixes devices, fails. That there are
+    # eigenvectors takes a wait, and a read before it.
+    monkeypatch.setattr(run, "read", no_numbers)
+    monkeypatch.setattr(run, "positive_part", lambda covariance: covariance)
+    steps = run._Run(TINY, tmp_path / STATE_NAME, torch.device("meta"))
+    batch = run._Covariances(TINY)[0]
+    for _ in range(TINY.lam_steps + 1):
+        steps.step(batch)
+    assert [len(values) for values in read] == [3] * TINY.lam_steps + [1, 3]
+    assert all(value.is_meta for values in read for value in values.values())
 
 
 def test_peaks_are_the_highest_and_apart() -> None:

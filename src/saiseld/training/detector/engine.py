@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -28,7 +27,6 @@ from saiseld.detector.model import Detector
 from saiseld.detector.targets import FrameTargets
 from saiseld.evaluation.scores import json_values
 from saiseld.runtime.devices import DeviceName, device_of
-from saiseld.runtime.errors import RecipeError
 from saiseld.runtime.files import only_run, output_folder
 from saiseld.runtime.parallel import die_with_parent
 from saiseld.training.detector.augmentation import augment
@@ -47,6 +45,7 @@ from saiseld.training.detector.run_state import (
 from saiseld.training.detector.sampling import epoch_frames, public_epoch_frames
 from saiseld.training.detector.start_weights import start_from
 from saiseld.training.logs import RunLog, run_log
+from saiseld.training.steps import check_finite, read
 
 STATE = "state.pt"
 WEIGHTS = "detector.safetensors"
@@ -257,32 +256,23 @@ class Trainer:
         losses = model(images.contiguous(memory_format=torch.channels_last), targets)
         weight = recipe.loss_weights.model_dump()
         total = sum(weight[name] * loss for name, loss in losses.items())
-        values = {name: loss.item() for name, loss in {"loss": total, **losses}.items()}
-        self._check_finite(values)
         self.accelerator.backward(total)
         norm = self.accelerator.clip_grad_norm_(self.detector.parameters(), recipe.clip_norm)
-        if self.accelerator.scaler is None:  # which skips steps of infinite gradients by itself
-            self._check_finite({"gradient norm": float(norm)})
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return values
+        told = {"loss": total, **losses}
+        values = read({**told, "gradient norm": norm})
+        if self.accelerator.scaler is not None:  # it skips steps of infinite gradients by itself
+            del values["gradient norm"]
+        place = f"epoch {self.epoch}, step {self.step + 1} of {self.steps}"
+        check_finite(values, self.output / STATE, place)
+        return {name: values[name] for name in told}
 
     def _rate(self) -> float:
         """Return the share of the full learning rate."""
         if self.recipe.schedule == "plateau":
             return self.rate
         return one_cycle(self._done / (self.recipe.epochs * self.steps), self.recipe.rise)
-
-    def _check_finite(self, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise RecipeError(
-                    self.output,
-                    place=f"epoch {self.epoch}, step {self.step + 1} of {self.steps}, {name}",
-                    expected="a finite number",
-                    found=str(value),
-                    advice=f"The last good state is in {STATE}; try a lower learning rate",
-                )
 
     def _is_due(self) -> bool:
         due = [monotonic() - self._saved_at >= 60 * self.recipe.checkpoint_minutes]

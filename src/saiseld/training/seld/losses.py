@@ -38,7 +38,8 @@ def map_targets(shard: Shard, points: Tensor, spread_deg: float) -> Tensor:
     spread_deg
         Standard deviation of a bump.
     """
-    directions = torch.from_numpy(GRID.astype(np.float32))[:, points]
+    grid = torch.from_numpy(GRID.astype(np.float32)).to(points.device, non_blocking=True)
+    directions = grid[:, points]
     azimuth, elevation = torch.deg2rad(shard["azimuth"]), torch.deg2rad(shard["elevation"])
     source = torch.stack(
         [
@@ -52,11 +53,11 @@ def map_targets(shard: Shard, points: Tensor, spread_deg: float) -> Tensor:
     bump = torch.exp(-0.5 * (angle / np.radians(spread_deg)) ** 2) * shard["active"][..., None]
     batch, tracks, frames, count = bump.shape
     target = bump.new_zeros(batch, frames, ROWS, count)
+    scene = torch.arange(batch, device=points.device)
     for track in range(tracks):
-        for row, class_id in enumerate(shard["class_id"][:, track].tolist()):
-            if class_id >= 0:
-                place = target[row, :, class_id]
-                torch.maximum(place, bump[row, track], out=place)
+        # No class, -1, is the last row, which becomes what the others are together.
+        row = shard["class_id"][:, track].long() % ROWS
+        target[scene, :, row] = torch.maximum(target[scene, :, row], bump[:, track])
     target[:, :, NUM_CLASSES] = target[:, :, :NUM_CLASSES].amax(2)
     return target
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from saiseld.conventions.sphere import unit_vector
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.seld.decode import peaks, refined
-from saiseld.seld.network import EarNetwork, frame_embeddings
+from saiseld.seld.network import Batch, EarNetwork, frame_embeddings
 from saiseld.training.seld.windows import Shard, rows, shown
 
 FOUND_DEG = 20.0
@@ -49,16 +49,17 @@ class Scores(NamedTuple):
 def score(network: EarNetwork, scenes: Shard) -> Scores:
     """Measure a network."""
     network.eval()
+    device = network.steer.device
     values: list[list[NDArray[np.float64]]] = [[] for _ in range(NUM_CLASSES)]
     right: list[list[NDArray[np.bool_]]] = [[] for _ in range(NUM_CLASSES)]
     count = np.zeros(NUM_CLASSES)
     single: list[tuple[int, bool, float]] = []
     for first in range(0, len(scenes["class_id"]), _BATCH):
         part = rows(scenes, range(first, min(first + _BATCH, len(scenes["class_id"]))))
-        given = shown(part)
+        given = Batch(*(feature.to(device) for feature in shown(part)))
         frames = given.covariance.shape[1]
-        heard = network(given, frame_embeddings(part["embedding"].float(), frames))
-        maps = heard.maps[:, :, :NUM_CLASSES].float().numpy()
+        known = frame_embeddings(part["embedding"].float().to(device), frames)
+        maps = network(given, known).maps[:, :, :NUM_CLASSES].float().cpu().numpy()
         found = peaks(maps, 2, _APART_DEG)
         for window in range(len(maps)):
             classes = part["class_id"][window].numpy()

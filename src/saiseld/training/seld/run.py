@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader
 
 from saiseld.conventions.symmetry import SYMMETRIES
 from saiseld.formats.checkpoint import load_weights, read_checkpoint
+from saiseld.runtime.devices import DeviceName, device_of
 from saiseld.runtime.errors import CheckpointError, RecipeError
 from saiseld.runtime.files import atomic_path, output_folder
 from saiseld.seld.heard import GRID, WINDOW_FRAMES
@@ -45,6 +46,7 @@ from saiseld.training.seld.windows import (
     shown,
     turned,
 )
+from saiseld.training.steps import check_finite, read
 
 STATE = "state.pt"
 WEIGHTS = "seld.safetensors"
@@ -93,9 +95,14 @@ class Trainer:
         Weights to start from.
     workers
         Processes that mix scenes.
+    device
+        Where the network learns: ``auto`` takes a GPU where there is one. Scenes are made, and
+        heard by the prior, on the CPU.
 
     Raises
     ------
+    DeviceError
+        If the device is not there.
     RecipeError
         If the folder holds a run of another recipe or other data.
     """
@@ -108,14 +115,17 @@ class Trainer:
         *,
         start: str | Path | None = None,
         workers: int = 1,
+        device: DeviceName = "auto",
     ) -> None:
+        self.device = torch.device(device_of(device))
         self.data, self.recipe, self.workers = data, recipe, workers
         self.output = output_folder(output)
-        self.prior = no_gradient(data.prior)
+        # Scenes are heard by the prior as it was given, where they are made.
+        self.prior = copy.deepcopy(no_gradient(data.prior)).to(self.device)
         if recipe.prior_rate:
             self.prior.requires_grad_(True)
         torch.manual_seed(recipe.seed)
-        self.network = EarNetwork(data.prior.channels)
+        self.network = EarNetwork(data.prior.channels).to(self.device)
         self.started_from = "scratch" if start is None else Path(start).name
         train, select = data.sounds.split(recipe.held_back)
         windows = self.output / "windows"
@@ -181,15 +191,17 @@ class Trainer:
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, 1, self.done])
         torch.manual_seed(int(rng.integers(2**31)))
-        batch = self._batch(fresh, rng)
+        batch = self._there(self._batch(fresh, rng))
         given = shown(batch)
-        points = torch.randperm(GRID.shape[1])[: recipe.points]
-        kept = (torch.rand(len(given.mels)) >= recipe.spectrum_dropout).float()
+        points, chance = torch.randperm(GRID.shape[1]), torch.rand(len(given.mels))
+        points = points[: recipe.points].to(self.device, non_blocking=True)
+        kept = (chance.to(self.device, non_blocking=True) >= recipe.spectrum_dropout).float()
         share = self._rate()
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * share
         self.network.train()
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
+        bf16 = recipe.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             embedding = (
                 self.prior(None, given.mels) if recipe.prior_rate else batch["embedding"].float()
             )
@@ -202,22 +214,19 @@ class Trainer:
             )
         heard = type(heard)(*(part.float() for part in heard))
         parts = losses(heard, batch, points, recipe.spread_deg, recipe.loss_weights)
-        values = {name: part.item() for name, part in parts.items()}
         self.optimizer.zero_grad()
         torch.autograd.backward(parts["loss"])
         moved = [p for group in self.optimizer.param_groups for p in group["params"]]
-        norm = float(nn.utils.clip_grad_norm_(moved, recipe.clip_norm))
-        if not math.isfinite(values["loss"] + norm):
-            raise RecipeError(
-                self.output,
-                place=f"step {self.done + 1}",
-                expected="finite numbers",
-                found="NaN or infinity",
-                advice=f"The last good state is in {STATE}; try a lower learning rate",
-            )
+        norm = nn.utils.clip_grad_norm_(moved, recipe.clip_norm)
         self.optimizer.step()
         self._follow()
-        return values
+        values = read({**parts, "gradient norm": norm})
+        check_finite(values, self.output / STATE, f"step {self.done + 1}")
+        return {name: values[name] for name in parts}
+
+    def _there(self, shard: Shard) -> Shard:
+        """Return windows where the network is."""
+        return {name: part.to(self.device, non_blocking=True) for name, part in shard.items()}
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -255,7 +264,8 @@ class Trainer:
 
     @torch.inference_mode()
     def _embedded(self, mels: Tensor) -> Tensor:
-        return torch.cat([self.prior(None, part.float()) for part in torch.split(mels, 16)])
+        parts = [self.prior(None, part.float().to(self.device)) for part in torch.split(mels, 16)]
+        return torch.cat(parts).cpu()
 
     def seld(self, network: EarNetwork, scores: Scores) -> Seld:
         """Return the whole ear, with what is to be known of it."""

@@ -42,9 +42,11 @@ from saiseld.conventions.arrays import CHANNELS, TETRAHEDRON
 from saiseld.conventions.bands import BANDS
 from saiseld.conventions.sphere import DIRECTIONS, fibonacci_sphere
 from saiseld.formats.checkpoint import load_tensors, write_checkpoint
+from saiseld.runtime.devices import DeviceName, device_of
 from saiseld.runtime.errors import CheckpointError, RecipeError, refusing
 from saiseld.runtime.files import atomic_path, only_run
 from saiseld.runtime.parallel import die_with_parent
+from saiseld.training.steps import check_finite, read
 from saiseld.training.uplam.carry import carry_over, lift_order, rigid_beams
 from saiseld.training.uplam.covariances import SceneRanges, draw_covariances
 from saiseld.training.uplam.peaks import grid_smoothing, image_errors
@@ -209,6 +211,7 @@ def train_uplam(
     folder: Path,
     *,
     workers: int = 1,
+    device: DeviceName = "auto",
     progress: Callable[[int, int, float], None] = lambda *_: None,
 ) -> Trained:
     """Train, or go on with a run that was stopped.
@@ -221,11 +224,16 @@ def train_uplam(
         Where `STATE_NAME`, the state to go on from, is kept.
     workers
         Processes that draw covariances; 0 draws them in this one.
+    device
+        Where the networks learn: ``auto`` takes a GPU where there is one. On ``mps``, which has no
+        eigenvectors, they learn on the CPU.
     progress
         Called after each step with steps done, steps in all, loss.
 
     Raises
     ------
+    DeviceError
+        If the device is not there.
     RecipeError
         If the folder holds a run of another recipe, or the loss is not finite.
     OutputError
@@ -233,15 +241,15 @@ def train_uplam(
     CheckpointError
         If the state in the folder is damaged.
     """
+    there = device_of(device)
     with only_run(folder):
-        return _trained(recipe, folder, workers, progress)
+        run = _Run(recipe, folder / STATE_NAME, torch.device("cpu" if there == "mps" else there))
+        return _trained(run, workers, progress)
 
 
-def _trained(
-    recipe: UpLAMRecipe, folder: Path, workers: int, progress: Callable[[int, int, float], None]
-) -> Trained:
+def _trained(run: _Run, workers: int, progress: Callable[[int, int, float], None]) -> Trained:
+    recipe = run.recipe
     total = recipe.lam_steps + recipe.uplam_steps
-    run = _Run(recipe, folder / STATE_NAME)
     run.resume()
     batches = DataLoader(
         _Covariances(recipe),
@@ -293,8 +301,8 @@ class _Covariances(Dataset[_Batch]):
 class _Run:
     """Models, optimizers and losses of a run."""
 
-    def __init__(self, recipe: UpLAMRecipe, state: Path) -> None:
-        self.recipe, self.state = recipe, state
+    def __init__(self, recipe: UpLAMRecipe, state: Path, device: torch.device) -> None:
+        self.recipe, self.state, self.device = recipe, state, device
         torch.manual_seed(recipe.seed)
         self.uplam, self.lam = UpLAM(), LAM()
         carry_over(self.uplam)
@@ -302,12 +310,15 @@ class _Run:
         with torch.no_grad():
             # Of the same power over 32 channels as over four, so that both learn at one rate.
             self.lam.D.copy_(beams * (len(TETRAHEDRON) / CHANNELS) ** 0.5)
-        self.filters_of_four = quadratic_filters(beams[:, list(TETRAHEDRON)])
-        self.filters_of_all = quadratic_filters(self.lam.D.detach())
-        self.filters_of_lift = quadratic_filters(beams[:, lift_order()])
+        beams_of = beams[:, list(TETRAHEDRON)], self.lam.D.detach(), beams[:, lift_order()]
+        self.filters_of_four, self.filters_of_all, self.filters_of_lift = (
+            quadratic_filters(vectors).to(device) for vectors in beams_of
+        )
         self.of_four, self.of_all = SharedLAM(), SharedLAM()
         self.shared = nn.ModuleList([self.of_four, self.of_all])
         self.reconstruction, self.pointing = ReconstructionLoss(self.lam.steering), PointingLoss()
+        for part in (self.uplam, self.lam, self.shared, self.reconstruction, self.pointing):
+            part.to(device)
         self.optimizer = torch.optim.Adam(
             [{"params": self.shared.parameters()}, {"params": self.uplam.cdbpn.parameters()}]
         )
@@ -320,9 +331,11 @@ class _Run:
     def step(self, batch: _Batch) -> None:
         """Take one step."""
         recipe, done = self.recipe, len(self.losses)
-        heard, direct, tetrahedral, directions = batch
+        heard, direct, tetrahedral, directions = (
+            part.to(self.device, non_blocking=True) for part in batch
+        )
         rates = [0.0, 0.0]
-        of_all, pointing = torch.zeros(()), torch.zeros(())
+        of_all, pointing = torch.zeros((2,), device=self.device)
         if done < recipe.lam_steps:
             rates[0] = _rate(recipe.lam_rate, done, recipe.lam_steps)
             latent = self.of_four(quadratic_values(tetrahedral, self.filters_of_four))
@@ -330,37 +343,32 @@ class _Run:
             of_all = self.reconstruction(latent_of_all, direct, heard)
         else:
             rates[1] = _rate(recipe.uplam_rate, done - recipe.lam_steps, recipe.uplam_steps)
-            lifted = positive_part(self._finite(self.uplam.cdbpn(tetrahedral)))
-            latent = self.of_four(quadratic_values(lifted, self.filters_of_lift))
+            lifted = self.uplam.cdbpn(tetrahedral)
+            # Eigenvectors want finite numbers, and a GPU is waited for there in any case.
+            size = torch.view_as_real(lifted).abs().sum()
+            check_finite(read({"covariance": size}), self.state, f"step {done}")
+            latent = self.of_four(quadratic_values(positive_part(lifted), self.filters_of_lift))
             pointing = recipe.pointing * self.pointing(latent, directions)
         of_four = self.reconstruction(latent, direct, heard)
-        loss = self._finite(of_four + of_all + pointing)
+        loss = of_four + of_all + pointing
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.uplam.cdbpn.parameters(), 1.0)
         self.optimizer.step()
-        self.losses.append((of_four.item(), of_all.item()))
-
-    def _finite(self, value: Tensor) -> Tensor:
-        if not torch.isfinite(value).all():
-            raise RecipeError(
-                self.state,
-                place=f"step {len(self.losses)}",
-                expected="finite numbers",
-                found="NaN or infinity",
-                advice="The last state is kept; lower the learning rates",
-            )
-        return value
+        values = read({"loss": loss, "of_four": of_four, "of_all": of_all})
+        check_finite(values, self.state, f"step {done}")
+        self.losses.append((values["of_four"], values["of_all"]))
 
     def look(self) -> None:
         """Measure UpLAM in the selection rooms; keep it if it is the best one since LAM is."""
         self.of_four.write_to(self.uplam.lam)
         self.of_all.write_to(self.lam)
         with torch.no_grad():
-            latent = self.uplam(torch.from_numpy(self.selection_frames.tetrahedral))
-        errors = image_errors(latent.mean(1).double().numpy(), self.selection_frames.directions)
+            heard = torch.from_numpy(self.selection_frames.tetrahedral).to(self.device)
+            image = self.uplam(heard).mean(1).double().cpu().numpy()
+        errors = image_errors(image, self.selection_frames.directions)
         step, mean = len(self.losses), float(errors.clip(max=LOST_DEG).mean())
         upsampling = [error for at, error in self.selection if at >= self.recipe.lam_steps]
         self.selection.append((step, mean))
@@ -404,11 +412,11 @@ class _Run:
             )
 
     def finished(self) -> Trained:
-        """Return the best UpLAM and the last LAM, in evaluation mode."""
+        """Return the best UpLAM and the last LAM, in evaluation mode, on the CPU."""
         self.uplam.load_state_dict(self.best)
         self.of_all.write_to(self.lam)  # no look has, where a run was stopped after its last one
         for model in (self.uplam, self.lam):
-            model.eval().requires_grad_(False)
+            model.eval().requires_grad_(False).cpu()
         return Trained(self.uplam, self.lam, self.losses, self.selection)
 
 

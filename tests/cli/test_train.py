@@ -1,5 +1,6 @@
-"""``saiseld train detector`` says what a tree lacks before it trains."""
+"""``saiseld train`` says what is not there before it trains."""
 
+import pytest
 from tests.training.tiny_tree import make_tree
 
 from saiseld.runtime import devices
@@ -25,9 +26,18 @@ def test_a_tree_without_labels_or_features(tmp_path, saiseld) -> None:
     assert code == 2 and "expected labels to train on" in told and "saiseld label" in told
 
 
-def test_a_device_that_is_not_there_is_told_before_anything(tmp_path, saiseld, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("uplam",),
+        ("detector", "--data", "tree"),
+        ("seld", "--bank", "sounds", "--responses", "rooms", "--prior", "prior.whl"),
+    ],
+)
+def test_a_device_that_is_not_there_is_told_before_anything(
+    tmp_path, saiseld, monkeypatch, command
+) -> None:
     monkeypatch.setattr(devices, "_gpus", list)
-    command = ("train", "detector", "--data", tmp_path, "-o", tmp_path / "run")
-    code, told = saiseld(*command, "--device", "cuda")
+    code, told = saiseld("train", *command, "-o", tmp_path / "run", "--device", "cuda")
     assert code == 2 and "device: expected cuda, found only cpu" in told
     assert not (tmp_path / "run").exists()
