@@ -12,28 +12,27 @@ function sized(canvas) {
   return { context, w, h };
 }
 
-export const css = ([r, g, b]) => `rgb(${r} ${g} ${b})`;
-
 const ink = canvas => getComputedStyle(canvas).getPropertyValue('--faint');
 
-// Where each sound that is shown came from, over the last seconds.
-export function drawTracks(canvas, view, frames, shown, colours) {
-  const { context, w } = sized(canvas), paths = new Map(shown.map(mark => [mark.number, []]));
+const circle = ({ x, y }, r) => `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`;
+
+// Where each sound that is shown came from, over the last seconds, with a dot where it is.
+export function drawTracks(svg, view, frames, shown, colours, wide) {
+  const ways = new Map(shown.map(mark => [mark.number, []]));
   for (const { marks } of frames.slice(-TRACK_FRAMES))
-    for (const mark of marks) paths.get(mark.number)?.push(view.place(mark));
-  for (const mark of shown) {
-    context.strokeStyle = css(colours[mark.class]); context.fillStyle = context.strokeStyle; context.lineWidth = 2;
-    context.beginPath();
-    let before = null;
-    for (const at of paths.get(mark.number)) {
-      if (at && before && Math.abs(at.x - before.x) < w / 2) context.lineTo(at.x, at.y);
-      else if (at) context.moveTo(at.x, at.y);
+    for (const mark of marks) ways.get(mark.number)?.push(view.place(mark));
+  while (svg.children.length > shown.length) svg.lastChild.remove();
+  shown.forEach((mark, i) => {
+    let drawn = '', before = null;
+    for (const at of ways.get(mark.number)) {
+      if (at) drawn += `${before && Math.abs(at.x - before.x) < wide / 2 ? 'L' : 'M'}${at.x} ${at.y}`;
       before = at;
     }
-    context.stroke();
     const at = view.place(mark);
-    if (at) { context.beginPath(); context.arc(at.x, at.y, 4, 0, 7); context.fill(); }
-  }
+    if (at) drawn += circle(at, 1) + circle(at, 3);
+    const path = svg.children[i] ?? svg.appendChild(document.createElementNS(svg.namespaceURI, 'path'));
+    path.setAttribute('d', drawn); path.setAttribute('stroke', colours[mark.class]);
+  });
 }
 
 // Time to the right, azimuth upwards as it is to the left: 180 at the top.
@@ -50,7 +49,7 @@ export function drawTimeLine(canvas, frames, most, isShown, colours, at) {
   }
   for (const { frame, marks } of frames)
     for (const mark of marks.filter(isShown)) {
-      context.fillStyle = css(colours[mark.class]);
+      context.fillStyle = colours[mark.class];
       context.fillRect(x(frame), h * (180 - mark.azimuth) / 360 - 2, wide, 4);
     }
   context.fillStyle = '#e11d48';

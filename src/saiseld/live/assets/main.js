@@ -1,4 +1,4 @@
-import { CHANNEL_COLOURS, css, drawSpectrum, drawTimeLine, drawTracks } from './draw.js';
+import { CHANNEL_COLOURS, drawSpectrum, drawTimeLine, drawTracks } from './draw.js';
 import { History } from './history.js';
 import { Listening } from './listen.js';
 import { told } from './sphere.js';
@@ -6,12 +6,16 @@ import { View } from './view.js';
 import { Wire } from './wire.js';
 
 const $ = id => document.getElementById(id);
-const TURN = 5, ZOOM = 1.2, CLICK_PX = 5, TELL_MS = 1500, LATENCIES = 600, SIDE_MS = 250;
+const TURN = 5, ZOOM = 1.2, CLICK_PX = 5, TELL_MS = 1500, LATENCIES = 600, SIDE_MS = 250, PICTURE_MS = 60;
+
+const css = ([r, g, b]) => `rgb(${r} ${g} ${b})`;
+// What is there already is not written again: the page would be laid out anew.
+const say = (element, text) => element.textContent !== text && Boolean(element.textContent = text);
 
 const wire = new Wire();
 let view, about, history, listening, colours = [];
 let at = null, shownFrame = null, hidden = new Set(), threshold = 0.2;
-let latencies = [], toldNumbers = new Set(), toldAt = -Infinity, pictureOf = null, decoding = false, newest = null, drawn = 0;
+let latencies = [], timed = 0, toldNumbers = new Set(), toldAt = -Infinity, pictureOf = null, decoding = false, newest = null, drawn = 0;
 
 const isShown = mark => !hidden.has(mark.class) && mark.score >= threshold;
 const marks = () => shownFrame ? shownFrame.marks.filter(isShown) : [];
@@ -21,8 +25,8 @@ const marks = () => shownFrame ? shownFrame.marks.filter(isShown) : [];
 wire.addEventListener('about', ({ detail }) => {
   if (about) return;
   about = detail;
-  colours = about.classes.map(c => c.colour);
-  view.colours = [...colours, [255, 200, 120]];
+  colours = about.classes.map(c => css(c.colour));
+  view.colours = [...about.classes.map(c => c.colour), [255, 200, 120]];
   history = new History(about.fps);
   listening = new Listening(about.rate, +$('gain').value);
   listening.onend = tellListening;
@@ -39,9 +43,9 @@ wire.addEventListener('frame', ({ detail }) => {
   const size = about.heat[0] * about.heat[1], { content } = detail;
   const frame = { ...detail, heat: content.slice(0, size), spectrum: content.slice(size), content: null };
   history.add(frame);
-  if (at === null) show(frame);
-  const state = frame.imaged ? 'Connected' : 'Overloaded: this frame was dropped';
-  if ($('state').textContent !== state) $('state').textContent = state;
+  if (at === null) frame.pictured ? hold(frame) : show(frame);
+  say($('state'), frame.imaged ? 'Connected' : 'Overloaded: this frame was dropped');
+  drawSideSoon();
   tell(frame);
 });
 
@@ -50,6 +54,21 @@ wire.addEventListener('picture', ({ detail }) => {
   history.addPicture(detail.frame, blob);
   if (at === null) showPicture(blob);
 });
+
+// A frame is drawn together with its picture, which comes right after it; without, if that takes longer.
+let held = null, holding;
+function hold(frame) {
+  release();
+  held = frame;
+  holding = setTimeout(release, PICTURE_MS);
+}
+
+function release() {
+  clearTimeout(holding);
+  const frame = held;
+  held = null;
+  if (frame && at === null) show(frame);
+}
 
 function show(frame) {
   shownFrame = frame;
@@ -68,6 +87,7 @@ async function showPicture(blob) {
     const image = await createImageBitmap(newest = pictureOf);
     if (pictureOf !== null) view.setPicture(image);
     image.close();
+    release();
   }
   decoding = false;
 }
@@ -91,20 +111,21 @@ function drawMarks() {
 }
 
 function drawLabels() {
-  const index = history ? history.frames.indexOf(shownFrame) : -1;
-  drawTracks($('tracks'), view, index < 0 ? [] : history.frames.slice(0, index + 1), marks(), colours);
-  const labels = $('labels'), wanted = marks();
+  const index = history ? history.frames.indexOf(shownFrame) : -1, labels = $('labels'), wanted = marks();
+  const wide = view.canvas.clientWidth;
+  drawTracks($('tracks'), view, index < 0 ? [] : history.frames.slice(0, index + 1), wanted, colours, wide);
   while (labels.children.length > wanted.length) labels.lastChild.remove();
   wanted.forEach((mark, i) => {
     const label = labels.children[i] ?? labels.appendChild(document.createElement('span')), place = view.place(mark);
     label.hidden = !place;
     if (!place) return;
-    label.textContent = `${about.classes[mark.class].name} ${mark.score.toFixed(2)}${mark.distance === null ? '' : `, ${mark.distance} m`}`;
-    label.style.borderColor = css(colours[mark.class]);
-    const left = Math.min(Math.max(place.x - label.offsetWidth / 2, 2), view.canvas.clientWidth - label.offsetWidth - 2);
-    label.style.transform = `translate(${left}px, ${place.y - label.offsetHeight - 12}px)`;
+    const away = mark.distance === null ? '' : `, ${mark.distance} m`;
+    if (say(label, `${about.classes[mark.class].name} ${mark.score.toFixed(2)}${away}`)) label.half = label.offsetWidth / 2;
+    label.style.borderColor = colours[mark.class];
+    const middle = Math.min(Math.max(place.x, label.half + 2), wide - label.half - 2);
+    label.style.transform = `translate(${middle}px, ${place.y - 12}px) translate(-50%, -100%)`;
   });
-  $('facing').textContent = `${view.flat ? 'flat, ' : ''}${told({ azimuth: view.yaw, elevation: view.pitch })}`;
+  say($('facing'), `${view.flat ? 'flat, ' : ''}${told({ azimuth: view.yaw, elevation: view.pitch })}`);
 }
 
 function drawList() {
@@ -119,15 +140,14 @@ function drawList() {
   }
   wanted.forEach((mark, i) => {
     const away = mark.distance === null ? '' : `, ${mark.distance} m`;
-    list.children[i].querySelector('span').textContent =
-      `${about.classes[mark.class].name}: ${told(mark)}${away} (${mark.score.toFixed(2)})`;
+    say(list.children[i].querySelector('span'), `${about.classes[mark.class].name}: ${told(mark)}${away} (${mark.score.toFixed(2)})`);
   });
 }
 
 function row(mark) {
   const item = document.createElement('li'), dot = document.createElement('i'), text = document.createElement('span');
   dot.className = 'dot';
-  dot.style.background = css(colours[mark.class]);
+  dot.style.background = colours[mark.class];
   const button = Object.assign(document.createElement('button'), { textContent: 'Listen' });
   button.dataset.number = mark.number;
   button.setAttribute('aria-label', `Listen to ${about.classes[mark.class].name}`);
@@ -144,14 +164,14 @@ function drawSide() {
   drawList();
   shownFrame.levels.forEach((level, i) => {
     $(`level${i}`).value = level;
-    $(`level${i}-text`).textContent = `${level.toFixed(0)} dB`;
+    say($(`level${i}-text`), `${level.toFixed(0)} dB`);
   });
   drawSpectrum($('spectrum'), shownFrame.spectrum, about.bands, about.floor);
-  $('dropped').textContent = shownFrame.dropped;
-  $('pictures').textContent = shownFrame.pictured ? 'yes' : 'none';
+  say($('dropped'), String(shownFrame.dropped));
+  say($('pictures'), shownFrame.pictured ? 'yes' : 'none');
   if (latencies.length) {
     const sorted = latencies.toSorted((a, b) => a - b), share = p => Math.round(1000 * sorted[Math.floor(p * (sorted.length - 1))]);
-    $('latency').textContent = `${share(0.5)} ms, 99 % ≤ ${share(0.99)} ms`;
+    say($('latency'), `${share(0.5)} ms, 99 % ≤ ${share(0.99)} ms`);
   }
   drawTime();
 }
@@ -161,24 +181,32 @@ function drawTime() {
   drawTimeLine($('lanes'), frames, history.most, isShown, colours, shownFrame.frame);
   scrub.min = frames[0].frame; scrub.max = frames.at(-1).frame; scrub.value = shownFrame.frame;
   const ago = (frames.at(-1).frame - shownFrame.frame) / about.fps;
-  $('moment').textContent = at === null ? 'live' : `${ago.toFixed(1)} s ago`;
-  scrub.setAttribute('aria-valuetext', $('moment').textContent);
+  if (say($('moment'), at === null ? 'live' : `${ago.toFixed(1)} s ago`)) scrub.setAttribute('aria-valuetext', $('moment').textContent);
 }
 
-let sideAt = 0, drewLast = false;
-function loop(now) {
-  if (view.dirty) {
-    view.draw(drewLast ? now : null);
+let sideDue = null;
+function drawSideSoon() {
+  sideDue ??= setTimeout(() => { sideDue = null; drawSide(); }, SIDE_MS);
+}
+
+// Drawn is what changed, once for a frame of the screen at most, and not again before it is done.
+let drawing = false;
+function redraw() {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(async () => {
+    const frame = at === null ? shownFrame : null;
+    view.draw();
     drawLabels();
+    await view.done();
     drawn++;
-    if (at === null && shownFrame && !shownFrame.timed) {
-      shownFrame.timed = true;
-      if (wire.now > 0) latencies = [...latencies.slice(-LATENCIES + 1), wire.now - shownFrame.captured];
+    if (frame && !frame.timed) {
+      frame.timed = true;
+      if (wire.now > 0) { timed++; latencies = [...latencies.slice(-LATENCIES + 1), wire.now - frame.captured]; }
     }
-    drewLast = true;
-  } else drewLast = false;
-  if (now - sideAt > SIDE_MS) { sideAt = now; drawSide(); }
-  requestAnimationFrame(loop);
+    drawing = false;
+    if (view.dirty) redraw();
+  });
 }
 
 // --- what one does --------------------------------------------------------------------------------------------------
@@ -214,12 +242,12 @@ function aim(on) {
 }
 
 function makeBoxes() {
-  const boxes = about.classes.map(({ name, colour }, c) => {
+  const boxes = about.classes.map(({ name }, c) => {
     const label = document.createElement('label'), box = document.createElement('input'), dot = document.createElement('i');
     Object.assign(box, { type: 'checkbox', checked: true });
     box.onchange = () => { box.checked ? hidden.delete(c) : hidden.add(c); drawMarks(); drawSide(); };
     dot.className = 'dot';
-    dot.style.background = css(colour);
+    dot.style.background = colours[c];
     label.append(box, dot, name);
     return label;
   });
@@ -320,8 +348,8 @@ try {
   view = new View($('view'));
   handle(view.canvas);
   $('threshold').oninput();
-  new ResizeObserver(() => { view.dirty = true; }).observe(view.canvas);
-  requestAnimationFrame(loop);
+  view.onchange = redraw;
+  new ResizeObserver(() => view.fit()).observe(view.canvas);
   wire.connect();
 } catch (error) {
   $('state').textContent = error.message;
@@ -329,6 +357,6 @@ try {
 
 // For who measures: what has been drawn, how late, and what was heard.
 window.saiseld = {
-  get drawn() { return drawn; }, get latencies() { return latencies; }, get frame() { return shownFrame?.frame; },
+  get drawn() { return drawn; }, get timed() { return timed; }, get latencies() { return latencies; }, get frame() { return shownFrame?.frame; },
   get listening() { return listening; }, get view() { return view; },
 };

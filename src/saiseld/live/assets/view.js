@@ -1,110 +1,159 @@
-// The panorama: picture and heat as two textures, looked at from the middle of the sphere or spread out flat.
+// The panorama: a sphere with picture and heat on it as two textures, looked at from its middle or spread out flat.
 import { angles, cross, dot, vector, wrap } from './sphere.js';
 
 const MOST_MARKS = 32, WIDEST = 100, NEAREST = 8, FARTHEST = 0.6;
-// Where drawing again and again takes longer than the first, pixels get larger; shorter than the second, finer again.
-const SLOW_MS = 40, FAST_MS = 20, COARSEST = 0.4, PATIENCE = 8;
+// Where drawing takes more of the time there is than the first, pixels get larger; less than the second, finer again.
+const BUSY = 0.75, IDLE = 0.35, WANTED_MS = 33, COARSEST = 0.4, PATIENCE = 8, LOOK_MS = 2;
+// The sphere in facets of 5 degrees, a line on every sixth edge.
+const COLUMNS = 72, ROWS = 36, LINE = 6;
 
 const VERTEX = `#version 300 es
-void main() {  // one triangle over everything
-  gl_Position = vec4(gl_VertexID == 1 ? 3. : -1., gl_VertexID == 2 ? 3. : -1., 0, 1);
+uniform bool spread;
+uniform vec2 centre, half_span; // flat: azimuth and elevation looked at, degrees to the edge
+uniform float first_turn;       // flat: how many turns to the left of the first sphere the first to be drawn is
+uniform vec3 ahead, left, up;
+uniform vec2 tangent;           // of half the width and half the height
+in vec2 place;
+out vec2 at;                    // of the panorama: 0 0 is its top left
+
+void main() {
+  at = place;
+  vec2 angle = vec2(180. - 360. * at.x, 90. - 180. * at.y);
+  if (spread) {
+    angle.x += 360. * (first_turn + float(gl_InstanceID));
+    gl_Position = vec4((angle - centre) * vec2(-1, 1) / half_span, 0, 1);
+  } else {
+    angle = radians(angle);
+    vec3 ray = vec3(cos(angle.y) * cos(angle.x), cos(angle.y) * sin(angle.x), sin(angle.y));
+    gl_Position = vec4(vec2(-dot(ray, left), dot(ray, up)) / tangent, 0, dot(ray, ahead));
+  }
 }`;
 
-const FRAGMENT = `#version 300 es
-precision highp float;
-uniform sampler2D picture, heat;
-uniform bool spread, pictured;
-uniform vec2 size, centre;      // pixels; azimuth and elevation looked at, degrees
-uniform vec3 ahead, left, up;
-uniform float scale;            // flat: degrees a pixel; else tangent of half the height
+// One texture and nothing else for every pixel: all that costs is where there is heat alone.
+const FRAGMENTS = {
+  picture: `
+uniform sampler2D picture;
+void main() { colour = texture(picture, at); }`,
+  lines: `
+uniform float strength;
+void main() { colour = strength * vec4(.75, .75, .75, 1); }`,
+  heat: `
+uniform sampler2D heat;
 uniform float least;            // heat below it is not shown
 uniform int count;
 uniform vec4 marks[${MOST_MARKS}];    // direction, and class: whose the heat around it is
 uniform vec3 colours[14];
 uniform bool shown[14];
-out vec4 colour;
-
-float line(float degrees) {  // every 30 degrees
-  float away = abs(fract(degrees / 30. + .5) - .5) * 30., pixel = fwidth(degrees);
-  return 1. - smoothstep(.5 * pixel, 1.2 * pixel, away);
-}
 
 void main() {
-  vec2 p = gl_FragCoord.xy - size / 2.;
-  float azimuth, elevation;
-  vec3 ray;
-  if (spread) {
-    vec2 away = p * scale;
-    azimuth = centre.x - away.x; elevation = centre.y + away.y;
-    if (abs(elevation) > 90. || abs(away.x) > 180.) { colour = vec4(.06, .07, .09, 1); return; }
-  } else {
-    vec2 q = p * (2. * scale / size.y);
-    ray = normalize(ahead - q.x * left + q.y * up);
-    azimuth = degrees(atan(ray.y, ray.x)); elevation = degrees(asin(clamp(ray.z, -1., 1.)));
+  colour = vec4(0);
+  float h = texture(heat, at).r, edge = 1. - smoothstep(0., 2. * fwidth(h), h - least);
+  if (h < least) return;
+  vec2 angle = radians(vec2(180. - 360. * at.x, 90. - 180. * at.y));
+  vec3 ray = vec3(cos(angle.y) * cos(angle.x), cos(angle.y) * sin(angle.x), sin(angle.y));
+  int whose = 13;
+  float nearest = -2.;
+  for (int i = 0; i < count; i++) {
+    float near = dot(marks[i].xyz, ray);
+    if (near > nearest) { nearest = near; whose = int(marks[i].w); }
   }
-  vec2 place = vec2(fract((180. - azimuth) / 360.), (90. - elevation) / 180.);
-  vec3 seen = pictured ? texture(picture, place).rgb : vec3(.12, .13, .155);
-  float grid = max(line(azimuth), line(elevation));
-  seen = mix(seen, vec3(.75), grid * (pictured ? .18 : .25));
-  float h = texture(heat, place).r, edge = 1. - smoothstep(0., 2. * fwidth(h), h - least);
-  if (h >= least) {
-    if (spread) {
-      vec2 a = radians(vec2(azimuth, elevation));
-      ray = vec3(cos(a.y) * cos(a.x), cos(a.y) * sin(a.x), sin(a.y));
+  if (!shown[whose]) return;
+  float strength = smoothstep(least - .02, 1., h), cover = .4 + .5 * strength;
+  colour = cover * vec4(mix(colours[whose], vec3(1), strength * strength * .45), 1);
+  colour = mix(colour, vec4(mix(colours[whose], vec3(1), .3), 1), edge);
+}`,
+};
+
+// Corners of the facets, row by row, and which of them make two triangles of a facet.
+const corner = (column, row) => row * (COLUMNS + 1) + column;
+function facet(column, row) {
+  const left = corner(column, row), below = corner(column, row + 1);
+  return [left, below, left + 1, left + 1, below, below + 1];
+}
+
+function sphere() {
+  const places = [], facets = [], lines = [];
+  for (let row = 0; row <= ROWS; row++)
+    for (let column = 0; column <= COLUMNS; column++) {
+      places.push(column / COLUMNS, row / ROWS);
+      if (column === COLUMNS) continue;
+      if (row < ROWS) facets.push(...facet(column, row));
+      if (row % LINE === 0) lines.push(corner(column, row), corner(column + 1, row));
+      if (column % LINE === 0 && row < ROWS) lines.push(corner(column, row), corner(column, row + 1));
     }
-    int whose = 13;
-    float nearest = -2.;
-    for (int i = 0; i < count; i++) {
-      float near = dot(marks[i].xyz, ray);
-      if (near > nearest) { nearest = near; whose = int(marks[i].w); }
-    }
-    if (shown[whose]) {
-      float strength = smoothstep(least - .02, 1., h);
-      seen = mix(seen, mix(colours[whose], vec3(1), strength * strength * .45), .4 + .5 * strength);
-      seen = mix(seen, mix(colours[whose], vec3(1), .3), edge);
-    }
-  }
-  colour = vec4(seen, 1);
-}`;
+  return { places, picture: facets, lines };
+}
 
 export class View {
-  yaw = 0; pitch = 0; zoom = 1; flat = false; least = 0.2;
+  yaw = 0; pitch = 0; zoom = 1; flat = false; least = 0.2; onchange = () => {};
   pictured = false; marks = []; shown = Array(14).fill(true);
-  #gl; #at = {}; #colours = new Float32Array(42).fill(1); #textures = [];
-  #fineness = 1; #drawnAt = 0; #paces = [];
+  #gl; #programs = {}; #parts = {}; #colours = new Float32Array(42).fill(1); #heat = new Uint8Array(1); #cells = [1, 1];
+  #dirty = false; #w = 0; #h = 0; #size = ''; #fineness = 1; #begun = 0; #pace = 0; #shares = [];
 
   constructor(canvas) {
     this.canvas = canvas;
-    this.#gl = canvas.getContext('webgl2', { antialias: false, alpha: false });
+    this.#gl = canvas.getContext('webgl2', { antialias: false, alpha: false, depth: false });
     if (!this.#gl) throw new Error('This browser has no WebGL 2.');
     canvas.addEventListener('webglcontextlost', event => event.preventDefault());
     canvas.addEventListener('webglcontextrestored', () => { this.#begin(); this.dirty = true; });
     this.#begin();
+    this.fit();
+  }
+
+  // Take the size that the canvas has on the page.
+  fit() {
+    this.#w = this.canvas.clientWidth; this.#h = this.canvas.clientHeight;
     this.dirty = true;
   }
 
+  // Whether it is to be drawn again.
+  get dirty() { return this.#dirty; }
+  set dirty(so) {
+    this.#dirty = so;
+    if (so) this.onchange();
+  }
+
   #begin() {
-    const gl = this.#gl, program = gl.createProgram();
-    for (const [kind, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
-      const shader = gl.createShader(kind);
-      gl.shaderSource(shader, source); gl.compileShader(shader); gl.attachShader(program, shader);
-    }
-    gl.linkProgram(program);
-    if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program) || 'no program');
-    gl.useProgram(program);
-    this.#at = new Proxy({}, { get: (known, name) => known[name] ??= gl.getUniformLocation(program, name) });
+    const gl = this.#gl, { places, ...parts } = sphere();
+    for (const [name, fragment] of Object.entries(FRAGMENTS)) this.#programs[name] = this.#program(fragment);
+    gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+    gl.bufferData(gl.ARRAY_BUFFER, new Float32Array(places), gl.STATIC_DRAW);
+    gl.enableVertexAttribArray(0); gl.vertexAttribPointer(0, 2, gl.FLOAT, false, 0, 0);
+    for (const name of Object.keys(FRAGMENTS)) this.#parts[name] = { buffer: gl.createBuffer(), count: 0 };
+    for (const [name, corners] of Object.entries(parts)) this.#fill(name, corners);
+    gl.enable(gl.BLEND); gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
-    this.#textures = [0, 1].map(unit => {
-      const texture = gl.createTexture();
-      gl.activeTexture(gl.TEXTURE0 + unit); gl.bindTexture(gl.TEXTURE_2D, texture);
-      gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8, 1, 1, 0, gl.RED, gl.UNSIGNED_BYTE, new Uint8Array(1));
-      // No mipmaps: where the seam is, neighbours on the screen are far apart in the texture.
+    this.#size = '';
+    for (const unit of [0, 1]) {
+      gl.activeTexture(gl.TEXTURE0 + unit); gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
       for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, filter, gl.LINEAR);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.REPEAT);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
-      return texture;
-    });
-    gl.uniform1i(this.#at.picture, 0); gl.uniform1i(this.#at.heat, 1);
+    }
+    this.pictured = false;
+    this.setHeat(this.#heat, this.#cells);
+  }
+
+  // A program, and where its uniforms are by their names.
+  #program(fragment) {
+    const gl = this.#gl, program = gl.createProgram();
+    const head = '#version 300 es\nprecision highp float;\nin vec2 at;\nout vec4 colour;';
+    for (const [kind, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, head + fragment]]) {
+      const shader = gl.createShader(kind);
+      gl.shaderSource(shader, source); gl.compileShader(shader); gl.attachShader(program, shader);
+    }
+    gl.bindAttribLocation(program, 0, 'place');
+    gl.linkProgram(program);
+    if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program) || 'no program');
+    const at = new Proxy({}, { get: (known, name) => known[name] ??= gl.getUniformLocation(program, name) });
+    return { program, at };
+  }
+
+  #fill(name, corners) {
+    const gl = this.#gl, part = this.#parts[name];
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, part.buffer);
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, new Uint16Array(corners), gl.DYNAMIC_DRAW);
+    part.count = corners.length;
   }
 
   set colours(colours) {
@@ -114,17 +163,34 @@ export class View {
 
   setHeat(heat, [rows, columns]) {
     const gl = this.#gl;
+    this.#heat = heat; this.#cells = [rows, columns];
     gl.activeTexture(gl.TEXTURE1);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8, columns, rows, 0, gl.RED, gl.UNSIGNED_BYTE, heat);
     this.dirty = true;
   }
 
+  // The facets on which there is heat to be seen: that of a cell reaches half a cell beyond its edges.
+  #hot() {
+    const [rows, columns] = this.#cells, hot = new Set();
+    this.#heat.forEach((value, i) => {
+      if (value < 255 * this.least) return;
+      const row = Math.floor(i / columns), column = i % columns, down = ROWS / rows, along = COLUMNS / columns;
+      for (let r = Math.max(Math.floor((row - .5) * down), 0); r < Math.min((row + 1.5) * down, ROWS); r++)
+        for (let c = Math.floor((column - .5) * along); c < (column + 1.5) * along; c++)
+          hot.add(r * COLUMNS + (c + COLUMNS) % COLUMNS);
+    });
+    return [...hot].flatMap(i => facet(i % COLUMNS, Math.floor(i / COLUMNS)));
+  }
+
   setPicture(image) {
-    const gl = this.#gl;
+    const gl = this.#gl, pixels = [gl.RGBA, gl.UNSIGNED_BYTE, image];
     this.pictured = image !== null;
     if (image) {
       gl.activeTexture(gl.TEXTURE0);
-      gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, image);
+      const size = `${image.width} x ${image.height}`;
+      if (size === this.#size) gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, ...pixels);
+      else gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, ...pixels);
+      this.#size = size;
     }
     this.dirty = true;
   }
@@ -138,8 +204,7 @@ export class View {
 
   // Degrees that a pixel of the page spans, in the middle.
   get degreesPerPixel() {
-    const { clientWidth: w, clientHeight: h } = this.canvas;
-    return this.flat ? Math.max(180 / h, 360 / w) / Math.max(this.zoom, 1) : this.#fov / h;
+    return this.flat ? Math.max(180 / this.#h, 360 / this.#w) / Math.max(this.zoom, 1) : this.#fov / this.#h;
   }
 
   get #fov() { return Math.min(WIDEST / this.zoom, 150); }
@@ -152,7 +217,7 @@ export class View {
 
   // Where a direction is on the page, in CSS pixels from the top left; null if out of sight.
   place({ azimuth, elevation }) {
-    const { clientWidth: w, clientHeight: h } = this.canvas;
+    const w = this.#w, h = this.#h;
     if (this.flat) {
       const per = this.degreesPerPixel;
       return { x: w / 2 + wrap(this.yaw - azimuth) / per, y: h / 2 + (this.pitch - elevation) / per };
@@ -165,7 +230,7 @@ export class View {
 
   // The direction at a place on the page; null beside the panorama.
   direction(x, y) {
-    const { clientWidth: w, clientHeight: h } = this.canvas, dx = x - w / 2, dy = h / 2 - y;
+    const w = this.#w, h = this.#h, dx = x - w / 2, dy = h / 2 - y;
     if (this.flat) {
       const per = this.degreesPerPixel, elevation = this.pitch + dy * per;
       return Math.abs(elevation) > 90 || Math.abs(dx * per) > 180 ? null : { azimuth: wrap(this.yaw - dx * per), elevation };
@@ -174,36 +239,69 @@ export class View {
     return angles([0, 1, 2].map(i => ahead[i] - dx * unit * left[i] + dy * unit * up[i]));
   }
 
-  #adapt(now) {
-    const pace = now - this.#drawnAt;
-    this.#drawnAt = now;
-    this.#paces = pace < 500 ? [...this.#paces, pace] : [];
-    if (this.#paces.length < PATIENCE) return;
-    const usual = this.#paces.toSorted((a, b) => a - b)[PATIENCE / 2];
-    this.#paces = [];
-    if (usual > SLOW_MS) this.#fineness = Math.max(this.#fineness * 0.8, COARSEST);
-    else if (usual < FAST_MS) this.#fineness = Math.min(this.#fineness * 1.1, 1);
+  draw() {
+    const gl = this.#gl, canvas = this.canvas, ratio = Math.min(devicePixelRatio, 2) * this.#fineness;
+    const w = Math.round(this.#w * ratio), h = Math.round(this.#h * ratio), now = performance.now();
+    this.#dirty = false;
+    this.#pace = now - this.#begun; this.#begun = now;
+    if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
+    gl.viewport(0, 0, w, h);
+    gl.disable(gl.SCISSOR_TEST);
+    this.#clear(.06, .07, .09);
+    let first = 0, turns = 1;
+    if (this.flat) {  // once round and no further, on two spheres where the seam is not at the edge
+      const unit = ratio / this.degreesPerPixel, half = Math.min(180, w / 2 / unit);
+      first = Math.floor((this.yaw - half + 180) / 360);
+      turns = Math.ceil((this.yaw + half + 180) / 360) - first;
+      gl.enable(gl.SCISSOR_TEST);
+      gl.scissor(w / 2 - half * unit, h / 2 - (90 + this.pitch) * unit, 2 * half * unit, 180 * unit);
+    }
+    if (this.pictured) this.#part('picture', turns, first, at => gl.uniform1i(at.picture, 0));
+    else this.#clear(.12, .13, .155);
+    this.#part('lines', turns, first, at => gl.uniform1f(at.strength, this.pictured ? .18 : .25));
+    this.#fill('heat', this.#hot());
+    if (this.#parts.heat.count) this.#part('heat', turns, first, at => {
+      const marks = this.marks.slice(0, MOST_MARKS);
+      gl.uniform1i(at.heat, 1); gl.uniform1f(at.least, this.least);
+      gl.uniform1i(at.count, marks.length);
+      if (marks.length) gl.uniform4fv(at.marks, marks.flatMap(m => [...vector(m.azimuth, m.elevation), m.class]));
+      gl.uniform3fv(at.colours, this.#colours); gl.uniform1iv(at.shown, this.shown.map(Number));
+    });
   }
 
-  // `now` is the time where the frame of the screen before this one was drawn too.
-  draw(now = null) {
-    if (now === null) this.#drawnAt = -Infinity;
-    else this.#adapt(now);
-    const gl = this.#gl, at = this.#at, canvas = this.canvas, ratio = Math.min(devicePixelRatio, 2) * this.#fineness;
-    const w = Math.round(canvas.clientWidth * ratio), h = Math.round(canvas.clientHeight * ratio);
-    if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
-    const { ahead, left, up } = this.#axes, marks = this.marks.slice(0, MOST_MARKS);
-    gl.viewport(0, 0, w, h);
-    gl.uniform1i(at.spread, this.flat); gl.uniform1i(at.pictured, this.pictured);
-    gl.uniform2f(at.size, w, h); gl.uniform2f(at.centre, this.yaw, this.pitch);
+  #clear(...rgb) {
+    this.#gl.clearColor(...rgb, 1); this.#gl.clear(this.#gl.COLOR_BUFFER_BIT);
+  }
+
+  #part(name, turns, first, set) {
+    const gl = this.#gl, { program, at } = this.#programs[name], { buffer, count } = this.#parts[name];
+    const { ahead, left, up } = this.#axes, per = this.degreesPerPixel / 2, tangent = this.#tangent;
+    gl.useProgram(program);
+    gl.uniform1i(at.spread, this.flat); gl.uniform1f(at.first_turn, first);
+    gl.uniform2f(at.centre, this.yaw, this.pitch); gl.uniform2f(at.half_span, this.#w * per, this.#h * per);
     gl.uniform3fv(at.ahead, ahead); gl.uniform3fv(at.left, left); gl.uniform3fv(at.up, up);
-    gl.uniform1f(at.scale, this.flat ? this.degreesPerPixel * canvas.clientHeight / h : this.#tangent);
-    gl.uniform1f(at.least, this.least);
-    gl.uniform1i(at.count, marks.length);
-    if (marks.length) gl.uniform4fv(at.marks, marks.flatMap(m => [...vector(m.azimuth, m.elevation), m.class]));
-    gl.uniform3fv(at.colours, this.#colours);
-    gl.uniform1iv(at.shown, this.shown.map(Number));
-    gl.drawArrays(gl.TRIANGLES, 0, 3);
-    this.dirty = false;
+    gl.uniform2f(at.tangent, tangent * this.#w / this.#h, tangent);
+    set(at);
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, buffer);
+    gl.drawElementsInstanced(name === 'lines' ? gl.LINES : gl.TRIANGLES, count, gl.UNSIGNED_SHORT, 0, turns);
+  }
+
+  // Wait until it is drawn, and not only asked for.
+  async done() {
+    const gl = this.#gl, sync = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+    gl.flush();
+    while (sync && gl.getSyncParameter(sync, gl.SYNC_STATUS) === gl.UNSIGNALED)
+      await new Promise(resolve => setTimeout(resolve, LOOK_MS));
+    gl.deleteSync(sync);
+    this.#adapt((performance.now() - this.#begun) / Math.max(this.#pace, WANTED_MS));
+  }
+
+  #adapt(share) {
+    this.#shares.push(share);
+    if (this.#shares.length < PATIENCE) return;
+    const usual = this.#shares.sort((a, b) => a - b)[PATIENCE / 2];
+    this.#shares = [];
+    if (usual > BUSY) this.#fineness = Math.max(this.#fineness * 0.8, COARSEST);
+    else if (usual < IDLE) this.#fineness = Math.min(this.#fineness * 1.1, 1);
   }
 }
