@@ -10,7 +10,7 @@ EXAMPLES ?= 100
 READER ?= annotation JSON
 SECONDS ?= 600
 
-.PHONY: demo test lint docs bench fuzz fuzz-guided fuzz-api soak wheel-check clean
+.PHONY: demo chromium test lint docs bench fuzz fuzz-guided fuzz-api soak wheel-check clean
 
 $(LIGHT): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,7 +24,14 @@ $(READY): $(LIGHT)
 demo: $(LIGHT)
 	$(BIN)/saiseld demo -o demo
 
-test: $(READY)
+# Pages are tested in Debian's Chromium; where it cannot be installed, those tests are skipped and say so.
+INSTALL := DEBIAN_FRONTEND=noninteractive timeout 240 apt-get install -qq --yes --no-install-recommends chromium
+chromium:
+	@command -v chromium chromium-browser > /dev/null \
+	|| { $(INSTALL) || { timeout 60 apt-get update -qq && $(INSTALL); }; } > /dev/null 2>&1 \
+	|| echo "Chromium is not there and could not be installed: tests of pages will be skipped"
+
+test: $(READY) chromium
 	# One BLAS thread for each of the two workers: more of them only wait for one another.
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
@@ -57,6 +64,7 @@ fuzz-api: $(READY)
 soak: $(READY)
 	# Commands killed, run twice at once and on a full disk; KILLS of each.
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.soak --kills $(KILLS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.services --kills $(KILLS)
 
 wheel-check:
 	# The wheel in an environment of its own: demo, README's Python, and nothing left afterwards.

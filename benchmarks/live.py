@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -25,6 +24,7 @@ from typing import Any
 import numpy as np
 import psutil
 from playwright.sync_api import ConsoleMessage, Error, sync_playwright
+from tests.chromium import chromium
 
 from saiseld.live.arrays import ChannelMap
 from saiseld.live.frames import LiveFrame
@@ -37,7 +37,6 @@ from saiseld.pipeline.weights import DEMO
 from saiseld.runtime.files import write_bytes
 
 WINDOW = {"width": 480, "height": 320}
-SOFTWARE_GL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 ASKED_EVERY_S = 20.0
 """The page remembers a minute."""
 MINUTE = 600
@@ -78,8 +77,7 @@ class Browser(threading.Thread):
     def run(self) -> None:
         """Look until it is over."""
         with sync_playwright() as started:
-            chromium = shutil.which("chromium")
-            browser = started.chromium.launch(executable_path=chromium, args=SOFTWARE_GL)
+            browser = chromium(started)
             tab = browser.new_page(viewport=WINDOW)
             tab.on("pageerror", self._note_error)
             tab.on("console", self._note_said)

@@ -10,18 +10,17 @@ together anew for each frame, in full resolution and without new pictures.
 from __future__ import annotations
 
 import argparse
-import shutil
 import threading
 import time
 
 import numpy as np
 import psutil
 from playwright.sync_api import sync_playwright
+from tests.chromium import chromium
 from tests.live.synthetic import frame_at, picture_at
 
 from saiseld.live.page import serve
 
-SOFTWARE_GL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 SIZES = ((1280, 860), (1920, 1080))
 DRAW_ALWAYS = """() => {
   const again = () => { saiseld.view.dirty = true; requestAnimationFrame(again); };
@@ -62,9 +61,7 @@ def main() -> None:
     print("| window | view | panorama, CPU ms a frame | with the page | frames/s | pixels |")
     print("|---|---|---:|---:|---:|---|")
     with serve(port=0) as page, sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=shutil.which("chromium"), args=SOFTWARE_GL
-        )
+        browser = chromium(started)
         feeder = threading.Thread(target=feed, args=(page,))
         feeder.start()
         for width, height in SIZES:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import socket
 import subprocess
 import sys
 import threading
@@ -112,7 +111,7 @@ class Load:
         """Send in trickles; every other time stop in the middle and wait."""
         job, stands = self.open("sleep 0.05"), random.random() < 0.5
         piece = len(self.long) // 20
-        with self._begun(job, len(self.long)) as connection:
+        with self.client.uploading(job, len(self.long)) as connection:
             for number in range(21):
                 if stands and number == 10:
                     break
@@ -129,16 +128,9 @@ class Load:
     def broken_off(self) -> None:
         """Go in the middle of an upload."""
         job = self.open("broken off")
-        with self._begun(job, len(self.long)) as connection:
-            connection.sendall(self.long[: len(self.long) // 3])
+        self.client.uploading(job, len(self.long), self.long[: len(self.long) // 3]).close()
         time.sleep(random.random())
         self.delete(job)
-
-    def _begun(self, job: str, size: int) -> socket.socket:
-        connection = socket.create_connection(("127.0.0.1", self.client.port), timeout=120)
-        head = f"PUT /jobs/{job}/recording HTTP/1.1\r\nHost: localhost\r\n"
-        connection.sendall(f"{head}Content-Length: {size}\r\n\r\n".encode())
-        return connection
 
     def work(self, number: int) -> None:
         """Be one client."""

@@ -2,7 +2,6 @@
 
 import io
 import math
-import shutil
 import threading
 import time
 
@@ -10,22 +9,21 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import sync_playwright
+from tests.chromium import chromium, needs_chromium
 from tests.live.synthetic import frame_at, picture_at, tone_from
 
 from saiseld.conventions.sphere import angles_of_vector, great_circle, unit_vector
 from saiseld.live.page import serve
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-SOFTWARE_GL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 SIZE = {"width": 640, "height": 700}
 WAIT_MS = 60_000
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=list(SOFTWARE_GL))
+        browser = chromium(started)
         yield browser
         browser.close()
 

@@ -81,6 +81,11 @@ def commands(folder: Path) -> list[Command]:
         Command("simulate", ("simulate", "-o", "OUT", "--recipe", str(folder / "simulation.toml"))),
         Command("train matchability", (*train, "-o", "OUT/m.skops", *cache)),
         Command(
+            "train fusion",
+            ("train", "fusion", str(candidates), str(candidates), str(folder / "labels"),
+             "-o", "OUT/m.json"),
+        ),
+        Command(
             "train detector",
             ("train", "detector", "--data", str(tree), "-o", "OUT", "--recipe",
              str(folder / "detector.toml")),

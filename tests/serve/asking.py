@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import socket
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +60,13 @@ class Client:
         assert self.ask("PUT", f"/jobs/{job}/recording", recording or wav()).status == 200
         assert self.ask("POST", f"/jobs/{job}/start").status == 202
         return job
+
+    def uploading(self, job: str, size: int, sent: bytes = b"") -> socket.socket:
+        """Return a connection on which the upload of a recording has begun."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=self.timeout)
+        head = f"PUT /jobs/{job}/recording HTTP/1.1\r\nHost: localhost\r\n"
+        connection.sendall(f"{head}Content-Length: {size}\r\n\r\n".encode() + sent)
+        return connection
 
     def ended(self, job: str, within_s: float = 60) -> dict[str, Any]:
         """Return a job as it is when it has ended."""

@@ -147,9 +147,7 @@ def test_too_large_is_told_before_it_is_sent_and_while(client):
 
 def test_an_upload_that_is_broken_off_leaves_nothing(client, server):
     job = client.open()
-    with socket.create_connection(("127.0.0.1", client.port)) as connection:
-        head = f"PUT /jobs/{job}/recording HTTP/1.1\r\nHost: localhost\r\n"
-        connection.sendall(f"{head}Content-Length: 100000\r\n\r\n".encode() + bytes(5000))
+    with client.uploading(job, 100_000, bytes(5000)):
         time.sleep(0.3)
         assert list((server.folder / "jobs" / job).iterdir())
     until = time.monotonic() + 10
@@ -161,9 +159,7 @@ def test_an_upload_that_is_broken_off_leaves_nothing(client, server):
 
 def test_an_upload_that_stands_still_is_cut_off(client):
     job = client.open()
-    with socket.create_connection(("127.0.0.1", client.port), timeout=20) as connection:
-        head = f"PUT /jobs/{job}/recording HTTP/1.1\r\nHost: localhost\r\n"
-        connection.sendall(f"{head}Content-Length: 100000\r\n\r\n".encode() + bytes(5000))
+    with client.uploading(job, 100_000, bytes(5000)) as connection:
         time.sleep(0.3)
         assert client.ask("PUT", f"/jobs/{job}/video", b"x").status == 409  # one at a time
         assert connection.recv(12) == b"HTTP/1.1 408"
@@ -174,9 +170,7 @@ def test_an_upload_in_trickles_does_not_go_on_for_ever(tmp_path):
     with serve(tmp_path, port=0, limits=limits, do=work) as server:
         client = Client(server.url)
         job = client.open()
-        with socket.create_connection(("127.0.0.1", client.port), timeout=20) as connection:
-            head = f"PUT /jobs/{job}/recording HTTP/1.1\r\nHost: localhost\r\n"
-            connection.sendall(f"{head}Content-Length: 100000\r\n\r\n".encode())
+        with client.uploading(job, 100_000) as connection:
             connection.settimeout(0.2)
             answer = b""
             until = time.monotonic() + 20
@@ -185,6 +179,17 @@ def test_an_upload_in_trickles_does_not_go_on_for_ever(tmp_path):
                 with suppress(TimeoutError):
                     answer = connection.recv(12)
             assert answer == b"HTTP/1.1 408"
+
+
+def test_an_upload_that_the_end_of_the_server_cuts_off_is_no_error(tmp_path, caplog):
+    with serve(tmp_path, port=0, limits=LIMITS, do=work) as server:
+        client = Client(server.url)
+        job = client.open()
+        connection = client.uploading(job, 100_000, bytes(5000))
+        time.sleep(0.3)
+    connection.close()
+    assert not list((tmp_path / "jobs" / job).iterdir())
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_a_client_that_never_reads_holds_no_memory_and_nobody_up(client):

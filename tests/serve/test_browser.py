@@ -1,24 +1,20 @@
 """The page of `saiseld serve` in a browser: upload, follow, look at what came of it."""
 
-import shutil
-
-import pytest
 from playwright.sync_api import expect, sync_playwright
+from tests.chromium import chromium, needs_chromium
 from tests.serve.asking import wav
 from tests.serve.fake import work
 
 from saiseld.serve.api import serve
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+@needs_chromium
 def test_one_uploads_and_looks_at_the_result(tmp_path):
     with (
         serve(tmp_path, host="0.0.0.0", port=0, do=work) as server,
         sync_playwright() as started,
     ):
-        browser = started.chromium.launch(executable_path=CHROMIUM)
+        browser = chromium(started)
         tab = browser.new_page()
         tab.set_default_timeout(120_000)
         wrong = []

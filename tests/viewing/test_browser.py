@@ -1,17 +1,15 @@
 """The page and the report in a browser, from the disk: no error, readable on a phone and a desk."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
+from tests.chromium import chromium, needs_chromium
 
 from saiseld.evaluation.comparison import compare_systems
 from saiseld.pipeline.image import image_recordings
 from saiseld.pipeline.weights import DEMO
 from saiseld.viewing.report import write_reports
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +23,11 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+@needs_chromium
 @pytest.mark.parametrize("width", [400, 1400])
 def test_pages_are_readable_and_nothing_goes_wrong(folder: Path, width: int) -> None:
     with sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM)
+        browser = chromium(started)
         tab = browser.new_page(viewport={"width": width, "height": 900})
         tab.set_default_timeout(60_000)
         wrong: list[str] = []

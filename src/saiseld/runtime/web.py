@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import logging
 import secrets
 import socket
 import threading
@@ -250,9 +251,23 @@ def serving(application: Application, host: str, port: int, token: str | None) -
         query = f"?token={token}" if token else ""
         yield Server(f"http://{shown}:{listening.getsockname()[1]}/{query}", running)
     finally:
-        running.should_exit = True
-        thread.join(_START_S)
+        with _untold("uvicorn.error", "asyncio"):
+            running.should_exit = True
+            thread.join(_START_S)
         listening.close()
+
+
+@contextmanager
+def _untold(*loggers: str) -> Iterator[None]:
+    """Log nothing: what the end of a server cuts off is no error."""
+    silent = [logging.getLogger(name) for name in loggers]
+    for logger in silent:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        for logger in silent:
+            logger.disabled = False
 
 
 def _wait_for(running: uvicorn.Server, thread: threading.Thread) -> None:

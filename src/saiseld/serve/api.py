@@ -29,7 +29,7 @@ from saiseld.data.video import open_video
 from saiseld.formats.sound_events import SoundEvent, read_sound_events
 from saiseld.pipeline.results import Results
 from saiseld.runtime.errors import InputError, OutputError
-from saiseld.runtime.files import atomic_path, only_run
+from saiseld.runtime.files import atomic_path, only_run, remove_leftovers
 from saiseld.runtime.version import __version__
 from saiseld.runtime.web import Server, serving, token_for
 from saiseld.serve.jobs import (
@@ -431,6 +431,7 @@ def serve(
     limits = limits or Limits()
     with only_run(folder) as own:
         jobs = Jobs(own)
+        remove_leftovers(own, deep=True)  # uploads that ended with a killed server
         with (
             working(jobs, limits, do),
             serving(application(jobs, limits), host, port, token_for(host, token)) as server,

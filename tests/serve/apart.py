@@ -1,0 +1,46 @@
+"""A server in a process of its own, whose jobs are those of `tests.serve.fake`."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+
+import psutil
+from tests.serve.asking import Client
+
+PROGRAM = """
+import sys, threading
+from pathlib import Path
+from saiseld.serve.api import serve
+from tests.serve.fake import work
+
+if __name__ == "__main__":
+    with serve(Path(sys.argv[1]), port=0, do=work) as server:
+        print(server.url, flush=True)
+        threading.Event().wait()
+"""
+
+
+class Server:
+    """Serves a folder until it is killed."""
+
+    def __init__(self, folder):
+        script = folder.with_suffix(".py")
+        script.write_text(PROGRAM)
+        self.process = subprocess.Popen(
+            [sys.executable, str(script), str(folder)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        assert select.select([self.process.stdout], [], [], 60)[0]
+        self.client = Client(self.process.stdout.readline())
+
+    def kill(self, how=signal.SIGKILL):
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.send_signal(how)
+        self.process.wait(20)
+        self.process.stdout.close()
+        _, left = psutil.wait_procs(children, timeout=20)
+        assert not [p for p in left if p.status() != psutil.STATUS_ZOMBIE]
