@@ -72,7 +72,14 @@ def test_what_was_left_out_is_said(tree):
     assert "labels without predictions were left out" in run(*tree, "--allow-missing").stdout
 
 
+def test_few_recordings_have_no_intervals_and_it_says_why(tree):
+    assert "no intervals: 2 recordings, of 5" in run(*tree, "--intervals").stdout
+
+
 def test_intervals_and_the_paired_difference(tree, tmp_path):
+    for path in [path for folder in tree for path in folder.iterdir()]:
+        for copy in "ab":
+            shutil.copy(path, path.with_stem(path.stem + copy))
     out = tmp_path / "scores.json"
     assert run(tree[0], tree[0], tree[1], "--intervals", "--json", out).exit_code == 0
     written = json.loads(out.read_text())

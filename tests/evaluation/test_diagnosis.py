@@ -15,7 +15,7 @@ from saiseld.evaluation.diagnosis import (
     recall_ceiling,
     reliability,
 )
-from saiseld.evaluation.uncertainty import compare, confidence_intervals
+from saiseld.evaluation.uncertainty import FEWEST_RECORDINGS, compare, confidence_intervals
 from saiseld.formats.annotation import EnergyMask
 from saiseld.runtime.errors import DataError
 
@@ -170,6 +170,12 @@ def system(golden_case):
     return match_systems({"s": predictions}, labels)["s"]
 
 
+def many(system):
+    """Return the system on its three recordings, twice over under other names."""
+    twice = {f"{name}{n}": r for name, r in system.recordings.items() for n in range(2)}
+    return replace(system, recordings=twice)
+
+
 def test_drawing_every_recording_once_is_the_score_itself(system):
     from saiseld.evaluation.scores import pool, score, score_pool
 
@@ -182,6 +188,7 @@ def test_drawing_every_recording_once_is_the_score_itself(system):
 
 
 def test_intervals_are_of_every_headline_number_and_repeatable(system):
+    system = many(system)
     intervals = confidence_intervals(system, resamples=50)
     assert set(intervals) == set(system.score().headline())
     assert all(i.low <= i.high for i in intervals.values())
@@ -190,19 +197,27 @@ def test_intervals_are_of_every_headline_number_and_repeatable(system):
     assert confidence_intervals(system, resamples=50, seed=1) != intervals
 
 
-def test_one_recording_has_no_spread(system):
-    name, recording = next(iter(system.recordings.items()))
-    alone = replace(system, recordings={name: recording})
-    interval = confidence_intervals(alone, resamples=5)["macro_mAP"]
-    assert interval.low == interval.high == interval.value
+def test_five_times_the_same_recording_has_no_spread(system):
+    recording = next(iter(system.recordings.values()))
+    same = replace(system, recordings={f"{n}": recording for n in range(FEWEST_RECORDINGS)})
+    interval = confidence_intervals(same, resamples=5)["macro_mAP"]
+    assert interval.low == interval.high == pytest.approx(interval.value)
+
+
+def test_few_recordings_have_scores_and_no_intervals(system):
+    intervals = confidence_intervals(system)
+    assert {name: i.value for name, i in intervals.items()} == system.score().headline()
+    assert np.isnan([(i.low, i.high) for i in intervals.values()]).all()
+    assert np.isnan(compare(system, system)["macro_mAP"].p_value)
 
 
 def test_a_system_does_not_differ_from_itself_and_loses_to_the_truth(golden_case, system):
     _, labels = golden_case
+    system = many(system)
     same = compare(system, system, resamples=20)["macro_mAP"]
     assert (same.interval.low, same.interval.high, same.p_value) == (0, 0, 1)
     truth = {name: [replace(m, score=0.5) for m in masks] for name, masks in labels.items()}
-    perfect = match_systems({"s": truth}, labels)["s"]
+    perfect = many(match_systems({"s": truth}, labels)["s"])
     better = compare(perfect, system, resamples=20)["macro_mAP"]
     assert better.interval.low > 0.5
     assert better.p_value == pytest.approx(2 / 21)

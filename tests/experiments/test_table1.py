@@ -46,7 +46,7 @@ def rows(recordings):
 
 def test_matchability_raises_mAP_in_unseen_rooms_and_leaves_EFRQ(rows):
     for raw, ranked in (("TASK3B_3", "TASK3B_1"), ("TASK3B_4", "TASK3B_2")):
-        assert rows[ranked].mAP.low > rows[raw].mAP.high
+        assert rows[ranked].mAP.value > 1.5 * rows[raw].mAP.value
         assert rows[ranked].EFRQ.value == pytest.approx(rows[raw].EFRQ.value, abs=1e-12)
         assert rows[ranked].masks_per_frame == rows[raw].masks_per_frame
 
@@ -127,6 +127,7 @@ def test_raw_rows_stand_alone_where_nothing_can_be_learned(tmp_path, capsys):
     print_table1(table, Console(width=150))
     told = capsys.readouterr().out
     assert "Table 1, by raw score" in told
+    assert "No intervals from fewer than 5 recordings" in told
     assert f"No rows that rank by matchability learned from {EMITTED}: " in told
 
 

@@ -1,6 +1,7 @@
 """How sure a score is: bootstrap over recordings, of one system or of the difference of two.
 
-Frames of a recording are anything but independent, so whole recordings are drawn.
+Frames of a recording are anything but independent, so whole recordings are drawn; from fewer than
+`FEWEST_RECORDINGS` nothing is, and what is not known is NaN.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from saiseld.runtime.errors import DataError
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
+FEWEST_RECORDINGS = 5
+"""With fewer, draws repeat each other, and their spread says little of other recordings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A number and its bootstrap interval; NaN where no draw defines it."""
+    """A number and its bootstrap interval; NaN where no draw defines it, or recordings are few."""
 
     value: float
     low: float
@@ -104,12 +107,15 @@ def _drawn(
     """Return the headline and its (resamples, numbers) redraws."""
     detections = pool(list(system.recordings.values()))
     count = len(system.recordings)
+    if count < FEWEST_RECORDINGS:
+        resamples = 0
     weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), resamples)
+    headline = score_pool(detections, metric, thresholds).headline()
     draws = [
         list(score_pool(detections, metric, thresholds, weight=weight).headline().values())
         for weight in weights
     ]
-    return score_pool(detections, metric, thresholds).headline(), np.array(draws)
+    return headline, np.array(draws).reshape(resamples, len(headline))
 
 
 def _interval(value: float, draws: NDArray[np.float64]) -> Interval:

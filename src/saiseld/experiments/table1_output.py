@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -11,7 +12,7 @@ from rich.table import Table
 from saiseld.data.stairs26 import Split, open_tree
 from saiseld.decision.matchability import Matchability, Pool
 from saiseld.evaluation.corpus import paired
-from saiseld.evaluation.uncertainty import Interval
+from saiseld.evaluation.uncertainty import FEWEST_RECORDINGS, Interval
 from saiseld.experiments.table1 import (
     DRAWS,
     EMISSIONS,
@@ -129,6 +130,10 @@ def print_table1(table: Table1, console: Console) -> None:
         paper = PAPER[row.system.name]
         main.add_row(*_cells(row), str(rank), f"{paper.mAP:.4f}", f"{paper.EFRQ:.3f}")
     console.print(main)
+    if table.recordings < FEWEST_RECORDINGS:
+        console.print(
+            f"No intervals from fewer than {FEWEST_RECORDINGS} recordings", style="yellow"
+        )
     console.print("rank: sum of the places by mAP, AP50 and EFRQ; smallest is best")
     for reading, why in table.unfitted.items():
         console.print(
@@ -148,7 +153,8 @@ def print_table1(table: Table1, console: Console) -> None:
             lines.add_row(*_cells(row))
         console.print(lines)
     for name, lost in table.EFRQ_lost.items():
-        console.print(f"{name} loses {_text(lost.interval, 3)} EFRQ against cap 3", markup=False)
+        lost_text = _text(lost.interval, 3)
+        console.print(f"EFRQ lost against cap 3 by {name}: {lost_text}", markup=False)
     harmful = table.harmful()
     console.print(
         "KIST2026's finding that suppressing detections costs EFRQ: "
@@ -187,4 +193,4 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _text(interval: Interval, places: int) -> str:
     value, low, high = (f"{v:.{places}f}" for v in (interval.value, interval.low, interval.high))
-    return f"{value} ({low}, {high})"
+    return value if isnan(interval.low) else f"{value} ({low}, {high})"

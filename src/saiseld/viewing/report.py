@@ -25,7 +25,7 @@ from saiseld.evaluation.diagnosis import RecallCeiling, lost_precision, reliabil
 from saiseld.evaluation.matched import MatchedRecording
 from saiseld.evaluation.scores import Scores, pool
 from saiseld.evaluation.systems import MatchedSystem
-from saiseld.evaluation.uncertainty import confidence_intervals
+from saiseld.evaluation.uncertainty import FEWEST_RECORDINGS, confidence_intervals
 from saiseld.formats.annotation import EnergyMask, iter_annotations
 from saiseld.runtime.files import output_folder, write_bytes
 from saiseld.viewing import plots
@@ -35,8 +35,6 @@ from saiseld.viewing.tables import short_name
 PAGE = "index.html"
 EXAMPLES = 3
 """Best frames shown, and worst."""
-FEWEST_RECORDINGS = 5
-"""From which on an interval is shown."""
 EFRQ = "EFRQ, the energy field reconstruction quality"
 _EXAMPLE_WIDTH = 720
 

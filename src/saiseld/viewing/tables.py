@@ -13,6 +13,7 @@ from rich.text import Text
 from saiseld.conventions.taxonomy import CLASS_NAMES
 from saiseld.evaluation.comparison import Comparison
 from saiseld.evaluation.diagnosis import RecallCeiling
+from saiseld.evaluation.uncertainty import FEWEST_RECORDINGS
 from saiseld.runtime.errors import one_line
 
 Cell = str | float | None
@@ -64,7 +65,11 @@ def _scores(comparison: Comparison) -> Iterator[RenderableType]:
         yield from (Text(f"{name}: {note}", "yellow") for note in found.notes)
 
 
-def _intervals(comparison: Comparison) -> Iterator[Table]:
+def _intervals(comparison: Comparison) -> Iterator[RenderableType]:
+    recordings = len(comparison.matched[comparison.first].recordings)
+    if comparison.intervals and recordings < FEWEST_RECORDINGS:
+        few = f"{recordings} recordings, of {FEWEST_RECORDINGS} that they take at least"
+        yield Text(f"no intervals: {few}", "yellow")
     for name, own in comparison.intervals.items():
         yield plain_table(
             f"{name}: 95 % intervals, bootstrap over recordings",
