@@ -61,7 +61,13 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        try:
+            return getattr(import_module(_HOMES[name]), name)
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            told = f"{name} needs torch: pip install 'saiseld[train]'"
+            raise ModuleNotFoundError(told, name=error.name) from None
     raise AttributeError(f"module 'saiseld' has no attribute {name!r}")
 
 

@@ -1,5 +1,6 @@
 """The overlay video has every frame and the sound on its own side, and is whole or absent."""
 
+import os
 from pathlib import Path
 
 import av
@@ -40,6 +41,19 @@ def test_every_frame_and_the_sound_of_the_left_side(tmp_path: Path, recording) -
     assert left > 100 * right
     # A quiet recording is brought to full level.
     assert 0.6 < np.abs(sound[0]).max() < 1
+
+
+def test_the_same_masks_give_the_same_bytes(tmp_path: Path, recording) -> None:
+    contents = []
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    for name, allowed in (("one", {min(cores, default=0)}), ("all", cores)):
+        if cores:
+            os.sched_setaffinity(0, allowed)
+        path = tmp_path / f"{name}.mp4"
+        write_overlay(path, recording, [], [None])
+        contents.append(path.read_bytes())
+    assert contents[0] == contents[1]
+    assert b" threads=1 " in contents[0]  # x264 writes its options into the first picture
 
 
 def test_an_overlay_is_never_taken_for_a_picture(tmp_path: Path, recording) -> None:

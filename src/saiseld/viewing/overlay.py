@@ -40,7 +40,8 @@ def write_overlay(
     Parameters
     ----------
     path
-        Target MP4, written whole or not at all; its metadata say what made it.
+        Target MP4, written whole or not at all; its metadata say what made it. The same masks and
+        pictures give the same bytes.
     recording
         Its sound, brought to full level: the capsules that face left and right become the two
         channels.
@@ -72,6 +73,9 @@ def write_overlay(
                 known = {"crf": "23", "preset": "veryfast"}
                 video = container.add_stream("libx264", rate=FPS, options=known)
                 video.width, video.height, video.pix_fmt = *Layout(width).size, "yuv420p"
+                # Several, as many as there are cores, cut pictures into slices, the bytes of which
+                # depend on which of them is done first.
+                video.codec_context.thread_count = 1
                 sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo")
                 for number, audio in enumerate(_frames(recording)):
                     drawn = draw_panorama(
