@@ -109,7 +109,9 @@ def say_size(packages: Path) -> None:
     lengths = sum(file.st_size for _, _, files in sizes for file in files)
     largest = ", ".join(f"{name} {size >> 20}" for size, name, _ in sorted(sizes)[:-9:-1])
     whole = sum(size for size, _, _ in sizes) / 1e6
-    print(f"installed: {whole:.0f} MB on disk, {lengths / 1e6:.0f} by sizes of files; MiB: {largest}")
+    print(
+        f"installed: {whole:.0f} MB on disk, {lengths / 1e6:.0f} by sizes of files; MiB: {largest}"
+    )
 
 
 def check_installed(python: Path, saiseld: Path, place: Path, home: Path) -> None:

@@ -56,13 +56,14 @@ def test_stored_responses_have_the_spectrum_of_the_series(array):
 
 
 def test_arrivals_come_when_they_should(array):
-    heard = np.zeros((32, 400), np.float32)
-    array.add_arrival(heard, unit_vector(0.0, 0.0), delay=200.0, gain=0.5)
+    ahead = unit_vector(0.0, 0.0)[None]
+    heard = array.arrivals(ahead, np.array([200.0]), np.array([[0.5]]), 400)[0]
     side = np.argmin(np.abs(array.capsules[:, 0]))  # level with the centre: nearly no lead or lag
     assert abs(np.argmax(np.abs(heard[side])) - 200) <= 2
     lead = 200 - np.argmax(np.abs(heard[0]))  # capsule 1 faces the front
     assert lead == pytest.approx(RADIUS_M / SPEED_OF_SOUND * SAMPLE_RATE, abs=1)
-    array.add_arrival(heard, unit_vector(0.0, 0.0), delay=1e4, gain=1.0)  # beyond the end: nothing
+    late = array.arrivals(ahead, np.array([1e4]), np.array([[1.0]]), 400)
+    assert late.shape == (1, 32, 400) and not late.any()  # beyond the end: nothing
 
 
 def test_free_field_sources_are_found_where_they_are(array):

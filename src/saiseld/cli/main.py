@@ -49,7 +49,7 @@ TRAIN_COMMANDS: tuple[str, ...] = ("uplam", "detector", "seld", "matchability", 
 
 EXTRAS = {
     "train": ("torch", "torchvision", "accelerate", "tensorboard", "onnx", "onnxscript"),
-    "live": ("fastapi", "starlette", "uvicorn", "websockets"),
+    "live": ("anyio", "fastapi", "starlette", "uvicorn", "websockets"),
 }
 """What only an extra brings."""
 

@@ -146,18 +146,6 @@ class RigidSphereArray:
                 out[:, :, start : start + self.TAPS] += weight * response
         return out[..., :samples]
 
-    def add_arrival(
-        self, response: NDArray[np.float32], direction: ArrayLike, delay: float, gain: float
-    ) -> None:
-        """Add an arrival, ``delay >= LATENCY`` samples late, to responses (M, N) in place."""
-        steps = round((delay - self.LATENCY) * self.FRACTIONS)
-        start, fraction = divmod(steps, self.FRACTIONS)
-        taps = min(self.TAPS, response.shape[1] - start)
-        if taps > 0:
-            response[:, start : start + taps] += (
-                np.float32(gain) * self.responses(direction, fraction)[:, :taps]
-            )
-
     @cached_property
     def _diffuse_spectra(self) -> NDArray[np.complex64]:
         """Responses of `DIFFUSE_DIRECTIONS` as (bins, directions, M) for block convolution."""

@@ -42,7 +42,8 @@ def room(path: Path) -> Room:
     angles = np.array(STANDING + WALK, np.float32)
     response = np.zeros((len(angles), 4, 256), np.float32)
     for row, (azimuth, elevation) in enumerate(angles):
-        array.add_arrival(response[row], unit_vector(azimuth, elevation), 60.0, 1.0)
+        direction = unit_vector(azimuth, elevation)[None]
+        response[row] = array.arrivals(direction, np.full(1, 60.0), np.ones((1, 1)), 256)[0]
     scale = np.abs(response).max((1, 2))
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(

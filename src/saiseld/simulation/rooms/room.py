@@ -66,16 +66,12 @@ class Room:
         A source at 1 m has direct amplitude 1; the time origin is the moment of emission.
         """
         samples = int(EARLY_S * SAMPLE_RATE) + array.TAPS
-        response = np.zeros((array.channels, samples), np.float32)
         offset, gain, _ = image_sources(self, source, receiver, EARLY_S * SPEED_OF_SOUND)
         distance = np.linalg.norm(offset, axis=1)
         delay_s = distance / SPEED_OF_SOUND
         gain = gain / distance * np.cos(np.pi / 2 * mixing(delay_s))
-        for direction, delay, amplitude in zip(
-            offset / distance[:, None], delay_s * SAMPLE_RATE, gain, strict=True
-        ):
-            array.add_arrival(response, direction, delay, amplitude)
-        return response
+        directions, delays = offset / distance[:, None], delay_s * SAMPLE_RATE
+        return np.asarray(array.arrivals(directions, delays, gain[:, None], samples)[0])
 
     def diffuse_tail(
         self, array: RigidSphereArray, rng: np.random.Generator
