@@ -27,7 +27,7 @@ demo: $(LIGHT)
 # Pages are tested in Debian's Chromium; where it cannot be installed, those tests are skipped and say so.
 INSTALL := DEBIAN_FRONTEND=noninteractive timeout 240 apt-get install -qq --yes --no-install-recommends chromium
 chromium:
-	@command -v chromium chromium-browser > /dev/null \
+	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null \
 	|| { $(INSTALL) || { timeout 60 apt-get update -qq && $(INSTALL); }; } > /dev/null 2>&1 \
 	|| echo "Chromium is not there and could not be installed: tests of pages will be skipped"
 

@@ -166,6 +166,31 @@ def test_an_inbox_is_bounded_and_lets_a_fast_source_wait(monkeypatch) -> None:
     thread.join()
 
 
+def test_sound_ten_times_too_fast_is_all_there_and_little_of_it_waits(monkeypatch) -> None:
+    monkeypatch.setattr(session, "MOST_WAITING_S", 0.5)
+
+    class Fast(Made):
+        def blocks(self):
+            for block in super().blocks():  # 50 ms
+                time.sleep(0.005)
+                yield Block(block.samples, time.monotonic())
+
+    waited, frames = [], []
+    take = Inbox.take
+
+    def noted(inbox):
+        waited.append(inbox._samples)
+        return take(inbox)
+
+    monkeypatch.setattr(Inbox, "take", noted)
+    stream = Stream(FakeImager(), video=False, most_behind=1.5)
+    run(Fast(sound(120)), None, stream, [frames.append], channels=PLAIN)
+    assert [frame.frame for frame in frames] == list(range(120))
+    assert max(waited) <= 0.5 * 24_000 + 1200
+    dropped = sum(not frame.imaged for frame in frames)
+    assert frames[-1].dropped == dropped  # by rule, counted, if there was no time for them
+
+
 def test_no_frame_is_shown_before_its_time() -> None:
     shown = []
     stream = Stream(FakeImager(), video=False)
