@@ -39,28 +39,21 @@ def test_jobs_are_done_after_a_kill(folder):
         second.kill()
 
 
-def test_a_job_that_two_servers_were_killed_with_is_failed(folder):
+def test_a_job_is_failed_that_two_servers_were_killed_with_and_a_stop_is_no_kill(folder):
     server = Server(folder)
     job = server.client.begin("sleep 60")
-    for _ in range(2):
+    for how in (signal.SIGINT, signal.SIGKILL, signal.SIGKILL):
         running(server.client, job)
-        server.kill()
+        server.kill(how)
+        if how == signal.SIGINT:
+            assert Jobs(folder).get(job).state == "queued"
         server = Server(folder)
     found = server.client.ended(job)
-    server.kill()
     assert found["state"] == "failed" and "stopped twice" in found["error"]["message"]
-
-
-def test_a_server_that_is_told_to_stop_counts_no_attempt(folder):
-    server = Server(folder)
-    job = server.client.begin("sleep 60")
-    for _ in range(2):
-        running(server.client, job)
-        server.kill(signal.SIGINT)
-        assert Jobs(folder).get(job).state == "queued"
-        server = Server(folder)
-    running(server.client, job)
-    assert server.client.ask("DELETE", f"/jobs/{job}").status == 204
+    other = server.client.begin("sleep 60")
+    running(server.client, other)
+    for known in (job, other):
+        assert server.client.ask("DELETE", f"/jobs/{known}").status == 204
     server.kill()
     Server(folder).kill()
     assert not list((folder / "jobs").iterdir())
