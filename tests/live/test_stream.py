@@ -38,8 +38,18 @@ def assert_same(found, expected) -> None:
             np.testing.assert_array_equal(blob, expected_blob)
 
 
-@pytest.mark.parametrize("video", [True, False])
-def test_exact_masks_are_those_of_image(imager: Imager, video: bool) -> None:
+@pytest.fixture(scope="module")
+def fast() -> Imager:
+    return Imager(threads=1, fast=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "video"), [("imager", True), ("imager", False), ("fast", True), ("fast", False)]
+)
+def test_exact_masks_are_those_of_image(
+    request: pytest.FixtureRequest, name: str, video: bool
+) -> None:
+    imager: Imager = request.getfixturevalue(name)
     (path,) = DEMO.glob("*.wav")
     audio = read_audio(path)[: 77 * SAMPLES_PER_FRAME]  # two windows and a bit
     shown = path.with_suffix(".mp4") if video else None

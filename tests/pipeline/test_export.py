@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +11,20 @@ import pytest
 import soundfile
 import torch
 
-from saiseld.acoustics.front_end import FrontEnd
 from saiseld.acoustics.uplam import UpLAM
 from saiseld.data.recordings import open_recording
-from saiseld.data.video import open_video, rgb_planes
 from saiseld.detector.graphs import GraphDetector
 from saiseld.detector.model import Detector
 from saiseld.formats import graph
+from saiseld.formats.candidates import read_provenance
 from saiseld.formats.checkpoint import write_checkpoint
 from saiseld.formats.graph import Graph, graph_path
-from saiseld.pipeline.export import export_system, round_features
+from saiseld.pipeline.export import export_system
+from saiseld.pipeline.image import image_recordings
 from saiseld.pipeline.imager import Imager
-from saiseld.pipeline.weights import DEMO, PACKAGED, digests, find_weights
-from saiseld.runtime.errors import CheckpointError
+from saiseld.pipeline.results import Results, read_made
+from saiseld.pipeline.weights import DEMO
+from saiseld.runtime.errors import CheckpointError, DeviceError, OutputError
 
 WITHOUT_TORCH = """
 import sys
@@ -78,24 +78,51 @@ def test_the_exported_system_images_as_the_given_one(
     np.testing.assert_allclose(found.candidates.box, expected.candidates.box, atol=0.05)
 
 
-def test_bytes_change_scores_a_little_and_say_so(tmp_path: Path) -> None:
-    folder = tmp_path / "bytes"
-    shutil.copytree(PACKAGED, folder)
-    round_features(folder)
-    graph = graph_path(folder / "detector.safetensors", "propose")
-    assert graph.stat().st_size < 200_000  # no weights in there
-    known, other = digests(find_weights(PACKAGED)), digests(find_weights(folder))
-    assert {name for name in known if known[name] != other[name]} == {graph.name}
+def test_the_fast_form_scores_a_little_differently() -> None:
     (sound,) = DEMO.glob("*.wav")
-    images = next(iter(FrontEnd(PACKAGED / "uplam.safetensors").images(open_recording(sound), 16)))
-    rgb = rgb_planes(list(islice(open_video(sound.with_suffix(".mp4")), 16)))
-    best = np.zeros((2, 16, 14), np.float32)
-    for row, weights in enumerate((PACKAGED, folder)):
-        found = GraphDetector(weights / "detector.safetensors").find(rgb, images.latent)
-        for frame, own in enumerate(found):
-            np.maximum.at(best[row, frame], own["labels"], own["scores"])
-    assert 1e-4 < np.abs(best[0] - best[1]).mean() < 0.02
-    assert np.corrcoef(best[0].ravel(), best[1].ravel())[0, 1] > 0.97
+    recording, video = open_recording(sound), sound.with_suffix(".mp4")
+    usual, fast = Imager(device="cpu"), Imager(fast=True)
+    best = {}
+    for imager in (usual, fast):
+        for senses in ("eye", "both"):
+            (block,) = imager.sensed(recording, video, senses)
+            score = best[imager.fast, senses] = np.zeros((block.frames, 13), np.float32)
+            np.maximum.at(
+                score, (block.candidates.frame, block.candidates.class_id), block.candidates.score
+            )
+    for senses, apart in (("eye", 0.02), ("both", 0.02)):
+        one, other = best[False, senses], best[True, senses]
+        assert 1e-4 < np.abs(one - other).mean() < apart
+        assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.97
+
+
+def test_the_fast_form_needs_graphs_of_the_same_weights(
+    given: Path, exported: Path, tmp_path: Path
+) -> None:
+    Imager(exported, fast=True)
+    with pytest.raises(CheckpointError, match=r"propose.fast.onnx: expected a graph"):
+        Imager(given, fast=True)
+    for file in exported.iterdir():
+        shutil.copy(file, tmp_path)
+    Detector("compact", "official", context=1).save(tmp_path / "detector.safetensors")
+    with pytest.raises(CheckpointError, match=r"propose.fast.onnx: weights: expected the graph of"):
+        Imager(tmp_path, fast=True)
+
+
+def test_the_fast_form_is_for_the_cpu() -> None:
+    with pytest.raises(DeviceError, match=r"device: expected cpu, found cuda"):
+        Imager(device="cuda", fast=True)
+
+
+def test_results_say_that_they_are_of_the_fast_form(tmp_path: Path, recording: Path) -> None:
+    image_recordings([recording], tmp_path, fast=True)
+    made = read_made(Results(tmp_path, "rec"))
+    assert made.provenance.fast and "detector.propose.fast.onnx" in made.provenance.weights
+    assert read_provenance(tmp_path / "rec.candidates.parquet")["made_from"]["fast"]
+    assert "fast form" in (tmp_path / "index.html").read_text()
+    assert image_recordings([recording], tmp_path, fast=True) == {"rec": None}
+    with pytest.raises(OutputError, match=r"another fast"):
+        image_recordings([recording], tmp_path)
 
 
 def test_threads_change_no_number(exported: Path, recording: Path) -> None:

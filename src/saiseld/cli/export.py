@@ -16,10 +16,6 @@ def export(
             "--output", "-o", help="Folder for the weights with their graphs; may be WEIGHTS."
         ),
     ],
-    multiply_bytes: Annotated[
-        bool,
-        typer.Option("--bytes", help="Let the eye multiply bytes: faster, its scores differ."),
-    ] = False,
 ) -> None:
     """Write a system as ONNX: a folder of weights that images without torch, and faster.
 
@@ -27,5 +23,5 @@ def export(
     """
     from saiseld.pipeline.export import export_system
 
-    for graph in export_system(weights, output, multiply_bytes=multiply_bytes):
+    for graph in export_system(weights, output):
         typer.echo(f"{graph}: {graph.stat().st_size:,} bytes")

@@ -8,6 +8,7 @@ import typer
 
 from saiseld.cli.options import (
     Device,
+    Fast,
     Half,
     Jobs,
     OnCluster,
@@ -34,6 +35,7 @@ def image(
     weights: Weights = None,
     device: Device = "auto",
     half: Half = False,
+    fast: Fast = False,
     system: Annotated[
         str | None,
         typer.Option(help="together (ear and eye), ear, or the eye's: TASK3B_1, 'Sparse peaks'."),
@@ -59,6 +61,7 @@ def image(
     credible.
 
         saiseld image meeting.wav --video meeting.mp4 -o out
+        saiseld image recordings --video videos -o out --fast
     """
     from functools import partial
 
@@ -83,6 +86,7 @@ def image(
             weights=weights,
             device=device,
             half=half,
+            fast=fast,
             wanted=wanted,
             keep_going=keep_going,
             jobs=at_work,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from saiseld.cli.options import Device, Host, Threshold, Token, Weights
+from saiseld.cli.options import Device, Fast, Host, Threshold, Token, Weights
 
 if TYPE_CHECKING:
     from saiseld.live.arrays import ChannelMap
@@ -68,6 +68,7 @@ def live(
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Of sound, then stop.")] = None,
     weights: Weights = None,
     device: Device = "auto",
+    fast: Fast = False,
     system: Annotated[str | None, typer.Option(help="As of `saiseld image`.")] = None,
     threshold: Threshold = None,
     list_devices: Annotated[bool, typer.Option("--list-devices", help="List, and end.")] = False,
@@ -79,6 +80,7 @@ def live(
 
         saiseld live --loop
         saiseld live device --rate 48000 --video /dev/video0 --record day
+        saiseld live --loop --fast
     """
     from saiseld.live.opening import Asked, open_live
 
@@ -98,7 +100,7 @@ def live(
 
     sound, camera = open_live(asked)
     stream = Stream(
-        Imager(weights, device=device, threads=1),
+        Imager(weights, device=device, fast=fast, threads=1),
         video=camera is not None,
         latency=latency,
         sample_rate=sound.sample_rate,

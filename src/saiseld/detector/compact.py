@@ -81,9 +81,13 @@ class _ConvNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
             return cast(Tensor, self.norm(self.conv(x)))
-        mean, variance = self.norm.running_mean, self.norm.running_var
-        assert mean is not None and variance is not None
-        gain = self.norm.weight * torch.rsqrt(variance + self.norm.eps)
-        weight = self.conv.weight * gain[:, None, None, None]
-        bias = self.norm.bias - mean * gain
-        return F.conv2d(x, weight, bias, self.conv.stride, self.conv.padding)
+        return folded(x, self.conv, self.norm)
+
+
+def folded(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
+    """Return what a convolution without a bias, then a norm at inference make of x, as one."""
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None and variance is not None
+    gain = norm.weight * torch.rsqrt(variance + norm.eps)
+    weight = conv.weight * gain[:, None, None, None]
+    return F.conv2d(x, weight, norm.bias - mean * gain, conv.stride, conv.padding)

@@ -28,7 +28,7 @@ IMAGER = "detector"
 
 
 def load_detector(
-    weights: str | Path, device: Device = "cpu", *, half: bool = False
+    weights: str | Path, device: Device = "cpu", *, half: bool = False, fast: bool = False
 ) -> FrameDetector:
     """Return a checkpoint's detector: on the CPU its graphs if they lie beside it, else in torch.
 
@@ -40,14 +40,16 @@ def load_detector(
         Where it runs.
     half
         Whether a GPU computes in 16 bits.
+    fast
+        Whether to take the fast graphs, which must be there.
 
     Raises
     ------
     CheckpointError
         If it cannot be read or does not fit, or only torch could run it and is not installed.
     """
-    if device == "cpu" and has_graphs(weights, GRAPHS):
-        return GraphDetector(weights)
+    if fast or (device == "cpu" and has_graphs(weights, GRAPHS)):
+        return GraphDetector(weights, fast=fast)
     check_torch_for(weights)
     from saiseld.detector.model import Detector
 

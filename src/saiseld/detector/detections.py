@@ -89,6 +89,8 @@ class FrameDetector(Protocol):
 
 _SMALLEST_PROPOSAL = 1e-3
 _SMALLEST_DETECTION = 1e-2
+_FEW = 256
+"""Boxes that are compared at once, whatever their group: calls cost more than their products."""
 
 
 def standing(overlapping: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -112,10 +114,11 @@ def standing(overlapping: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def overlaps(boxes: NDArray[np.floating[Any]], threshold: float) -> NDArray[np.bool_]:
     """Return the (N, N) pairs of boxes of an IoU above a threshold, in the plane."""
-    corner, opposite = boxes[:, :2], boxes[:, 2:]
-    sides = np.minimum(opposite[:, None], opposite) - np.maximum(corner[:, None], corner)
-    shared = np.clip(sides, 0, None).prod(axis=-1)
-    area = (opposite - corner).prod(axis=-1)
+    x0, y0, x1, y1 = boxes.T
+    wide = np.minimum(x1[:, None], x1) - np.maximum(x0[:, None], x0)
+    high = np.minimum(y1[:, None], y1) - np.maximum(y0[:, None], y0)
+    shared = np.maximum(wide, 0) * np.maximum(high, 0)
+    area = (x1 - x0) * (y1 - y0)
     with np.errstate(invalid="ignore"):  # two boxes without an area share nothing of nothing
         return np.asarray(shared / (area[:, None] + area - shared) > threshold)
 
@@ -178,6 +181,8 @@ def _standing_in_groups(
     boxes: NDArray[np.floating[Any]], group: NDArray[np.int64], threshold: float
 ) -> NDArray[np.bool_]:
     """Return which boxes stand among those of their own group."""
+    if len(boxes) <= _FEW:
+        return standing(overlaps(boxes, threshold) & (group[:, None] == group))
     kept = np.zeros(len(boxes), bool)
     for number in np.unique(group):
         rows = np.flatnonzero(group == number)

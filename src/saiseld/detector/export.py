@@ -13,16 +13,23 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import roi_align
 
 from saiseld.conventions.sphere import HEIGHT, WIDTH
+from saiseld.detector.compact import folded
+from saiseld.detector.heads import EnergyHead
 from saiseld.detector.model import Detector
 from saiseld.detector.stem import RGB_CHANNELS
-from saiseld.formats.graph import write_graph
+from saiseld.formats.graph import FAST, write_graph
 
 _ROWS = 2
 """Frames and regions of the example inputs."""
 
+_FAST_SHARE, _FAST_SAMPLES = 0.5, 1
+"""Of the proposals, and samples along a pooled cell's side, of the fast graphs."""
+
 
 def write_detector_graphs(detector: Detector, weights: Path) -> list[Path]:
-    """Write the graphs of a detector beside its checkpoint; return their paths.
+    """Write the graphs of a detector beside its checkpoint, fast ones too; return their paths.
+
+    The fast ones multiply floats until they are rounded (`saiseld.formats.graph_bytes`).
 
     Parameters
     ----------
@@ -53,10 +60,17 @@ def write_detector_graphs(detector: Detector, weights: Path) -> list[Path]:
     }
     box = torch.tensor([10.0, 20.0, 60.0, 90.0])
     regions = [torch.stack([torch.tensor([row, *box]) for row in range(_ROWS)])] * len(strides)
+    shown = features + regions
+    samples: int = detector.energy_pool.sampling_ratio
+    few = {**header, "proposals": round(_FAST_SHARE * header["proposals"])}
     return [
-        write_graph(weights, "propose", propose, [rgb, acoustic], header),
-        write_graph(weights, "classify", _Classify(detector, strides), features + regions, header),
-        write_graph(weights, "measure", _Measure(detector, strides), features + regions, header),
+        write_graph(weights, name + end, network, inputs, about)
+        for end, about, each in (("", header, samples), (FAST, few, _FAST_SAMPLES))
+        for name, network, inputs in (
+            ("propose", propose, [rgb, acoustic]),
+            ("classify", _Classify(detector, strides, each), shown),
+            ("measure", _Measure(detector, strides, each), shown),
+        )
     ]
 
 
@@ -102,15 +116,15 @@ class _Propose(nn.Module):
 class _OfRegions(nn.Module):
     """What is said of regions, given feature maps and for each map its (frame, box) rows."""
 
-    def __init__(self, detector: Detector, strides: Sequence[int]) -> None:
+    def __init__(self, detector: Detector, strides: Sequence[int], samples: int) -> None:
         super().__init__()
-        self.model, self.strides = detector, strides
+        self.model, self.strides, self.samples = detector, strides, samples
 
     def pooled(self, inputs: Sequence[Tensor], side: int) -> tuple[Tensor, Tensor]:
         """Return features of side x side cells a region, and the regions' boxes."""
         maps, rows = inputs[: len(self.strides)], inputs[len(self.strides) :]
         cells = [
-            roi_align(level, row, side, 2.0**-stride, self.model.energy_pool.sampling_ratio)
+            roi_align(level, row, side, 2.0**-stride, self.samples)
             for level, row, stride in zip(maps, rows, self.strides, strict=True)
         ]
         return torch.cat(cells), torch.cat(list(rows))[:, 1:]
@@ -132,7 +146,30 @@ class _Measure(_OfRegions):
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         pooled, _ = self.pooled(inputs, self.model.energy_pool.output_size[0])
-        return self.model.energy_head(pooled), self.model.distance_head(pooled)
+        return _energy(self.model.energy_head, pooled), self.model.distance_head(pooled)
+
+
+def _energy(head: EnergyHead, pooled: Tensor) -> Tensor:
+    """Return what an energy head does, in convolutions and sums that runtimes are quick at."""
+    *first, up, _, last = head.net
+    maps, layers = pooled, iter(first)
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            norm = next(layers)
+            assert isinstance(norm, nn.BatchNorm2d)
+            maps = folded(maps, layer, norm)
+        else:
+            maps = layer(maps)
+    # The last steps do not overlap: each cell becomes a square of side x side, put in place last.
+    assert isinstance(up, nn.ConvTranspose2d) and isinstance(last, nn.Conv2d)
+    assert up.bias is not None and last.bias is not None
+    side = up.stride[0]
+    kernel = up.weight.permute(2, 3, 1, 0).flatten(0, 2)[..., None, None]
+    maps = F.relu(F.conv2d(maps, kernel, up.bias.repeat(side**2)))
+    height, width = maps.shape[2:]
+    cells = maps.reshape(-1, side**2, up.out_channels, height * width)
+    logits = (last.weight.flatten(1) @ cells).reshape(-1, side**2, height, width) + last.bias
+    return torch.sigmoid(F.pixel_shuffle(logits, side)[:, 0])
 
 
 def _clipped(boxes: Tensor, detector: Detector) -> Tensor:

@@ -2,7 +2,8 @@
 
 ``propose`` turns pictures and latents into feature maps and boxes to look at, ``classify`` those
 that stand into scores and boxes of every class, ``measure`` detections into energy maps and
-distances. `saiseld.detector.export` writes them.
+distances. `saiseld.detector.export` writes them, and fast ones that multiply bytes, look at fewer
+regions and sample each more sparsely: their scores differ (docs/performance.md#fast).
 """
 
 from __future__ import annotations
@@ -27,12 +28,23 @@ from saiseld.detector.detections import (
     proposals,
 )
 from saiseld.formats.candidates import MAP_SIZE
-from saiseld.formats.graph import Graph
+from saiseld.formats.graph import FAST, Graph
 
 GRAPHS = ("propose", "classify", "measure")
 
-PRECISE = tuple(f"model.det.rpn.head.{part}.weight" for part in ("cls_logits", "bbox_pred"))
-"""Kernels of small convolutions in ``propose`` that boxes and scores come from at once."""
+PRECISE = tuple(
+    f"model.{layer}.weight"
+    for layer in (
+        *("det.rpn.head.cls_logits", "det.rpn.head.bbox_pred"),
+        *(
+            f"det.roi_heads.{part}"
+            for part in ("box_predictor.cls_score", "box_predictor.bbox_pred")
+        ),
+        "det.roi_heads.box_head.fc7",
+        *(f"distance_head.fc.{number}" for number in (0, 3, 6)),
+    )
+)
+"""Kernels of small layers that stay in floats: boxes, scores, maps and distances come from them."""
 
 Canvas = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -46,6 +58,8 @@ class GraphDetector:
     ----------
     weights
         The checkpoint.
+    fast
+        Whether it is the fast graphs.
 
     Raises
     ------
@@ -53,9 +67,11 @@ class GraphDetector:
         If a graph is not there, cannot be read, or was made for another checkpoint.
     """
 
-    def __init__(self, weights: str | Path) -> None:
-        self._propose, self._classify, self._measure = (Graph(weights, name) for name in GRAPHS)
-        header = self._propose.header
+    def __init__(self, weights: str | Path, *, fast: bool = False) -> None:
+        self.propose, self.classify, self.measure = (
+            Graph(weights, name + FAST * fast) for name in GRAPHS
+        )
+        header = self.propose.header
         self.size: str = header["size"]
         self.projection: Projection = header["projection"]
         self.context: int = header["context"]
@@ -82,18 +98,18 @@ class GraphDetector:
         keep: Keep | None = None,
     ) -> list[Found]:
         """Return the detections of each frame: a `saiseld.detector.detections.FrameDetector`."""
-        boxes, objectness, *features = self._propose(*self.shown(rgb, latent))
+        boxes, objectness, *features = self.propose(*self.shown(rgb, latent))
         regions = [
             proposals(*frame, levels=self._proposed, number=self._proposals)
             for frame in zip(boxes, objectness, strict=True)
         ]
         found = [
             on_cylinder(*best_labelled(box, score), margin=self._margin)
-            for score, box in self._of_regions(self._classify, features, regions)
+            for score, box in self._of_regions(self.classify, features, regions)
         ]
         measured = [_kept(frame, keep) for frame in found]
         wanted = [boxes[rows] for (boxes, _, _), rows in zip(found, measured, strict=True)]
-        values = self._of_regions(self._measure, features, wanted)
+        values = self._of_regions(self.measure, features, wanted)
         return [
             self._found(frame, rows, *own)
             for frame, rows, own in zip(found, measured, values, strict=True)

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 GRAPH_SUFFIX = ".onnx"
 OPSET = 20
 
+FAST = ".fast"
+"""Ends the name of a graph's fast form, which multiplies bytes (`saiseld.formats.graph_bytes`)."""
+
 _KEY = "saiseld"
 _DIGEST = "weights"
 _ADVICE = "Make it again with `saiseld export`"
@@ -109,9 +112,13 @@ class Graph:
                 advice=_ADVICE,
             )
         self._inputs = [given.name for given in self._session.get_inputs()]
+        self.noted: list[tuple[NDArray[Any], ...]] | None = None
+        """Inputs of every call since this was made a list."""
 
     def __call__(self, *inputs: NDArray[Any]) -> list[NDArray[Any]]:
         """Return the network's outputs for its inputs, both in the order of its making."""
+        if self.noted is not None:
+            self.noted.append(inputs)
         outputs: list[NDArray[Any]] = self._session.run(
             None, dict(zip(self._inputs, inputs, strict=True))
         )

@@ -1,9 +1,10 @@
-"""A graph whose convolutions multiply bytes: two to three times as fast, and a little less exact.
+"""A graph whose layers multiply bytes: two to three times as fast, and a little less exact.
 
 Feature maps are rounded to 256 steps between the least and the largest value that examples have;
-weights, channel by channel, to 255 (Jacob et al., CVPR 2018). The graph still holds no weights: it
-says how those of the checkpoint are rounded, which is done when it is loaded. It pays on CPUs that
-multiply bytes at once (AVX-512 VNNI, AVX-VNNI, Arm's dot products); others may even saturate.
+weights, channel by channel, to 127 (Jacob et al., CVPR 2018): then two products fit into 16 bits,
+so that no CPU's sums saturate. The graph still holds no weights: it says how those of the
+checkpoint are rounded, which is done when it is loaded. It pays on CPUs that multiply bytes at once
+(AVX-512 VNNI, AVX-VNNI, Arm's dot products).
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 _FLOAT = "_float"
 """Ends the name of a feature map before it is rounded."""
 
+_LARGEST = 63
+"""Of a rounded weight: 2 x 255 x 63 is below 2^15."""
+
 
 def multiply_bytes(
     weights: str | Path,
@@ -32,7 +36,7 @@ def multiply_bytes(
     *,
     in_floats: Collection[str] = (),
 ) -> None:
-    """Let the convolutions of a checkpoint's graph multiply bytes from now on.
+    """Let the convolutions and full layers of a checkpoint's graph multiply bytes from now on.
 
     Parameters
     ----------
@@ -43,25 +47,25 @@ def multiply_bytes(
     examples
         Inputs of the graph: between the values that they give its feature maps, others are rounded.
     in_floats
-        Weights whose convolutions stay as they are.
+        Weights whose layers stay as they are.
     """
     import onnx
 
     path = graph_path(weights, name)
     model = onnx.load(path, load_external_data=False)
-    convolutions = [
+    layers = [
         node
         for node in model.graph.node
-        if node.op_type == "Conv" and node.input[1] not in in_floats
+        if node.op_type in ("Conv", "Gemm") and node.input[1] not in in_floats
     ]
-    maps = dict.fromkeys(node.input[0] for node in convolutions)
-    maps |= dict.fromkeys(_end(node, model.graph) for node in convolutions)
-    values = _values(model, path.parent, [*maps], [n.input[1] for n in convolutions], examples)
+    maps = dict.fromkeys(node.input[0] for node in layers)
+    maps |= dict.fromkeys(_end(node, model.graph) for node in layers)
+    values = _values(model, path.parent, [*maps], [n.input[1] for n in layers], examples)
     ranges, kernels = values
     new = _Rounding(model.graph, ranges, kernels)
     nodes = []
     for node in model.graph.node:
-        if node in convolutions:
+        if node in layers:
             nodes += new.weights(node)
         nodes.append(node)
         nodes += [made for output in node.output if output in maps for made in new.map(output)]
@@ -73,9 +77,9 @@ def multiply_bytes(
     write_bytes(path, model.SerializeToString())
 
 
-def _end(convolution: onnx.NodeProto, graph: onnx.GraphProto) -> str:
-    """Return what a convolution gives in the end: its rectified output where that is all."""
-    (output,) = convolution.output
+def _end(layer: onnx.NodeProto, graph: onnx.GraphProto) -> str:
+    """Return what a layer gives in the end: its rectified output where that is all."""
+    (output,) = layer.output
     takers = [node for node in graph.node if output in node.input]
     alone = len(takers) == 1 and takers[0].op_type == "Relu"
     return str(takers[0].output[0] if alone else output)
@@ -135,22 +139,22 @@ class _Rounding:
         known = [self._table(f"{name}_step", np.float32(step)), self._table(f"{name}_zero", zero)]
         return _rounded(name + _FLOAT, name, known)
 
-    def weights(self, convolution: onnx.NodeProto) -> list[onnx.NodeProto]:
-        """Round a convolution's kernel and bias; return the nodes that do it."""
+    def weights(self, layer: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Round a layer's kernel, output channels first, and bias; return the nodes that do it."""
         import onnx
 
-        given, kernel, *bias = convolution.input
-        value = self._kernels[kernel]
-        steps = np.maximum(np.abs(value).max(axis=(1, 2, 3)), 1e-12).astype(np.float32) / 127
-        prefix = convolution.output[0]
-        convolution.input[1] = f"{prefix}_kernel"
+        given, kernel, *bias = layer.input
+        rows = self._kernels[kernel].reshape(len(self._kernels[kernel]), -1)
+        steps = np.maximum(np.abs(rows).max(axis=1), 1e-12).astype(np.float32) / _LARGEST
+        prefix = layer.output[0]
+        layer.input[1] = f"{prefix}_kernel"
         known = [
             self._table(f"{prefix}_kernel_step", steps),
             self._table(f"{prefix}_kernel_zero", np.zeros(len(steps), np.int8)),
         ]
         nodes = _rounded(kernel, f"{prefix}_kernel", known, axis=0)
         if bias:
-            convolution.input[2] = f"{prefix}_bias"
+            layer.input[2] = f"{prefix}_bias"
             # In steps of what is summed: of the map times those of the kernel.
             step = self._table(f"{prefix}_bias_step", steps * np.float32(self._steps[given]))
             names = [f"{prefix}_bias_{part}" for part in ("shares", "whole", "int")]

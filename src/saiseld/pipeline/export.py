@@ -12,19 +12,18 @@ from saiseld.acoustics.front_end import FrontEnd
 from saiseld.data.context import in_context
 from saiseld.data.recordings import open_recording
 from saiseld.data.video import open_video, rgb_planes
-from saiseld.detector.graphs import PRECISE, GraphDetector
+from saiseld.detector.graphs import GRAPHS, PRECISE, GraphDetector
 from saiseld.formats import graph_bytes
 from saiseld.formats.checkpoint import read_checkpoint, write_checkpoint
-from saiseld.pipeline.weights import DEMO, find_weights
+from saiseld.formats.graph import FAST
+from saiseld.pipeline.weights import DEMO, Weights, find_weights
 from saiseld.runtime.files import atomic_path, output_folder
 
 _ROWS, _EVERY = 4, 8
 """Frames at a time, and from one such to the next, that feature maps are measured on."""
 
 
-def export_system(
-    weights: Path | None, folder: Path, *, multiply_bytes: bool = False
-) -> list[Path]:
+def export_system(weights: Path | None, folder: Path) -> list[Path]:
     """Write a system's checkpoints with their graphs beside them, and its reranker, to a folder.
 
     The folder is then one of weights like any other, which the imager runs without torch. It may
@@ -36,9 +35,6 @@ def export_system(
         A weights folder, or None for the packaged ones; public ``.pth`` become ``.safetensors``.
     folder
         Made if absent.
-    multiply_bytes
-        Whether the eye's feature maps are rounded to bytes (`saiseld.formats.graph_bytes`), between
-        the values that the packaged scene gives them.
 
     Returns
     -------
@@ -69,8 +65,7 @@ def export_system(
         *write_uplam_graphs(uplam, front_end_file, projection),
         *write_detector_graphs(detector, detector_file),
     ]
-    if multiply_bytes:
-        round_features(folder)
+    _round_fast(find_weights(folder))
     if found.can_hear:
         ear = Seld.load(found.ear)
         ear_file = _safetensors(found.ear, folder)
@@ -79,26 +74,23 @@ def export_system(
     return graphs
 
 
-def round_features(folder: Path) -> None:
-    """Let the eye of a folder with graphs multiply bytes; see `saiseld.formats.graph_bytes`.
+def _round_fast(weights: Weights) -> None:
+    """Let the fast graphs of an eye multiply bytes; see `saiseld.formats.graph_bytes`.
 
-    Parameters
-    ----------
-    folder
-        Of weights. Feature maps are rounded between the values that the packaged scene gives them.
+    Feature maps are rounded between the values that the packaged scene gives them.
     """
-    weights = find_weights(folder)
-    eye = GraphDetector(weights.detector)
+    eye = GraphDetector(weights.detector, fast=True)
     (sound,) = DEMO.glob("*.wav")
     images = FrontEnd(weights.front_end).images(open_recording(sound))
     latent = np.concatenate([block.latent for block in in_context(images, eye.context)])
     video = open_video(sound.with_suffix(".mp4"), scaling=eye.frame_scaling)
     rgb = rgb_planes(list(islice(video, len(latent))))
-    examples = (
-        eye.shown(rgb[first : first + _ROWS], latent[first : first + _ROWS])
-        for first in range(0, len(latent), _EVERY)
-    )
-    graph_bytes.multiply_bytes(weights.detector, "propose", examples, in_floats=PRECISE)
+    shown = eye.propose.noted = []
+    regions = eye.classify.noted = []
+    for first in range(0, len(latent), _EVERY):
+        eye.find(rgb[first : first + _ROWS], latent[first : first + _ROWS])
+    for name, examples in zip(GRAPHS, (shown, regions, regions), strict=True):
+        graph_bytes.multiply_bytes(weights.detector, name + FAST, examples, in_floats=PRECISE)
 
 
 def _safetensors(checkpoint: Path, folder: Path) -> Path:

@@ -34,16 +34,21 @@ class Hearing:
         Their files.
     device
         Where the ear runs.
+    views
+        How many ways it looks at a sound (`saiseld.seld.ear.Ear`); all if None.
     """
 
-    def __init__(self, ear: Path, fusion: Path, device: Device = "cpu") -> None:
+    def __init__(
+        self, ear: Path, fusion: Path, device: Device = "cpu", *, views: int | None = None
+    ) -> None:
         self.fusion = Fusion.load(fusion)
-        self.ear, self.digest = load_ear(ear, device)
+        loaded, self.digest = load_ear(ear, device)
+        self.ear = loaded if views is None else loaded.with_views(views)
 
     def blocks(self, recording: Recording) -> Iterator[HeardBlock]:
         """Yield what is heard in a recording, some frames at a time."""
         for heard in self.ear.blocks(recording.blocks()):
-            made_by = {"weights": self.digest}
+            made_by = {"weights": self.digest, "views": self.ear.views}
             (table,) = candidates(recording.name, recording.frames, [heard], made_by)
             yield HeardBlock(heard.start, len(heard), table)
 

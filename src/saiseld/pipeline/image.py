@@ -32,7 +32,7 @@ from saiseld.pipeline.results import (
 )
 from saiseld.pipeline.weights import digests, find_weights
 from saiseld.runtime.cache import content_digest
-from saiseld.runtime.devices import Device, DeviceName
+from saiseld.runtime.devices import Device, DeviceName, device_if
 from saiseld.runtime.errors import CandidateError, DataError, SaiseldError
 from saiseld.runtime.files import output_folder
 from saiseld.runtime.parallel import Workers, devices_of, run_all, tell_share_done
@@ -227,7 +227,12 @@ def _masks(
 
 
 def provenance_of(
-    recording: Recording, video: Path | None, weights: dict[str, str], system: System
+    recording: Recording,
+    video: Path | None,
+    weights: dict[str, str],
+    system: System,
+    *,
+    fast: bool = False,
 ) -> Provenance:
     """Return what the results of a recording will have been made from."""
     return Provenance(
@@ -236,6 +241,7 @@ def provenance_of(
         weights=weights,
         system=repr(system),
         channels=recording.ambisonics or "capsules",
+        fast=fast,
     )
 
 
@@ -248,6 +254,7 @@ def image_recordings(
     weights: Path | None = None,
     device: DeviceName = "auto",
     half: bool = False,
+    fast: bool = False,
     wanted: Wanted | None = None,
     keep_going: bool = False,
     jobs: Workers = 1,
@@ -267,7 +274,7 @@ def image_recordings(
         What the recordings' channels are; see `saiseld.pipeline.open.open_checked`.
     weights
         A weights folder, or None for the packaged ones.
-    device, half
+    device, half, fast
         As in `saiseld.pipeline.imager.Imager`.
     wanted
         What is wanted of every recording.
@@ -286,16 +293,16 @@ def image_recordings(
     """
     wanted = wanted or Wanted()
     output_folder(folder)
-    known = digests(find_weights(weights))
-    here, there = devices_of(device, jobs)
-    imager = load_imager(weights, here, half)
-    imager_of = (weights, there, half)
+    known = digests(find_weights(weights), fast=fast)
+    here, there = devices_of(device_if(fast, device), jobs)
+    imager = load_imager(weights, here, half, fast)
+    imager_of = (weights, there, half, fast)
     system = imager.default_system if wanted.system is None else wanted.system
     tasks: dict[str, tuple[object, ...]] = {}
     outcomes: dict[str, Outcome] = {}
     for path in find_recordings(recordings):
         try:
-            left = _left(path, folder, video, kind, known, system, force=wanted.force)
+            left = _left(path, folder, video, kind, known, system, fast=fast, force=wanted.force)
         except SaiseldError as error:
             if not keep_going:
                 raise
@@ -327,6 +334,7 @@ def _left(
     weights: dict[str, str],
     system: System,
     *,
+    fast: bool,
     force: bool,
 ) -> tuple[Recording, Path | None, Provenance] | None:
     """Return what a recording is imaged from, None if that was done; see `image_recordings`."""
@@ -334,7 +342,7 @@ def _left(
     results = Results(folder, path.stem)
     refuse_inputs(results.files(), [path, *([] if own is None else [own])])
     recording = open_checked(path, kind, own)
-    provenance = provenance_of(recording, own, weights, system)
+    provenance = provenance_of(recording, own, weights, system, fast=fast)
     done = not force and is_done(results, provenance)
     return None if done else (recording, own, provenance)
 
@@ -344,7 +352,7 @@ def _image_task(
     recording: Recording,
     video: Path | None,
     provenance: Provenance,
-    imager_of: tuple[Path | None, Device, bool],
+    imager_of: tuple[Path | None, Device, bool, bool],
     wanted: Wanted,
     keep_going: bool,
 ) -> Outcome:

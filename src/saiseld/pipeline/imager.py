@@ -31,7 +31,7 @@ from saiseld.pipeline.defaults import DEFAULT_SYSTEM, EYE_SYSTEM
 from saiseld.pipeline.hearing import Hearing
 from saiseld.pipeline.prediction import Prediction
 from saiseld.pipeline.weights import find_weights
-from saiseld.runtime.devices import DeviceName, device_of
+from saiseld.runtime.devices import DeviceName, device_if, device_of
 from saiseld.runtime.errors import CheckpointError, RecipeError
 from saiseld.runtime.threads import in_threads, one_blas_thread, threads_here
 
@@ -83,6 +83,9 @@ class Imager:
         ``auto``, ``cpu``, ``cuda`` or ``mps``; auto takes a GPU where torch finds one.
     half
         Whether a GPU computes in 16 bits; a CPU never does.
+    fast
+        Whether the eye multiplies bytes and the ear looks once, on the CPU: half of the time,
+        scores that differ a little (docs/performance.md#fast).
     threads
         Batches of frames at a time; as many as there are cores if None
         (`saiseld.runtime.threads.threads_here`). No number depends on it.
@@ -101,13 +104,15 @@ class Imager:
         *,
         device: DeviceName = "auto",
         half: bool = False,
+        fast: bool = False,
         threads: int | None = None,
     ) -> None:
         self.weights = paths = find_weights(weights)
-        self._device = runs_on = device_of(device)
+        self.fast = fast
+        self._device = runs_on = device_of(device_if(fast, device))
         self._threads = threads_here() if threads is None else threads
         self.front_end = FrontEnd(paths.front_end, device=runs_on, threads=self._threads)
-        self.detector = load_detector(paths.detector, runs_on, half=half)
+        self.detector = load_detector(paths.detector, runs_on, half=half, fast=fast)
         reranker = paths.matchability
         self.matchability = None if reranker is None else Matchability.load(reranker)
         if self.front_end.projection != self.detector.projection:
@@ -194,7 +199,11 @@ class Imager:
             frame=found.frame + np.int32(start),
             closure=images.closure[found.frame],
             diffuseness=images.diffuseness[found.frame],
-            provenance={**found.provenance, "front_end": self.front_end.identity},
+            provenance={
+                **found.provenance,
+                "front_end": self.front_end.identity,
+                **({"fast": True} if self.fast else {}),
+            },
         )
         return table if self.matchability is None else self.matchability.calibrate(table)
 
@@ -206,7 +215,8 @@ class Imager:
     @cached_property
     def hearing(self) -> Hearing:
         """The ear, loaded when it is first asked for."""
-        return Hearing(self.weights.ear, self.weights.fusion, self._device)
+        views = 1 if self.fast else None
+        return Hearing(self.weights.ear, self.weights.fusion, self._device, views=views)
 
     def sensed(
         self, recording: Recording, video: str | Path | None, senses: Senses
@@ -314,9 +324,11 @@ def _batches(
 
 
 @cache
-def load_imager(weights: Path | None, device: DeviceName = "auto", half: bool = False) -> Imager:
+def load_imager(
+    weights: Path | None, device: DeviceName = "auto", half: bool = False, fast: bool = False
+) -> Imager:
     """Return the `Imager` of a weights folder, loaded once a process."""
-    return Imager(weights, device=device, half=half)
+    return Imager(weights, device=device, half=half, fast=fast)
 
 
 def image(
@@ -327,6 +339,7 @@ def image(
     sample_rate: int = SAMPLE_RATE,
     weights: str | Path | None = None,
     device: DeviceName = "auto",
+    fast: bool = False,
 ) -> Prediction:
     """Image one recording; for several, make an `Imager` once.
 
@@ -342,6 +355,8 @@ def image(
         A weights folder, or None for the packaged ones.
     device
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    fast
+        Half of the time on a CPU, scores that differ a little; see `Imager`.
 
     Examples
     --------
@@ -356,4 +371,4 @@ def image(
     else:
         assert recording is not None
         opened = open_recording(recording)
-    return Imager(weights, device=device).image(opened, video)
+    return Imager(weights, device=device, fast=fast).image(opened, video)

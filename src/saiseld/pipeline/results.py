@@ -95,6 +95,8 @@ class Provenance:
         What was kept and emitted.
     channels
         What the recording's channels were taken for.
+    fast
+        Whether in the fast form (`saiseld.pipeline.imager.Imager`).
     version
         Of saiseld.
     """
@@ -104,6 +106,7 @@ class Provenance:
     weights: dict[str, str]
     system: str
     channels: str
+    fast: bool = False
     version: str = __version__
 
     def difference(self, other: Provenance) -> str:
@@ -125,11 +128,14 @@ class Made:
 
     def notes(self) -> list[str]:
         """Return what a viewer should know, as sentences."""
+        notes = []
         if not self.provenance.video:
-            return ["Imaged by sound alone: no picture was given"]
-        if self.missing_pictures:
-            return [f"{self.missing_pictures} of {self.frames} frames without a picture"]
-        return []
+            notes.append("Imaged by sound alone: no picture was given")
+        elif self.missing_pictures:
+            notes.append(f"{self.missing_pictures} of {self.frames} frames without a picture")
+        if self.provenance.fast:
+            notes.append("Imaged in the fast form: scores differ a little from the usual ones")
+        return notes
 
 
 def write_made(results: Results, made: Made) -> None:

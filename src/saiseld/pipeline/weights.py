@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from saiseld.formats.graph import GRAPH_SUFFIX
+from saiseld.formats.graph import FAST, GRAPH_SUFFIX
 from saiseld.runtime.cache import content_digest
 from saiseld.runtime.errors import CheckpointError
 
@@ -67,8 +67,11 @@ class Weights:
         return (self.folder / "seld.safetensors").is_file() and self.fusion.is_file()
 
 
-def digests(weights: Weights, *, eye_alone: bool = False) -> dict[str, str]:
-    """Return what each file of a system holds, graphs too, by file name (see `content_digest`)."""
+def digests(weights: Weights, *, eye_alone: bool = False, fast: bool = False) -> dict[str, str]:
+    """Return what each file of a system holds, graphs too, by file name (see `content_digest`).
+
+    Those of the fast graphs only where these are what it is run by.
+    """
     paths = [weights.front_end, weights.detector, weights.matchability]
     if weights.can_hear and not eye_alone:
         paths += [weights.ear, weights.fusion]
@@ -77,6 +80,7 @@ def digests(weights: Weights, *, eye_alone: bool = False) -> dict[str, str]:
         graph
         for path in checkpoints
         for graph in sorted(path.parent.glob(f"{path.stem}.*{GRAPH_SUFFIX}"))
+        if fast or FAST not in graph.suffixes
     ]
     return {path.name: content_digest(path) for path in [*checkpoints, *graphs]}
 

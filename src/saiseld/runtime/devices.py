@@ -33,6 +33,20 @@ def device_of(wanted: DeviceName) -> Device:
     return wanted
 
 
+def device_if(fast: bool, wanted: DeviceName) -> DeviceName:
+    """Return where networks that may be fast should run: those that multiply bytes on the CPU.
+
+    Raises
+    ------
+    DeviceError
+        If they are fast, and a GPU is asked for.
+    """
+    if fast and wanted not in ("auto", "cpu"):
+        advice = "The fast form is for the CPU: leave it out"
+        raise DeviceError("device", expected="cpu", found=wanted, advice=advice)
+    return "cpu" if fast else wanted
+
+
 def has_torch() -> bool:
     """Return whether torch is installed; the packaged system images without it."""
     return find_spec("torch") is not None
