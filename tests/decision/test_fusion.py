@@ -11,7 +11,7 @@ from saiseld.decision.fusion import (
     REACH_AGREED_DEG,
     REACH_ALONE_DEG,
     Fusion,
-    Line,
+    Worth,
     balanced,
     fuse,
     meet,
@@ -48,12 +48,13 @@ def table(*rows, recording="fold4_room1_mix001", frames=10):
 def model(toward_eye=0.5, **weights):
     """A fusion that adds up what it is told to."""
 
-    def line(sense):
+    def of(sense):
         names = EVIDENCE[sense]
-        unit = [1.0] * len(names)
-        return Line([0.0] * len(names), unit, [weights.get(n, 0.0) for n in names], 0.0)
+        products = [0.0] * (len(names) * (len(names) + 1) // 2)
+        weight = [*(weights.get(n, 0.0) for n in names), *products]
+        return Worth([0.0] * len(names), [1.0] * len(names), weight, 0.0)
 
-    return Fusion(line("both"), line("ear"), line("eye"), toward_eye, ["room1"], ["a"])
+    return Fusion(of("both"), of("ear"), of("eye"), toward_eye, ["room1"], ["a"])
 
 
 def test_what_is_near_and_of_one_class_is_one_candidate():
@@ -164,13 +165,21 @@ def test_one_sense_may_have_nothing_to_say():
     assert seen.has_map.all()
 
 
-def test_a_fitted_line_finds_what_tells_right_from_wrong():
+@pytest.mark.parametrize(
+    "odds",
+    [
+        lambda evidence: 2 * evidence[:, 1] - 1,
+        lambda evidence: evidence[:, 0] - 2 * (evidence[:, 1] - 3) * (evidence[:, 2] + 1),
+    ],
+    ids=["a sum", "a product"],
+)
+def test_a_fitted_model_finds_what_tells_right_from_wrong(odds):
     rng = np.random.default_rng(0)
-    evidence = rng.normal(size=(4000, 3))
-    probability = 1 / (1 + np.exp(-(2 * evidence[:, 1] - 1)))
+    evidence = rng.normal([0, 3, -1], size=(4000, 3))
+    probability = 1 / (1 + np.exp(-odds(evidence)))
     worth = (rng.random(4000) < probability).astype(float)
-    line = Line.fit(evidence, worth, np.ones(4000))
-    found = 1 / (1 + np.exp(-line.odds(evidence)))
+    fitted = Worth.fit(evidence, worth, np.ones(4000))
+    found = 1 / (1 + np.exp(-fitted.odds(evidence)))
     assert np.abs(found - probability).mean() < 0.03
 
 
@@ -179,9 +188,9 @@ def test_models_survive_the_file_and_others_are_refused(tmp_path):
     fusion = model(ear=1.0, eye=0.3)
     fusion.save(path)
     assert Fusion.load(path) == fusion
-    replaced = replace_line(fusion, weight=[1.0])
+    replaced = replace_model(fusion, weight=[1.0])
     replaced.save(path)
-    with pytest.raises(CheckpointError, match="both: expected 10 finite weights"):
+    with pytest.raises(CheckpointError, match="both: expected 65 finite weights"):
         Fusion.load(path)
     path.write_bytes(b"{}")
     with pytest.raises(CheckpointError, match="a fusion model"):
@@ -190,7 +199,7 @@ def test_models_survive_the_file_and_others_are_refused(tmp_path):
         Fusion.load(tmp_path / "none.json")
 
 
-def replace_line(fusion, **fields):
+def replace_model(fusion, **fields):
     import msgspec
 
     return msgspec.structs.replace(fusion, both=msgspec.structs.replace(fusion.both, **fields))

@@ -10,7 +10,7 @@ from tests.untrained import write_noise
 
 from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.data.recordings import open_recording
-from saiseld.decision.fusion import EVIDENCE, Fusion, Line, fuse
+from saiseld.decision.fusion import EVIDENCE, Fusion, Worth, fuse
 from saiseld.decision.systems import system_named
 from saiseld.formats.candidates import joined
 from saiseld.pipeline.imager import Imager
@@ -31,11 +31,12 @@ def folder(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     prior = no_gradient(YAMNetPrior())
     Seld("yamnet", prior, EarNetwork(prior.channels)).save(folder / "seld.safetensors")
-    lines = {
-        sense: Line([0.0] * len(names), [1.0] * len(names), [0.5] * len(names), -1.0)
-        for sense, names in EVIDENCE.items()
-    }
-    Fusion(**lines, toward_eye=0.5, rooms=[], recordings=[]).save(folder / "fusion.json")
+    models = {}
+    for sense, names in EVIDENCE.items():
+        count = len(names)
+        weight = [0.5] * count + [0.0] * (count * (count + 1) // 2)
+        models[sense] = Worth([0.0] * count, [1.0] * count, weight, -1.0)
+    Fusion(**models, toward_eye=0.5, rooms=[], recordings=[]).save(folder / "fusion.json")
     write_noise(folder / "rec.wav", FRAMES)
     return folder
 

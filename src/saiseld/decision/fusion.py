@@ -2,9 +2,9 @@
 
 Both name a class and a direction. What they say of one class within `REACH_DEG` on the sphere is
 one candidate, with a direction between both; what only one of them says is a candidate too. Its
-score is the probability of its mask's being right, from a logistic model of `EVIDENCE`. Where there
-is no picture the ear is alone, where there are no weights of an ear the eye is: each case has a
-model of its own, so that nothing is made up for what is missing.
+score is the probability of its mask's being right, from a logistic model of `EVIDENCE` and its
+products. Where there is no picture the ear is alone, where there are no weights of an ear the eye
+is: each case has a model of its own, so that nothing is made up for what is missing.
 """
 
 from __future__ import annotations
@@ -215,8 +215,20 @@ def _said(
     return _Said(*found)
 
 
-class Line(msgspec.Struct, frozen=True):
-    """A logistic model: log odds of standardised evidence."""
+class Worth(msgspec.Struct, frozen=True):
+    """A logistic model: log odds that are a quadratic form of standardised evidence.
+
+    Products matter, since a sense's word counts by what the other says (docs/decision.md).
+
+    Parameters
+    ----------
+    mean, scale
+        Of each of F columns of evidence.
+    weight
+        Of the F columns and the F (F + 1) / 2 products of two of them.
+    bias
+        Log odds of average evidence, but for the products.
+    """
 
     mean: list[float]
     scale: list[float]
@@ -224,11 +236,11 @@ class Line(msgspec.Struct, frozen=True):
     bias: float
 
     @classmethod
-    def fit(cls, evidence: FloatArray, worth: FloatArray, weight: FloatArray) -> Line:
+    def fit(cls, evidence: FloatArray, worth: FloatArray, weight: FloatArray) -> Worth:
         """Return the model of evidence (N, F), each row's worth (N,) in [0, 1] and weight (N,)."""
         mean, scale = evidence.mean(axis=0), evidence.std(axis=0)
         scale[scale == 0] = 1.0
-        values = np.tile((evidence - mean) / scale, (2, 1))
+        values = np.tile(_with_products((evidence - mean) / scale), (2, 1))
         outcome = np.repeat([1, 0], len(worth))
         model = LogisticRegression(max_iter=1000)
         share = np.concatenate([weight * worth, weight * (1 - worth)])
@@ -239,10 +251,16 @@ class Line(msgspec.Struct, frozen=True):
     def odds(self, evidence: FloatArray) -> FloatArray:
         """Return (N,) log odds."""
         values = (evidence - np.array(self.mean)) / np.array(self.scale)
-        return np.asarray(values @ np.array(self.weight) + self.bias)
+        return np.asarray(_with_products(values) @ np.array(self.weight) + self.bias)
 
 
-FORMAT_VERSION = 1
+def _with_products(values: FloatArray) -> FloatArray:
+    """Return columns (N, F) and, after them, all products of two of them."""
+    first, second = np.triu_indices(values.shape[1])
+    return np.hstack([values, values[:, first] * values[:, second]])
+
+
+FORMAT_VERSION = 2
 
 
 class Fusion(msgspec.Struct, frozen=True):
@@ -258,15 +276,15 @@ class Fusion(msgspec.Struct, frozen=True):
         What it was fitted on.
     """
 
-    both: Line
-    ear: Line
-    eye: Line
+    both: Worth
+    ear: Worth
+    eye: Worth
     toward_eye: float
     rooms: list[str]
     recordings: list[str]
     format_version: int = FORMAT_VERSION
 
-    def model(self, sense: Sense) -> Line:
+    def model(self, sense: Sense) -> Worth:
         """Return the model for what there is."""
         return {"both": self.both, "ear": self.ear, "eye": self.eye}[sense]
 
@@ -300,14 +318,15 @@ class Fusion(msgspec.Struct, frozen=True):
                 found=f"{fusion.format_version}, {fusion.toward_eye}",
             )
         for sense, names in EVIDENCE.items():
-            line = fusion.model(sense)
-            sizes = {len(line.mean), len(line.scale), len(line.weight)}
-            numbers = [*line.mean, *line.scale, *line.weight, line.bias]
-            if sizes != {len(names)} or not np.isfinite(numbers).all() or min(line.scale) <= 0:
+            model, count = fusion.model(sense), len(names)
+            sizes = len(model.mean), len(model.scale), len(model.weight)
+            expected = count, count, count * (count + 3) // 2
+            numbers = [*model.mean, *model.scale, *model.weight, model.bias]
+            if sizes != expected or not np.isfinite(numbers).all() or min(model.scale) <= 0:
                 raise CheckpointError(
                     path,
                     place=sense,
-                    expected=f"{len(names)} finite weights, and scales above 0",
+                    expected=f"{expected[2]} finite weights, and scales above 0",
                     found="others",
                 )
         return fusion

@@ -19,7 +19,7 @@ from sklearn.metrics import average_precision_score
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.decision.emission import emission_points, energy_masks
 from saiseld.decision.folds import room_folds, room_of
-from saiseld.decision.fusion import Fusion, Line, Sense, balanced, evidence_of, meet, merged
+from saiseld.decision.fusion import Fusion, Sense, Worth, balanced, evidence_of, meet, merged
 from saiseld.evaluation.corpus import labels_of
 from saiseld.evaluation.matched import match_recording
 from saiseld.evaluation.rendering import Drawings, RenderedMasks, render_masks
@@ -170,19 +170,19 @@ def fit(lessons: dict[str, Lesson]) -> Fusion:
     weight = [np.ones(len(k.worth)) for k in agreeing]
     weight += [np.full(len(k.worth), CONTRADICTED) for k in against]
     return Fusion(
-        both=_line([*agreeing, *against], np.concatenate(weight)),
-        ear=_line([one.ear for one in every]),
-        eye=_line([one.eye for one in every]),
+        both=_model([*agreeing, *against], np.concatenate(weight)),
+        ear=_model([one.ear for one in every]),
+        eye=_model([one.eye for one in every]),
         toward_eye=toward_eye,
         rooms=sorted({one.room for one in every}),
         recordings=sorted(lessons),
     )
 
 
-def _line(parts: Sequence[Known], weight: NDArray[np.float64] | None = None) -> Line:
+def _model(parts: Sequence[Known], weight: NDArray[np.float64] | None = None) -> Worth:
     evidence = np.concatenate([part.evidence for part in parts])
     worth = np.concatenate([part.worth for part in parts])
-    return Line.fit(evidence, worth, np.ones(len(worth)) if weight is None else weight)
+    return Worth.fit(evidence, worth, np.ones(len(worth)) if weight is None else weight)
 
 
 def assess(lessons: dict[str, Lesson]) -> dict[str, float]:
