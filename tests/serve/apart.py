@@ -11,6 +11,7 @@ from tests.serve.asking import Client
 
 PROGRAM = """
 import sys, threading
+from contextlib import suppress
 from pathlib import Path
 from saiseld.serve.api import serve
 from tests.serve.fake import work
@@ -18,7 +19,8 @@ from tests.serve.fake import work
 if __name__ == "__main__":
     with serve(Path(sys.argv[1]), port=0, do=work) as server:
         print(server.url, flush=True)
-        threading.Event().wait()
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
 """
 
 
