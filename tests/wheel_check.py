@@ -90,7 +90,7 @@ def wants_an_extra() -> Iterator[tuple[str, tuple[str, ...]]]:
     yield "train", ("export", "weights", "-o", "weights")
     yield "train", ("image", f"{SCENE}.wav", "-o", "out", "--device", "cuda")
     yield "live", ("live", f"{SCENE}.wav", "--seconds", "1", "--port", "0")
-    yield "live", ("serve", "--port", "0")
+    yield "live", ("serve", "jobs", "--port", "0")
     yield "cluster", ("image", f"{SCENE}.wav", "-o", "out", "--cluster", "local")
 
 
@@ -126,12 +126,12 @@ def check_installed(python: Path, saiseld: Path, place: Path, home: Path) -> Non
         print(said[-600:] if command[0] == "demo" else said[-200:], end="", flush=True)
     for extra, command in wants_an_extra():
         said = run(saiseld, *command, folder=place, home=home, code=WANTS)
-        (line,) = [line for line in said.splitlines() if line.startswith("error:")]
-        if f"saiseld[{extra}]" not in line or "Traceback" in said:
-            sys.exit(f"does not name the extra {extra}:\n{said[-2000:]}")
+        lines = [line for line in said.splitlines() if line.startswith("error:")]
+        if len(lines) != 1 or f"saiseld[{extra}]" not in lines[0] or "Traceback" in said:
+            sys.exit(f"does not name the extra {extra} in one line:\n{said[-2000:]}")
     print(run(python, "-c", IMPORTS, folder=place, home=home), end="")
-    (lines,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
-    print(run(python, "-c", lines, folder=place, home=home)[-600:], end="")
+    (example,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    print(run(python, "-c", example, folder=place, home=home)[-600:], end="")
 
 
 def main() -> None:
