@@ -15,8 +15,6 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rich.console import Console
-from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 from saiseld.conventions.timebase import FPS
@@ -161,9 +159,8 @@ def measure(step: Callable[[Path], object], folder: Path) -> Cost:
 
 def main() -> None:
     """Print the table."""
-    table = Table("step", "CPU s an hour", "MB an hour", "loading, CPU s")
-    for name in AMOUNTS:
-        table.add_column(f"{name}: core hours, GB", justify="right")
+    amounts = ", ".join(f"{name}: core hours, GB" for name in AMOUNTS)
+    print(f"step: CPU s an hour; MB an hour; loading, CPU s; {amounts}")
     with TemporaryDirectory() as folder, threadpool_limits(1):
         steps = Steps(Path(folder))
         check = measure(steps.check, Path(folder)).cpu_s * LOOKED_AT_S / 3600
@@ -181,17 +178,12 @@ def main() -> None:
             steps.live,
         ):
             cost = measure(step, Path(folder))
-            table.add_row(
-                cost.step,
-                f"{cost.cpu_s:,.0f}",
-                f"{cost.written / 1e6:,.1f}",
-                f"{cost.loading_s:.1f}",
-                *(
-                    f"{cost.cpu_s * hours / 3600:,.1f}, {cost.written * hours / 1e9:,.1f}"
-                    for hours in AMOUNTS.values()
-                ),
+            carried = ", ".join(
+                f"{cost.cpu_s * hours / 3600:,.1f}, {cost.written * hours / 1e9:,.1f}"
+                for hours in AMOUNTS.values()
             )
-    Console(width=120).print(table)
+            parts = f"{cost.cpu_s:,.0f}", f"{cost.written / 1e6:,.1f}", f"{cost.loading_s:.1f}"
+            print(f"{cost.step}: {'; '.join((*parts, carried))}", flush=True)
     print(f"before the first is begun, {check:.2f} CPU s a recording of half a minute or more")
 
 

@@ -1,15 +1,19 @@
 """All benchmarks in one table: ``make bench``, under 15 minutes whatever the machine.
 
-Each runs in a process of its own, one after the other, and is stopped where its time is over; what
-it printed becomes a row. The table replaces the one in docs/performance.md, with the machine named.
+Each runs in a process of its own, one after the other, on scenes that are packaged or that it
+makes, and is stopped where its time is over; what it printed becomes a row, that it failed too. The
+table replaces the one in docs/performance.md, with the machine named. ``python -m benchmarks.table
+NAME`` shows the rows of some, and writes nothing.
 """
 
 from __future__ import annotations
 
 import os
 import platform
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
@@ -22,47 +26,57 @@ BEGIN, END = "<!-- table of make bench -->\n", "<!-- end of table -->\n"
 BENCHMARKS = (
     "parts",
     "runtimes",
-    "runtimes --busy",
-    "senses",
+    "cost",
     "hearing",
     "front_end",
     "labels",
-    "decision",
+    "evaluation --recordings 2 --frames 100",
+    "decision --recordings 12 --frames 150",
     "training",
 )
-LIMIT_S = 95.0
-"""Of one benchmark: nine of them end within a quarter of an hour."""
+MOST_S = 14.5 * 60
+"""Of all of them together; what is left is shared among those that are left."""
 
 
 def main() -> None:
     """Run them and write the page."""
-    rows = []
-    for name in BENCHMARKS:
-        print(f"== {name}", flush=True)
+    rows, began = [], perf_counter()
+    chosen = sys.argv[1:] or BENCHMARKS
+    for number, name in enumerate(chosen):
         start = perf_counter()
-        said = output(name)
+        limit = 2 * (MOST_S - (start - began)) / (len(chosen) - number + 1)
+        print(f"== {number + 1} of {len(chosen)}: {name}, {limit:.0f} s at most", flush=True)
+        said = output(name, limit)
         rows.append((name, perf_counter() - start, said))
-        print(said, flush=True)
+        print(said, f"({rows[-1][1]:.0f} s)", flush=True)
+    if sys.argv[1:]:
+        print(table(rows))
+        return
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     PAGE.write_text(before + BEGIN + table(rows) + END + after)
     print(f"written to {PAGE}")
 
 
-def output(name: str) -> str:
-    """Return what a benchmark prints, or that it took too long."""
+def output(name: str, limit_s: float) -> str:
+    """Return what a benchmark prints, and that it failed or took too long if it did."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", *f"benchmarks.{name}".split()],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # so that what it started can be ended with it
+    )
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", *f"benchmarks.{name}".split()],
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-            timeout=LIMIT_S,
-        )
-    except subprocess.TimeoutExpired as stopped:
-        said = stopped.stdout or b""
-        return f"{said.decode().strip()}\n(stopped after {LIMIT_S:.0f} s)".strip()
-    return done.stdout.strip()
+        said, _ = process.communicate(timeout=limit_s)
+        ended = f"(failed: exit {process.returncode})" if process.returncode else ""
+    except subprocess.TimeoutExpired:
+        ended = f"(stopped after {limit_s:.0f} s)"
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    if ended.startswith("(stopped"):
+        said, _ = process.communicate()
+    return f"{said.strip()}\n{ended}".strip()
 
 
 def machine() -> str:
