@@ -5,11 +5,15 @@ import pytest
 from scipy.special import logit
 
 from saiseld.conventions.sphere import great_circle
-from saiseld.decision.emission import emission_points
+from saiseld.decision.emission import (
+    BLOB_RADIUS,
+    BLOB_SIGMA,
+    SPOT_RADIUS,
+    SPOT_SIGMA,
+    emission_points,
+)
 from saiseld.decision.fusion import (
     EVIDENCE,
-    REACH_AGREED_DEG,
-    REACH_ALONE_DEG,
     Fusion,
     Worth,
     balanced,
@@ -88,16 +92,17 @@ def test_pairs_are_found_over_the_seam():
     assert great_circle(halfway.azimuth[0], halfway.elevation[0], 178.5, 0) < 1e-3
 
 
-def test_energy_is_drawn_further_round_what_eye_and_ear_agree_on():
+def test_what_eye_and_ear_agree_on_is_drawn_as_labels_are():
     eye = table((0, 1, 0.5, 10, 0), (0, 2, 0.5, 90, 30))
     ear = table((0, 1, 0.6, 14, 0), (0, 2, 0.5, 101, 30), (0, 3, 0.4, -80, 0))
     fused = fuse(eye, ear, model(ear=1.0))
     height = fused.box[:, 3] - fused.box[:, 1]
-    np.testing.assert_allclose(height / 2, [REACH_AGREED_DEG, *[REACH_ALONE_DEG] * 2], atol=1e-4)
-    for points, reach, azimuth, elevation in zip(
-        emission_points(fused, "spot"), height / 2, fused.azimuth, fused.elevation, strict=True
-    ):
+    np.testing.assert_allclose(height / 2, [BLOB_RADIUS, SPOT_RADIUS, SPOT_RADIUS], atol=1e-4)
+    sigmas = BLOB_SIGMA, SPOT_SIGMA, SPOT_SIGMA
+    columns = emission_points(fused, "spot"), height / 2, sigmas, fused.azimuth, fused.elevation
+    for points, reach, sigma, azimuth, elevation in zip(*columns, strict=True):
         assert points[0, 2] == 1
+        assert points[-1, 2] == pytest.approx(np.exp(-((reach / sigma) ** 2) / 2), abs=0.001)
         assert 90 - points[:, 1].min() == pytest.approx(elevation + reach, abs=0.051)
         assert 180 - points[0, 0] == pytest.approx(azimuth, abs=0.051)
 

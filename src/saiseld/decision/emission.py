@@ -89,14 +89,15 @@ def sparse_points(box: ArrayLike, energy_map: ArrayLike) -> list[Points]:
     return chosen
 
 
-SPOT_SIGMA = 12.0
-"""Degrees: what overlaps and correlates best with labels on average (docs/decision.md#emission)."""
+SPOT_SIGMA, SPOT_RADIUS = 12.0, 17.0
+"""Degrees: what overlaps best with labels round a direction that is not known well. Round one that
+is, the label method's own Gaussian (`BLOB_SIGMA`) does (docs/decision.md#eye-and-ear)."""
 
 
 def blob_points(
     azimuth: ArrayLike,
     elevation: ArrayLike,
-    sigma: float = BLOB_SIGMA,
+    sigma: ArrayLike = BLOB_SIGMA,
     cut: ArrayLike = BLOB_RADIUS,
 ) -> Points:
     """Draw the label method's Gaussian at a direction, ignoring the energy map.
@@ -106,7 +107,7 @@ def blob_points(
     azimuth, elevation
         (N,) directions in degrees.
     sigma, cut
-        Width of the Gaussian, and where it ends (a number, or one each), in degrees.
+        Width of the Gaussian and where it ends, in degrees; a number, or one each.
 
     Returns
     -------
@@ -114,7 +115,9 @@ def blob_points(
     centre.
     """
     azimuth, elevation = np.asarray(azimuth, float), np.asarray(elevation, float)
-    cut = np.broadcast_to(np.asarray(cut, float), azimuth.shape)[:, None]
+    sigma, cut = (
+        np.broadcast_to(np.asarray(a, float), azimuth.shape)[:, None] for a in (sigma, cut)
+    )
     radius = np.concatenate([[0.0], np.repeat([0.5, 1.0], 12)]) * cut
     angle = np.concatenate([[0.0], np.tile(np.arange(12) * np.pi / 6, 2)])
     # The label method measures azimuth by cos(elevation), so a ring is wider towards the poles.
@@ -160,7 +163,8 @@ def emission_points(table: Candidates, emission: str) -> Sequence[Points]:
     if emission == "blob":
         return list(blob_points(*centroid_directions(table.box, table.energy_map)))
     if emission == "spot":
-        return list(blob_points(table.azimuth, table.elevation, SPOT_SIGMA, _reach(table)))
+        reach = _reach(table)
+        return list(blob_points(table.azimuth, table.elevation, _spot_sigma(reach), reach))
     grid = re.fullmatch(r"grid([2-9]|[12]\d)(-centre)?", emission)
     if grid is None:
         raise RecipeError(
@@ -178,6 +182,11 @@ def _reach(table: Candidates) -> Points:
     return np.asarray(np.maximum(y - table.box[:, 1], table.box[:, 3] - y), float)
 
 
+def _spot_sigma(reach: Points) -> Points:
+    """Return (N,) widths of spots, which are of two kinds, by how far they reach."""
+    return np.where(reach > (SPOT_RADIUS + BLOB_RADIUS) / 2, BLOB_SIGMA, SPOT_SIGMA)
+
+
 def spots(
     azimuth: ArrayLike, elevation: ArrayLike, reach: ArrayLike
 ) -> tuple[NDArray[np.float32], NDArray[np.float16]]:
@@ -188,7 +197,8 @@ def spots(
     azimuth, elevation
         (N,) directions in degrees.
     reach
-        (N,) degrees from there to where the energy ends.
+        (N,) degrees from there to where the energy ends: `BLOB_RADIUS` where the direction is known
+        well, else `SPOT_RADIUS`.
     """
     azimuth, elevation, reach = (np.asarray(a, float) for a in (azimuth, elevation, reach))
     x, y = pixel_of_angles(azimuth, elevation)
@@ -197,7 +207,8 @@ def spots(
     box = np.stack([x - wide, top, x + wide, bottom], axis=1)
     across = (2 * np.arange(MAP_SIZE) + 1) / MAP_SIZE - 1
     apart = np.hypot(across, across[:, None]) * reach[:, None, None]
-    energy = np.exp(-(apart**2) / (2 * SPOT_SIGMA**2)) * (apart <= reach[:, None, None])
+    sigma = _spot_sigma(reach)[:, None, None]
+    energy = np.exp(-(apart**2) / (2 * sigma**2)) * (apart <= reach[:, None, None])
     return box.astype(np.float32), energy.astype(np.float16)
 
 

@@ -21,7 +21,7 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from saiseld.conventions.sphere import angles_of_vector, unit_vector, wrap_azimuth
-from saiseld.decision.emission import centroid_directions, spots
+from saiseld.decision.emission import BLOB_RADIUS, SPOT_RADIUS, centroid_directions, spots
 from saiseld.formats.candidates import Candidates
 from saiseld.runtime.errors import CandidateError, CheckpointError
 from saiseld.runtime.files import write_bytes
@@ -30,11 +30,7 @@ REACH_DEG = 20.0
 """Directions of one class this near are of one source; a label's mask ends about here."""
 
 AGREED_DEG = 8.0
-"""Eye and ear this near to one another know a direction well."""
-
-REACH_AGREED_DEG, REACH_ALONE_DEG = 19.0, 17.0
-"""How far energy is drawn round a direction that is known well, as far as labels have it, and round
-one that is not (docs/decision.md#eye-and-ear)."""
+"""Eye and ear this near to one another know a direction well (docs/decision.md#eye-and-ear)."""
 
 Sense = Literal["both", "ear", "eye"]
 FloatArray = NDArray[np.float64]
@@ -381,8 +377,8 @@ def merged(
 ) -> Candidates:
     """Return the table of candidates that have met, in their order, all of score 0.
 
-    Box and energies are those of a spot (emission ``"spot"``) round the direction: the further, the
-    better both agree on it.
+    Box and energies are those of a spot (emission ``"spot"``) round the direction, as labels
+    have it where both agree.
     """
     at_ear, at_eye = found.ear_row >= 0, found.eye_row >= 0
     columns: dict[str, Any] = {
@@ -410,7 +406,7 @@ def merged(
         columns["elevation"][both] = elevation
     apart = found.evidence[:, EVIDENCE["both"].index("apart")] * REACH_DEG
     agreed = at_ear & at_eye & (apart <= AGREED_DEG)
-    reach = np.where(agreed, REACH_AGREED_DEG, REACH_ALONE_DEG)
+    reach = np.where(agreed, BLOB_RADIUS, SPOT_RADIUS)
     columns["box"], columns["energy_map"] = spots(columns["azimuth"], columns["elevation"], reach)
     base = ear if ear is not None else eye
     assert base is not None

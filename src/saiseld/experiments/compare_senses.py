@@ -49,6 +49,7 @@ def rows_of(
         # What `together` leaves out cost it precision too: with as much left out they compare.
         "ear, as sure": decide(fuse(None, ear, fusion), replace(by_ear, least=together.least)),
         "together": decide(fuse(eye, ear, fusion), together),
+        "sure": decide(fuse(eye, ear, fusion), system_named("sure")),
     }
     if other is not None:
         rows["together, another picture"] = decide(fuse(other, ear, fusion), together)
