@@ -66,8 +66,10 @@ def _scores(comparison: Comparison) -> Iterator[RenderableType]:
 
 
 def _intervals(comparison: Comparison) -> Iterator[RenderableType]:
+    if not comparison.intervals:
+        return
     recordings = len(comparison.matched[comparison.first].recordings)
-    if comparison.intervals and recordings < FEWEST_RECORDINGS:
+    if recordings < FEWEST_RECORDINGS:
         few = f"{recordings} recordings, of {FEWEST_RECORDINGS} that they take at least"
         yield Text(f"no intervals: {few}", "yellow")
     for name, own in comparison.intervals.items():
