@@ -25,7 +25,7 @@ from tests.reference.perturbed_labels import perturbed
 from tests.reference.slow_features import slow_features
 
 from saiseld.decision.detection_features import detection_features
-from saiseld.decision.matchability import Matchability, examples, fit
+from saiseld.decision.matchability import Matchability, example_rows, examples, fit
 from saiseld.decision.risk import Goal, losses, safe_thresholds
 from saiseld.decision.selection import emittable
 from saiseld.decision.systems import SUBMITTED, system_named
@@ -91,9 +91,10 @@ def crowded(seed: int, recording: str, frames: int, crowd: int) -> Candidates:
 
 def hundred_thousand(folder: Path) -> None:
     table = crowded(0, "fold4_room0_mix001", frames=1000, crowd=100)
-    write_candidates(folder / "c.candidates.parquet", table)
+    write_candidates(folder / "fold4_room0_mix001.candidates.parquet", table)
     rng = np.random.default_rng(0)
-    fit(examples(table, rng.random(len(table))), recordings=[]).save(folder / "m.skops")
+    known = examples(table, rng.random(len(table)), example_rows(table, "emittable"))
+    fit(known, recordings=[]).save(folder / "m.skops")
     few = table.take(table.frame < 5)
     started = perf_counter()
     slow = slow_features(few)
@@ -119,7 +120,7 @@ def emit_four(folder: Path) -> tuple[str, float, float, list[int]]:
     before, clock = peak_megabytes(), Clock()
     systems = {system_named(name): folder / name for name in SUBMITTED}
     model = Matchability.load(folder / "m.skops")
-    sizes = emit_recording(folder / "c.candidates.parquet", systems, model)
+    sizes = emit_recording(folder / "fold4_room0_mix001.candidates.parquet", systems, model)
     return str(clock), before, peak_megabytes(), list(sizes.values())
 
 
