@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
-from saiseld.runtime.recipe_files import builtin_names, read_recipe_file
+from saiseld.runtime.recipe_files import read_recipe_file
 
 Range = tuple[float, float]
 
@@ -83,11 +83,6 @@ class Recipe(BaseModel):
         if not self.gap_s or min(self.gap_s) <= 0:
             raise ValueError("gap_s needs at least one positive value")
         return self
-
-
-def builtin_recipes() -> tuple[str, ...]:
-    """Return the names of the recipes that come with the package."""
-    return builtin_names("saiseld.simulation")
 
 
 def read_recipe(name: str) -> Recipe:

@@ -7,13 +7,15 @@ import torch
 
 from saiseld.detector.model import Detector
 from saiseld.runtime.errors import RecipeError
+from saiseld.runtime.recipe_files import builtin_names
 from saiseld.training.detector.optimisation import freeze, one_cycle, optimizer_of, set_rate
-from saiseld.training.detector.recipes import builtin_recipes, read_recipe
+from saiseld.training.detector.recipes import read_recipe
 
 
 def test_built_in_recipes_are_whole() -> None:
-    assert builtin_recipes() == ("compact", "paper", "paper_public", "paper_scratch")
-    for name in builtin_recipes():
+    names = builtin_names("saiseld.training.detector")
+    assert names == ("compact", "paper", "paper_public", "paper_scratch")
+    for name in names:
         assert read_recipe(name).size in name
     assert read_recipe("paper_scratch").frames_per_epoch == read_recipe("paper").frames_per_epoch
     own, public = (read_recipe(name).model_dump() for name in ("paper", "paper_public"))

@@ -15,7 +15,8 @@ from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.rigid_sphere import RigidSphereArray
 from saiseld.conventions.sphere import great_circle, unit_vector
 from saiseld.conventions.timebase import SAMPLE_RATE
-from saiseld.runtime.errors import DataError, RecipeError
+from saiseld.runtime.errors import DataError, OutputError, RecipeError
+from saiseld.runtime.files import only_run
 from saiseld.seld.decode import peaks
 from saiseld.seld.heard import GRID, ROWS
 from saiseld.seld.inputs import inputs, steering
@@ -269,6 +270,13 @@ def test_a_step_stays_on_its_device_until_its_numbers_are_read(
     recipe = TINY.model_copy(update={"prior_rate": prior_rate})
     Trainer(given, recipe, tmp_path / "there")._learn(fresh)
     assert len(read) == 1 and all(value.is_meta for value in read[0].values())
+
+
+def test_a_second_run_in_the_same_folder_says_so(tmp_path) -> None:
+    trainer = Trainer(data(tmp_path, YAMNetPrior()), TINY, tmp_path / "run", workers=0)
+    with only_run(tmp_path / "run"), pytest.raises(OutputError, match="still going on"):
+        trainer.run()
+    assert not (tmp_path / "run/log.jsonl").exists()
 
 
 def test_a_folder_of_another_run_is_told(tmp_path) -> None:

@@ -16,7 +16,7 @@ from saiseld.data.context import MAX_CONTEXT
 from saiseld.data.video import Scaling
 from saiseld.detector.architecture import Size
 from saiseld.detector.targets import Targets
-from saiseld.runtime.recipe_files import builtin_names, read_recipe_file
+from saiseld.runtime.recipe_files import read_recipe_file
 
 Share = Field(ge=0, le=1)
 
@@ -138,11 +138,6 @@ class Recipe(_Strict):
         if self.plateau_restarts and self.schedule != "plateau":
             raise ValueError("plateau_restarts needs the schedule plateau")
         return self
-
-
-def builtin_recipes() -> tuple[str, ...]:
-    """Return the names of the recipes that come with the package."""
-    return builtin_names("saiseld.training.detector")
 
 
 def read_recipe(name: str) -> Recipe:

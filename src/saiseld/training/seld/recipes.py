@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
-from saiseld.runtime.recipe_files import builtin_names, read_recipe_file
+from saiseld.runtime.recipe_files import read_recipe_file
 
 Range = tuple[float, float]
 
@@ -109,11 +109,6 @@ class Recipe(_Strict):
         if self.fresh > self.batch_size:
             raise ValueError("fresh exceeds batch_size")
         return self
-
-
-def builtin_recipes() -> tuple[str, ...]:
-    """Return the names of the recipes that come with the package."""
-    return builtin_names("saiseld.training.seld")
 
 
 def read_recipe(name: str) -> Recipe:

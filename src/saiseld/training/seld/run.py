@@ -25,7 +25,8 @@ from saiseld.conventions.symmetry import SYMMETRIES
 from saiseld.formats.checkpoint import load_weights, read_checkpoint
 from saiseld.runtime.devices import DeviceName, device_of
 from saiseld.runtime.errors import CheckpointError, RecipeError
-from saiseld.runtime.files import atomic_path, output_folder
+from saiseld.runtime.files import atomic_path, only_run, output_folder
+from saiseld.runtime.parallel import die_with_parent
 from saiseld.seld.heard import GRID, WINDOW_FRAMES
 from saiseld.seld.model import Seld
 from saiseld.seld.network import EarNetwork, frame_embeddings
@@ -154,10 +155,12 @@ class Trainer:
         ------
         RecipeError
             If a loss or gradient stops being finite; the last saved state is kept.
+        OutputError
+            If another run is in the folder.
         """
         recipe = self.recipe
-        scenes = self.selection[0]
-        with run_log(self.output, self.done, recipe.steps) as log:
+        with only_run(self.output), run_log(self.output, self.done, recipe.steps) as log:
+            scenes = self.selection[0]
             for shard in self._fresh(recipe.steps if until is None else until):
                 values = self._learn(shard)
                 self.done += 1
@@ -174,6 +177,7 @@ class Trainer:
             batch_size=None,
             sampler=numbers,
             num_workers=self.workers,
+            worker_init_fn=die_with_parent,
             prefetch_factor=6 if self.workers else None,
         )
 
