@@ -68,6 +68,14 @@ def test_latents_are_checked_as_they_are_read(tmp_path: Path) -> None:
         list(features.images())
 
 
+def test_a_number_that_warns_in_a_product_is_told_too(tmp_path: Path) -> None:
+    latent = tensors()["latent"]
+    latent.view(np.uint16)[1, 2, 3] = 0x7D01  # NaN of the kind that signals
+    path = written(tmp_path / "a.features.safetensors", latent=latent)
+    with pytest.raises(DataError, match="latent, frames 0 to 2: expected finite numbers"):
+        list(Features(path).images())
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff" * 100, b"\x10\0\0\0\0\0\0\0{'a': 1}        "])
 def test_damaged_files_are_refused_in_a_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.features.safetensors"

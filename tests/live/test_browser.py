@@ -179,7 +179,8 @@ def test_one_scrubs_back_while_the_stream_goes_on(live, tab):
     before = pixels(tab)
     for number in range(1, 40):
         live.show(frame_at(number, 80 - 4 * number))
-    until(tab, "document.getElementById('scrub').max === '39'")
+        if number % 10 == 9:  # two seconds wait for a browser, no more
+            until(tab, f"document.getElementById('scrub').max === '{number}'")
     tab.get_by_label("Moment shown").fill("10")
     until(tab, "saiseld.frame === 10 && !saiseld.view.dirty")
     tab.get_by_text("s ago").wait_for()

@@ -1,11 +1,12 @@
 import pytest
 
 from saiseld.runtime.errors import RecipeError
-from saiseld.simulation.recipes import builtin_recipes, read_recipe
+from saiseld.runtime.recipe_files import builtin_names
+from saiseld.simulation.recipes import read_recipe
 
 
 def test_built_in_recipes_are_what_they_say():
-    assert builtin_recipes() == ("sim26", "sim26_more", "sim26_real", "tiny")
+    assert builtin_names("saiseld.simulation") == ("sim26", "sim26_more", "sim26_real", "tiny")
     sim26, tiny = read_recipe("sim26"), read_recipe("tiny")
     assert (sim26.train.recordings, sim26.train.rooms) == (60, 12)
     assert (sim26.test.recordings, sim26.test.rooms) == (24, 6)

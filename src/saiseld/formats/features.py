@@ -179,7 +179,8 @@ class Features:
             If one is not finite.
         """
         stored = np.asarray(self._latent[start:stop], np.float32)
-        latent = np.asarray(stored * self.scale[start:stop, None, None])
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is told below
+            latent = np.asarray(stored * self.scale[start:stop, None, None])
         if not np.isfinite(latent).all():
             raise DataError(
                 self.path,
