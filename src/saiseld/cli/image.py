@@ -38,7 +38,10 @@ def image(
     fast: Fast = False,
     system: Annotated[
         str | None,
-        typer.Option(help="together (ear and eye), ear, or the eye's: TASK3B_1, 'Sparse peaks'."),
+        typer.Option(
+            help="together (ear and eye), sure (what of it is likely), ear, or the eye's: "
+            "TASK3B_1, 'Sparse peaks'."
+        ),
     ] = None,
     threshold: Threshold = None,
     overlay: Annotated[bool, typer.Option(help="Write the overlay video.")] = True,

@@ -35,13 +35,14 @@ GRAPHS = ("propose", "classify", "measure")
 PRECISE = tuple(
     f"model.{layer}.weight"
     for layer in (
-        *("det.rpn.head.cls_logits", "det.rpn.head.bbox_pred"),
-        *(
-            f"det.roi_heads.{part}"
-            for part in ("box_predictor.cls_score", "box_predictor.bbox_pred")
-        ),
+        "det.rpn.head.cls_logits",
+        "det.rpn.head.bbox_pred",
         "det.roi_heads.box_head.fc7",
-        *(f"distance_head.fc.{number}" for number in (0, 3, 6)),
+        "det.roi_heads.box_predictor.cls_score",
+        "det.roi_heads.box_predictor.bbox_pred",
+        "distance_head.fc.0",
+        "distance_head.fc.3",
+        "distance_head.fc.6",
     )
 )
 """Kernels of small layers that stay in floats: boxes, scores, maps and distances come from them."""

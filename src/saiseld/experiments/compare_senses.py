@@ -42,14 +42,15 @@ def rows_of(
 ) -> dict[str, list[EnergyMask]]:
     """Return the masks of each row of the table."""
     by_ear, together = system_named("ear"), system_named("together")
+    heard, fused = fuse(None, ear, fusion), fuse(eye, ear, fusion)
     rows = {
         "eye (TASK3B_3)": decide(eye, system_named("TASK3B_3")),
         "eye, spot": decide(fuse(eye, None, fusion), together),
-        "ear": decide(fuse(None, ear, fusion), by_ear),
+        "ear": decide(heard, by_ear),
         # What `together` leaves out cost it precision too: with as much left out they compare.
-        "ear, as sure": decide(fuse(None, ear, fusion), replace(by_ear, least=together.least)),
-        "together": decide(fuse(eye, ear, fusion), together),
-        "sure": decide(fuse(eye, ear, fusion), system_named("sure")),
+        "ear, least as together": decide(heard, replace(by_ear, least=together.least)),
+        "together": decide(fused, together),
+        "sure": decide(fused, system_named("sure")),
     }
     if other is not None:
         rows["together, another picture"] = decide(fuse(other, ear, fusion), together)

@@ -153,8 +153,7 @@ def print_table1(table: Table1, console: Console) -> None:
             lines.add_row(*_cells(row))
         console.print(lines)
     for name, lost in table.EFRQ_lost.items():
-        lost_text = _text(lost.interval, 3)
-        console.print(f"EFRQ lost against cap 3 by {name}: {lost_text}", markup=False)
+        console.print(f"EFRQ lost against cap 3 by {name}: {_text(lost.interval, 3)}", markup=False)
     harmful = table.harmful()
     console.print(
         "KIST2026's finding that suppressing detections costs EFRQ: "
