@@ -32,7 +32,7 @@ from saiseld.pipeline.draw import draw_results
 from saiseld.pipeline.emit import emit_recording
 from saiseld.pipeline.features import features_of_recording
 from saiseld.pipeline.hear import hear_recording
-from saiseld.pipeline.image import Wanted, image_recording, provenance_of
+from saiseld.pipeline.image import ImageOptions, image_recording, provenance_of
 from saiseld.pipeline.imager import Imager
 from saiseld.pipeline.open import open_checked
 from saiseld.pipeline.results import Results
@@ -102,7 +102,7 @@ class Steps:
         weights = digests(self._imager.weights)
         system = self._imager.default_system
         provenance = provenance_of(self._recording, video, weights, system)
-        wanted = Wanted(overlay=False)
+        wanted = ImageOptions(overlay=False)
         image_recording(self._imager, self._recording, video, out, provenance, wanted)
 
     def overlay(self, out: Path) -> None:

@@ -11,8 +11,8 @@ from threadpoolctl import threadpool_limits
 
 from saiseld.conventions.timebase import FPS, SAMPLE_RATE
 from saiseld.pipeline.weights import PACKAGED
+from saiseld.seld.audio_branch import AudioBranch
 from saiseld.seld.decode import candidates
-from saiseld.seld.ear import Ear
 
 SECONDS, EVERY_S, WINDOWS = 30, 0.5, 10
 
@@ -24,7 +24,7 @@ def main() -> None:
     own = rng.standard_normal((SECONDS * SAMPLE_RATE, 4))
     audio = (0.1 * shared + 0.02 * own).astype(np.float32)
     for views in (4, 1):
-        ear = Ear.load(PACKAGED / "seld.safetensors", views=views)
+        ear = AudioBranch.load(PACKAGED / "seld.safetensors", views=views)
         window = np.ascontiguousarray(audio[: 5 * SAMPLE_RATE].T)
         ear.window(window)  # what is computed once only
 

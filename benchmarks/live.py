@@ -29,7 +29,7 @@ from tests.chromium import chromium
 
 from saiseld.live.arrays import ChannelMap
 from saiseld.live.frames import LiveFrame
-from saiseld.live.opening import Asked, open_live
+from saiseld.live.opening import SourceConfig, open_live
 from saiseld.live.page import serve
 from saiseld.live.session import MOST_BEHIND_S, run
 from saiseld.live.stream import Latency, Stream
@@ -198,7 +198,7 @@ def main() -> None:
     asked = parser.parse_args()
 
     (scene,) = DEMO.glob("*.wav")
-    source, camera = open_live(Asked(str(scene) if asked.ear_only else None, loop=True))
+    source, camera = open_live(SourceConfig(str(scene) if asked.ear_only else None, loop=True))
     latency: Latency = asked.latency
     stream = Timed(
         Imager(fast=asked.fast, threads=1),

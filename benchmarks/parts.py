@@ -84,8 +84,8 @@ def watch_system(system: Imager) -> None:
     assert isinstance(eye, GraphDetector) and isinstance(heard, GraphSeld)
     latents: Any = system.front_end._latents
     watch(latents, {"_lift": "UpLAM: to 32 channels", "_map": "UpLAM: to maps"})
-    watch(eye, {"propose": "eye: features, proposals", "_canvas": "eye: latents to canvas"})
-    watch(eye, {"classify": "eye: classes and boxes", "measure": "eye: energy, distance"})
+    watch(eye, {"rpn": "eye: features, proposals", "_canvas": "eye: latents to canvas"})
+    watch(eye, {"box_head": "eye: classes and boxes", "energy_head": "eye: energy, distance"})
     watch(heard, {"_know": "ear: prior", "_tell": "ear: network", "_locate": "ear: maps"})
 
 

@@ -28,10 +28,10 @@ from saiseld.pipeline.imager import BATCH
 from saiseld.pipeline.weights import PACKAGED
 from saiseld.runtime.parallel import die_with_parent
 from saiseld.runtime.threads import in_threads, one_blas_thread, threads_here
-from saiseld.seld.ear import Ear
-from saiseld.seld.heard import WINDOW_FRAMES
-from saiseld.seld.listening import HOP_FRAMES
+from saiseld.seld.audio_branch import AudioBranch
+from saiseld.seld.inference import HOP_FRAMES
 from saiseld.seld.model import Seld
+from saiseld.seld.output import WINDOW_FRAMES
 
 FRAMES, ROUNDS = 50, 3
 
@@ -47,7 +47,7 @@ def main() -> None:
     graphs, in_torch = GraphDetector(weights), Detector.load(weights)
     sample = np.concatenate(list(recording.blocks()))[: WINDOW_FRAMES * SAMPLES_PER_FRAME].T
     ear = PACKAGED / "seld.safetensors"
-    ears = {"graphs": Ear.load(ear), "torch": Ear(Seld.load(ear))}
+    ears = {"graphs": AudioBranch.load(ear), "torch": AudioBranch(Seld.load(ear))}
 
     def find(detector: FrameDetector, threads: int) -> list[Found]:
         def batch(start: int) -> list[Found]:

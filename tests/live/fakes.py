@@ -11,7 +11,7 @@ from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.decision.systems import system_named
 from saiseld.formats.candidates import MAP_SIZE, Candidates
 from saiseld.formats.features import AcousticImages
-from saiseld.seld.heard import MAPS, ROWS
+from saiseld.seld.output import MAPS, ROWS
 
 SILENT, LOUD = 0.0, 0.1
 

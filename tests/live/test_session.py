@@ -21,7 +21,7 @@ from saiseld.formats.annotation import read_annotations
 from saiseld.live import session
 from saiseld.live.arrays import ChannelMap
 from saiseld.live.recorder import Recorder
-from saiseld.live.session import Inbox, Show, run
+from saiseld.live.session import FramePacer, Inbox, run
 from saiseld.live.sources import Block
 from saiseld.live.stream import Stream
 from saiseld.runtime.errors import AudioError, OutputError
@@ -37,7 +37,7 @@ def eventually(so: Callable[[], bool]) -> None:
     assert so()
 
 
-class Made:
+class RunRecord:
     """A source of blocks that are there, and then perhaps an error."""
 
     name, sample_rate, channels = "made", 24_000, 4
@@ -64,7 +64,7 @@ def go(source, sinks, **more) -> None:
 
 def test_every_frame_is_shown_once_in_order() -> None:
     frames = []
-    go(Made(sound(55)), [frames.append])
+    go(RunRecord(sound(55)), [frames.append])
     assert [frame.frame for frame in frames] == list(range(55))
 
 
@@ -72,12 +72,12 @@ def test_an_error_of_the_source_comes_after_all_that_it_gave() -> None:
     frames = []
     with pytest.raises(AudioError, match="unplugged"):
         error = AudioError("microphones", expected="sound", found="unplugged")
-        go(Made(sound(33), error), [frames.append])
+        go(RunRecord(sound(33), error), [frames.append])
     assert len(frames) == 33
 
 
 def test_channels_that_change_end_the_run() -> None:
-    class Changing(Made):
+    class Changing(RunRecord):
         def blocks(self):
             yield from super().blocks()
             yield Block(np.zeros((1200, 2), np.float32), time.monotonic())
@@ -90,16 +90,16 @@ def test_channels_that_change_end_the_run() -> None:
 
 def test_a_channel_map_is_used_and_checked() -> None:
     frames, audio = [], sound(12)
-    go(Made(audio), [frames.append], channels=ChannelMap((4, 3, 2, 1), (1, 1, 1, -1)))
+    go(RunRecord(audio), [frames.append], channels=ChannelMap((4, 3, 2, 1), (1, 1, 1, -1)))
     mixed = audio[:, ::-1] * [1, 1, 1, -1]
     np.testing.assert_array_equal(np.concatenate([f.sound for f in frames]), mixed)
     with pytest.raises(AudioError, match="expected 5 or more"):
-        go(Made(audio), [], channels=ChannelMap((1, 2, 3, 5)))
+        go(RunRecord(audio), [], channels=ChannelMap((1, 2, 3, 5)))
 
 
 def test_it_ends_after_so_many_seconds() -> None:
     frames = []
-    go(Made(sound(100)), [frames.append], seconds=2.05)
+    go(RunRecord(sound(100)), [frames.append], seconds=2.05)
     assert len(frames) == 20
 
 
@@ -108,7 +108,7 @@ def test_what_a_sink_says_ends_the_run() -> None:
         raise OutputError("disk", expected="room", found="none")
 
     with pytest.raises(OutputError, match="disk"):
-        go(Made(sound(60)), [full])
+        go(RunRecord(sound(60)), [full])
 
 
 def test_pictures_go_with_the_sound() -> None:
@@ -121,7 +121,7 @@ def test_pictures_go_with_the_sound() -> None:
         def stop(self) -> None:
             pass
 
-    class Slow(Made):
+    class Slow(RunRecord):
         def blocks(self):
             for block in super().blocks():
                 time.sleep(0.05)
@@ -169,7 +169,7 @@ def test_an_inbox_is_bounded_and_lets_a_fast_source_wait(monkeypatch) -> None:
 def test_sound_ten_times_too_fast_is_all_there_and_little_of_it_waits(monkeypatch) -> None:
     monkeypatch.setattr(session, "MOST_WAITING_S", 0.5)
 
-    class Fast(Made):
+    class Fast(RunRecord):
         def blocks(self):
             for block in super().blocks():  # 50 ms
                 time.sleep(0.005)
@@ -199,7 +199,7 @@ def test_no_frame_is_shown_before_its_time() -> None:
     for number in range(10):
         frames += stream.push(sound(10)[number * 2400 :][:2400], began + number * 0.02)
     frames += stream.close()
-    show = Show([lambda frame: shown.append(time.monotonic() - frame.captured)], 0.3)
+    show = FramePacer([lambda frame: shown.append(time.monotonic() - frame.captured)], 0.3)
     show.put(frames)
     eventually(lambda: len(shown) == 10)
     show.close()
@@ -213,7 +213,7 @@ def test_slow_sinks_are_waited_for_and_nothing_grows() -> None:
         free.wait(5)
         shown.append(frame.frame)
 
-    show = Show([slow], 0.0)
+    show = FramePacer([slow], 0.0)
     frames = stream.push(sound(100), 0.0) + stream.close()
     giving = threading.Thread(target=show.put, args=(frames,))
     giving.start()

@@ -18,7 +18,7 @@ from tests.live.fakes import picture
 from saiseld.data.recordings import open_recording, read_audio
 from saiseld.live import camera as cameras
 from saiseld.live.camera import DeviceCamera, FileCamera
-from saiseld.live.opening import Asked, open_live
+from saiseld.live.opening import SourceConfig, open_live
 from saiseld.live.sources import (
     DeviceSource,
     FileSource,
@@ -237,17 +237,17 @@ def test_cameras_that_are_none_are_told(monkeypatch) -> None:
     with pytest.raises(VideoError, match="/dev/nothing: expected a camera"):
         DeviceCamera("/dev/nothing")
     with pytest.raises(VideoError, match="expected a camera"):
-        open_live(Asked(source="udp://127.0.0.1:0", video="nothing.mp4"))
+        open_live(SourceConfig(source="udp://127.0.0.1:0", video="nothing.mp4"))
 
 
 def test_what_a_user_calls_a_source(tmp_path, portaudio) -> None:
-    sound, camera = open_live(Asked())
+    sound, camera = open_live(SourceConfig())
     assert isinstance(sound, FileSource) and isinstance(camera, FileCamera)
-    sound, camera = open_live(Asked(source=str(next(DEMO.glob("*.wav")))))
+    sound, camera = open_live(SourceConfig(source=str(next(DEMO.glob("*.wav")))))
     assert isinstance(sound, FileSource) and camera is None
-    assert isinstance(open_live(Asked(source="device:Ambeo"))[0], DeviceSource)
-    assert isinstance(open_live(Asked(source="-"))[0], RawSource)
-    sound, _ = open_live(Asked(source="udp://127.0.0.1:0"))
+    assert isinstance(open_live(SourceConfig(source="device:Ambeo"))[0], DeviceSource)
+    assert isinstance(open_live(SourceConfig(source="-"))[0], RawSource)
+    sound, _ = open_live(SourceConfig(source="udp://127.0.0.1:0"))
     assert isinstance(sound, PacketSource)
     sound.stop()
     for wrong in (
@@ -257,4 +257,4 @@ def test_what_a_user_calls_a_source(tmp_path, portaudio) -> None:
         str(tmp_path / "no.wav"),
     ):
         with pytest.raises(AudioError, match="expected"):
-            open_live(Asked(source=wrong))
+            open_live(SourceConfig(source=wrong))

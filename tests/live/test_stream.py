@@ -13,7 +13,7 @@ from saiseld.data.recordings import read_audio, recording_of_array
 from saiseld.data.video import open_video
 from saiseld.decision.systems import system_named
 from saiseld.live.frames import FLOOR_DB, HEAT_SHAPE
-from saiseld.live.intake import Intake
+from saiseld.live.intake import InputSynchronizer
 from saiseld.live.stream import Stream
 from saiseld.pipeline.imager import Imager
 from saiseld.pipeline.weights import DEMO
@@ -246,7 +246,7 @@ def test_an_array_that_is_turned_sees_the_picture_turned_and_points_into_it() ->
 def test_pictures_stay_with_a_clock_that_runs_apart() -> None:
     """Twenty minutes at 200 millionths are two and a half frames."""
     rng = np.random.default_rng(0)
-    intake, wrong = Intake(24_000, video=True), []
+    intake, wrong = InputSynchronizer(24_000, video=True), []
     silence = np.zeros((2400, 4), np.float32)
     speed = 1 + 200e-6
     for number in range(12_000):

@@ -22,7 +22,7 @@ from saiseld.formats.graph import Graph, graph_path
 from saiseld.pipeline.export import export_system
 from saiseld.pipeline.image import image_recordings
 from saiseld.pipeline.imager import Imager
-from saiseld.pipeline.results import Results, read_made
+from saiseld.pipeline.results import Results, read_run_record
 from saiseld.pipeline.weights import DEMO
 from saiseld.runtime.errors import CheckpointError, DeviceError, OutputError
 
@@ -100,12 +100,12 @@ def test_the_fast_form_needs_graphs_of_the_same_weights(
     given: Path, exported: Path, tmp_path: Path
 ) -> None:
     Imager(exported, fast=True)
-    with pytest.raises(CheckpointError, match=r"propose.fast.onnx: expected a graph"):
+    with pytest.raises(CheckpointError, match=r"rpn.fast.onnx: expected a graph"):
         Imager(given, fast=True)
     for file in exported.iterdir():
         shutil.copy(file, tmp_path)
     Detector("compact", "official", context=1).save(tmp_path / "detector.safetensors")
-    with pytest.raises(CheckpointError, match=r"propose.fast.onnx: weights: expected the graph of"):
+    with pytest.raises(CheckpointError, match=r"rpn.fast.onnx: weights: expected the graph of"):
         Imager(tmp_path, fast=True)
 
 
@@ -116,8 +116,8 @@ def test_the_fast_form_is_for_the_cpu() -> None:
 
 def test_results_say_that_they_are_of_the_fast_form(tmp_path: Path, recording: Path) -> None:
     image_recordings([recording], tmp_path, fast=True)
-    made = read_made(Results(tmp_path, "rec"))
-    assert made.provenance.fast and "detector.propose.fast.onnx" in made.provenance.weights
+    made = read_run_record(Results(tmp_path, "rec"))
+    assert made.provenance.fast and "detector.rpn.fast.onnx" in made.provenance.weights
     assert read_provenance(tmp_path / "rec.candidates.parquet")["made_from"]["fast"]
     assert "fast form" in (tmp_path / "index.html").read_text()
     assert image_recordings([recording], tmp_path, fast=True) == {"rec": None}
@@ -163,11 +163,11 @@ def test_graphs_of_other_weights_are_refused(exported: Path, tmp_path: Path) -> 
     for file in exported.iterdir():
         shutil.copy(file, tmp_path)
     Detector("compact", "official", context=1).save(tmp_path / "detector.safetensors")
-    with pytest.raises(CheckpointError, match=r"propose.onnx: weights: expected the graph of"):
+    with pytest.raises(CheckpointError, match=r"rpn.onnx: weights: expected the graph of"):
         Imager(tmp_path)
     write_checkpoint(tmp_path / "other.safetensors", {"a": torch.zeros(1)}, {})
-    with pytest.raises(CheckpointError, match=r"other.propose.onnx: expected a graph, found no"):
-        Graph(tmp_path / "other.safetensors", "propose")
+    with pytest.raises(CheckpointError, match=r"other.rpn.onnx: expected a graph, found no"):
+        Graph(tmp_path / "other.safetensors", "rpn")
 
 
 @pytest.mark.parametrize("content", [b"", b"\x08\x0a", bytes(range(256))])

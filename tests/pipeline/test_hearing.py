@@ -16,9 +16,9 @@ from saiseld.formats.candidates import joined
 from saiseld.pipeline.imager import Imager
 from saiseld.pipeline.weights import Weights
 from saiseld.runtime.errors import CheckpointError
+from saiseld.seld.encoders import YAMNetEncoder, frozen
 from saiseld.seld.model import Seld
-from saiseld.seld.network import EarNetwork
-from saiseld.seld.priors import YAMNetPrior, no_gradient
+from saiseld.seld.network import SeldNetwork
 
 FRAMES = 130
 
@@ -29,8 +29,8 @@ def folder(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("uplam.safetensors", "detector.safetensors"):
         shutil.copy(untrained / name, folder)
     torch.manual_seed(0)
-    prior = no_gradient(YAMNetPrior())
-    Seld("yamnet", prior, EarNetwork(prior.channels)).save(folder / "seld.safetensors")
+    prior = frozen(YAMNetEncoder())
+    Seld("yamnet", prior, SeldNetwork(prior.channels)).save(folder / "seld.safetensors")
     models = {}
     for sense, names in EVIDENCE.items():
         count = len(names)

@@ -7,7 +7,7 @@ from saiseld.conventions.sphere import great_circle, unit_vector
 from saiseld.decision.emission import centroid_directions
 from saiseld.formats.candidates import read_candidates, write_candidates
 from saiseld.seld.decode import candidates, peaks, refined, shapes
-from saiseld.seld.heard import GRID, Heard
+from saiseld.seld.output import GRID, SeldOutput
 
 
 def bump(*directions: np.ndarray, height: float = 4.0) -> np.ndarray:
@@ -53,7 +53,7 @@ def test_table_of_what_is_heard(tmp_path) -> None:
     direction = unit_vector(-170, -20)
     maps = np.full((3, 13, 484), -9, np.float32)
     maps[1, 4] = bump(direction)
-    heard = Heard(
+    heard = SeldOutput(
         start=50,
         classes=np.zeros((3, 13), np.float32),
         maps=maps,

@@ -10,22 +10,22 @@ from saiseld.formats.candidates import joined
 from saiseld.pipeline.weights import DEMO, PACKAGED
 from saiseld.runtime.errors import CheckpointError
 from saiseld.seld.aisfx import CHANNELS
+from saiseld.seld.audio_branch import AudioBranch
 from saiseld.seld.decode import candidates
-from saiseld.seld.ear import Ear
+from saiseld.seld.encoders import AisfxEncoder
 from saiseld.seld.export import write_seld_graphs
 from saiseld.seld.graphs import GraphSeld
 from saiseld.seld.model import Seld
-from saiseld.seld.network import EarNetwork
-from saiseld.seld.priors import AisfxPrior
+from saiseld.seld.network import SeldNetwork
 
 WEIGHTS = PACKAGED / "seld.safetensors"
 
 
 @pytest.fixture(scope="module")
-def ears() -> tuple[Ear, Ear]:
-    graphs = Ear.load(WEIGHTS)
+def ears() -> tuple[AudioBranch, AudioBranch]:
+    graphs = AudioBranch.load(WEIGHTS)
     assert isinstance(graphs.network, GraphSeld)
-    return graphs, Ear(Seld.load(WEIGHTS))
+    return graphs, AudioBranch(Seld.load(WEIGHTS))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_windows_of_any_length_and_views(ears, sound, frames, views, last) -> No
     audio = sound[: frames * 2400].T
     heard = []
     for ear in ears:
-        heard.append(Ear(ear.network, views=views).window(audio, last=last))
+        heard.append(AudioBranch(ear.network, views=views).window(audio, last=last))
     np.testing.assert_allclose(heard[0], heard[1], rtol=0, atol=1e-5)
 
 
@@ -59,6 +59,6 @@ def test_graphs_hear_what_torch_hears(ears, sound) -> None:
 
 
 def test_a_prior_with_its_own_spectrum_has_no_graphs(tmp_path: Path) -> None:
-    seld = Seld("aisfx", AisfxPrior(), EarNetwork(CHANNELS))
+    seld = Seld("aisfx", AisfxEncoder(), SeldNetwork(CHANNELS))
     with pytest.raises(CheckpointError, match="prior: expected yamnet: graphs have no other"):
         write_seld_graphs(seld, tmp_path / "seld.safetensors")

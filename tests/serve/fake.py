@@ -14,10 +14,10 @@ import numpy as np
 from saiseld.formats.sound_events import SoundEvent, write_sound_events
 from saiseld.runtime.errors import AudioError
 from saiseld.runtime.files import write_bytes
-from saiseld.serve.jobs import Wish
+from saiseld.serve.jobs import JobRequest
 
 
-def work(folder: Path, wish: Wish, on_share: Callable[[float], object]) -> None:
+def work(folder: Path, wish: JobRequest, on_share: Callable[[float], object]) -> None:
     """Do what the name says: ``sleep 3``, ``fail``, ``break``, ``die``, ``fill 9``, ``large 9``."""
     what, _, amount = wish.name.partition(" ")
     logging.getLogger("saiseld.fake").warning("%s: hums at 50 Hz", folder / "recording")

@@ -33,12 +33,12 @@ def write_uplam_graphs(uplam: UpLAM, weights: Path, projection: str) -> list[Pat
     entries = [torch.rand(_ROWS, BANDS, CHANNELS**2)]
     renamed = {"vectors": "lam.D"}
     return [
-        write_graph(weights, "lift", _Lift(uplam), heard, header),
+        write_graph(weights, "upsample", _Upsample(uplam), heard, header),
         write_graph(weights, "map", _Map(uplam), entries, header, renamed=renamed),
     ]
 
 
-class _Lift(nn.Module):
+class _Upsample(nn.Module):
     """Real and imaginary part of four-channel covariances to those of 32 channels."""
 
     def __init__(self, uplam: UpLAM) -> None:

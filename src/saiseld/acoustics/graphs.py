@@ -1,6 +1,6 @@
 """UpLAM without torch: two ONNX graphs, and the positive part between them in numpy.
 
-``lift`` turns covariances of four channels into such of 32, ``map`` their positive parts into
+``upsample`` turns covariances of four channels into such of 32, ``map`` their positive parts into
 latent maps. `saiseld.acoustics.export` writes them.
 """
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from saiseld.formats.graph import Graph
 
-GRAPHS = ("lift", "map")
+GRAPHS = ("upsample", "map")
 
 
 class GraphUpLAM:

@@ -71,9 +71,9 @@ def image(
     from saiseld.cli.printing import print_imaged
     from saiseld.decision.systems import system_named
     from saiseld.pipeline.defaults import VIEWING_THRESHOLD
-    from saiseld.pipeline.image import Failed, Wanted, image_recordings
+    from saiseld.pipeline.image import Failed, ImageOptions, image_recordings
 
-    wanted = Wanted(
+    wanted = ImageOptions(
         system=None if system is None else system_named(system),
         threshold=VIEWING_THRESHOLD if threshold is None else threshold,
         overlay=overlay,

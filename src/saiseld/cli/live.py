@@ -13,7 +13,7 @@ from saiseld.cli.options import Device, Fast, Host, Threshold, Token, Weights
 if TYPE_CHECKING:
     from saiseld.live.arrays import ChannelMap
     from saiseld.live.frames import LiveFrame
-    from saiseld.live.opening import Asked
+    from saiseld.live.opening import SourceConfig
     from saiseld.live.session import Sink
     from saiseld.live.stream import Stream
 
@@ -82,12 +82,12 @@ def live(
         saiseld live device --rate 48000 --video /dev/video0 --record day
         saiseld live --loop --fast
     """
-    from saiseld.live.opening import Asked, open_live
+    from saiseld.live.opening import SourceConfig, open_live
 
     if list_devices:
         _print_devices()
         return
-    asked = Asked(source, video, loop, source_channels, rate, form, camera_late)
+    asked = SourceConfig(source, video, loop, source_channels, rate, form, camera_late)
     chosen = _channel_map(channels, array)
     if find_channels is not None:
         _find_channels(asked, find_channels)
@@ -198,7 +198,7 @@ def _print_devices() -> None:
         typer.echo(f"{number:>4}  {count:>3} channels  {rate:>6} Hz  {name}")
 
 
-def _find_channels(asked: Asked, path: Path) -> None:
+def _find_channels(asked: SourceConfig, path: Path) -> None:
     from saiseld.live.finding import SECONDS, find, record
     from saiseld.live.opening import open_live
     from saiseld.runtime.errors import DataError

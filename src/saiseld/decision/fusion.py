@@ -56,7 +56,7 @@ between them as a share of the reach, and the smaller of both log odds (``agreem
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Meeting:
+class Matches:
     """Candidates of eye and ear that are one; R rows, sorted by frame.
 
     Parameters
@@ -76,7 +76,7 @@ class Meeting:
     evidence: FloatArray
 
 
-def meet(eye: Candidates | None, ear: Candidates | None) -> Meeting:
+def meet(eye: Candidates | None, ear: Candidates | None) -> Matches:
     """Match two tables of one recording; one of them may be missing.
 
     Each row of the ear takes the best row of the eye within reach that is left; rows of the eye
@@ -117,7 +117,7 @@ def meet(eye: Candidates | None, ear: Candidates | None) -> Meeting:
     order = np.argsort(frame, kind="stable")
     real_eye = np.where(eye_row >= 0, eye_rows.row[eye_row], -1)
     real_ear = np.where(at_ear, ear_rows.row[ear_row], -1)
-    return Meeting(
+    return Matches(
         frame[order].astype(np.int32),
         class_id[order].astype(np.int8),
         real_ear[order],
@@ -366,14 +366,14 @@ def fuse(eye: Candidates | None, ear: Candidates | None, fusion: Fusion) -> Cand
     )
 
 
-def evidence_of(found: Meeting, sense: Sense) -> FloatArray:
+def evidence_of(found: Matches, sense: Sense) -> FloatArray:
     """Return the columns (R, F) of `EVIDENCE` that a model weighs."""
     columns = [EVIDENCE["both"].index(name) for name in EVIDENCE[sense]]
     return found.evidence[:, columns]
 
 
 def merged(
-    found: Meeting, eye: Candidates | None, ear: Candidates | None, toward_eye: float
+    found: Matches, eye: Candidates | None, ear: Candidates | None, toward_eye: float
 ) -> Candidates:
     """Return the table of candidates that have met, in their order, all of score 0.
 

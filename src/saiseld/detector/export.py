@@ -43,8 +43,8 @@ def write_detector_graphs(detector: Detector, weights: Path) -> list[Path]:
     acoustic = torch.rand(_ROWS, detector.acoustic_channels, HEIGHT // stride, WIDTH // stride)
     with torch.inference_mode():
         image, maps = detector.features(rgb, acoustic)
-    propose = _Propose(detector, image, maps)
-    features = [maps[level].clone() for level in propose.pooled]
+    rpn = _Rpn(detector, image, maps)
+    features = [maps[level].clone() for level in rpn.pooled]
     strides = [round(log2(HEIGHT / level.shape[2])) for level in features]
     header = {
         "kind": "detector",
@@ -54,7 +54,7 @@ def write_detector_graphs(detector: Detector, weights: Path) -> list[Path]:
         "frame_scaling": detector.frame_scaling,
         "acoustic_stride": stride,
         "margin": detector.margin,
-        "proposed": propose.numbers,
+        "proposed": rpn.numbers,
         "proposals": detector.det.rpn.post_nms_top_n(),
         "pooled": strides,
     }
@@ -67,14 +67,14 @@ def write_detector_graphs(detector: Detector, weights: Path) -> list[Path]:
         write_graph(weights, name + end, network, inputs, about)
         for end, about, each in (("", header, samples), (FAST, few, _FAST_SAMPLES))
         for name, network, inputs in (
-            ("propose", propose, [rgb, acoustic]),
-            ("classify", _Classify(detector, strides, each), shown),
-            ("measure", _Measure(detector, strides, each), shown),
+            ("rpn", rpn, [rgb, acoustic]),
+            ("box_head", _BoxHead(detector, strides, each), shown),
+            ("energy_head", _EnergyHead(detector, strides, each), shown),
         )
     ]
 
 
-class _Propose(nn.Module):
+class _Rpn(nn.Module):
     """Pictures and acoustic images to each feature map, its best boxes and their scores."""
 
     def __init__(self, detector: Detector, image: Tensor, maps: dict[str, Tensor]) -> None:
@@ -130,7 +130,7 @@ class _OfRegions(nn.Module):
         return torch.cat(cells), torch.cat(list(rows))[:, 1:]
 
 
-class _Classify(_OfRegions):
+class _BoxHead(_OfRegions):
     """Regions to scores, and to boxes, of every label."""
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,7 +141,7 @@ class _Classify(_OfRegions):
         return F.softmax(logits, dim=-1), _clipped(found, self.model)
 
 
-class _Measure(_OfRegions):
+class _EnergyHead(_OfRegions):
     """Regions to energy maps and distances."""
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:

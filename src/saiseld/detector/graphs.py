@@ -1,7 +1,7 @@
 """The detector without torch: three ONNX graphs, and what is decided between them in numpy.
 
-``propose`` turns pictures and latents into feature maps and boxes to look at, ``classify`` those
-that stand into scores and boxes of every class, ``measure`` detections into energy maps and
+``rpn`` turns pictures and latents into feature maps and boxes to look at, ``box_head`` those
+that stand into scores and boxes of every class, ``energy_head`` detections into energy maps and
 distances. `saiseld.detector.export` writes them, and fast ones that multiply bytes, look at fewer
 regions and sample each more sparsely: their scores differ (docs/performance.md#fast).
 """
@@ -30,7 +30,7 @@ from saiseld.detector.detections import (
 from saiseld.formats.candidates import MAP_SIZE
 from saiseld.formats.graph import FAST, Graph
 
-GRAPHS = ("propose", "classify", "measure")
+GRAPHS = ("rpn", "box_head", "energy_head")
 
 PRECISE = tuple(
     f"model.{layer}.weight"
@@ -69,10 +69,10 @@ class GraphDetector:
     """
 
     def __init__(self, weights: str | Path, *, fast: bool = False) -> None:
-        self.propose, self.classify, self.measure = (
+        self.rpn, self.box_head, self.energy_head = (
             Graph(weights, name + FAST * fast) for name in GRAPHS
         )
-        header = self.propose.header
+        header = self.rpn.header
         self.size: str = header["size"]
         self.projection: Projection = header["projection"]
         self.context: int = header["context"]
@@ -86,7 +86,7 @@ class GraphDetector:
     def shown(
         self, rgb: NDArray[np.floating[Any] | np.uint8], latent: NDArray[np.float32]
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """Return what ``propose`` is given of pictures and latents, as `find` takes them."""
+        """Return what ``rpn`` is given of pictures and latents, as `find` takes them."""
         if rgb.dtype == np.uint8:
             rgb = rgb / np.float32(255)
         return rgb, self._canvas(latent)
@@ -99,18 +99,18 @@ class GraphDetector:
         keep: Keep | None = None,
     ) -> list[Found]:
         """Return the detections of each frame: a `saiseld.detector.detections.FrameDetector`."""
-        boxes, objectness, *features = self.propose(*self.shown(rgb, latent))
+        boxes, objectness, *features = self.rpn(*self.shown(rgb, latent))
         regions = [
             proposals(*frame, levels=self._proposed, number=self._proposals)
             for frame in zip(boxes, objectness, strict=True)
         ]
         found = [
             on_cylinder(*best_labelled(box, score), margin=self._margin)
-            for score, box in self._of_regions(self.classify, features, regions)
+            for score, box in self._of_regions(self.box_head, features, regions)
         ]
         measured = [_kept(frame, keep) for frame in found]
         wanted = [boxes[rows] for (boxes, _, _), rows in zip(found, measured, strict=True)]
-        values = self._of_regions(self.measure, features, wanted)
+        values = self._of_regions(self.energy_head, features, wanted)
         return [
             self._found(frame, rows, *own)
             for frame, rows, own in zip(found, measured, values, strict=True)

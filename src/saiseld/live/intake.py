@@ -85,7 +85,7 @@ class Taken:
     picture: Picture | None
 
 
-class Intake:
+class InputSynchronizer:
     """Sound and pictures in, frames out.
 
     Parameters

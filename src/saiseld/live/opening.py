@@ -29,7 +29,7 @@ STDIN = "-"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SourceConfig:
     """What a user says of a source and a camera.
 
     Parameters
@@ -57,7 +57,7 @@ class Asked:
     camera_late_s: float = 0.0
 
 
-def open_live(asked: Asked) -> tuple[Source, Camera | None]:
+def open_live(asked: SourceConfig) -> tuple[Source, Camera | None]:
     """Return a source, and a camera if there is one, neither of them begun.
 
     Raises
@@ -76,7 +76,7 @@ def open_live(asked: Asked) -> tuple[Source, Camera | None]:
     return _heard(source, scheme, asked), camera
 
 
-def _heard(source: str, scheme: str, asked: Asked) -> Source:
+def _heard(source: str, scheme: str, asked: SourceConfig) -> Source:
     raw = asked.form, asked.channels, asked.sample_rate
     if scheme == DEVICE:
         name = source.partition(":")[2]
@@ -90,7 +90,7 @@ def _heard(source: str, scheme: str, asked: Asked) -> Source:
     return RawSource(source, tcp_listener(host, port)[1], *raw)
 
 
-def _played(path: Path, video: str | None, asked: Asked) -> tuple[Source, Camera | None]:
+def _played(path: Path, video: str | None, asked: SourceConfig) -> tuple[Source, Camera | None]:
     recording = open_checked(path, "auto", None)
     sound = FileSource(recording, loop=asked.loop)
     if video is None:
@@ -101,7 +101,7 @@ def _played(path: Path, video: str | None, asked: Asked) -> tuple[Source, Camera
     return sound, FileCamera(Path(video), sound, seconds, loop=asked.loop)
 
 
-def _camera(video: str, asked: Asked) -> Camera:
+def _camera(video: str, asked: SourceConfig) -> Camera:
     if not (video.startswith("/dev/") or "://" in video):
         raise VideoError(
             video,

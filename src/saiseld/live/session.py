@@ -90,7 +90,7 @@ class Inbox:
             return taken
 
 
-class Show:
+class FramePacer:
     """Gives frames to sinks at an even pace, in a thread of its own; a context.
 
     Parameters
@@ -201,7 +201,7 @@ def _run(
     threads = [threading.Thread(target=_listen, args=(source, inbox), daemon=True)]
     if camera is not None:
         threads.append(threading.Thread(target=_look, args=(camera, inbox), daemon=True))
-    show = Show(sinks, stream.delay + MARGIN_S)
+    show = FramePacer(sinks, stream.delay + MARGIN_S)
     left = None if seconds is None else round(seconds * source.sample_rate)
     for thread in threads:
         thread.start()

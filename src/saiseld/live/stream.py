@@ -35,7 +35,7 @@ from saiseld.formats.annotation import EnergyMask
 from saiseld.formats.candidates import Candidates
 from saiseld.formats.features import AcousticImages
 from saiseld.live.frames import HEAT_SHAPE, LiveFrame
-from saiseld.live.intake import CHANNELS, Health, Intake, Picture, Taken, as_rgb
+from saiseld.live.intake import CHANNELS, Health, InputSynchronizer, Picture, Taken, as_rgb
 from saiseld.live.measures import heat, levels, spectrum
 from saiseld.live.tracks import Marker
 from saiseld.pipeline.defaults import VIEWING_THRESHOLD
@@ -44,8 +44,8 @@ from saiseld.runtime.errors import RecipeError
 from saiseld.runtime.threads import leave_own_threads_off
 
 if TYPE_CHECKING:
-    from saiseld.seld.heard import Heard
-    from saiseld.seld.listening import Listener, PromptListener
+    from saiseld.seld.inference import LowLatencyInference, SlidingWindowInference
+    from saiseld.seld.output import SeldOutput
 
 Latency = Literal["exact", "prompt"]
 
@@ -120,7 +120,7 @@ class Stream:
                 "system", expected="one that decides frame by frame", found=self._system.name
             )
         self._most_behind, self._turn, self._clock = most_behind, turn, clock
-        self._intake = Intake(sample_rate, video=video)
+        self._intake = InputSynchronizer(sample_rate, video=video)
         self._marker = Marker(threshold)
         self._waiting: deque[_Waiting] = deque()
         self._dropped = 0
@@ -154,7 +154,7 @@ class Stream:
             return self._context / FPS
         if self._latency == "prompt":
             return (PROMPT_HOP + PROMPT_AHEAD - 1) / FPS
-        from saiseld.seld.heard import WINDOW_FRAMES
+        from saiseld.seld.output import WINDOW_FRAMES
 
         return (WINDOW_FRAMES - 1) / FPS
 
@@ -276,7 +276,7 @@ class Stream:
     def _hear_rest(self) -> list[tuple[int, int, Candidates]]:
         return [self._decoded(heard) for heard in self._listener.close()]
 
-    def _decoded(self, heard: Heard) -> tuple[int, int, Candidates]:
+    def _decoded(self, heard: SeldOutput) -> tuple[int, int, Candidates]:
         from saiseld.seld.decode import candidates
 
         made_by = {"weights": self._imager.hearing.digest}
@@ -351,14 +351,14 @@ class Stream:
         return self._imager.hearing.together(seen, heard, 0, _PICTURED)
 
 
-def _listener(imager: Imager, latency: Latency) -> Listener | PromptListener:
-    from saiseld.seld.listening import Listener, PromptListener
+def _listener(imager: Imager, latency: Latency) -> SlidingWindowInference | LowLatencyInference:
+    from saiseld.seld.inference import LowLatencyInference, SlidingWindowInference
 
     ear = imager.hearing.ear
     if latency == "exact":
-        return Listener(ear.window)
+        return SlidingWindowInference(ear.window)
     # One view: what is lost by the missing future is more than the others would bring.
-    return PromptListener(ear.with_views(1).window, PROMPT_HOP, PROMPT_AHEAD)
+    return LowLatencyInference(ear.with_views(1).window, PROMPT_HOP, PROMPT_AHEAD)
 
 
 def _turned(blob: NDArray[np.float64], turn: float) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from saiseld.formats.candidates import CANDIDATES_SUFFIX, read_candidates
 from saiseld.formats.events import Event, write_events
 from saiseld.formats.sound_events import SoundEvents, read_sound_events, write_sound_events
 from saiseld.pipeline.defaults import VIEWING_THRESHOLD, system_of
-from saiseld.pipeline.results import PROVENANCE_SUFFIX, Results, read_made, refuse_inputs
+from saiseld.pipeline.results import PROVENANCE_SUFFIX, Results, read_run_record, refuse_inputs
 from saiseld.runtime.errors import DataError
 from saiseld.runtime.files import output_folder
 from saiseld.viewing.overlay import write_overlay
@@ -121,7 +121,7 @@ def write_folder_page(folder: Path) -> Path:
     for sidecar in sorted(folder.glob(f"*{PROVENANCE_SUFFIX}")):
         results = Results(folder, sidecar.name.removesuffix(PROVENANCE_SUFFIX))
         try:
-            made, events = read_made(results), read_sound_events(results.events)
+            made, events = read_run_record(results), read_sound_events(results.events)
         except DataError:
             continue  # half of a run that is still going on, or was killed
         sections.append(_section(results, time_of_frame(made.frames), events, made.notes()))

@@ -85,8 +85,8 @@ def _round_fast(weights: Weights) -> None:
     latent = np.concatenate([block.latent for block in in_context(images, eye.context)])
     video = open_video(sound.with_suffix(".mp4"), scaling=eye.frame_scaling)
     rgb = rgb_planes(list(islice(video, len(latent))))
-    shown = eye.propose.noted = []
-    regions = eye.classify.noted = []
+    shown = eye.rpn.noted = []
+    regions = eye.box_head.noted = []
     for first in range(0, len(latent), _EVERY):
         eye.find(rgb[first : first + _ROWS], latent[first : first + _ROWS])
     for name, examples in zip(GRAPHS, (shown, regions, regions), strict=True):

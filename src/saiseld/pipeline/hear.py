@@ -12,14 +12,14 @@ from saiseld.runtime.cache import content_digest
 from saiseld.runtime.devices import Device
 from saiseld.runtime.files import output_folder
 from saiseld.runtime.parallel import run_all
+from saiseld.seld.audio_branch import AudioBranch
 from saiseld.seld.decode import candidates
-from saiseld.seld.ear import Ear
 
 
 @cache
-def load_ear(weights: Path, device: Device = "cpu") -> tuple[Ear, str]:
+def load_audio_branch(weights: Path, device: Device = "cpu") -> tuple[AudioBranch, str]:
     """Return an ear and a name for its weights, read once a process."""
-    return Ear.load(weights, device=device), content_digest(weights)
+    return AudioBranch.load(weights, device=device), content_digest(weights)
 
 
 def hear_recording(weights: Path, recording: Recording, folder: Path) -> Path | None:
@@ -39,7 +39,7 @@ def hear_recording(weights: Path, recording: Recording, folder: Path) -> Path | 
     The table; None if it was there.
     """
     table = folder / f"{recording.name}{CANDIDATES_SUFFIX}"
-    ear, digest = load_ear(weights)
+    ear, digest = load_audio_branch(weights)
     made_from = {"weights": digest, "sound": content_digest(recording.path)}
     if table.is_file() and made_from.items() <= read_provenance(table).items():
         return None
@@ -56,6 +56,6 @@ def hear_recordings(
     """Hear recordings and those in folders, ``jobs`` at a time; see `hear_recording`."""
     opened = [open_recording(path) for path in find_recordings(recordings)]
     output_folder(folder)
-    load_ear(weights)  # A mistake in the weights is told before any work begins.
+    load_audio_branch(weights)  # A mistake in the weights is told before any work begins.
     tasks = {recording.name: (weights, recording, folder) for recording in opened}
     return run_all(hear_recording, tasks, jobs=jobs, title="hearing")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from saiseld.data.recordings import Recording
 from saiseld.decision.fusion import Fusion, fuse
 from saiseld.formats.candidates import Candidates, joined
-from saiseld.pipeline.hear import load_ear
+from saiseld.pipeline.hear import load_audio_branch
 from saiseld.runtime.devices import Device
 from saiseld.seld.decode import candidates
 
@@ -35,14 +35,14 @@ class Hearing:
     device
         Where the ear runs.
     views
-        How many ways it looks at a sound (`saiseld.seld.ear.Ear`); all if None.
+        How many ways it looks at a sound (`saiseld.seld.audio_branch.AudioBranch`); all if None.
     """
 
     def __init__(
         self, ear: Path, fusion: Path, device: Device = "cpu", *, views: int | None = None
     ) -> None:
         self.fusion = Fusion.load(fusion)
-        loaded, self.digest = load_ear(ear, device)
+        loaded, self.digest = load_audio_branch(ear, device)
         self.ear = loaded if views is None else loaded.with_views(views)
 
     def blocks(self, recording: Recording) -> Iterator[HeardBlock]:

@@ -22,11 +22,11 @@ from saiseld.pipeline.draw import draw_results, write_folder_page
 from saiseld.pipeline.imager import Block, Imager, load_imager
 from saiseld.pipeline.open import Format, open_checked
 from saiseld.pipeline.results import (
-    Made,
     Provenance,
     Results,
+    RunRecord,
     is_done,
-    read_made,
+    read_run_record,
     refuse_inputs,
     write_made,
 )
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ImageOptions:
     """What is wanted of every recording.
 
     Parameters
@@ -104,7 +104,7 @@ def image_recording(
     video: Path | None,
     folder: Path,
     provenance: Provenance,
-    wanted: Wanted | None = None,
+    wanted: ImageOptions | None = None,
     *,
     on_share: Callable[[float], object] = lambda share: None,
 ) -> Imaged | None:
@@ -136,7 +136,7 @@ def image_recording(
     OutputError
         If there are results that were made from something else, or one would be an input.
     """
-    wanted = wanted or Wanted()
+    wanted = wanted or ImageOptions()
     results = Results(folder, recording.name)
     refuse_inputs(results.files(), [recording.path, *([] if video is None else [video])])
     if not wanted.force and is_done(results, provenance):
@@ -203,7 +203,7 @@ def _masks(
     """
     made_from = asdict(provenance)
     try:
-        made, known = read_made(results), None
+        made, known = read_run_record(results), None
         found: list[EnergyMask] = []
         for block in iter_candidates(results.candidates):
             known = block.provenance.get("made_from")
@@ -222,7 +222,7 @@ def _masks(
             on_frames(block.frames)
 
         prediction = imager.image(recording, video, system=system, on_block=write)
-    write_made(results, Made(provenance, recording.frames, prediction.missing_pictures))
+    write_made(results, RunRecord(provenance, recording.frames, prediction.missing_pictures))
     return prediction.masks, prediction.missing_pictures
 
 
@@ -255,7 +255,7 @@ def image_recordings(
     device: DeviceName = "auto",
     half: bool = False,
     fast: bool = False,
-    wanted: Wanted | None = None,
+    wanted: ImageOptions | None = None,
     keep_going: bool = False,
     jobs: Workers = 1,
     on_done: Callable[[str, Outcome], object] = lambda name, outcome: None,
@@ -291,7 +291,7 @@ def image_recordings(
         Before any work begins, for what cannot be read, loaded or written, or would be written
         over; with ``keep_going`` only where it concerns all.
     """
-    wanted = wanted or Wanted()
+    wanted = wanted or ImageOptions()
     output_folder(folder)
     known = digests(find_weights(weights), fast=fast)
     here, there = devices_of(device_if(fast, device), jobs)
@@ -353,7 +353,7 @@ def _image_task(
     video: Path | None,
     provenance: Provenance,
     imager_of: tuple[Path | None, Device, bool, bool],
-    wanted: Wanted,
+    wanted: ImageOptions,
     keep_going: bool,
 ) -> Outcome:
     try:

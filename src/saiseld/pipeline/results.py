@@ -119,7 +119,7 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class RunRecord:
     """What lies beside the masks of a recording: what made them, and in how many frames."""
 
     provenance: Provenance
@@ -138,12 +138,12 @@ class Made:
         return notes
 
 
-def write_made(results: Results, made: Made) -> None:
+def write_made(results: Results, made: RunRecord) -> None:
     """Write the sidecar of a recording's results."""
     write_bytes(results.provenance, orjson.dumps(asdict(made), option=orjson.OPT_INDENT_2))
 
 
-def read_made(results: Results) -> Made:
+def read_run_record(results: Results) -> RunRecord:
     """Read it.
 
     Raises
@@ -153,7 +153,7 @@ def read_made(results: Results) -> Made:
     """
     with refusing(DataError, results.provenance, "what made a result"):
         content: dict[str, Any] = orjson.loads(results.provenance.read_bytes())
-        return Made(
+        return RunRecord(
             provenance=Provenance(**content["provenance"]),
             frames=int(content["frames"]),
             missing_pictures=int(content["missing_pictures"]),
@@ -171,7 +171,7 @@ def is_done(results: Results, provenance: Provenance) -> bool:
     if not results.masks.exists():
         return False
     try:
-        difference = provenance.difference(read_made(results).provenance)
+        difference = provenance.difference(read_run_record(results).provenance)
     except DataError:
         difference = "what made them is not known"
     if difference:

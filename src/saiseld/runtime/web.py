@@ -87,7 +87,7 @@ def problem(error: InputError | str) -> bytes:
     return orjson.dumps({"error": told})
 
 
-class Door:
+class AuthMiddleware:
     """Lets in what comes from where it should, and puts the headers on every answer.
 
     Parameters
@@ -198,7 +198,7 @@ class Server:
 
 @contextmanager
 def serving(application: Application, host: str, port: int, token: str | None) -> Iterator[Server]:
-    """Serve an application behind a `Door` on a thread of its own, as long as the block lasts.
+    """Serve an application behind `AuthMiddleware` on its own thread while the block lasts.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def serving(application: Application, host: str, port: int, token: str | None) -
         ) from error
     running = uvicorn.Server(
         uvicorn.Config(
-            Door(application, token),
+            AuthMiddleware(application, token),
             http="h11",
             ws="websockets-sansio",
             ws_max_size=1 << 16,

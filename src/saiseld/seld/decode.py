@@ -20,7 +20,7 @@ from saiseld.conventions.sphere import (
     unit_vector,
 )
 from saiseld.formats.candidates import MAP_SIZE, Candidates
-from saiseld.seld.heard import GRID, Heard
+from saiseld.seld.output import GRID, SeldOutput
 
 THRESHOLD = 0.02
 """Least score of a candidate."""
@@ -200,7 +200,7 @@ def _between() -> tuple[NDArray[np.intp], FloatArray]:
 def candidates(
     recording: str,
     frames: int,
-    heard: Iterable[Heard],
+    heard: Iterable[SeldOutput],
     provenance: Mapping[str, Any],
 ) -> Iterator[Candidates]:
     """Yield a recording's candidates, a table for each block of what is heard.
@@ -210,7 +210,7 @@ def candidates(
     recording, frames
         Its name and length.
     heard
-        Blocks in order, of `saiseld.seld.ear.Ear.blocks`.
+        Blocks in order, of `saiseld.seld.audio_branch.AudioBranch.blocks`.
     provenance
         Added to what the table says of its making.
     """
@@ -219,7 +219,7 @@ def candidates(
 
 
 def _decoded(
-    recording: str, frames: int, heard: Heard, provenance: Mapping[str, Any]
+    recording: str, frames: int, heard: SeldOutput, provenance: Mapping[str, Any]
 ) -> Candidates:
     found = peaks(heard.maps, PEAKS, APART_DEG)
     score = expit(found.value.astype(float))

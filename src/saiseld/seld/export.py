@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from saiseld.formats.graph import write_graph
 from saiseld.runtime.errors import CheckpointError
-from saiseld.seld.heard import WINDOW_FRAMES
+from saiseld.seld.encoders import YAMNetEncoder
 from saiseld.seld.inputs import COVARIANCE, HOPS_PER_FRAME, MELS
 from saiseld.seld.model import Seld
 from saiseld.seld.network import frame_embeddings
-from saiseld.seld.priors import YAMNetPrior
+from saiseld.seld.output import WINDOW_FRAMES
 
 
 def write_seld_graphs(seld: Seld, weights: Path) -> list[Path]:
@@ -31,7 +31,7 @@ def write_seld_graphs(seld: Seld, weights: Path) -> list[Path]:
     CheckpointError
         If its prior makes a spectrum of its own, which no graph does.
     """
-    if not isinstance(seld.prior, YAMNetPrior):
+    if not isinstance(seld.prior, YAMNetEncoder):
         raise CheckpointError(
             weights,
             place="prior",
@@ -41,16 +41,16 @@ def write_seld_graphs(seld: Seld, weights: Path) -> list[Path]:
         )
     header = {"kind": "seld", "prior": seld.prior_name}
     mels = torch.rand(WINDOW_FRAMES, HOPS_PER_FRAME, MELS)
-    know, tell = _Know(seld), _Tell(seld)
-    (known,) = know(mels)
+    encoder, temporal = _Encoder(seld), _Temporal(seld)
+    (embedded,) = encoder(mels)
     spectrum = torch.rand(WINDOW_FRAMES, 3, MELS)
     covariance = torch.rand(WINDOW_FRAMES, MELS, COVARIANCE)
-    shown = [spectrum, covariance, known, seld.network.view]
-    told = [*tell(*shown), known, covariance, seld.network.steer[0]]
+    inputs = [spectrum, covariance, embedded, seld.network.view]
+    encoded = [*temporal(*inputs), embedded, covariance, seld.network.steer[0]]
     return [
-        write_graph(weights, "know", know, [mels], header),
-        write_graph(weights, "tell", tell, shown, header, fixed=1),
-        write_graph(weights, "locate", _Locate(seld), told, header, fixed=1),
+        write_graph(weights, "encoder", encoder, [mels], header),
+        write_graph(weights, "temporal", temporal, inputs, header, fixed=1),
+        write_graph(weights, "localization", _Localization(seld), encoded, header, fixed=1),
     ]
 
 
@@ -62,7 +62,7 @@ class _Weights(nn.Module):
         self.prior, self.network = seld.prior, seld.network
 
 
-class _Know(nn.Module):
+class _Encoder(nn.Module):
     """Mels, (T, 10, 64), to what the prior makes of them, frame by frame."""
 
     def __init__(self, seld: Seld) -> None:
@@ -75,7 +75,7 @@ class _Know(nn.Module):
         return (self.model.network.of_prior(frame_embeddings(embedding, len(mels)))[0],)
 
 
-class _Tell(nn.Module):
+class _Temporal(nn.Module):
     """Spectrum, covariances, what the prior knows and a table to what is known of each frame."""
 
     def __init__(self, seld: Seld) -> None:
@@ -83,12 +83,12 @@ class _Tell(nn.Module):
         self.model = _Weights(seld)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        spectrum, covariance, known, view = inputs
-        shown = spectrum.transpose(0, 1)[None], covariance[None], known[None]
-        return tuple(part[0] for part in self.model.network.told(*shown, view))
+        spectrum, covariance, embedded, view = inputs
+        inputs = spectrum.transpose(0, 1)[None], covariance[None], embedded[None]
+        return tuple(part[0] for part in self.model.network.encode(*inputs, view))
 
 
-class _Locate(nn.Module):
+class _Localization(nn.Module):
     """What is known of frames, their covariances and a table to what is heard in them."""
 
     def __init__(self, seld: Seld) -> None:
@@ -97,6 +97,6 @@ class _Locate(nn.Module):
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         *of_frames, steer = inputs
-        told, local, known, covariance = (part[None] for part in of_frames)
-        heard = self.model.network.located(told, local, known, covariance, steer)
-        return tuple(part[0] for part in heard)
+        encoded, local, embedded, covariance = (part[None] for part in of_frames)
+        logits = self.model.network.localize(encoded, local, embedded, covariance, steer)
+        return tuple(part[0] for part in logits)

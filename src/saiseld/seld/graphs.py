@@ -1,8 +1,8 @@
 """The ear without torch: three ONNX graphs.
 
-``know`` turns a window's spectrum into what the prior makes of it; ``tell`` that and the window's
-covariances into what is known of each frame; ``locate`` this, of the frames that are wanted, into
-classes, maps and distances. The latter two run once for every view. What they are given of the
+``encoder`` turns a window's spectrum into the encoder's embedding; ``temporal`` turns embedding,
+spectrum and covariances into features of each frame; ``localization`` turns those of the requested
+frames into classes, maps and distances. The latter two run once for every view. What they are given of the
 array's steering is physics, made anew where it is used: no file holds it. `saiseld.seld.export`
 writes the graphs.
 """
@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from saiseld.formats.graph import Graph
-from saiseld.seld.heard import GRID, Array
 from saiseld.seld.inputs import (
     HOPS_PER_FRAME,
     MELS,
@@ -28,8 +27,9 @@ from saiseld.seld.inputs import (
     viewed,
     with_past,
 )
+from saiseld.seld.output import GRID, Array
 
-GRAPHS = ("know", "tell", "locate")
+GRAPHS = ("encoder", "temporal", "localization")
 
 
 class GraphSeld:
@@ -47,32 +47,34 @@ class GraphSeld:
     """
 
     def __init__(self, weights: str | Path) -> None:
-        self._know, self._tell, self._locate = (Graph(weights, name) for name in GRAPHS)
+        self._encoder, self._temporal, self._localization = (
+            Graph(weights, name) for name in GRAPHS
+        )
 
     def __call__(self, audio: Array, shown: Inputs, views: int, last: int) -> Array:
-        """Hear one window: a `saiseld.seld.ear.Network`."""
+        """Hear one window: a `saiseld.seld.audio_branch.Network`."""
         del audio
         frames = len(shown.covariance)
-        (known,) = self._know(shown.mels.reshape(frames, HOPS_PER_FRAME, MELS))
+        (embedded,) = self._encoder(shown.mels.reshape(frames, HOPS_PER_FRAME, MELS))
         spectrum = np.ascontiguousarray(shown.spectrum.swapaxes(0, 1))
         tail = slice(frames - with_past(last, frames), None)
-        said: list[list[Array]] = []
+        outputs: list[list[Array]] = []
         for view, symmetry in enumerate(VIEWS[:views]):
             covariance = turned_covariance(shown.covariance, symmetry)
-            told, local = self._tell(spectrum, covariance, known, _seen())
-            parts = told[tail], local[tail], known[tail], covariance[tail]
-            said.append(self._locate(*parts, _steer(view)))
-        means = [np.mean(part, axis=0)[-last:] for part in zip(*said, strict=True)]
+            encoded, local = self._temporal(spectrum, covariance, embedded, _seen())
+            parts = encoded[tail], local[tail], embedded[tail], covariance[tail]
+            outputs.append(self._localization(*parts, _steer(view)))
+        means = [np.mean(part, axis=0)[-last:] for part in zip(*outputs, strict=True)]
         return np.concatenate([part.reshape(last, -1) for part in means], axis=1)
 
 
 @cache
 def _seen() -> Array:
-    """Return the steering that ``tell`` looks at."""
+    """Return the steering that ``temporal`` looks at."""
     return viewed(steering(GRID))
 
 
 @cache
 def _steer(view: int) -> Array:
-    """Return the steering that ``locate`` makes a view's maps with."""
+    """Return the steering that ``localization`` makes a view's maps with."""
     return banded(steering(turned_grid(VIEWS[view])))

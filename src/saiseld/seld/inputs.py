@@ -26,7 +26,7 @@ from saiseld.conventions.rigid_sphere import SPEED_OF_SOUND, rigid_sphere_respon
 from saiseld.conventions.sphere import angles_of_vector, unit_vector
 from saiseld.conventions.symmetry import SYMMETRIES, Symmetry
 from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
-from saiseld.seld.heard import GRID, Array
+from saiseld.seld.output import GRID, Array
 
 WINDOW = 600
 HOP = 240

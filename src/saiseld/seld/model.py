@@ -13,10 +13,10 @@ from saiseld.conventions.taxonomy import CLASS_NAMES
 from saiseld.formats.checkpoint import load_weights, read_checkpoint, write_checkpoint
 from saiseld.runtime.devices import Device
 from saiseld.runtime.errors import CheckpointError
-from saiseld.seld.heard import Array
+from saiseld.seld.encoders import ENCODERS, PretrainedEncoder, frozen
 from saiseld.seld.inputs import Inputs
-from saiseld.seld.network import Batch, EarNetwork, frame_embeddings
-from saiseld.seld.priors import PRIORS, Prior, no_gradient
+from saiseld.seld.network import Batch, SeldNetwork, frame_embeddings
+from saiseld.seld.output import Array
 
 KIND = "seld"
 
@@ -37,8 +37,8 @@ class Seld:
     def __init__(
         self,
         prior_name: str,
-        prior: Prior,
-        network: EarNetwork,
+        prior: PretrainedEncoder,
+        network: SeldNetwork,
         header: Mapping[str, Any] | None = None,
     ) -> None:
         self.prior_name, self.prior, self.network = prior_name, prior, network
@@ -62,12 +62,12 @@ class Seld:
             if found != expected:
                 raise CheckpointError(path, place=name, expected=str(expected), found=str(found))
         prior_name = str(header.get("prior"))
-        if prior_name not in PRIORS:
+        if prior_name not in ENCODERS:
             raise CheckpointError(
-                path, place="prior", expected=f"one of {', '.join(PRIORS)}", found=prior_name
+                path, place="prior", expected=f"one of {', '.join(ENCODERS)}", found=prior_name
             )
-        prior = PRIORS[prior_name]()
-        network = EarNetwork(prior.channels)
+        prior = ENCODERS[prior_name]()
+        network = SeldNetwork(prior.channels)
         for prefix, module in (("prior.", prior), ("network.", network)):
             load_weights(
                 module,
@@ -75,7 +75,7 @@ class Seld:
                 path,
             )
         network.eval().requires_grad_(False)
-        return cls(prior_name, no_gradient(prior), network, header)
+        return cls(prior_name, frozen(prior), network, header)
 
     def save(self, path: str | Path) -> None:
         """Write the weights in 16 bits."""
@@ -96,12 +96,12 @@ class Seld:
 
     @torch.inference_mode()
     def __call__(self, audio: Array, shown: Inputs, views: int, last: int) -> Array:
-        """Hear one window: a `saiseld.seld.ear.Network`."""
+        """Hear one window: a `saiseld.seld.audio_branch.Network`."""
         batch = Batch(*(torch.from_numpy(part)[None].to(self.device) for part in shown))
         sound = torch.from_numpy(audio)[None].to(self.device)
-        known = frame_embeddings(self.prior(sound, batch.mels), batch.covariance.shape[1])
-        said = []
+        embedded = frame_embeddings(self.prior(sound, batch.mels), batch.covariance.shape[1])
+        outputs = []
         for view in range(views):
-            heard = self.network(batch, known, view=view, last=last)
-            said.append(torch.cat([part[0].flatten(1) for part in heard], dim=1))
-        return np.asarray(torch.stack(said).mean(0).cpu().numpy())
+            logits = self.network(batch, embedded, view=view, last=last)
+            outputs.append(torch.cat([part[0].flatten(1) for part in logits], dim=1))
+        return np.asarray(torch.stack(outputs).mean(0).cpu().numpy())

@@ -26,7 +26,6 @@ from torch.nn import functional
 
 from saiseld.conventions.symmetry import Symmetry
 from saiseld.conventions.taxonomy import NUM_CLASSES
-from saiseld.seld.heard import GRID, ROWS
 from saiseld.seld.inputs import (
     BANDS,
     COVARIANCE,
@@ -42,6 +41,7 @@ from saiseld.seld.inputs import (
     viewed,
     with_past,
 )
+from saiseld.seld.output import GRID, ROWS
 
 SLOTS = 2
 _LOG_METRE = 0.7
@@ -55,7 +55,7 @@ class Batch(NamedTuple):
     covariance: Tensor
 
 
-class Heard(NamedTuple):
+class SeldLogits(NamedTuple):
     """Of B windows of T frames; logits, before any sigmoid.
 
     Parameters
@@ -73,7 +73,7 @@ class Heard(NamedTuple):
     distance: Tensor
 
 
-class EarNetwork(nn.Module):
+class SeldNetwork(nn.Module):
     """See the module.
 
     Parameters
@@ -141,7 +141,7 @@ class EarNetwork(nn.Module):
         points: Tensor | None = None,
         view: int = 0,
         last: int | None = None,
-    ) -> Heard:
+    ) -> SeldLogits:
         """Return what is heard.
 
         Parameters
@@ -163,22 +163,22 @@ class EarNetwork(nn.Module):
         """
         covariance = turned(shown.covariance, VIEWS[view])
         steer = self.steer[view] if points is None else self.steer[view][..., points]
-        known = self.of_prior(embedding)
-        told, local = self.told(shown.spectrum, covariance, known, self.view, spectrum_kept)
+        embedded = self.of_prior(embedding)
+        encoded, local = self.encode(shown.spectrum, covariance, embedded, self.view, spectrum_kept)
         if last is None:
-            return self.located(told, local, known, covariance, steer)
-        tail = slice(-with_past(last, len(told[0])), None)
-        told, local, known, covariance = (
-            part[:, tail] for part in (told, local, known, covariance)
+            return self.localize(encoded, local, embedded, covariance, steer)
+        tail = slice(-with_past(last, len(encoded[0])), None)
+        encoded, local, embedded, covariance = (
+            part[:, tail] for part in (encoded, local, embedded, covariance)
         )
-        heard = self.located(told, local, known, covariance, steer)
-        return Heard(*(part[:, -last:] for part in heard))
+        logits = self.localize(encoded, local, embedded, covariance, steer)
+        return SeldLogits(*(part[:, -last:] for part in logits))
 
-    def told(
+    def encode(
         self,
         spectrum: Tensor,
         covariance: Tensor,
-        known: Tensor,
+        embedded: Tensor,
         view: Tensor,
         spectrum_kept: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
@@ -188,14 +188,14 @@ class EarNetwork(nn.Module):
         ----------
         spectrum, covariance
             (B, 3, T, 64) and (B, T, 64, 16), turned.
-        known
+        embedded
             (B, T, 256), of `of_prior`.
         view
             (4, 256, 484), of `saiseld.seld.inputs.viewed`.
         spectrum_kept
             As in `forward`.
         """
-        batch, frames = known.shape[:2]
+        batch, frames = embedded.shape[:2]
         picture = torch.cat([spectrum, covariance.permute(0, 3, 1, 2)], dim=1)
         first = self.first(self.norm_in(picture))
         second = self.second(functional.max_pool2d(first, (1, 2)))
@@ -207,40 +207,42 @@ class EarNetwork(nn.Module):
             seen = seen * spectrum_kept[:, None, None]
         in_four = covariance.reshape(batch, frames, VIEW_BANDS, -1)
         response = torch.einsum("btnk,nkp->btnp", in_four, view).flatten(2)
-        joined = self.joined(torch.cat([seen, self.of_view(response), known], dim=-1))
-        told = self.drop(torch.cat([self.over_time(joined)[0], joined], dim=-1))
-        return told, local.permute(0, 2, 1, 3)
+        joined = self.joined(torch.cat([seen, self.of_view(response), embedded], dim=-1))
+        encoded = self.drop(torch.cat([self.over_time(joined)[0], joined], dim=-1))
+        return encoded, local.permute(0, 2, 1, 3)
 
-    def located(
-        self, told: Tensor, local: Tensor, known: Tensor, covariance: Tensor, steer: Tensor
-    ) -> Heard:
-        """Return what is heard in frames that `told` knows.
+    def localize(
+        self, encoded: Tensor, local: Tensor, embedded: Tensor, covariance: Tensor, steer: Tensor
+    ) -> SeldLogits:
+        """Return what is heard in frames that `encode` knows.
 
         Maps are the costly part: where few frames are wanted, these and those that they are
         averaged with (`with_past`) will do.
 
         Parameters
         ----------
-        told, local, known, covariance
-            Of `told`, and what it was given.
+        encoded, local, embedded, covariance
+            Of `encode`, and what it was given.
         steer
             (32, 16, P), of `saiseld.seld.inputs.banded`.
         """
-        classes = self.to_class(told) + self.prior_to_class(known)
-        where = self._where(told, local, covariance, steer)
-        return Heard(classes, _both(classes[..., None].float(), where), self.to_distance(told))
+        classes = self.to_class(encoded) + self.prior_to_class(embedded)
+        where = self._where(encoded, local, covariance, steer)
+        return SeldLogits(
+            classes, _both(classes[..., None].float(), where), self.to_distance(encoded)
+        )
 
-    def _where(self, told: Tensor, local: Tensor, covariance: Tensor, steer: Tensor) -> Tensor:
+    def _where(self, encoded: Tensor, local: Tensor, covariance: Tensor, steer: Tensor) -> Tensor:
         """Return (B, T, 14, P) logits of where a class sounds from, if it sounds."""
-        batch, frames = told.shape[:2]
+        batch, frames = encoded.shape[:2]
         rows = ROWS * SLOTS
-        query = self.to_query(told).view(batch, frames, rows, 32)
-        mask = self.to_mask(told).view(batch, frames, rows, BANDS)
+        query = self.to_query(encoded).view(batch, frames, rows, 32)
+        mask = self.to_mask(encoded).view(batch, frames, rows, BANDS)
         mask = torch.sigmoid(mask + query @ local)
-        slot = self.to_slot(told).view(batch, frames, rows, 3)
-        level = self.to_level(told)[..., None]
+        slot = self.to_slot(encoded).view(batch, frames, rows, 3)
+        level = self.to_level(encoded)[..., None]
         # A peak is told from its neighbours by the third decimal: 16 bits are too few.
-        with torch.autocast(told.device.type, enabled=False):
+        with torch.autocast(encoded.device.type, enabled=False):
             steered = _steered(mask.float(), slot[..., 2:].float(), covariance, steer)
             height = steered - steered.amax(-1, keepdim=True)
             gain = slot[..., 1:2].float().clamp(max=6.5).exp()

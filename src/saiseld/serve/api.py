@@ -35,13 +35,13 @@ from saiseld.runtime.web import Server, serving, token_for
 from saiseld.serve.jobs import (
     RECORDING,
     VIDEO,
+    ErrorDetail,
     Full,
     Job,
+    JobRequest,
     Jobs,
     Limits,
     Part,
-    Told,
-    Wish,
     result_names,
 )
 from saiseld.serve.worker import Do, image_job, told, working
@@ -59,7 +59,7 @@ _OWN_PAGE = (
 class Problem(BaseModel):
     """What every refusal says."""
 
-    error: Told
+    error: ErrorDetail
 
 
 class Health(BaseModel):
@@ -143,7 +143,7 @@ def health(desk: Desk) -> Health:
     return Health(version=__version__, waiting=waiting)
 
 
-async def _wished(desk: Desk, request: Request) -> Wish:
+async def _wished(desk: Desk, request: Request) -> JobRequest:
     """Read what is wanted, never more than that can be long."""
     body = b""
     try:
@@ -152,7 +152,7 @@ async def _wished(desk: Desk, request: Request) -> Wish:
                 body += piece
                 if len(body) > _WISH_BYTES:
                     raise _refuse(413, f"expected at most {_WISH_BYTES} bytes")
-        return Wish.model_validate_json(body)
+        return JobRequest.model_validate_json(body)
     except TimeoutError:
         raise _refuse(408, "nothing more was sent", Connection="close") from None
     except ValidationError as error:
@@ -166,7 +166,7 @@ _LINKS = {
 _WISH: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": Wish.model_json_schema()}},
+        "content": {"application/json": {"schema": JobRequest.model_json_schema()}},
     }
 }
 
@@ -177,7 +177,7 @@ _WISH: dict[str, Any] = {
     openapi_extra=_WISH,
     responses={201: {"links": _LINKS}, **_refused(408, 413, 429)},
 )
-async def create(desk: Desk, wish: Annotated[Wish, Depends(_wished)]) -> Job:
+async def create(desk: Desk, wish: Annotated[JobRequest, Depends(_wished)]) -> Job:
     """Open a job. Then put its recording, its video if there is one, and start it."""
     try:
         return desk.jobs.create(wish, desk.limits.jobs)
@@ -334,11 +334,11 @@ _CHECKS: dict[str, Callable[[Path], object]] = {RECORDING: open_recording, VIDEO
 class _Unusable(Exception):
     """What was uploaded cannot be used."""
 
-    def __init__(self, told: Told, status: int) -> None:
+    def __init__(self, told: ErrorDetail, status: int) -> None:
         self.told, self.status = told, status
 
 
-def _answer(told: Told, status: int, headers: Any = None) -> JSONResponse:
+def _answer(told: ErrorDetail, status: int, headers: Any = None) -> JSONResponse:
     content = Problem(error=told).model_dump(exclude_none=True)
     return JSONResponse(content, status, headers=headers)
 
@@ -349,7 +349,7 @@ async def _on_http(request: Request, error: HTTPException) -> Response:
         path = request.url.path
         known = [r for r in routes.routes if isinstance(r, APIRoute) and r.path_regex.match(path)]
         headers["Allow"] = ", ".join(sorted({method for r in known for method in r.methods or ()}))
-    return _answer(Told(message=str(error.detail)), error.status_code, headers)
+    return _answer(ErrorDetail(message=str(error.detail)), error.status_code, headers)
 
 
 async def _on_unusable(request: Request, error: _Unusable) -> Response:
@@ -359,15 +359,15 @@ async def _on_unusable(request: Request, error: _Unusable) -> Response:
 async def _on_invalid(request: Request, error: RequestValidationError) -> Response:
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
-    return _answer(Told(message=f"{place}: {first['msg']}", place=place), 422)
+    return _answer(ErrorDetail(message=f"{place}: {first['msg']}", place=place), 422)
 
 
 async def _on_gone(request: Request, error: ClientDisconnect) -> Response:
-    return _answer(Told(message="the upload was broken off"), 400)
+    return _answer(ErrorDetail(message="the upload was broken off"), 400)
 
 
 async def _on_mistake(request: Request, error: Exception) -> Response:
-    return _answer(Told(message="this is a mistake of the server's, not yours"), 500)
+    return _answer(ErrorDetail(message="this is a mistake of the server's, not yours"), 500)
 
 
 def application(jobs: Jobs, limits: Limits) -> FastAPI:

@@ -78,7 +78,7 @@ class Limits(BaseModel):
     free_bytes: int = 1 << 30
 
 
-class Wish(BaseModel):
+class JobRequest(BaseModel):
     """What is wanted of a recording."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -93,7 +93,7 @@ class Wish(BaseModel):
     """Whether the overlay video is wanted."""
 
 
-class Told(BaseModel):
+class ErrorDetail(BaseModel):
     """Why something failed: one line, and its parts where there are some."""
 
     message: str
@@ -116,7 +116,7 @@ class Job(BaseModel):
     created: datetime
     started: datetime | None
     ended: datetime | None
-    error: Told | None
+    error: ErrorDetail | None
     """Why it failed."""
     warnings: list[str]
     """What may not image well."""
@@ -165,7 +165,7 @@ class Jobs:
 
     # What who asks does.
 
-    def create(self, wish: Wish, most: int) -> Job:
+    def create(self, wish: JobRequest, most: int) -> Job:
         """Open a job.
 
         Raises
@@ -226,7 +226,7 @@ class Jobs:
 
     # What the worker does.
 
-    def claim(self) -> tuple[str, Wish] | None:
+    def claim(self) -> tuple[str, JobRequest] | None:
         """Take the job that has waited longest, if one does."""
         with self._table() as table:
             row = table.execute(
@@ -235,13 +235,13 @@ class Jobs:
                 " RETURNING id, wish",
                 (time.time(),),
             ).fetchone()
-        return None if row is None else (row["id"], Wish.model_validate_json(row["wish"]))
+        return None if row is None else (row["id"], JobRequest.model_validate_json(row["wish"]))
 
     def progress(self, job: str, share: float) -> None:
         """Say how far a running job is."""
         self._update("share = ? WHERE id = ? AND state = 'running'", min(max(share, 0), 1), job)
 
-    def end(self, job: str, warnings: Sequence[str], error: Told | None = None) -> None:
+    def end(self, job: str, warnings: Sequence[str], error: ErrorDetail | None = None) -> None:
         """Say that a running job is done, or why it failed."""
         state, told = ("done", None) if error is None else ("failed", error.model_dump_json())
         self._update(
@@ -273,7 +273,7 @@ class Jobs:
         counts
             Whether this was an attempt: not where the server itself stopped the worker.
         """
-        told = Told(message=why).model_dump_json()
+        told = ErrorDetail(message=why).model_dump_json()
         if not counts:
             self._update("attempts = attempts - 1 WHERE state = 'running'")
         if again:
@@ -302,7 +302,7 @@ class Jobs:
             return bool(table.execute(f"UPDATE jobs SET {what}", values).rowcount)
 
     def _job(self, row: sqlite3.Row) -> Job:
-        folder, wish = self.folder_of(row["id"]), Wish.model_validate_json(row["wish"])
+        folder, wish = self.folder_of(row["id"]), JobRequest.model_validate_json(row["wish"])
         parts: tuple[Part, ...] = (RECORDING, VIDEO)
         done = row["state"] == "done"
         return Job(
@@ -314,7 +314,7 @@ class Jobs:
             created=_moment(row["created"]),
             started=_moment(row["started"]),
             ended=_moment(row["ended"]),
-            error=None if row["error"] is None else Told.model_validate_json(row["error"]),
+            error=None if row["error"] is None else ErrorDetail.model_validate_json(row["error"]),
             warnings=orjson.loads(row["warnings"]),
             files=result_names(self.results_of(row["id"])) if done else [],
         )

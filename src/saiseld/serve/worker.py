@@ -20,16 +20,16 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from saiseld.pipeline.draw import write_folder_page
-from saiseld.pipeline.image import Wanted, image_recording, provenance_of
+from saiseld.pipeline.image import ImageOptions, image_recording, provenance_of
 from saiseld.pipeline.imager import load_imager
 from saiseld.pipeline.open import open_checked
 from saiseld.pipeline.weights import digests
 from saiseld.runtime.devices import DeviceName
 from saiseld.runtime.errors import InputError, SaiseldError
 from saiseld.runtime.parallel import die_with_parent
-from saiseld.serve.jobs import RECORDING, VIDEO, Jobs, Limits, Told, Wish
+from saiseld.serve.jobs import RECORDING, VIDEO, ErrorDetail, JobRequest, Jobs, Limits
 
-Do = Callable[[Path, Wish, Callable[[float], object]], object]
+Do = Callable[[Path, JobRequest, Callable[[float], object]], object]
 """Works on the files in a job's folder, telling the share that is done."""
 
 _WATCH_S = 0.5
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 def image_job(
     folder: Path,
-    wish: Wish,
+    wish: JobRequest,
     on_share: Callable[[float], object],
     *,
     weights: Path | None = None,
@@ -55,13 +55,13 @@ def image_job(
     recording = open_checked(folder / RECORDING, wish.channels, video)
     imager = load_imager(weights, device, half)
     made_from = provenance_of(recording, video, digests(imager.weights), imager.default_system)
-    wanted = Wanted(threshold=wish.threshold, overlay=wish.overlay)
+    wanted = ImageOptions(threshold=wish.threshold, overlay=wish.overlay)
     results = folder / "results"
     image_recording(imager, recording, video, results, made_from, wanted, on_share=on_share)
     write_folder_page(results)
 
 
-def told(error: BaseException, folder: Path) -> Told:
+def told(error: BaseException, folder: Path) -> ErrorDetail:
     """Return an error as a user of the server is told it, without the server's folders."""
 
     def own(text: str) -> str:
@@ -70,12 +70,14 @@ def told(error: BaseException, folder: Path) -> Told:
     if isinstance(error, InputError):
         parts = ("place", "expected", "found", "advice")
         known = {part: own(text) for part in parts if (text := getattr(error, part))}
-        return Told(message=own(str(error)), **known)
+        return ErrorDetail(message=own(str(error)), **known)
     if isinstance(error, SaiseldError):
-        return Told(message=own(str(error)))
+        return ErrorDetail(message=own(str(error)))
     if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
-        return Told(message="it needs more memory than this server gives a job")
-    return Told(message=f"this is a mistake of the server's, not yours ({type(error).__name__})")
+        return ErrorDetail(message="it needs more memory than this server gives a job")
+    return ErrorDetail(
+        message=f"this is a mistake of the server's, not yours ({type(error).__name__})"
+    )
 
 
 @contextmanager
@@ -174,7 +176,7 @@ def _work(folder: Path, do: Do, limits: Limits) -> None:
             _do_one(jobs, *claimed, do)
 
 
-def _do_one(jobs: Jobs, job: str, wish: Wish, do: Do) -> None:
+def _do_one(jobs: Jobs, job: str, wish: JobRequest, do: Do) -> None:
     folder, heard = jobs.folder_of(job), _Heard()
     logger = logging.getLogger("saiseld")
     logger.addHandler(heard)
@@ -183,7 +185,7 @@ def _do_one(jobs: Jobs, job: str, wish: Wish, do: Do) -> None:
     except Exception as error:
         if not isinstance(error, SaiseldError):
             _log.exception("job %s", job)
-        failure: Told | None = told(error, folder)
+        failure: ErrorDetail | None = told(error, folder)
     else:
         failure = None
     finally:

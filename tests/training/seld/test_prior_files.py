@@ -13,7 +13,7 @@ import torch
 
 from saiseld.formats.checkpoint import write_checkpoint
 from saiseld.runtime.errors import CheckpointError
-from saiseld.seld.priors import PRIORS
+from saiseld.seld.encoders import ENCODERS
 from saiseld.seld.yamnet import EPSILON, YAMNet, fold
 from saiseld.training.seld import prior_files
 from saiseld.training.seld.prior_files import read_prior
@@ -167,9 +167,9 @@ def test_folded_norms_do_what_convolution_and_norm_did() -> None:
     )
 
 
-@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize("name", ENCODERS)
 def test_priors_say_how_many_channels_they_have(name) -> None:
-    prior = PRIORS[name]()
+    prior = ENCODERS[name]()
     with torch.inference_mode():
         embedding = prior(0.1 * torch.randn(1, 4, 48_000), torch.randn(1, 200, 64))
     assert embedding.shape[:2] == (1, prior.channels)

@@ -18,11 +18,11 @@ from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.runtime.errors import DataError, OutputError, RecipeError
 from saiseld.runtime.files import only_run
 from saiseld.seld.decode import peaks
-from saiseld.seld.heard import GRID, ROWS
+from saiseld.seld.encoders import YAMNetEncoder
 from saiseld.seld.inputs import inputs, steering
 from saiseld.seld.model import Seld
-from saiseld.seld.network import EarNetwork, Heard
-from saiseld.seld.priors import YAMNetPrior
+from saiseld.seld.network import SeldLogits, SeldNetwork
+from saiseld.seld.output import GRID, ROWS
 from saiseld.training.seld import run
 from saiseld.training.seld.losses import class_targets, losses, map_targets
 from saiseld.training.seld.mixing import Mixer
@@ -134,7 +134,7 @@ def test_a_scene_is_a_function_of_its_seed(tmp_path) -> None:
 
 def test_targets_by_hand(tmp_path) -> None:
     mixer = Mixer(pool(), [room(tmp_path / "room_000.safetensors")], CLEAN, 20)
-    shard = shard_of([mixer.scene(np.random.default_rng(0))], YAMNetPrior())
+    shard = shard_of([mixer.scene(np.random.default_rng(0))], YAMNetEncoder())
     active = shard["active"][0, 0]
     classes = class_targets(shard)[0]
     assert classes.shape == (20, ROWS)
@@ -150,12 +150,12 @@ def test_targets_by_hand(tmp_path) -> None:
     torch.testing.assert_close(maps[:, 13], maps[:, 3])
     assert maps[:, 4].sum() == 0
 
-    perfect = Heard(
+    perfect = SeldLogits(
         torch.logit(class_targets(shard), eps=1e-6),
         torch.logit(map_targets(shard, points, 9.0), eps=1e-6),
         torch.log(torch.full((1, 20, 13), 1.5)),
     )
-    nothing = Heard(*(torch.zeros_like(part) for part in perfect))
+    nothing = SeldLogits(*(torch.zeros_like(part) for part in perfect))
     best = losses(perfect, shard, points, 9.0, LossWeights())
     worse = losses(nothing, shard, points, 9.0, LossWeights())
     assert best["distance"] < 1e-3
@@ -164,7 +164,7 @@ def test_targets_by_hand(tmp_path) -> None:
 
 def test_turned_windows_sound_from_turned_directions(tmp_path) -> None:
     mixer = Mixer(pool(), [room(tmp_path / "room_000.safetensors")], CLEAN, 20)
-    shard = shard_of([mixer.scene(np.random.default_rng(1))], YAMNetPrior())
+    shard = shard_of([mixer.scene(np.random.default_rng(1))], YAMNetEncoder())
     for name in ("half_turn", "mirror_45", "mirror_-45"):
         other = turned(shard, name)
         table = torch.from_numpy(steering(GRID))
@@ -195,7 +195,7 @@ TINY = Recipe(
 )
 
 
-def data(folder: Path, prior: YAMNetPrior) -> TrainingData:
+def data(folder: Path, prior: YAMNetEncoder) -> TrainingData:
     rooms = [room(folder / "rooms/room_000.safetensors")]
     return TrainingData(pool(), rooms, rooms, prior, "yamnet", {"made": "up"})
 
@@ -203,13 +203,13 @@ def data(folder: Path, prior: YAMNetPrior) -> TrainingData:
 def test_a_prior_that_learns_too_is_looked_at_as_it_is_now(tmp_path, monkeypatch) -> None:
     looked_at = []
 
-    def look(network: EarNetwork, scenes: Shard) -> Scores:
+    def look(network: SeldNetwork, scenes: Shard) -> Scores:
         looked_at.append(scenes["embedding"])
         return score(network, scenes)
 
     monkeypatch.setattr(run, "score", look)
     recipe = TINY.model_copy(update={"prior_rate": 0.1})
-    trainer = Trainer(data(tmp_path, YAMNetPrior()), recipe, tmp_path / "run", workers=0)
+    trainer = Trainer(data(tmp_path, YAMNetEncoder()), recipe, tmp_path / "run", workers=0)
     trainer.run()
     with torch.no_grad():
         now = trainer.prior(None, trainer.selection[0]["mels"].float())
@@ -221,10 +221,10 @@ def test_a_prior_that_learns_too_is_looked_at_as_it_is_now(tmp_path, monkeypatch
 def test_a_run_that_stopped_ends_in_the_same_weights(tmp_path, prior_rate) -> None:
     recipe = TINY.model_copy(update={"prior_rate": prior_rate})
     torch.manual_seed(5)
-    state = YAMNetPrior().state_dict()
+    state = YAMNetEncoder().state_dict()
 
     def trainer(folder: Path, start: Path | None = None) -> Trainer:
-        prior = YAMNetPrior()
+        prior = YAMNetEncoder()
         prior.load_state_dict(state)
         return Trainer(data(tmp_path, prior), recipe, folder, start=start, workers=0)
 
@@ -255,7 +255,7 @@ def test_a_run_that_stopped_ends_in_the_same_weights(tmp_path, prior_rate) -> No
 def test_a_step_stays_on_its_device_until_its_numbers_are_read(
     tmp_path, monkeypatch, prior_rate
 ) -> None:
-    given = data(tmp_path, YAMNetPrior())
+    given = data(tmp_path, YAMNetEncoder())
     fresh = Trainer(given, TINY, tmp_path / "cpu", device="cpu").shards[0]
     read: list[dict[str, torch.Tensor]] = []
 
@@ -273,20 +273,20 @@ def test_a_step_stays_on_its_device_until_its_numbers_are_read(
 
 
 def test_a_second_run_in_the_same_folder_says_so(tmp_path) -> None:
-    trainer = Trainer(data(tmp_path, YAMNetPrior()), TINY, tmp_path / "run", workers=0)
+    trainer = Trainer(data(tmp_path, YAMNetEncoder()), TINY, tmp_path / "run", workers=0)
     with only_run(tmp_path / "run"), pytest.raises(OutputError, match="still going on"):
         trainer.run()
     assert not (tmp_path / "run/log.jsonl").exists()
 
 
 def test_a_folder_of_another_run_is_told(tmp_path) -> None:
-    trainer = Trainer(data(tmp_path, YAMNetPrior()), TINY, tmp_path / "run", workers=0)
+    trainer = Trainer(data(tmp_path, YAMNetEncoder()), TINY, tmp_path / "run", workers=0)
     trainer.run(until=2)
     assert (tmp_path / "run" / STATE).exists()
     assert (tmp_path / "run" / WEIGHTS).exists()
     other = TINY.model_copy(update={"seed": 1})
     with pytest.raises(RecipeError, match="recipe: expected what the run began with"):
-        Trainer(data(tmp_path, YAMNetPrior()), other, tmp_path / "run", workers=0)
+        Trainer(data(tmp_path, YAMNetEncoder()), other, tmp_path / "run", workers=0)
 
 
 def test_the_builtin_recipe_is_read_and_mistakes_are_told(tmp_path) -> None:

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
-from saiseld.seld.heard import GRID, ROWS
-from saiseld.seld.network import Heard
+from saiseld.seld.network import SeldLogits
+from saiseld.seld.output import GRID, ROWS
 from saiseld.training.seld.recipes import LossWeights
 from saiseld.training.seld.windows import Shard
 
@@ -63,7 +63,7 @@ def map_targets(shard: Shard, points: Tensor, spread_deg: float) -> Tensor:
 
 
 def losses(
-    heard: Heard, shard: Shard, points: Tensor, spread_deg: float, weights: LossWeights
+    heard: SeldLogits, shard: Shard, points: Tensor, spread_deg: float, weights: LossWeights
 ) -> dict[str, Tensor]:
     """Return each loss, weighted, and their sum as ``loss``.
 

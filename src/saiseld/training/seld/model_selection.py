@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from saiseld.conventions.sphere import unit_vector
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.seld.decode import peaks, refined
-from saiseld.seld.network import Batch, EarNetwork, frame_embeddings
+from saiseld.seld.network import Batch, SeldNetwork, frame_embeddings
 from saiseld.training.seld.windows import Shard, rows, shown
 
 FOUND_DEG = 20.0
@@ -46,7 +46,7 @@ class Scores(NamedTuple):
 
 
 @torch.inference_mode()
-def score(network: EarNetwork, scenes: Shard) -> Scores:
+def score(network: SeldNetwork, scenes: Shard) -> Scores:
     """Measure a network."""
     network.eval()
     device = network.steer.device
@@ -58,8 +58,8 @@ def score(network: EarNetwork, scenes: Shard) -> Scores:
         part = rows(scenes, range(first, min(first + _BATCH, len(scenes["class_id"]))))
         given = Batch(*(feature.to(device) for feature in shown(part)))
         frames = given.covariance.shape[1]
-        known = frame_embeddings(part["embedding"].float().to(device), frames)
-        maps = network(given, known).maps[:, :, :NUM_CLASSES].float().cpu().numpy()
+        embedded = frame_embeddings(part["embedding"].float().to(device), frames)
+        maps = network(given, embedded).maps[:, :, :NUM_CLASSES].float().cpu().numpy()
         found = peaks(maps, 2, _APART_DEG)
         for window in range(len(maps)):
             classes = part["class_id"][window].numpy()

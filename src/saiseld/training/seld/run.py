@@ -27,10 +27,10 @@ from saiseld.runtime.devices import DeviceName, device_of
 from saiseld.runtime.errors import CheckpointError, RecipeError
 from saiseld.runtime.files import atomic_path, only_run, output_folder
 from saiseld.runtime.parallel import die_with_parent
-from saiseld.seld.heard import GRID, WINDOW_FRAMES
+from saiseld.seld.encoders import PretrainedEncoder, frozen
 from saiseld.seld.model import Seld
-from saiseld.seld.network import EarNetwork, frame_embeddings
-from saiseld.seld.priors import Prior, no_gradient
+from saiseld.seld.network import SeldNetwork, frame_embeddings
+from saiseld.seld.output import GRID, WINDOW_FRAMES
 from saiseld.training.logs import RunLog, run_log
 from saiseld.training.seld.losses import losses
 from saiseld.training.seld.mixing import Mixer
@@ -77,7 +77,7 @@ class TrainingData:
     sounds: SoundPool
     rooms: list[Room]
     selection_rooms: list[Room]
-    prior: Prior
+    prior: PretrainedEncoder
     prior_name: str
     provenance: dict[str, Any]
 
@@ -122,11 +122,11 @@ class Trainer:
         self.data, self.recipe, self.workers = data, recipe, workers
         self.output = output_folder(output)
         # Scenes are heard by the prior as it was given, where they are made.
-        self.prior = copy.deepcopy(no_gradient(data.prior)).to(self.device)
+        self.prior = copy.deepcopy(frozen(data.prior)).to(self.device)
         if recipe.prior_rate:
             self.prior.requires_grad_(True)
         torch.manual_seed(recipe.seed)
-        self.network = EarNetwork(data.prior.channels).to(self.device)
+        self.network = SeldNetwork(data.prior.channels).to(self.device)
         self.started_from = "scratch" if start is None else Path(start).name
         train, select = data.sounds.split(recipe.held_back)
         windows = self.output / "windows"
@@ -271,7 +271,7 @@ class Trainer:
         parts = [self.prior(None, part.float().to(self.device)) for part in torch.split(mels, 16)]
         return torch.cat(parts).cpu()
 
-    def seld(self, network: EarNetwork, scores: Scores) -> Seld:
+    def seld(self, network: SeldNetwork, scores: Scores) -> Seld:
         """Return the whole ear, with what is to be known of it."""
         header = {
             "recipe": self.recipe.model_dump(mode="json"),

@@ -19,10 +19,10 @@ from torch.utils.data import Dataset
 
 from saiseld.conventions.symmetry import SYMMETRIES
 from saiseld.runtime.files import atomic_path
+from saiseld.seld.encoders import PretrainedEncoder
 from saiseld.seld.inputs import inputs
 from saiseld.seld.network import Batch
 from saiseld.seld.network import turned as turned_covariance
-from saiseld.seld.priors import Prior
 from saiseld.training.seld.mixing import Mixer, Scene
 
 MOST_TRACKS = 4
@@ -38,7 +38,7 @@ class WindowMaker:
     """Makes shard k of a run: a function of (seed, k)."""
 
     mixer: Mixer
-    prior: Prior
+    prior: PretrainedEncoder
     size: int
     seed: tuple[int, ...]
 
@@ -52,7 +52,7 @@ class WindowMaker:
 
 
 @torch.inference_mode()
-def shard_of(scenes: Sequence[Scene], prior: Prior) -> Shard:
+def shard_of(scenes: Sequence[Scene], prior: PretrainedEncoder) -> Shard:
     """Return what the ear is shown of scenes, and what there was."""
     audio = torch.from_numpy(np.stack([scene.audio for scene in scenes]))
     each = zip(*(inputs(scene.audio) for scene in scenes), strict=True)

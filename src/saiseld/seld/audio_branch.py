@@ -1,6 +1,6 @@
 """The ear: four channels in, class and direction ten times a second out, for any length.
 
-How the windows that it hears follow one another is `saiseld.seld.listening`.
+How the windows that it hears follow one another is `saiseld.seld.inference`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from scipy.special import expit
 from saiseld.formats.graph import check_torch_for, has_graphs
 from saiseld.runtime.devices import Device
 from saiseld.seld.graphs import GRAPHS, GraphSeld
-from saiseld.seld.heard import MAPS, ROWS, Array, Heard
+from saiseld.seld.inference import SlidingWindowInference
 from saiseld.seld.inputs import VIEWS, Inputs, inputs, smoothing
-from saiseld.seld.listening import Listener
+from saiseld.seld.output import MAPS, ROWS, Array, SeldOutput
 
 SMOOTH_FRAMES = 11
 """Frames over which probabilities are averaged: sounds last, and doubts do not."""
@@ -43,7 +43,7 @@ class Network(Protocol):
         ...
 
 
-class Ear:
+class AudioBranch:
     """Hears recordings of any length.
 
     Parameters
@@ -58,7 +58,9 @@ class Ear:
         self.network, self.views = network, views
 
     @classmethod
-    def load(cls, path: str | Path, *, views: int = len(VIEWS), device: Device = "cpu") -> Ear:
+    def load(
+        cls, path: str | Path, *, views: int = len(VIEWS), device: Device = "cpu"
+    ) -> AudioBranch:
         """Read weights: on the CPU by the graphs beside them if there are any, else in torch.
 
         Raises
@@ -74,9 +76,9 @@ class Ear:
 
         return cls(Seld.load(path).to(device), views=views)
 
-    def with_views(self, views: int) -> Ear:
+    def with_views(self, views: int) -> AudioBranch:
         """Return the same ear looking so many times."""
-        return Ear(self.network, views=views)
+        return AudioBranch(self.network, views=views)
 
     def window(self, audio: Array, *, last: int | None = None) -> Array:
         """Return what is heard in one window: (T, 14 + 14 * 484 + 13), see below.
@@ -102,7 +104,7 @@ class Ear:
         likely = smoothing(asked, SMOOTH_FRAMES)[-wanted:] @ expit(logits)
         return np.concatenate([likely, distance[-wanted:]], axis=1)
 
-    def __call__(self, audio: Array) -> Heard:
+    def __call__(self, audio: Array) -> SeldOutput:
         """Return what is heard in a recording.
 
         Parameters
@@ -112,9 +114,9 @@ class Ear:
         """
         parts = list(self.blocks([audio]))
         names = ("classes", "maps", "anything", "distance_cm", "silent")
-        return Heard(0, *(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+        return SeldOutput(0, *(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
-    def blocks(self, audio: Iterable[Array]) -> Iterator[Heard]:
+    def blocks(self, audio: Iterable[Array]) -> Iterator[SeldOutput]:
         """Yield what is heard in a recording, some frames at a time, memory bounded.
 
         Parameters
@@ -127,7 +129,7 @@ class Ear:
         AudioError
             If a block has not four channels, or there is not one whole frame.
         """
-        listener = Listener(self.window)
+        listener = SlidingWindowInference(self.window)
         for block in audio:
             yield from listener.push(block)
         yield from listener.close()

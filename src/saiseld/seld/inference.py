@@ -1,12 +1,12 @@
 """Hearing while sound comes: the windows of a recording, and what a frame gets of them.
 
-`Listener` hears windows of 5 s that begin every 2.5 s from the first frame on, so a frame is heard
-twice, with what came before and with what came after; the two answers are blended, the nearer a
+`SlidingWindowInference` runs windows of 5 s that begin every 2.5 s from the first frame on, so
+a frame is computed twice, with what came before and with what came after; the two answers are blended, the nearer a
 frame is to the middle of a window the more it counts. Where windows begin depends on nothing but
 the recording: whatever the blocks that it comes in, the numbers are the same. It knows a frame 2.5
 to 5 s after it began.
 
-`PromptListener` does not wait: its windows end with the latest sound.
+`LowLatencyInference` does not wait: its windows end with the latest sound.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from scipy.special import logit
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.runtime.errors import AudioError
-from saiseld.seld.heard import MAPS, ROWS, WINDOW_FRAMES, Array, Heard
 from saiseld.seld.inputs import CHANNELS
+from saiseld.seld.output import MAPS, ROWS, WINDOW_FRAMES, Array, SeldOutput
 
 HOP_FRAMES = WINDOW_FRAMES // 2
 """From one window to the next."""
@@ -39,14 +39,14 @@ _log = logging.getLogger(__name__)
 
 
 class Window(Protocol):
-    """What hears a window of sound; see `saiseld.seld.ear.Ear.window`."""
+    """What hears a window of sound; see `saiseld.seld.audio_branch.AudioBranch.window`."""
 
     def __call__(self, audio: Array, /, *, last: int | None = None) -> Array:
         """Return what is heard in the last frames of (4, T x 2400) samples, in all without it."""
         ...
 
 
-class Listener:
+class SlidingWindowInference:
     """Hears a recording as it comes; see the module.
 
     Parameters
@@ -62,7 +62,7 @@ class Listener:
         # Second half of the window before, waiting for the first half of the next one.
         self._waiting: Array | None = None
 
-    def push(self, audio: Array, *, late: bool = False) -> Iterator[Heard]:
+    def push(self, audio: Array, *, late: bool = False) -> Iterator[SeldOutput]:
         """Yield what is known now, `HOP_FRAMES` at a time.
 
         Parameters
@@ -82,7 +82,7 @@ class Listener:
         while len(self._held) >= WINDOW_FRAMES * SAMPLES_PER_FRAME:
             yield from self._next(WINDOW_FRAMES, late)
 
-    def close(self) -> Iterator[Heard]:
+    def close(self) -> Iterator[SeldOutput]:
         """Yield the rest; what is left after the last whole frame is not heard.
 
         Raises
@@ -97,7 +97,7 @@ class Listener:
             yield from self._next(frames, False)
             frames -= HOP_FRAMES
 
-    def _next(self, frames: int, late: bool) -> Iterator[Heard]:
+    def _next(self, frames: int, late: bool) -> Iterator[SeldOutput]:
         """Yield what is known of the next hop, hearing the ``frames`` that are held of its window.
 
         Nothing if half of the answer is missing.
@@ -125,7 +125,7 @@ class Listener:
             yield _heard(start, said[:count], audio)
 
 
-class PromptListener:
+class LowLatencyInference:
     """Hears the latest sound, with little of what comes after it.
 
     Every ``hop`` frames the last 5 s are heard anew; of these, the frames that are ``ahead`` frames
@@ -148,13 +148,13 @@ class PromptListener:
         self._start = 0  # frame that is told next
         self._is_doubted = False
 
-    def push(self, audio: Array, *, late: bool = False) -> Iterator[Heard]:
-        """Yield what is known now; see `Listener.push`."""
+    def push(self, audio: Array, *, late: bool = False) -> Iterator[SeldOutput]:
+        """Yield what is known now; see `SlidingWindowInference.push`."""
         self._held = np.concatenate([self._held, checked(audio)])
         while (end := self._start + self._hop + self._ahead) <= self._end:
             yield from self._next(end, end - self._ahead, late)
 
-    def close(self) -> Iterator[Heard]:
+    def close(self) -> Iterator[SeldOutput]:
         """Yield the rest; what is left after the last whole frame is not heard."""
         if self._start < self._end:
             yield from self._next(self._end, self._end, False)
@@ -163,7 +163,7 @@ class PromptListener:
     def _end(self) -> int:
         return self._first + len(self._held) // SAMPLES_PER_FRAME
 
-    def _next(self, end: int, told: int, late: bool) -> Iterator[Heard]:
+    def _next(self, end: int, told: int, late: bool) -> Iterator[SeldOutput]:
         """Yield what is known of the frames up to ``told``, hearing the window up to ``end``."""
         first = max(self._first, end - WINDOW_FRAMES)
         self._held = self._held[(first - self._first) * SAMPLES_PER_FRAME :]
@@ -226,12 +226,12 @@ def _warn_of_doubts(audio: Array) -> None:
         _log.warning("%s", doubt)
 
 
-def _heard(start: int, said: Array, audio: Array) -> Heard:
+def _heard(start: int, said: Array, audio: Array) -> SeldOutput:
     """Return what a window's numbers say of frames of which ``audio`` holds the samples first."""
     count = len(said)
     maps = said[:, ROWS : ROWS + MAPS].reshape(count, ROWS, -1)
     sound = audio[: count * SAMPLES_PER_FRAME].reshape(count, -1)
-    return Heard(
+    return SeldOutput(
         start,
         _logit(said[:, :NUM_CLASSES]),
         _logit(maps[:, :NUM_CLASSES]),

@@ -11,13 +11,13 @@ import torch
 from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.formats.checkpoint import read_checkpoint, write_checkpoint
 from saiseld.runtime.errors import AudioError, CheckpointError
+from saiseld.seld.audio_branch import AudioBranch
 from saiseld.seld.decode import candidates
-from saiseld.seld.ear import Ear
+from saiseld.seld.encoders import YAMNetEncoder, frozen
+from saiseld.seld.inference import doubts
 from saiseld.seld.inputs import VIEWS, inputs
-from saiseld.seld.listening import doubts
 from saiseld.seld.model import Seld
-from saiseld.seld.network import Batch, EarNetwork
-from saiseld.seld.priors import YAMNetPrior, no_gradient
+from saiseld.seld.network import Batch, SeldNetwork
 
 FIELDS = ("classes", "maps", "anything", "distance_cm", "silent")
 
@@ -25,13 +25,13 @@ FIELDS = ("classes", "maps", "anything", "distance_cm", "silent")
 @pytest.fixture(scope="module")
 def seld() -> Seld:
     torch.manual_seed(0)
-    prior = no_gradient(YAMNetPrior())
-    return Seld("yamnet", prior, EarNetwork(prior.channels).eval().requires_grad_(False))
+    prior = frozen(YAMNetEncoder())
+    return Seld("yamnet", prior, SeldNetwork(prior.channels).eval().requires_grad_(False))
 
 
 @pytest.fixture(scope="module")
-def ear(seld: Seld) -> Ear:
-    return Ear(seld)
+def ear(seld: Seld) -> AudioBranch:
+    return AudioBranch(seld)
 
 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:
@@ -107,7 +107,7 @@ def test_the_last_frames_alone_are_as_all_of_them(ear) -> None:
 def test_views_agree_where_only_physics_speaks() -> None:
     """Without what was learned of directions, every view of a sound gives the same maps."""
     torch.manual_seed(0)
-    network = EarNetwork(4).eval()
+    network = SeldNetwork(4).eval()
     for layer in (network.of_view[0], network.first[0], network.to_query):
         torch.nn.init.zeros_(layer.weight)
     shown = Batch(*(torch.from_numpy(part)[None] for part in inputs(noise(1).T)))
@@ -121,7 +121,9 @@ def test_weights_there_and_back(seld, tmp_path: Path) -> None:
     path = tmp_path / "seld.safetensors"
     seld.save(path)
     audio = noise(1)
-    np.testing.assert_allclose(Ear.load(path)(audio).maps, Ear(seld)(audio).maps, atol=0.3)
+    np.testing.assert_allclose(
+        AudioBranch.load(path)(audio).maps, AudioBranch(seld)(audio).maps, atol=0.3
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heard:
+class SeldOutput:
     """What is heard in T frames.
 
     Parameters

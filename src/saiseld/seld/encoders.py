@@ -1,8 +1,9 @@
-"""Priors: encoders of sounds that others trained on far more than we have.
+"""Pretrained encoders of sound, trained by others on far more data than we have.
 
 Any encoder will do that says how many channels its embedding has and gives a few answers a second:
-derive from `Prior`, enter the class in `PRIORS`, and train the network on what it is given.
-`YAMNetPrior` is packaged; `AisfxPrior` shows how one is added that makes its own spectrum.
+derive from `PretrainedEncoder`, enter the class in `ENCODERS`, and train the network on its
+embeddings.
+`YAMNetEncoder` is packaged; `AisfxEncoder` shows how one is added that makes its own spectrum.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from saiseld.seld import aisfx, yamnet
 
 
-class Prior(nn.Module):
+class PretrainedEncoder(nn.Module):
     """What a prior has to offer."""
 
     channels: int
@@ -31,7 +32,7 @@ class Prior(nn.Module):
         raise NotImplementedError
 
 
-class YAMNetPrior(Prior):
+class YAMNetEncoder(PretrainedEncoder):
     """YAMNet, on the inputs' own mels."""
 
     channels = yamnet.CHANNELS
@@ -41,13 +42,13 @@ class YAMNetPrior(Prior):
         self.net = yamnet.YAMNet()
 
     def forward(self, audio: Tensor, mels: Tensor) -> Tensor:
-        """See `Prior`."""
+        """See `PretrainedEncoder`."""
         del audio
         embedding: Tensor = self.net(mels)
         return embedding
 
 
-class AisfxPrior(Prior):
+class AisfxEncoder(PretrainedEncoder):
     """The Cnn9 of aisfx, on mels of its own, of the level that it was trained on."""
 
     channels = aisfx.CHANNELS
@@ -57,7 +58,7 @@ class AisfxPrior(Prior):
         self.net = aisfx.Cnn9()
 
     def forward(self, audio: Tensor, mels: Tensor) -> Tensor:
-        """See `Prior`."""
+        """See `PretrainedEncoder`."""
         del mels
         level = audio.square().mean((1, 2), keepdim=True).sqrt().clamp(min=_QUIET)
         embedding: Tensor = self.net(aisfx.mels(audio * (_LEVEL / level)))
@@ -66,10 +67,10 @@ class AisfxPrior(Prior):
 
 _LEVEL, _QUIET = 0.05, 2e-5
 
-PRIORS: dict[str, type[Prior]] = {"yamnet": YAMNetPrior, "aisfx": AisfxPrior}
+ENCODERS: dict[str, type[PretrainedEncoder]] = {"yamnet": YAMNetEncoder, "aisfx": AisfxEncoder}
 """Known by name; a checkpoint says which one its network was trained on."""
 
 
-def no_gradient(prior: Prior) -> Prior:
+def frozen(prior: PretrainedEncoder) -> PretrainedEncoder:
     """Return a prior that is used as it is."""
     return prior.eval().requires_grad_(False)

@@ -8,8 +8,8 @@ import pytest
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.conventions.timebase import SAMPLES_PER_FRAME
 from saiseld.runtime.errors import AudioError
-from saiseld.seld.heard import MAPS, ROWS, WINDOW_FRAMES
-from saiseld.seld.listening import HOP_FRAMES, Listener, PromptListener
+from saiseld.seld.inference import HOP_FRAMES, LowLatencyInference, SlidingWindowInference
+from saiseld.seld.output import MAPS, ROWS, WINDOW_FRAMES
 
 BLOCKS = (1000, SAMPLES_PER_FRAME, 30_000, 10**6)
 
@@ -50,7 +50,7 @@ def told(listener, audio: np.ndarray, size: int) -> list[int]:
 @pytest.mark.parametrize("frames", [1, 25, 26, 49, 50, 51, 74, 75, 76, 123])
 def test_every_frame_once_and_the_windows_that_docs_name(size, frames) -> None:
     window = Fake()
-    assert told(Listener(window), numbered(frames), size) == list(range(frames))
+    assert told(SlidingWindowInference(window), numbered(frames), size) == list(range(frames))
     starts = range(0, max(frames - HOP_FRAMES, 1), HOP_FRAMES)
     assert window.windows == [(s, min(frames - s, WINDOW_FRAMES)) for s in starts]
 
@@ -59,7 +59,7 @@ def test_every_frame_once_and_the_windows_that_docs_name(size, frames) -> None:
 @pytest.mark.parametrize(("hop", "ahead"), [(5, 5), (5, 0), (2, 7)])
 def test_a_prompt_listener_tells_every_frame_once(size, hop, ahead) -> None:
     window = Fake()
-    assert told(PromptListener(window, hop, ahead), numbered(123), size) == list(range(123))
+    assert told(LowLatencyInference(window, hop, ahead), numbered(123), size) == list(range(123))
     assert all(length <= WINDOW_FRAMES for _, length in window.windows)
     assert [first + length for first, length in window.windows[:-1]] == list(
         range(hop + ahead, 124, hop)
@@ -67,7 +67,7 @@ def test_a_prompt_listener_tells_every_frame_once(size, hop, ahead) -> None:
 
 
 def test_a_frame_is_told_with_the_sound_that_is_waited_for() -> None:
-    listener = PromptListener(Fake(), 5, 5)
+    listener = LowLatencyInference(Fake(), 5, 5)
     for frame in range(40):
         sound = numbered(40)[frame * SAMPLES_PER_FRAME :][:SAMPLES_PER_FRAME]
         for block in listener.push(sound):
@@ -75,7 +75,7 @@ def test_a_frame_is_told_with_the_sound_that_is_waited_for() -> None:
 
 
 def test_half_of_an_answer_is_never_told() -> None:
-    listener, audio = Listener(Fake()), numbered(200)
+    listener, audio = SlidingWindowInference(Fake()), numbered(200)
     starts = []
     for frame in range(200):
         sound = audio[frame * SAMPLES_PER_FRAME :][:SAMPLES_PER_FRAME]
@@ -86,7 +86,7 @@ def test_half_of_an_answer_is_never_told() -> None:
 
 
 def test_a_late_prompt_window_costs_its_own_frames_alone() -> None:
-    listener, audio = PromptListener(Fake(), 5, 5), numbered(30)
+    listener, audio = LowLatencyInference(Fake(), 5, 5), numbered(30)
     starts = []
     for frame in range(30):
         sound = audio[frame * SAMPLES_PER_FRAME :][:SAMPLES_PER_FRAME]
@@ -97,7 +97,7 @@ def test_a_late_prompt_window_costs_its_own_frames_alone() -> None:
 def test_a_dead_channel_is_told_once(caplog) -> None:
     audio = np.random.default_rng(0).standard_normal((SAMPLES_PER_FRAME * 80, 4)) / 10
     audio[:, 2] = 0
-    for listener in (Listener(Fake()), PromptListener(Fake(), 5, 5)):
+    for listener in (SlidingWindowInference(Fake()), LowLatencyInference(Fake(), 5, 5)):
         caplog.clear()
         for start in range(0, len(audio), SAMPLES_PER_FRAME):
             list(listener.push(audio[start : start + SAMPLES_PER_FRAME].astype(np.float32)))
@@ -105,6 +105,6 @@ def test_a_dead_channel_is_told_once(caplog) -> None:
 
 
 def test_wrong_channels_are_told() -> None:
-    for listener in (Listener(Fake()), PromptListener(Fake(), 5, 5)):
+    for listener in (SlidingWindowInference(Fake()), LowLatencyInference(Fake(), 5, 5)):
         with pytest.raises(AudioError, match=r"blocks of \(samples, 4\)"):
             list(listener.push(np.zeros((2400, 2), np.float32)))
