@@ -2,9 +2,9 @@
 
 ``encoder`` turns a window's spectrum into the encoder's embedding; ``temporal`` turns embedding,
 spectrum and covariances into features of each frame; ``localization`` turns those of the requested
-frames into classes, maps and distances. The latter two run once for every view. What they are given of the
-array's steering is physics, made anew where it is used: no file holds it. `saiseld.seld.export`
-writes the graphs.
+frames into classes, maps and distances. The last two run once for every view. The array's steering
+vectors are computed where they are used: no file holds them. `saiseld.seld.export` writes the
+graphs.
 """
 
 from __future__ import annotations

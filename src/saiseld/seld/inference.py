@@ -1,10 +1,10 @@
-"""Hearing while sound comes: the windows of a recording, and what a frame gets of them.
+"""Streaming inference: the windows of a recording, and how their outputs become frames.
 
 `SlidingWindowInference` runs windows of 5 s that begin every 2.5 s from the first frame on, so
-a frame is computed twice, with what came before and with what came after; the two answers are blended, the nearer a
-frame is to the middle of a window the more it counts. Where windows begin depends on nothing but
-the recording: whatever the blocks that it comes in, the numbers are the same. It knows a frame 2.5
-to 5 s after it began.
+a frame is computed twice, once with the sound before it and once with the sound after it; the two
+outputs are blended, with more weight the nearer the frame is to the middle of the window. Windows
+begin at fixed frames of the recording, so the numbers do not depend on the block lengths. A frame
+is complete 2.5 to 5 s after it began.
 
 `LowLatencyInference` does not wait: its windows end with the latest sound.
 """
