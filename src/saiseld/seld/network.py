@@ -11,7 +11,7 @@ directions with the exact response of the rigid sphere, and the map is the sum o
 sharpened as far as the network dares. So where the network is sure *what* belongs together, physics
 says where it is; and two sources of one class are two slots. The map is the probability that a
 class sounds, times that it does so from there. Nothing in it belongs to a direction: what the
-network learned of those beside physics did not hold in other rooms (docs/hearing.md).
+network learned of those beside physics did not hold in other rooms (docs/seld.md).
 """
 
 from __future__ import annotations

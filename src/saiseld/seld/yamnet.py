@@ -5,7 +5,7 @@ Apache 2.0). Convolutions alone are kept, so it runs over any length and tells w
 every step. Its last step in time, of stride 2, is taken with stride 1 and dilation instead: twice
 as many answers, 6.25 a second, of the same weights. What it has made of a sound two thirds of the
 way is given with the end: of sources that were never trained with, the middle tells the class
-better than the end, which is bent to the classes of AudioSet (docs/hearing.md compares them).
+better than the end, which is bent to the classes of AudioSet (docs/seld.md compares them).
 """
 
 from __future__ import annotations
