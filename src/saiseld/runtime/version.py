@@ -1,3 +1,3 @@
 """Only owner of the version; the package's metadata are read from here."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
