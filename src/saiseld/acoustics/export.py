@@ -29,11 +29,11 @@ def write_uplam_graphs(uplam: UpLAM, weights: Path, projection: str) -> list[Pat
         Which one its latents are meant for.
     """
     header = {"kind": "uplam", "projection": projection}
-    heard = [torch.rand(_ROWS, BANDS, 4, 4), torch.rand(_ROWS, BANDS, 4, 4)]
+    inputs = [torch.rand(_ROWS, BANDS, 4, 4), torch.rand(_ROWS, BANDS, 4, 4)]
     entries = [torch.rand(_ROWS, BANDS, CHANNELS**2)]
     renamed = {"vectors": "lam.D"}
     return [
-        write_graph(weights, "upsample", _Upsample(uplam), heard, header),
+        write_graph(weights, "upsample", _Upsample(uplam), inputs, header),
         write_graph(weights, "map", _Map(uplam), entries, header, renamed=renamed),
     ]
 

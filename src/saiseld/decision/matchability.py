@@ -264,7 +264,7 @@ class Matchability:
 
 
 def fit(
-    known: Examples,
+    examples: Examples,
     *,
     recordings: Sequence[str],
     target: str = "soft_iou",
@@ -276,7 +276,7 @@ def fit(
 
     Parameters
     ----------
-    known
+    examples
         Examples to learn from.
     recordings, target, pool
         Where they are from and what they are (see `Training`).
@@ -291,20 +291,20 @@ def fit(
         If too few examples matched, or too few did not.
     """
     training = Training(
-        rows=len(known.matched),
-        matched=int(known.matched.sum()),
-        examples_per_class=np.bincount(known.class_id, minlength=NUM_CLASSES).tolist(),
-        rooms=np.unique(known.room).tolist(),
+        rows=len(examples.matched),
+        matched=int(examples.matched.sum()),
+        examples_per_class=np.bincount(examples.class_id, minlength=NUM_CLASSES).tolist(),
+        rooms=np.unique(examples.room).tolist(),
         recordings=list(recordings),
         target=target,
         target_iou=TARGET_IOU,
         pool=pool,
     )
-    classifier = _fitted(known, np.ones(len(known.matched), bool), kind)
+    classifier = _fitted(examples, np.ones(len(examples.matched), bool), kind)
     return Matchability(classifier, smoother, training)
 
 
-def cross_fit(known: Examples, kind: Kind = "trees") -> NDArray[np.float64]:
+def cross_fit(examples: Examples, kind: Kind = "trees") -> NDArray[np.float64]:
     """Return (N,) probabilities, each from a model that saw no example of its room.
 
     Raises
@@ -312,25 +312,27 @@ def cross_fit(known: Examples, kind: Kind = "trees") -> NDArray[np.float64]:
     DataError
         If there is but one room, or a fold has too few examples of either kind.
     """
-    probability = np.full(len(known.matched), np.nan)
-    for held_out in room_folds(known.room):
-        model = _fitted(known, ~held_out, kind)
-        probability[held_out] = model.predict_proba(known.features[held_out])[:, 1]
+    probability = np.full(len(examples.matched), np.nan)
+    for held_out in room_folds(examples.room):
+        model = _fitted(examples, ~held_out, kind)
+        probability[held_out] = model.predict_proba(examples.features[held_out])[:, 1]
     return probability
 
 
-def importances(known: Examples, kind: Kind = "trees", *, repeats: int = 5) -> NDArray[np.float64]:
+def importances(
+    examples: Examples, kind: Kind = "trees", *, repeats: int = 5
+) -> NDArray[np.float64]:
     """Return (16,) how much average precision falls when a feature is shuffled, on unseen rooms.
 
     The mean over folds and repeats; negative or near zero for a feature that is not used.
     """
     falls, weights = [], []
-    for held_out in room_folds(known.room):
-        if known.matched[held_out].any():
+    for held_out in room_folds(examples.room):
+        if examples.matched[held_out].any():
             found = permutation_importance(
-                _fitted(known, ~held_out, kind),
-                known.features[held_out],
-                known.matched[held_out],
+                _fitted(examples, ~held_out, kind),
+                examples.features[held_out],
+                examples.matched[held_out],
                 scoring=_average_precision,
                 n_repeats=repeats,
                 random_state=0,
@@ -346,17 +348,17 @@ def _average_precision(
     return float(average_precision_score(matched, model.predict_proba(rows)[:, 1]))
 
 
-def _fitted(known: Examples, rows: NDArray[np.bool_], kind: Kind) -> Classifier:
-    matched = known.matched[rows]
+def _fitted(examples: Examples, rows: NDArray[np.bool_], kind: Kind) -> Classifier:
+    matched = examples.matched[rows]
     if min(matched.sum(), (~matched).sum()) < MIN_OUTCOMES:
         raise DataError(
             "labels",
             expected=f"at least {MIN_OUTCOMES} candidates that match them and as many that do not",
             found=f"{matched.sum()} and {(~matched).sum()} in "
-            f"{', '.join(np.unique(known.room[rows])) or 'no room'}",
+            f"{', '.join(np.unique(examples.room[rows])) or 'no room'}",
         )
     if kind == "linear":
-        return LinearClassifier.fit(known.features[rows], matched)
+        return LinearClassifier.fit(examples.features[rows], matched)
     classifier = HistGradientBoostingClassifier(
         max_iter=120,
         max_depth=6,
@@ -368,7 +370,7 @@ def _fitted(known: Examples, rows: NDArray[np.bool_], kind: Kind) -> Classifier:
     )
     # Threads that wait for each other on a busy machine cost far more than these trees.
     with threadpool_limits(1, user_api="openmp"):
-        return classifier.fit(known.features[rows], matched)
+        return classifier.fit(examples.features[rows], matched)
 
 
 def _check_archive(path: Path) -> None:

@@ -40,8 +40,8 @@ def evidence(
         found = key[there] == key + shift
         total += np.where(found, probability[there], 0)
         present += found
-    own = logit(np.clip(probability, _EDGE, 1 - _EDGE))
-    return np.stack([own, total / (2 * REACH), present / (2 * REACH)], axis=1)
+    detection = logit(np.clip(probability, _EDGE, 1 - _EDGE))
+    return np.stack([detection, total / (2 * REACH), present / (2 * REACH)], axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +51,24 @@ class Smoother:
     weights: tuple[float, float, float]
     bias: float
 
-    def apply(self, known: NDArray[np.float64]) -> NDArray[np.float64]:
+    def apply(self, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (N,) probabilities from (N, 3) evidence."""
-        return np.asarray(expit(known @ np.array(self.weights) + self.bias))
+        return np.asarray(expit(evidence @ np.array(self.weights) + self.bias))
 
 
-def fit_smoother(known: NDArray[np.float64], matched: NDArray[np.bool_]) -> Smoother:
+def fit_smoother(evidence: NDArray[np.float64], matched: NDArray[np.bool_]) -> Smoother:
     """Fit the weights on (N, 3) evidence with known outcome."""
-    model = LogisticRegression().fit(known, matched)
+    model = LogisticRegression().fit(evidence, matched)
     first, second, third = model.coef_[0].tolist()
     return Smoother((first, second, third), float(model.intercept_[0]))
 
 
 def cross_fit_smoother(
-    known: NDArray[np.float64], matched: NDArray[np.bool_], room: NDArray[np.str_]
+    evidence: NDArray[np.float64], matched: NDArray[np.bool_], room: NDArray[np.str_]
 ) -> NDArray[np.float64]:
     """Return (N,) smoothed probabilities, each weighed as rooms other than its own suggest."""
-    smoothed = np.empty(len(known))
+    smoothed = np.empty(len(evidence))
     for held_out in room_folds(room):
-        smoother = fit_smoother(known[~held_out], matched[~held_out])
-        smoothed[held_out] = smoother.apply(known[held_out])
+        smoother = fit_smoother(evidence[~held_out], matched[~held_out])
+        smoothed[held_out] = smoother.apply(evidence[held_out])
     return smoothed

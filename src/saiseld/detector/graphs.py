@@ -112,8 +112,8 @@ class GraphDetector:
         wanted = [boxes[rows] for (boxes, _, _), rows in zip(found, measured, strict=True)]
         values = self._of_regions(self.energy_head, features, wanted)
         return [
-            self._found(frame, rows, *own)
-            for frame, rows, own in zip(found, measured, values, strict=True)
+            self._found(frame, rows, *energies)
+            for frame, rows, energies in zip(found, measured, values, strict=True)
         ]
 
     def _of_regions(

@@ -136,10 +136,10 @@ def resized_energy(
         (m, 4) canvas pixels, not past the poles.
     """
     maps = energy.new_zeros(len(boxes), 2, MAP_SIZE, MAP_SIZE)
-    for number, (box, own) in enumerate(zip(boxes.tolist(), owner.tolist(), strict=True)):
+    for number, (box, instance) in enumerate(zip(boxes.tolist(), owner.tolist(), strict=True)):
         x0, y0, x1, y1 = (*map(math.floor, box[:2]), *map(math.ceil, box[2:]))
         columns = torch.arange(x0, x1, device=energy.device) % WIDTH
-        whole = torch.stack([energy[own, y0:y1], annotated[own, y0:y1].to(energy.dtype)])
+        whole = torch.stack([energy[instance, y0:y1], annotated[instance, y0:y1].to(energy.dtype)])
         maps[number] = F.interpolate(
             whole[None, :, :, columns], (MAP_SIZE, MAP_SIZE), mode="bilinear", align_corners=False
         )[0]
@@ -171,13 +171,13 @@ def expected_energy(
     for target, (parts, owner) in zip(targets, copies, strict=True):
         if "annotated" in target:
             moved = jittered_on_canvas(parts, margin)
-            own, annotated = resized_energy(target["energy"], target["annotated"], owner, moved)
+            cropped, annotated = resized_energy(target["energy"], target["annotated"], owner, moved)
         else:
             moved = jittered(parts)
-            own = crop_energy(target["energy"], owner, moved)
-            annotated = own > 0
+            cropped = crop_energy(target["energy"], owner, moved)
+            annotated = cropped > 0
         boxes.append(moved)
-        maps.append(own)
+        maps.append(cropped)
         cells.append(annotated)
     return boxes, torch.cat(maps), torch.cat(cells)
 
@@ -209,7 +209,7 @@ def field_loss(predicted: Tensor, target: Tensor, annotated: Tensor) -> Tensor:
 
 def distance_loss(predicted: Tensor, distance_cm: Tensor) -> Tensor:
     """Return the smooth L1 error in units of 500 cm over the instances of known distance."""
-    known = distance_cm.isfinite()
-    if not known.any():
+    has_distance = distance_cm.isfinite()
+    if not has_distance.any():
         return predicted.sum() * 0.0
-    return F.smooth_l1_loss(predicted[known], distance_cm[known] / DISTANCE_UNIT_CM)
+    return F.smooth_l1_loss(predicted[has_distance], distance_cm[has_distance] / DISTANCE_UNIT_CM)

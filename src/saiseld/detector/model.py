@@ -159,7 +159,7 @@ class Detector(nn.Module):
             key: value.half() if half and value.is_floating_point() else value
             for key, value in self.state_dict().items()
         }
-        own = {
+        identity = {
             "kind": _KIND,
             "size": self.size,
             "projection": self.projection,
@@ -167,7 +167,7 @@ class Detector(nn.Module):
             "context": self.context,
             "frame_scaling": self.frame_scaling,
         }
-        write_checkpoint(path, state, {**(header or {}), **own})
+        write_checkpoint(path, state, {**(header or {}), **identity})
 
     def compose(self, rgb: Tensor, latent: Tensor) -> Tensor:
         """Return (B, 3 + acoustic, 180, 360) images of pictures and acoustic latents.

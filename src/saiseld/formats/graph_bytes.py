@@ -136,8 +136,8 @@ class _Rounding:
         least, _ = self._ranges[name]
         step = self._steps[name]
         zero = np.uint8(round(-least / step))
-        known = [self._table(f"{name}_step", np.float32(step)), self._table(f"{name}_zero", zero)]
-        return _rounded(name + _FLOAT, name, known)
+        scale = [self._table(f"{name}_step", np.float32(step)), self._table(f"{name}_zero", zero)]
+        return _rounded(name + _FLOAT, name, scale)
 
     def weights(self, layer: onnx.NodeProto) -> list[onnx.NodeProto]:
         """Round a layer's kernel, output channels first, and bias; return the nodes that do it."""
@@ -148,11 +148,11 @@ class _Rounding:
         steps = np.maximum(np.abs(rows).max(axis=1), 1e-12).astype(np.float32) / _LARGEST
         prefix = layer.output[0]
         layer.input[1] = f"{prefix}_kernel"
-        known = [
+        scale = [
             self._table(f"{prefix}_kernel_step", steps),
             self._table(f"{prefix}_kernel_zero", np.zeros(len(steps), np.int8)),
         ]
-        nodes = _rounded(kernel, f"{prefix}_kernel", known, axis=0)
+        nodes = _rounded(kernel, f"{prefix}_kernel", scale, axis=0)
         if bias:
             layer.input[2] = f"{prefix}_bias"
             # In steps of what is summed: of the map times those of the kernel.
@@ -180,12 +180,12 @@ def _step(least: float, largest: float) -> float:
 
 
 def _rounded(
-    given: str, name: str, known: list[str], axis: int | None = None
+    given: str, name: str, scale: list[str], axis: int | None = None
 ) -> list[onnx.NodeProto]:
     import onnx
 
     along: dict[str, Any] = {} if axis is None else {"axis": axis}
     return [
-        onnx.helper.make_node("QuantizeLinear", [given, *known], [f"{name}_bytes"], **along),
-        onnx.helper.make_node("DequantizeLinear", [f"{name}_bytes", *known], [name], **along),
+        onnx.helper.make_node("QuantizeLinear", [given, *scale], [f"{name}_bytes"], **along),
+        onnx.helper.make_node("DequantizeLinear", [f"{name}_bytes", *scale], [name], **along),
     ]

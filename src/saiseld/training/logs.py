@@ -57,8 +57,8 @@ class RunLog:
         self._board.close()
 
     def _write(self, kind: str, number: int, epoch: int, values: Mapping[str, float]) -> None:
-        known = {name: value if isfinite(value) else None for name, value in values.items()}
-        entry = {"kind": kind, "epoch": epoch, "step": number, **known}
+        finite = {name: value if isfinite(value) else None for name, value in values.items()}
+        entry = {"kind": kind, "epoch": epoch, "step": number, **finite}
         json.dump(entry, self._lines, allow_nan=False)
         self._lines.write("\n")
         self._lines.flush()

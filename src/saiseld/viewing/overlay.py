@@ -70,8 +70,8 @@ def write_overlay(
             with av.open(str(temporary), "w") as container:
                 container.metadata["comment"] = f"{OVERLAY_MAKER}, version {__version__}"
                 # As small as the usual preset makes it, in half the time.
-                known = {"crf": "23", "preset": "veryfast"}
-                video = container.add_stream("libx264", rate=FPS, options=known)
+                options = {"crf": "23", "preset": "veryfast"}
+                video = container.add_stream("libx264", rate=FPS, options=options)
                 video.width, video.height, video.pix_fmt = *Layout(width).size, "yuv420p"
                 # Several, as many as there are cores, cut pictures into slices, the bytes of which
                 # depend on which of them is done first.

@@ -113,10 +113,10 @@ def write_page(path: str | Path, sections: Sequence[Section]) -> None:
 def _section(section: Section) -> str:
     events = section.events
     video = escape(quote(section.video or ""))
-    told = [f"{len(events)} sound events in {section.seconds:.1f} s", *section.notes]
+    notes = [f"{len(events)} sound events in {section.seconds:.1f} s", *section.notes]
     parts = [
         f'<section data-length="{max(section.seconds, 0.1):.3f}"><h1>{escape(section.name)}</h1>',
-        *(f"<p>{escape(note)}</p>" for note in told),
+        *(f"<p>{escape(note)}</p>" for note in notes),
         f'<video controls playsinline preload="metadata" src="{video}"></video>' if video else "",
         _time_line(events, section.seconds) if events else "<p>Nothing credible was heard.</p>",
         _table(events) if events else "",

@@ -285,10 +285,10 @@ def _font_for(letters: frozenset[str], size: int) -> ImageFont.FreeTypeFont:
 
     def lacking(path: Path) -> int:
         try:
-            known = get_font(str(path)).get_charmap()
+            glyphs = get_font(str(path)).get_charmap()
         except (OSError, RuntimeError):
             return len(letters)
-        return sum(ord(letter) not in known for letter in letters if not letter.isspace())
+        return sum(ord(letter) not in glyphs for letter in letters if not letter.isspace())
 
     if not lacking(_dejavu()):
         return _font(size)

@@ -144,8 +144,8 @@ def write_reports(
             picture=partial(_picture, pictures),
             ceiling=comparison.ceiling,
         )
-        own = folder if len(comparison.matched) == 1 else folder / name
-        pages.append(write_report(own, subject))
+        page_folder = folder if len(comparison.matched) == 1 else folder / name
+        pages.append(write_report(page_folder, subject))
     if len(pages) > 1:
         pages.insert(0, _write_comparison(folder, comparison))
     return pages

@@ -72,11 +72,11 @@ def _intervals(comparison: Comparison) -> Iterator[RenderableType]:
     if recordings < FEWEST_RECORDINGS:
         few = f"{recordings} recordings, of {FEWEST_RECORDINGS} that they take at least"
         yield Text(f"no intervals: {few}", "yellow")
-    for name, own in comparison.intervals.items():
+    for name, intervals in comparison.intervals.items():
         yield plain_table(
             f"{name}: 95 % intervals, bootstrap over recordings",
             ("", "value", "from", "to"),
-            [(row, i.value, i.low, i.high) for row, i in own.items()],
+            [(row, i.value, i.low, i.high) for row, i in intervals.items()],
         )
     for name, differences in comparison.differences.items():
         yield plain_table(

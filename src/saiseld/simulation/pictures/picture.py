@@ -115,11 +115,11 @@ def _patch(
     colour = np.zeros((*u.shape, 3), np.float32)
     cover = np.zeros((*u.shape, 1), np.float32)
     for shape in shapes:
-        own = np.clip(0.5 - shape.distance(u, v) / pixel_m, 0, 1)[..., None].astype(np.float32)
+        share = np.clip(0.5 - shape.distance(u, v) / pixel_m, 0, 1)[..., None].astype(np.float32)
         # A little darker towards the floor, as under a lamp.
         light = np.clip(0.9 + 0.08 * v, 0.7, 1.05)[..., None]
-        colour = colour * (1 - own) + own * light * np.asarray(shape.colour, np.float32)
-        cover = cover * (1 - own) + own
+        colour = colour * (1 - share) + share * light * np.asarray(shape.colour, np.float32)
+        cover = cover * (1 - share) + share
     return _Patch(rows, columns, colour, cover)
 
 

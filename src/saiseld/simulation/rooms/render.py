@@ -37,9 +37,9 @@ def render_audio(scene: Scene, array: RigidSphereArray) -> Audio:
     return np.ascontiguousarray((mix * (scene.peak / np.abs(mix).max())).T)
 
 
-def _add(mix: Audio, start: int, heard: Audio) -> None:
-    part = mix[:, start : start + heard.shape[1]]
-    part += heard[:, : part.shape[1]]
+def _add(mix: Audio, start: int, response: Audio) -> None:
+    part = mix[:, start : start + response.shape[1]]
+    part += response[:, : part.shape[1]]
 
 
 def _add_early(mix: Audio, scene: Scene, sound: Sound, array: RigidSphereArray) -> None:

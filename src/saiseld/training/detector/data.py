@@ -126,16 +126,16 @@ def _recordings(
 
 def _features(folder: Path, made_by: str, recording: TreeRecording) -> Features:
     """Open a recording's features, which that front end made."""
-    own = Features(folder / f"{recording.name}{FEATURES_SUFFIX}")
-    if own.provenance["weights"] != made_by:
+    features = Features(folder / f"{recording.name}{FEATURES_SUFFIX}")
+    if features.provenance["weights"] != made_by:
         raise DataError(
-            own.path,
+            features.path,
             place="weights",
             expected=f"features by the front end {made_by}",
-            found=f"{own.provenance['weights']}",
+            found=f"{features.provenance['weights']}",
             advice="Make all features with the same weights; those of a symmetry with --symmetry",
         )
-    return own
+    return features
 
 
 def _rooms(recordings: tuple[TreeRecording, ...]) -> list[str]:

@@ -151,21 +151,21 @@ def _open(
     recording: TreeRecording, latents: Open, cache: Path, targets: Targets, scaling: Scaling
 ) -> _Opened:
     labels = read_labels(recording, cache, targets)
-    own = latents(recording)
-    if len(labels.frame) and labels.frame[-1] >= own.frames:
+    latent = latents(recording)
+    if len(labels.frame) and labels.frame[-1] >= latent.frames:
         raise DataError(
             recording.labels or recording.name,
-            expected=f"labels of frames below {own.frames}, as the recording has",
+            expected=f"labels of frames below {latent.frames}, as the recording has",
             found=f"one of frame {labels.frame[-1]}",
         )
-    return _Opened(own, labels, read_video(recording, cache, scaling))
+    return _Opened(latent, labels, read_video(recording, cache, scaling))
 
 
 def _cylinder_targets(labels: LabelColumns, frame: int) -> FrameTargets:
     rows = [row for row in labels.rows(frame) if len(labels.points(row)[0])]
     energy = np.zeros((len(rows), HEIGHT, WIDTH), np.float32)
-    for own, row in zip(energy, rows, strict=True):
-        own[:] = labels.field(row)
+    for field, row in zip(energy, rows, strict=True):
+        field[:] = labels.field(row)
     return {
         "boxes": torch.from_numpy(labels.box[rows]),
         "labels": torch.from_numpy(detector_label(labels.class_id[rows].astype(np.int64))),
@@ -179,8 +179,8 @@ def _public_targets(labels: LabelColumns, frame: int) -> FrameTargets:
     annotated = np.zeros((len(targets["labels"]), HEIGHT * WIDTH), bool)
     field = np.zeros(HEIGHT * WIDTH, np.float32)
     points = (labels.points(row) for row in labels.rows(frame))
-    for own, (pixel, energy) in zip(annotated, (p for p in points if len(p[0])), strict=True):
-        own[pixel] = True
+    for touched, (pixel, energy) in zip(annotated, (p for p in points if len(p[0])), strict=True):
+        touched[pixel] = True
         np.maximum.at(field, pixel, energy)
     pixels = torch.from_numpy(annotated.reshape(-1, HEIGHT, WIDTH))
     return {

@@ -180,8 +180,8 @@ class Trainer:
 
     def _identity(self) -> tuple[str, str]:
         """Return what makes a run this one and no other: recipe and data."""
-        known = {**self.data.provenance, "started_from": self.started_from}
-        return self.recipe.model_dump_json(), json.dumps(known)
+        provenance_of_run = {**self.data.provenance, "started_from": self.started_from}
+        return self.recipe.model_dump_json(), json.dumps(provenance_of_run)
 
     def _begin(self, start: str | Path | None) -> None:
         """Go on from the saved state, or begin with the weights to start from."""
@@ -229,11 +229,11 @@ class Trainer:
         shown = frames + len(data) * rng.integers(
             len(self.data.shown) // len(data), size=frames.shape
         )
-        own = shown.reshape(self.steps, -1, recipe.batch_size)[
+        chosen = shown.reshape(self.steps, -1, recipe.batch_size)[
             self.step :, self.accelerator.process_index
         ]
         yield from DataLoader(
-            Subset(self.data.shown, own.reshape(-1).tolist()),
+            Subset(self.data.shown, chosen.reshape(-1).tolist()),
             batch_size=recipe.batch_size,
             collate_fn=collate,
             num_workers=self.workers,
@@ -260,13 +260,13 @@ class Trainer:
         norm = self.accelerator.clip_grad_norm_(self.detector.parameters(), recipe.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        told = {"loss": total, **losses}
-        values = read({**told, "gradient norm": norm})
+        reported = {"loss": total, **losses}
+        values = read({**reported, "gradient norm": norm})
         if self.accelerator.scaler is not None:  # it skips steps of infinite gradients by itself
             del values["gradient norm"]
         place = f"epoch {self.epoch}, step {self.step + 1} of {self.steps}"
         check_finite(values, self.output / STATE, place)
-        return {name: values[name] for name in told}
+        return {name: values[name] for name in reported}
 
     def _rate(self) -> float:
         """Return the share of the full learning rate."""

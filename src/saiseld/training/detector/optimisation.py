@@ -38,8 +38,8 @@ def freeze(model: nn.Module, recipe: Recipe, epoch: int) -> None:
         for parameter in parameters:
             parameter.requires_grad_(not group.frozen_in(epoch))
     for module in model.modules():
-        own = list(module.parameters())
-        if own and not any(parameter.requires_grad for parameter in own):
+        parameters = list(module.parameters())
+        if parameters and not any(parameter.requires_grad for parameter in parameters):
             module.eval()
 
 

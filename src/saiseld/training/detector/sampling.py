@@ -74,11 +74,13 @@ def public_epoch_frames(
     of_class = _frames_of_classes(counts)
     rng = np.random.default_rng([seed, epoch])
     least = max(1, frames // len(of_class) // 2)
-    quotas = [max(int(len(own) / len(counts) * frames), least) for own in of_class]
+    quotas = [
+        max(int(len(frames_of_class) / len(counts) * frames), least) for frames_of_class in of_class
+    ]
     drawn = np.concatenate(
         [
-            rng.choice(own, quota, replace=len(own) < quota)
-            for own, quota in zip(of_class, quotas, strict=True)
+            rng.choice(frames_of_class, quota, replace=len(frames_of_class) < quota)
+            for frames_of_class, quota in zip(of_class, quotas, strict=True)
         ]
     )
     missing = max(frames - len(drawn), 0)
@@ -95,7 +97,9 @@ def public_epoch_frames(
 def _frames_of_classes(counts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Return, for every class that there is, its frames, one as often as it counts."""
     numbers = np.arange(len(counts))
-    of_class = [np.repeat(numbers, own) for own in counts.T if own.any()]
+    of_class = [
+        np.repeat(numbers, frames_of_class) for frames_of_class in counts.T if frames_of_class.any()
+    ]
     if not of_class:
         raise DataError(
             "training frames",

@@ -28,16 +28,16 @@ def start_from(detector: Detector, path: str | Path) -> int:
     given, _ = read_checkpoint(path)
     if not any(key.startswith("det.") for key in given):
         given = {_own_name(key): value for key, value in given.items()}
-    own = detector.state_dict()
+    expected = detector.state_dict()
     if detector.context:
-        given = {k: _in_context(v, own[k]) for k, v in given.items() if k in own}
-    fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
-    backbone = [key for key in own if key.startswith("det.backbone.body.layer")]
+        given = {k: _in_context(v, expected[k]) for k, v in given.items() if k in expected}
+    fitting = {k: v for k, v in given.items() if k in expected and expected[k].shape == v.shape}
+    backbone = [key for key in expected if key.startswith("det.backbone.body.layer")]
     absent = [key for key in backbone if key not in fitting and "num_batches" not in key]
     if absent or not fitting:
         raise CheckpointError(
             path,
-            place=f"key {(absent or sorted(own))[0]}",
+            place=f"key {(absent or sorted(expected))[0]}",
             expected=f"weights of a {detector.size} detector or of a COCO Mask R-CNN (ResNet-50)",
             found="none of this name and shape",
         )
@@ -45,14 +45,14 @@ def start_from(detector: Detector, path: str | Path) -> int:
     return len(fitting)
 
 
-def _in_context(value: Tensor, own: Tensor) -> Tensor:
+def _in_context(value: Tensor, expected: Tensor) -> Tensor:
     """Return weights of one frame's acoustic image as those of several, which they ignore."""
-    if value.shape == (BANDS,) and own.ndim == 1:  # of the norm
-        return value.repeat(len(own) // len(value))
-    one_frame = (own.shape[0], BANDS, *own.shape[2:]) if own.ndim == 4 else None
-    if value.shape != one_frame or own.shape == value.shape:
+    if value.shape == (BANDS,) and expected.ndim == 1:  # of the norm
+        return value.repeat(len(expected) // len(value))
+    one_frame = (expected.shape[0], BANDS, *expected.shape[2:]) if expected.ndim == 4 else None
+    if value.shape != one_frame or expected.shape == value.shape:
         return value
-    wider = torch.zeros_like(own)
+    wider = torch.zeros_like(expected)
     wider[:, :BANDS] = value
     return wider
 

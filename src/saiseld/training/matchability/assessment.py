@@ -68,15 +68,15 @@ def assess(
     kind, reading
         Of the model that gave the probabilities.
     """
-    known = all_examples(recordings, reading)
-    fall = importances(known, kind)
+    examples = all_examples(recordings, reading)
+    fall = importances(examples, kind)
     parts = zip(recordings, per_recording(recordings, probability, reading), strict=True)
     raw = score([recording.matched[system] for recording in recordings])
     ranked = score([recording.ranked(system, part, reading) for recording, part in parts])
     return Assessment(
         importance={FEATURE_NAMES[k]: float(fall[k]) for k in np.argsort(-fall)},
-        before=reliability(known.features[:, 0].astype(float), known.matched),
-        after=reliability(probability, known.matched),
+        before=reliability(examples.features[:, 0].astype(float), examples.matched),
+        after=reliability(probability, examples.matched),
         macro_ap={
             f"{threshold:g}": (raw.macro_ap[k], ranked.macro_ap[k])
             for k, threshold in enumerate(THRESHOLDS)

@@ -65,7 +65,7 @@ KIST2026 = Reading("all", "box_iou")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Known:
+class RatedRows:
     """A recording's examples under one reading; E rows.
 
     Parameters
@@ -93,7 +93,7 @@ class Measured:
     row_of
         The row of the candidate table that each mask was made from, by system; the public baseline
         has none, its tracker's masks being no single detection's.
-    known
+    by_reading
         Its examples for matchability, by reading.
     frame, track
         (M,) frame and track of each emittable detection: the examples of that pool.
@@ -106,7 +106,7 @@ class Measured:
     frames: int
     matched: Mapping[str, MatchedRecording]
     row_of: Mapping[str, NDArray[np.int64]]
-    known: Mapping[Reading, Known]
+    by_reading: Mapping[Reading, RatedRows]
     frame: NDArray[np.int64]
     track: NDArray[np.int64]
     truth_class_id: NDArray[np.int64]
@@ -118,7 +118,7 @@ class Measured:
         """Return a system's masks ranked by the probabilities (E,) of a reading's examples."""
         matched = self.matched[system]
         rows = self.row_of[system][matched.position]
-        return matched.rescored(probability[np.searchsorted(self.known[reading].row, rows)])
+        return matched.rescored(probability[np.searchsorted(self.by_reading[reading].row, rows)])
 
 
 def measure(
@@ -159,7 +159,9 @@ def measure(
         row_of={
             system.name: selected(table, system) for system in systems if system.cap is not None
         },
-        known={reading: _known(table, truth, boxes, reading, drawings) for reading in readings},
+        by_reading={
+            reading: _rated(table, truth, boxes, reading, drawings) for reading in readings
+        },
         frame=able.frame.astype(np.int64),
         track=tracks(able),
         truth_class_id=boxes.class_id.astype(np.int64),
@@ -167,20 +169,20 @@ def measure(
     )
 
 
-def _known(
+def _rated(
     table: Candidates,
     truth: RenderedMasks,
     boxes: LabelColumns,
     reading: Reading,
     drawings: Drawings,
-) -> Known:
+) -> RatedRows:
     rows = example_rows(table, reading.pool)
     if reading.target == "box_iou":
         best_iou = best_box_iou(table, boxes)
     else:
         best_iou = np.zeros(len(table))
         best_iou[rows] = best_mask_iou(table.take(rows), truth, "grid3", drawings)
-    return Known(examples(table, best_iou, rows), rows)
+    return RatedRows(examples(table, best_iou, rows), rows)
 
 
 def measure_all(
@@ -200,14 +202,14 @@ def measure_all(
 
 def all_examples(recordings: Sequence[Measured], reading: Reading = EMITTED) -> Examples:
     """Return the examples of all recordings as one."""
-    return joined([recording.known[reading].examples for recording in recordings])
+    return joined([recording.by_reading[reading].examples for recording in recordings])
 
 
 def per_recording(
     recordings: Sequence[Measured], values: NDArray[np.float64], reading: Reading = EMITTED
 ) -> list[NDArray[np.float64]]:
     """Split what was computed over `all_examples` into recordings again."""
-    ends = np.cumsum([len(recording.known[reading].row) for recording in recordings])
+    ends = np.cumsum([len(recording.by_reading[reading].row) for recording in recordings])
     return np.split(values, ends[:-1])
 
 
@@ -215,9 +217,9 @@ def smoothed(
     recordings: Sequence[Measured], probability: NDArray[np.float64], reading: Reading = EMITTED
 ) -> NDArray[np.float64]:
     """Return `all_examples`' probabilities weighed with temporal evidence, cross-fitted."""
-    known = all_examples(recordings, reading)
+    examples = all_examples(recordings, reading)
     return cross_fit_smoother(
-        _evidence(recordings, probability, reading), known.matched, known.room
+        _evidence(recordings, probability, reading), examples.matched, examples.room
     )
 
 

@@ -77,10 +77,10 @@ def train_matchability(
     tables = candidate_files(candidates)
     truth = labels_of(tables, labels)
     recordings = measure_all(tables, truth, (_ASSESSED,), cache, readings=(reading,), jobs=jobs)
-    known = all_examples(recordings, reading)
-    probability = cross_fit(known, kind)
+    examples = all_examples(recordings, reading)
+    probability = cross_fit(examples, kind)
     model = fit(
-        known,
+        examples,
         smoother=fit_temporal(recordings, probability, reading) if temporal else None,
         recordings=[recording.recording for recording in recordings],
         target=reading.target,
@@ -94,5 +94,5 @@ def train_matchability(
     report = output.with_suffix(".json")
     write_json(report, {"training": asdict(model.training), **assessment.as_dict()})
     return TrainedMatchability(
-        model, assessment, report, len(known.matched), int(known.matched.sum())
+        model, assessment, report, len(examples.matched), int(examples.matched.sum())
     )

@@ -82,14 +82,14 @@ def draw_covariances(
     count: int, rng: np.random.Generator, ranges: SceneRanges = SceneRanges()
 ) -> CovarianceBatch:
     """Draw the covariances of ``count`` frames, each in a room of its own."""
-    heard = np.empty((count, BANDS, SUBFRAMES, CHANNELS), np.complex64)
-    direct = np.empty_like(heard)
+    observed = np.empty((count, BANDS, SUBFRAMES, CHANNELS), np.complex64)
+    direct = np.empty_like(observed)
     directions = []
     for index in range(count):
-        heard[index], direct[index], direction = _draw_frame(rng, ranges)
+        observed[index], direct[index], direction = _draw_frame(rng, ranges)
         directions.append(direction)
-    full, largest = covariance(heard)
-    tetrahedral, largest_of_four = covariance(heard[..., list(TETRAHEDRON)])
+    full, largest = covariance(observed)
+    tetrahedral, largest_of_four = covariance(observed[..., list(TETRAHEDRON)])
     return CovarianceBatch(
         full / largest, covariance(direct)[0] / largest, tetrahedral / largest_of_four, directions
     )
@@ -107,20 +107,20 @@ def _draw_frame(
     size = np.array(room.size_m)
     receiver = rng.uniform((0.7, 0.7, 0.9), size - (0.7, 0.7, 0.7))
     count = 1 + rng.choice(len(ranges.sources), p=ranges.sources)
-    heard = np.zeros((BANDS, SUBFRAMES, CHANNELS), complex)
-    direct = np.zeros_like(heard)
+    observed = np.zeros((BANDS, SUBFRAMES, CHANNELS), complex)
+    direct = np.zeros_like(observed)
     directions = np.empty((count, 3))
     for index in range(count):
         directions[index], sound, straight = _draw_source(rng, ranges, room, receiver)
         level = 10 ** (rng.uniform(-10, 0) / 20) if index else 1.0
         level /= np.sqrt(np.mean(np.abs(sound) ** 2))
-        heard += level * sound
+        observed += level * sound
         direct += level * straight
-    power = np.mean(np.abs(heard) ** 2)
+    power = np.mean(np.abs(observed) ** 2)
     sensor = np.sqrt(power * 10 ** (-rng.uniform(*ranges.snr_db) / 10))
     room_noise = np.sqrt(power * 10 ** (-rng.uniform(10, 40) / 10))
-    heard += sensor * _complex_noise(rng, heard.shape) + room_noise * _diffuse(rng)
-    return heard, direct, directions
+    observed += sensor * _complex_noise(rng, observed.shape) + room_noise * _diffuse(rng)
+    return observed, direct, directions
 
 
 def _draw_source(

@@ -141,11 +141,11 @@ class ReconstructionLoss(nn.Module):
         self.register_buffer("filters", quadratic_filters(scaled[None]).expand(BANDS, -1, -1))
         self.register_buffer("gram", (scaled.mH @ scaled).abs().square())
 
-    def forward(self, latent: Tensor, target: Tensor, heard: Tensor) -> Tensor:
+    def forward(self, latent: Tensor, target: Tensor, observed: Tensor) -> Tensor:
         """Return the mean loss of latents (B, 9, 484) for covariances (B, 9, 32, 32)."""
         response = quadratic_values(target, self.filters)
         excess = (latent * (latent @ self.gram - 2 * response)).sum(-1)
-        return ((_energy(target) + excess) / _energy(heard)).mean()
+        return ((_energy(target) + excess) / _energy(observed)).mean()
 
 
 class PointingLoss(nn.Module):
@@ -271,7 +271,7 @@ def _trained(run: _Run, workers: int, progress: Callable[[int, int, float], None
 class _Batch(NamedTuple):
     """Covariances heard by 32 channels, of direct sound, heard by four; where the sources are."""
 
-    heard: Tensor
+    observed: Tensor
     direct: Tensor
     tetrahedral: Tensor
     directions: Tensor
@@ -286,7 +286,7 @@ class _Covariances(Dataset[_Batch]):
     def __getitem__(self, step: int) -> _Batch:
         rng = np.random.default_rng((self.recipe.seed, step))
         batch = draw_covariances(self.recipe.batch, rng, self.recipe.scenes)
-        heard, direct, tetrahedral, directions = (
+        observed, direct, tetrahedral, directions = (
             torch.from_numpy(part)
             for part in (
                 batch.full,
@@ -295,7 +295,7 @@ class _Covariances(Dataset[_Batch]):
                 np.stack([spread(sources) for sources in batch.directions]),
             )
         )
-        return _Batch(heard, direct, tetrahedral, directions)
+        return _Batch(observed, direct, tetrahedral, directions)
 
 
 class _Run:
@@ -331,7 +331,7 @@ class _Run:
     def step(self, batch: _Batch) -> None:
         """Take one step."""
         recipe, done = self.recipe, len(self.losses)
-        heard, direct, tetrahedral, directions = (
+        observed, direct, tetrahedral, directions = (
             part.to(self.device, non_blocking=True) for part in batch
         )
         rates = [0.0, 0.0]
@@ -339,8 +339,8 @@ class _Run:
         if done < recipe.lam_steps:
             rates[0] = _rate(recipe.lam_rate, done, recipe.lam_steps)
             latent = self.of_four(quadratic_values(tetrahedral, self.filters_of_four))
-            latent_of_all = self.of_all(quadratic_values(heard, self.filters_of_all))
-            of_all = self.reconstruction(latent_of_all, direct, heard)
+            latent_of_all = self.of_all(quadratic_values(observed, self.filters_of_all))
+            of_all = self.reconstruction(latent_of_all, direct, observed)
         else:
             rates[1] = _rate(recipe.uplam_rate, done - recipe.lam_steps, recipe.uplam_steps)
             lifted = self.uplam.cdbpn(tetrahedral)
@@ -349,7 +349,7 @@ class _Run:
             check_finite(read({"covariance": size}), self.state, f"step {done}")
             latent = self.of_four(quadratic_values(positive_part(lifted), self.filters_of_lift))
             pointing = recipe.pointing * self.pointing(latent, directions)
-        of_four = self.reconstruction(latent, direct, heard)
+        of_four = self.reconstruction(latent, direct, observed)
         loss = of_four + of_all + pointing
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
@@ -366,8 +366,8 @@ class _Run:
         self.of_four.write_to(self.uplam.lam)
         self.of_all.write_to(self.lam)
         with torch.no_grad():
-            heard = torch.from_numpy(self.selection_frames.tetrahedral).to(self.device)
-            image = self.uplam(heard).mean(1).double().cpu().numpy()
+            observed = torch.from_numpy(self.selection_frames.tetrahedral).to(self.device)
+            image = self.uplam(observed).mean(1).double().cpu().numpy()
         errors = image_errors(image, self.selection_frames.directions)
         step, mean = len(self.losses), float(errors.clip(max=LOST_DEG).mean())
         upsampling = [error for at, error in self.selection if at >= self.recipe.lam_steps]
