@@ -11,6 +11,8 @@ def main() -> None:
 
     Until it is loaded there is nothing to tidy, so a signal ends at once and in silence.
     """
+    # A notebook's: nothing here opens a window, and its backend may not be installed here.
+    os.environ.pop("MPLBACKEND", None)
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda *_: os._exit(128 + signal.SIGINT))

@@ -92,7 +92,7 @@ def test_a_token_is_asked_for_and_any_name_will_do_then(guarded):
 
 def test_a_browser_gets_the_token_as_a_cookie_and_out_of_the_address(guarded):
     answer = ask(guarded, f"/look?token={TOKEN}")
-    assert answer.status == 303 and answer.getheader("location") == "/look"
+    assert answer.status == 303 and answer.getheader("location") == "./look"
     cookie = answer.getheader("set-cookie")
     assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
     assert ask(guarded, cookie=cookie.split(";")[0]).status == 200
@@ -113,3 +113,32 @@ def test_a_place_that_is_taken_is_one_error(open_door):
         serving(hello, "127.0.0.1", urlsplit(open_door.url).port, None),
     ):
         pass
+
+
+MALFORMED = [{"host": "["}, {"host": "[::1"}, {"origin": "http://["}, {"origin": "http://[x"}]
+
+
+@pytest.mark.parametrize("headers", MALFORMED)
+def test_malformed_names_are_refused_without_a_traceback(open_door, guarded, headers, caplog):
+    assert ask(open_door, **headers).status == 400
+    assert ask(guarded, **headers).status == 401  # whoever has no token learns nothing else
+    assert ask(guarded, authorization=f"Bearer {TOKEN}", **headers).status == 400
+    assert not [r for r in caplog.records if r.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize(
+    "path", ["//evil.example/x", "/\\evil.example", "///evil.example", "/http://evil.example", "//"]
+)
+def test_the_token_is_taken_out_of_the_address_on_this_server_alone(guarded, path):
+    answer = ask(guarded, f"{path}?token={TOKEN}")
+    location = answer.getheader("location")
+    assert answer.status == 303
+    assert location.startswith("./") and not set(location[2:]) & {*"/\\:"}
+
+
+def test_an_origin_is_compared_after_the_token(guarded):
+    foreign = {"origin": "https://lab.example"}
+    assert ask(guarded, **foreign).status == 401
+    assert ask(guarded, authorization=f"Bearer {TOKEN}", **foreign).status == 403
+    same = {"origin": "https://lab.example", "host": "lab.example"}
+    assert ask(guarded, authorization=f"Bearer {TOKEN}", **same).status == 200

@@ -17,9 +17,9 @@ from saiseld.runtime.files import write_bytes
 from saiseld.serve.jobs import JobRequest
 
 
-def work(folder: Path, wish: JobRequest, on_share: Callable[[float], object]) -> None:
+def work(folder: Path, request: JobRequest, on_share: Callable[[float], object]) -> None:
     """Do what the name says: ``sleep 3``, ``fail``, ``break``, ``die``, ``fill 9``, ``large 9``."""
-    what, _, amount = wish.name.partition(" ")
+    what, _, amount = request.name.partition(" ")
     logging.getLogger("saiseld.fake").warning("%s: hums at 50 Hz", folder / "recording")
     if what == "sleep":
         for step in range(20):

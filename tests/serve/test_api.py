@@ -240,6 +240,17 @@ def test_more_jobs_than_it_keeps_are_told(tmp_path):
         assert client.ask("POST", "/jobs", {}).status == 201
 
 
+def test_a_job_that_is_deleted_while_a_file_is_uploaded_is_gone(client, server):
+    job = client.open()
+    with client.uploading(job, 100_000, bytes(5000)) as connection:
+        time.sleep(0.3)
+        assert client.ask("DELETE", f"/jobs/{job}").status == 204
+        connection.sendall(bytes(95_000))
+        assert connection.recv(12) == b"HTTP/1.1 404"
+    assert client.ask("GET", f"/jobs/{job}").status == 404
+    assert not (server.folder / "jobs" / job).exists()
+
+
 def test_open_jobs_that_are_left_alone_go(tmp_path):
     limits = LIMITS.model_copy(update={"open_s": 0.5})
     with serve(tmp_path, port=0, limits=limits, do=work) as server:
@@ -328,7 +339,7 @@ def test_pages_of_others_may_not_ask(client):
 
 def test_the_page_is_there_and_two_servers_do_not_share_a_folder(client, server):
     page = client.ask("GET", "/")
-    assert page.status == 200 and b"/page/main.js" in page.body
+    assert page.status == 200 and b"page/main.js" in page.body
     assert client.ask("GET", "/page/main.js").status == 200
     with pytest.raises(OutputError, match="no other run"), serve(server.folder, port=0):
         pass

@@ -1,4 +1,4 @@
-"""The door of a web server: who may come in, and a server in a thread of its own.
+"""Authorisation of a web server's requests, and a server in a thread of its own.
 
 A page on this machine can be reached by every other page that the user has open. What they could
 do is refused here: a name that was made to point at this machine (DNS rebinding) is told by the
@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMappi
 from contextlib import contextmanager
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import orjson
 
@@ -53,6 +53,12 @@ _HEADERS = {
 }
 
 
+_OTHER_ORIGIN = (
+    "a page of another origin may not use this server; a proxy in front of it must pass the host "
+    "and port that the browser asked for (nginx: proxy_set_header Host $http_host)"
+)
+
+
 def is_loopback(host: str) -> bool:
     """Return whether a host name or address means this machine alone."""
     if host == "localhost":
@@ -80,15 +86,15 @@ def token_for(host: str, token: str | None) -> str | None:
 
 def problem(error: InputError | str) -> bytes:
     """Return an error as the JSON that every refusal of a server is."""
-    told: dict[str, str] = {"message": str(error)}
+    detail: dict[str, str] = {"message": str(error)}
     if isinstance(error, InputError):
         parts = ("place", "expected", "found", "advice")
-        told |= {part: getattr(error, part) for part in parts if getattr(error, part)}
-    return orjson.dumps({"error": told})
+        detail |= {part: getattr(error, part) for part in parts if getattr(error, part)}
+    return orjson.dumps({"error": detail})
 
 
 class AuthMiddleware:
-    """Lets in what comes from where it should, and puts the headers on every answer.
+    """Refuses requests without the token or of other origins; puts the headers on every answer.
 
     Parameters
     ----------
@@ -113,7 +119,8 @@ class AuthMiddleware:
         answer = self._refusal(scope, headers, given)
         if answer is None and self._token and given and scope["type"] == "http":
             cookie = f"{_cookie_name(scope)}={self._token}; Path=/; HttpOnly; SameSite=Strict"
-            answer = 303, "", {b"location": scope["path"].encode(), b"set-cookie": cookie.encode()}
+            headers_out = {b"location": _itself(scope["path"]), b"set-cookie": cookie.encode()}
+            answer = 303, "", headers_out
         if answer is not None:
             await _answer(*answer, scope, _with_headers(send))
         else:
@@ -122,21 +129,41 @@ class AuthMiddleware:
     def _refusal(
         self, scope: Scope, headers: Mapping[str, str], given: str
     ) -> tuple[int, str, dict[bytes, bytes]] | None:
-        host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname if host.isprintable() and "@" not in host else None
+        if self._token is not None and not self._is_authorised(scope, headers, given):
+            return 401, "expected the token of this server", {b"www-authenticate": b"Bearer"}
+        host, origin = headers.get("host", ""), headers.get("origin")
+        try:
+            name = _host_name(host)
+            origin_host = None if origin is None else urlsplit(origin).netloc
+        except ValueError:
+            return 400, "expected a host name, and an origin that is an address", {}
         if self._token is None and not is_loopback(name or ""):
             return 421, "this server answers to localhost alone, not to the name it was called", {}
-        origin = headers.get("origin")
-        if origin is not None and (origin == "null" or urlsplit(origin).netloc != host):
-            return 403, "a page of another origin may not use this server", {}
-        if self._token is None:
-            return None
+        if origin is not None and (origin == "null" or origin_host != host):
+            return 403, _OTHER_ORIGIN, {}
+        return None
+
+    def _is_authorised(self, scope: Scope, headers: Mapping[str, str], given: str) -> bool:
+        assert self._token is not None
         kind, _, bearer = headers.get("authorization", "").partition(" ")
         cookie = _cookie(headers.get("cookie", ""), _cookie_name(scope))
         offered = (bearer.strip() if kind.lower() == "bearer" else "", cookie, given)
-        if any(hmac.compare_digest(one.encode(), self._token.encode()) for one in offered):
-            return None
-        return 401, "expected the token of this server", {b"www-authenticate": b"Bearer"}
+        return any(
+            hmac.compare_digest(one.encode("utf-8", "replace"), self._token.encode())
+            for one in offered
+        )
+
+
+def _host_name(host: str) -> str | None:
+    """Return the name in a ``Host`` header, None where there is none; raise ``ValueError``."""
+    if not host.isprintable() or set(host) & {*"@/?#\\"}:
+        return None
+    return urlsplit(f"//{host}").hostname
+
+
+def _itself(path: str) -> bytes:
+    """Return an address of the same page without its query: relative, so it leads nowhere else."""
+    return f"./{quote(path.rpartition('/')[2])}".encode()
 
 
 def _cookie_name(scope: Scope) -> str:
@@ -153,15 +180,15 @@ def _cookie(header: str, name: str) -> str:
 
 
 async def _answer(
-    status: int, told: str, headers: Mapping[bytes, bytes], scope: Scope, send: Send
+    status: int, message: str, headers: Mapping[bytes, bytes], scope: Scope, send: Send
 ) -> None:
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008, "reason": told})
+        await send({"type": "websocket.close", "code": 1008, "reason": message[:100]})
         return
-    body = problem(told) if told else b""
-    known = {b"content-type": b"application/json", b"content-length": str(len(body)).encode()}
+    body = problem(message) if message else b""
+    own = {b"content-type": b"application/json", b"content-length": str(len(body)).encode()}
     start = {"type": "http.response.start", "status": status}
-    await send(start | {"headers": [*known.items(), *headers.items()]})
+    await send(start | {"headers": [*own.items(), *headers.items()]})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -198,7 +225,7 @@ class Server:
 
 @contextmanager
 def serving(application: Application, host: str, port: int, token: str | None) -> Iterator[Server]:
-    """Serve an application behind `AuthMiddleware` on its own thread while the block lasts.
+    """Serve an application behind `AuthMiddleware` on a thread of its own during the block.
 
     Parameters
     ----------
@@ -251,14 +278,14 @@ def serving(application: Application, host: str, port: int, token: str | None) -
         query = f"?token={token}" if token else ""
         yield Server(f"http://{shown}:{listening.getsockname()[1]}/{query}", running)
     finally:
-        with _untold("uvicorn.error", "asyncio"):
+        with _silenced("uvicorn.error", "asyncio"):
             running.should_exit = True
             thread.join(_START_S)
         listening.close()
 
 
 @contextmanager
-def _untold(*loggers: str) -> Iterator[None]:
+def _silenced(*loggers: str) -> Iterator[None]:
     """Log nothing: what the end of a server cuts off is no error."""
     silent = [logging.getLogger(name) for name in loggers]
     for logger in silent:

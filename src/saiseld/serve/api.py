@@ -6,9 +6,10 @@ Described by itself at ``/openapi.json``, and in docs/howto/serve.md.
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,11 +25,9 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from saiseld.data.recordings import open_recording
-from saiseld.data.video import open_video
 from saiseld.formats.sound_events import SoundEvent, read_sound_events
 from saiseld.pipeline.results import Results
-from saiseld.runtime.errors import InputError, OutputError
+from saiseld.runtime.errors import OutputError, SaiseldError
 from saiseld.runtime.files import atomic_path, only_run, remove_leftovers
 from saiseld.runtime.version import __version__
 from saiseld.runtime.web import Server, serving, token_for
@@ -44,11 +43,13 @@ from saiseld.serve.jobs import (
     Part,
     result_names,
 )
-from saiseld.serve.worker import Do, image_job, told, working
+from saiseld.serve.uploads import DiskSpace, check_upload
+from saiseld.serve.worker import Do, error_detail, image_job, working
 
 PORT = 8361
 ASSETS = Path(__file__).parent / "assets"
-_WISH_BYTES = 1 << 14
+_REQUEST_BYTES = 1 << 14
+_log = logging.getLogger(__name__)
 _OWN_PAGE = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; media-src 'self'; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -70,26 +71,29 @@ class Health(BaseModel):
     """Jobs that are queued or running."""
 
 
-class _Desk:
+class _State:
     """What the routes share."""
 
     def __init__(self, jobs: Jobs, limits: Limits) -> None:
         self.jobs, self.limits = jobs, limits
         self.uploading: set[str] = set()
+        self.deleted: set[str] = set()
         self.uploads = anyio.CapacityLimiter(limits.uploads)
+        self.checks = anyio.CapacityLimiter(limits.checks)
+        self.space = DiskSpace(jobs.folder, limits.free_bytes)
 
 
-def _desk(request: Request) -> _Desk:
-    desk: _Desk = request.app.state.desk
-    return desk
+def _state_of(request: Request) -> _State:
+    shared: _State = request.app.state.shared
+    return shared
 
 
-Desk = Annotated[_Desk, Depends(_desk)]
+Shared = Annotated[_State, Depends(_state_of)]
 Id = Annotated[str, InPath(pattern="^[0-9a-f]{32}$", description="As `POST /jobs` said.")]
 
 
 def _refused(*codes: int) -> dict[int | str, dict[str, Any]]:
-    told = {
+    descriptions = {
         404: "No such job",
         408: "The upload stood still, or took too long",
         409: "Not in this state",
@@ -99,7 +103,7 @@ def _refused(*codes: int) -> dict[int | str, dict[str, Any]]:
         503: "As many uploads as this server takes at a time",
         507: "No room on the server's disk",
     }
-    return {code: {"model": Problem, "description": told[code]} for code in codes}
+    return {code: {"model": Problem, "description": descriptions[code]} for code in codes}
 
 
 _EVERYWHERE: dict[int | str, dict[str, Any]] = {
@@ -123,8 +127,8 @@ def _refuse(status: int, message: str, **headers: str) -> HTTPException:
     return HTTPException(status, message, headers or None)
 
 
-def _found(desk: _Desk, job: str) -> Job:
-    found = desk.jobs.get(job)
+def _found(shared: _State, job: str) -> Job:
+    found = shared.jobs.get(job)
     if found is None:
         raise _refuse(404, "there is no such job")
     return found
@@ -137,21 +141,20 @@ def page() -> FileResponse:
 
 
 @routes.get("/health")
-def health(desk: Desk) -> Health:
+def health(shared: Shared) -> Health:
     """Say that the server is there."""
-    waiting = sum(job.state in ("queued", "running") for job in desk.jobs.all())
-    return Health(version=__version__, waiting=waiting)
+    return Health(version=__version__, waiting=shared.jobs.waiting())
 
 
-async def _wished(desk: Desk, request: Request) -> JobRequest:
+async def _read_request(shared: Shared, request: Request) -> JobRequest:
     """Read what is wanted, never more than that can be long."""
     body = b""
     try:
-        async with asyncio.timeout(desk.limits.idle_s):
+        async with asyncio.timeout(shared.limits.idle_s):
             async for piece in request.stream():
                 body += piece
-                if len(body) > _WISH_BYTES:
-                    raise _refuse(413, f"expected at most {_WISH_BYTES} bytes")
+                if len(body) > _REQUEST_BYTES:
+                    raise _refuse(413, f"expected at most {_REQUEST_BYTES} bytes")
         return JobRequest.model_validate_json(body)
     except TimeoutError:
         raise _refuse(408, "nothing more was sent", Connection="close") from None
@@ -163,7 +166,7 @@ _LINKS = {
     name: {"operationId": name, "parameters": {"job": "$response.body#/id"}}
     for name in ("one_job", "put_recording", "put_video", "start", "events", "delete")
 }
-_WISH: dict[str, Any] = {
+_REQUEST_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {"application/json": {"schema": JobRequest.model_json_schema()}},
@@ -174,93 +177,106 @@ _WISH: dict[str, Any] = {
 @routes.post(
     "/jobs",
     status_code=201,
-    openapi_extra=_WISH,
+    openapi_extra=_REQUEST_BODY,
     responses={201: {"links": _LINKS}, **_refused(408, 413, 429)},
 )
-async def create(desk: Desk, wish: Annotated[JobRequest, Depends(_wished)]) -> Job:
+async def create(shared: Shared, asked: Annotated[JobRequest, Depends(_read_request)]) -> Job:
     """Open a job. Then put its recording, its video if there is one, and start it."""
     try:
-        return desk.jobs.create(wish, desk.limits.jobs)
+        return await anyio.to_thread.run_sync(shared.jobs.create, asked, shared.limits.jobs)
     except Full:
-        told = f"there are {desk.limits.jobs} jobs, the most that this server keeps; delete some"
-        raise _refuse(429, told, **{"Retry-After": "60"}) from None
+        most = shared.limits.jobs
+        message = f"there are {most} jobs, the most that this server keeps; delete some"
+        raise _refuse(429, message, **{"Retry-After": "60"}) from None
 
 
 @routes.get("/jobs")
-def every_job(desk: Desk) -> list[Job]:
+def every_job(shared: Shared) -> list[Job]:
     """Return all jobs, the youngest first."""
-    return desk.jobs.all()
+    return shared.jobs.all()
 
 
 @routes.get("/jobs/{job}", responses=_refused(404))
-def one_job(desk: Desk, job: Id) -> Job:
+def one_job(shared: Shared, job: Id) -> Job:
     """Return a job as it is now."""
-    return _found(desk, job)
+    return _found(shared, job)
 
 
 _UPLOAD_REFUSED = _refused(404, 408, 409, 413, 422, 503, 507)
 
 
 @routes.put("/jobs/{job}/recording", openapi_extra=_UPLOAD, responses=_UPLOAD_REFUSED)
-async def put_recording(desk: Desk, request: Request, job: Id) -> Job:
+async def put_recording(shared: Shared, request: Request, job: Id) -> Job:
     """Put the recording of an open job: WAV, FLAC, ...; 4 or 32 channels.
 
     The body is the file itself; it is looked at when it is whole.
     """
-    return await _upload(desk, request, job, RECORDING)
+    return await _upload(shared, request, job, RECORDING)
 
 
 @routes.put("/jobs/{job}/video", openapi_extra=_UPLOAD, responses=_UPLOAD_REFUSED)
-async def put_video(desk: Desk, request: Request, job: Id) -> Job:
+async def put_video(shared: Shared, request: Request, job: Id) -> Job:
     """Put the video of an open job, a 360 degree panorama: MP4, ...
 
     The body is the file itself; it is looked at when it is whole.
     """
-    return await _upload(desk, request, job, VIDEO)
+    return await _upload(shared, request, job, VIDEO)
 
 
-async def _upload(desk: _Desk, request: Request, job: str, part: Part) -> Job:
-    if _found(desk, job).state != "open":
+async def _upload(shared: _State, request: Request, job: str, part: Part) -> Job:
+    found = await anyio.to_thread.run_sync(_found, shared, job)
+    if found.state != "open":
         raise _refuse(409, "expected an open job, found one that was started")
-    if job in desk.uploading:
+    if job in shared.uploading:
         raise _refuse(409, "another file of this job is being uploaded")
-    if desk.uploads.available_tokens < 1:
+    if shared.uploads.available_tokens < 1 or len(shared.uploading) >= shared.limits.uploads:
         raise _refuse(503, "too many uploads at a time", **{"Retry-After": "5"})
-    desk.uploading.add(job)
+    shared.uploading.add(job)
+    folder = shared.jobs.folder_of(job)
     try:
-        folder = desk.jobs.folder_of(job)
-        desk.jobs.touch(job)
-        await _store(desk, request, folder / part)
-        try:
-            await anyio.to_thread.run_sync(_CHECKS[part], folder / part, limiter=desk.uploads)
-        except BaseException:
-            (folder / part).unlink(missing_ok=True)
-            raise
-        desk.jobs.touch(job)
-    except InputError as error:
-        raise _Unusable(
-            told(error, folder), 507 if isinstance(error, OutputError) else 422
-        ) from None
+        await anyio.to_thread.run_sync(shared.jobs.touch, job)
+        await _store(shared, request, job, folder / part)
+        await _look_at(shared, folder, part)
+        await anyio.to_thread.run_sync(shared.jobs.touch, job)
+        return await anyio.to_thread.run_sync(_found, shared, job)
+    except SaiseldError as error:
+        if await anyio.to_thread.run_sync(shared.jobs.get, job) is None:
+            raise _refuse(404, "the job was deleted meanwhile") from None
+        status = 507 if isinstance(error, OutputError) else 422
+        raise _Unusable(error_detail(error, folder), status) from None
     finally:
-        desk.uploading.discard(job)
-    return _found(desk, job)
+        shared.uploading.discard(job)
+        if job in shared.deleted:  # its folder may have been made again by what was written
+            shared.deleted.discard(job)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _look_at(shared: _State, folder: Path, part: Part) -> None:
+    """Open an uploaded file in a child process; remove it where it cannot be used."""
+    try:
+        await anyio.to_thread.run_sync(
+            check_upload, folder / part, part, shared.limits, limiter=shared.checks
+        )
+    except BaseException:
+        (folder / part).unlink(missing_ok=True)
+        raise
 
 
 @routes.post("/jobs/{job}/start", status_code=202, responses=_refused(404, 409))
-async def start(desk: Desk, job: Id) -> Job:
+async def start(shared: Shared, job: Id) -> Job:
     """Let an open job be worked on as soon as those before it are done."""
-    found = _found(desk, job)
-    if "recording" not in found.uploaded or job in desk.uploading:
+    found = _found(shared, job)
+    if "recording" not in found.uploaded or job in shared.uploading:
         raise _refuse(409, "expected a job whose recording is uploaded")
-    if not desk.jobs.queue(job):
+    if not shared.jobs.queue(job):
         raise _refuse(409, "expected an open job, found one that was started")
-    return _found(desk, job)
+    return _found(shared, job)
 
 
 @routes.get("/jobs/{job}/events", responses=_refused(404, 409))
-def events(desk: Desk, job: Id) -> list[SoundEvent]:
+def events(shared: Shared, job: Id) -> list[SoundEvent]:
     """Return what sounded from when to when, and where."""
-    results = Results(_done(desk, job), RECORDING)
+    results = Results(_done(shared, job), RECORDING)
     return read_sound_events(results.events)
 
 
@@ -269,9 +285,9 @@ def events(desk: Desk, job: Id) -> list[SoundEvent]:
     response_class=Response,
     responses={200: {"content": {"*/*": {}}}, **_refused(404, 409)},
 )
-def result(desk: Desk, job: Id, file: str) -> FileResponse:
+def result(shared: Shared, job: Id, file: str) -> FileResponse:
     """Return one of a done job's files; `index.html` is a page of all."""
-    folder = _done(desk, job)
+    folder = _done(shared, job)
     if file not in result_names(folder):  # whatever is asked for, only names of ours are paths
         raise _refuse(404, "there is no such result")
     page = {"content-security-policy": _OWN_PAGE} if file.endswith(".html") else None
@@ -279,67 +295,67 @@ def result(desk: Desk, job: Id, file: str) -> FileResponse:
 
 
 @routes.delete("/jobs/{job}", status_code=204, responses=_refused(404))
-def delete(desk: Desk, job: Id) -> None:
+def delete(shared: Shared, job: Id) -> None:
     """Delete a job with all its files; one that runs is stopped."""
-    if not desk.jobs.delete(job):
+    if job in shared.uploading:
+        shared.deleted.add(job)
+    if not shared.jobs.delete(job):
+        shared.deleted.discard(job)
         raise _refuse(404, "there is no such job")
 
 
-def _done(desk: _Desk, job: str) -> Path:
-    found = _found(desk, job)
+def _done(shared: _State, job: str) -> Path:
+    found = _found(shared, job)
     if found.state != "done":
         raise _refuse(409, f"expected a job that is done, found one that is {found.state}")
-    return desk.jobs.results_of(job)
+    return shared.jobs.results_of(job)
 
 
-async def _store(desk: _Desk, request: Request, target: Path) -> None:
+async def _store(shared: _State, request: Request, job: str, target: Path) -> None:
     """Write the body of a request to a file, whole or not at all, and never hold it in memory."""
-    most = desk.limits.upload_bytes
+    most = shared.limits.upload_bytes
     declared = request.headers.get("content-length", "")
-    size = int(declared) if declared.isdecimal() else 0
+    size = int(declared[:20]) if declared.isascii() and declared.isdecimal() else 0
     if size > most:
         raise _refuse(413, f"expected at most {most} bytes, found {size}")
-    if shutil.disk_usage(desk.jobs.folder).free - size < desk.limits.free_bytes:
-        raise _refuse(507, "there is no room for it on the server's disk")
     body = request.stream()
-    end = time.monotonic() + desk.limits.upload_s
+    end = time.monotonic() + shared.limits.upload_s
 
     async def following() -> bytes:
         try:
-            async with asyncio.timeout(min(desk.limits.idle_s, end - time.monotonic())):
+            async with asyncio.timeout(min(shared.limits.idle_s, end - time.monotonic())):
                 return await anext(body, b"")
         except TimeoutError:
             raise _refuse(408, "it took too long to send", Connection="close") from None
 
     def write() -> None:
         written = 0
-        with atomic_path(target) as temporary, temporary.open("wb") as file:
+        with (
+            shared.space.reserved(size) as room,
+            atomic_path(target) as temporary,
+            temporary.open("wb") as file,
+        ):
             while piece := anyio.from_thread.run(following):
                 written += len(piece)
                 if written > most:
                     raise _refuse(413, f"expected at most {most} bytes")
+                if job in shared.deleted:
+                    raise _refuse(404, "the job was deleted meanwhile", Connection="close")
+                room.write(len(piece))
                 file.write(piece)
 
-    await anyio.to_thread.run_sync(write, limiter=desk.uploads)
-
-
-def _check_video(path: Path) -> None:
-    """Raise ``VideoError`` where not even a first picture can be read."""
-    next(iter(open_video(path)))
-
-
-_CHECKS: dict[str, Callable[[Path], object]] = {RECORDING: open_recording, VIDEO: _check_video}
+    await anyio.to_thread.run_sync(write, limiter=shared.uploads)
 
 
 class _Unusable(Exception):
     """What was uploaded cannot be used."""
 
-    def __init__(self, told: ErrorDetail, status: int) -> None:
-        self.told, self.status = told, status
+    def __init__(self, detail: ErrorDetail, status: int) -> None:
+        self.detail, self.status = detail, status
 
 
-def _answer(told: ErrorDetail, status: int, headers: Any = None) -> JSONResponse:
-    content = Problem(error=told).model_dump(exclude_none=True)
+def _answer(detail: ErrorDetail, status: int, headers: Any = None) -> JSONResponse:
+    content = Problem(error=detail).model_dump(exclude_none=True)
     return JSONResponse(content, status, headers=headers)
 
 
@@ -353,7 +369,7 @@ async def _on_http(request: Request, error: HTTPException) -> Response:
 
 
 async def _on_unusable(request: Request, error: _Unusable) -> Response:
-    return _answer(error.told, error.status)
+    return _answer(error.detail, error.status)
 
 
 async def _on_invalid(request: Request, error: RequestValidationError) -> Response:
@@ -364,6 +380,12 @@ async def _on_invalid(request: Request, error: RequestValidationError) -> Respon
 
 async def _on_gone(request: Request, error: ClientDisconnect) -> Response:
     return _answer(ErrorDetail(message="the upload was broken off"), 400)
+
+
+async def _on_error(request: Request, error: SaiseldError) -> Response:
+    """Answer where a file of the server's own cannot be used; only its log says which."""
+    _log.error("%s %s: %s", request.method, request.url.path, error)
+    return _answer(ErrorDetail(message="a file of the server's own cannot be used"), 500)
 
 
 async def _on_mistake(request: Request, error: Exception) -> Response:
@@ -381,13 +403,14 @@ def application(jobs: Jobs, limits: Limits) -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.desk = _Desk(jobs, limits)
+    app.state.shared = _State(jobs, limits)
     app.include_router(routes)
     handlers: dict[Any, Any] = {
         HTTPException: _on_http,
         _Unusable: _on_unusable,
         RequestValidationError: _on_invalid,
         ClientDisconnect: _on_gone,
+        SaiseldError: _on_error,
         Exception: _on_mistake,
     }
     for kind, handler in handlers.items():

@@ -7,9 +7,12 @@ name that a user gives is only ever shown.
 
 from __future__ import annotations
 
+import os
+import re
 import secrets
 import shutil
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,8 +25,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from saiseld.pipeline.defaults import VIEWING_THRESHOLD
 from saiseld.pipeline.open import Format
-from saiseld.runtime.errors import OutputError, one_line, refusing
+from saiseld.runtime.errors import OutputError, SaiseldError, one_line, refusing
 from saiseld.runtime.files import output_folder, visible
+from saiseld.runtime.limits import Limit
 
 State = Literal["open", "queued", "running", "done", "failed"]
 
@@ -42,6 +46,19 @@ CREATE TABLE IF NOT EXISTS jobs (
     queued REAL, started REAL, ended REAL, error TEXT, warnings TEXT NOT NULL DEFAULT '[]'
 )
 """
+
+
+_SCHEMA_NAMES = ("jobs", "sqlite_autoindex_jobs_1")
+_COLUMNS = (
+    *("id", "wish", "state", "share", "attempts", "created", "touched"),
+    *("queued", "started", "ended", "error", "warnings"),
+)
+_STATES = ("open", "queued", "running", "done", "failed", "deleted")
+_ID = re.compile(r"[0-9a-f]{32}")
+_PRIVATE = 0o700
+
+TABLE_BYTES = Limit("job_table_bytes", 64 << 20)
+"""Of the table of jobs that a server begins with."""
 
 
 class Limits(BaseModel):
@@ -64,7 +81,13 @@ class Limits(BaseModel):
     memory_bytes
         What the worker may take of memory.
     free_bytes
-        What an upload leaves free on the disk.
+        What all uploads together leave free on the disk.
+    checks
+        Uploaded files that are opened at a time, each in a process of its own.
+    check_s
+        Processor time for opening an uploaded file, in seconds.
+    check_bytes
+        Memory for opening an uploaded file.
     """
 
     upload_bytes: int = 4 << 30
@@ -76,10 +99,13 @@ class Limits(BaseModel):
     job_s: float = 4 * 3600.0
     memory_bytes: int = 8 << 30
     free_bytes: int = 1 << 30
+    checks: int = 2
+    check_s: float = 60.0
+    check_bytes: int = 1 << 30
 
 
 class JobRequest(BaseModel):
-    """What is wanted of a recording."""
+    """The options of a job."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -124,7 +150,7 @@ class Job(BaseModel):
     """Results, under ``results/``; ``index.html`` shows them."""
 
 
-class Full(Exception):
+class Full(SaiseldError):
     """There are as many jobs as the server keeps."""
 
 
@@ -140,23 +166,95 @@ class Jobs:
     def __init__(self, folder: Path) -> None:
         self.folder = output_folder(folder)
         self._file = self.folder / "jobs.sqlite"
-        with refusing(OutputError, self._file, "a table of jobs"), self._table() as table:
+        self._used: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._make_private()
+        with self._transaction() as table:
+            table.execute("PRAGMA trusted_schema = OFF")
             table.execute(_TABLE)
+        with self._transaction() as table:
+            self._check_table(table)
+
+    def _make_private(self) -> None:
+        """Let no other user read uploads, whatever the umask: folders 0700, the table 0600."""
+        jobs = self.folder / "jobs"
+        with refusing(OutputError, self.folder, "a folder for jobs that can be written"):
+            if jobs.is_symlink():
+                raise OutputError(jobs, expected="a folder of jobs", found="a link")
+            jobs.mkdir(mode=_PRIVATE, exist_ok=True)
+            jobs.chmod(_PRIVATE)
+            for own in jobs.iterdir():
+                if own.is_dir() and not own.is_symlink():
+                    own.chmod(_PRIVATE)
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+            os.close(os.open(self._file, flags, 0o600))
+            self._file.chmod(0o600)
+        TABLE_BYTES.check(self._file.stat().st_size, OutputError, self._file)
+        with refusing(OutputError, self._file, "a table of jobs"):
+            table = sqlite3.connect(self._file, timeout=30)
+            try:
+                # Whoever reads waits for nobody who writes.
+                table.execute("PRAGMA journal_mode = WAL")
+            finally:
+                table.close()
+
+    def _check_table(self, table: sqlite3.Connection) -> None:
+        """Raise ``OutputError`` where the table is none that a server of this version wrote."""
+        found = table.execute("SELECT type, name FROM sqlite_master").fetchall()
+        others = [row["name"] for row in found if row["name"] not in _SCHEMA_NAMES]
+        columns = [row["name"] for row in table.execute("PRAGMA table_info(jobs)")]
+        if others or tuple(columns) != _COLUMNS:
+            raise self._wrong("schema", ", ".join(_COLUMNS), ", ".join([*columns, *others]))
+        if (state := table.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            raise self._wrong("content", "a table that is whole", str(state))
+        for row in table.execute("SELECT * FROM jobs"):
+            if not (isinstance(row["id"], str) and _ID.fullmatch(row["id"])):
+                raise self._wrong("id", "32 hexadecimal digits", repr(row["id"]))
+            place = f"job {row['id']}"
+            if row["state"] not in _STATES:
+                raise self._wrong(place, f"a state of {', '.join(_STATES)}", repr(row["state"]))
+            if row["state"] != "deleted":
+                with refusing(OutputError, self._file, "a job of this version", place=place):
+                    self._job(row)
+
+    def _wrong(self, place: str, expected: str, found: str) -> OutputError:
+        return OutputError(
+            self._file,
+            place=place,
+            expected=expected,
+            found=found,
+            advice="Choose another folder, or move this file away: its jobs are then forgotten",
+        )
 
     @contextmanager
-    def _table(self) -> Iterator[sqlite3.Connection]:
-        """One transaction."""
-        table = sqlite3.connect(self._file, timeout=30, isolation_level=None)
-        table.row_factory = sqlite3.Row
-        try:
-            table.execute("BEGIN IMMEDIATE")
-            with table:
-                yield table
-        finally:
-            table.close()
+    def _transaction(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction.
+
+        Raises
+        ------
+        OutputError
+            If the table is damaged, or the disk is full.
+        """
+        with refusing(OutputError, self._file, "a table of jobs"):
+            table = sqlite3.connect(self._file, timeout=30, isolation_level=None)
+            table.row_factory = sqlite3.Row
+            try:
+                table.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                with table:
+                    yield table
+            finally:
+                table.close()
 
     def folder_of(self, job: str) -> Path:
-        """Return a job's folder."""
+        """Return a job's folder.
+
+        Raises
+        ------
+        OutputError
+            If it is no name that a server gave: nothing outside is ever read or removed.
+        """
+        if not _ID.fullmatch(job):
+            raise self._wrong("id", "32 hexadecimal digits", repr(job))
         return self.folder / "jobs" / job
 
     def results_of(self, job: str) -> Path:
@@ -165,7 +263,7 @@ class Jobs:
 
     # What who asks does.
 
-    def create(self, wish: JobRequest, most: int) -> Job:
+    def create(self, request: JobRequest, most: int) -> Job:
         """Open a job.
 
         Raises
@@ -173,25 +271,26 @@ class Jobs:
         Full
             If there are ``most`` already.
         """
-        wish = wish.model_copy(update={"name": one_line(wish.name)})
+        request = request.model_copy(update={"name": one_line(request.name)})
         job, now = secrets.token_hex(16), time.time()
-        with self._table() as table:
+        with self._transaction() as table:
             # The insertion itself counts, so that no two of them can both be the last.
             added = table.execute(
                 "INSERT INTO jobs (id, wish, state, created, touched) SELECT ?, ?, 'open', ?, ? "
                 "WHERE (SELECT count(*) FROM jobs) < ?",
-                (job, wish.model_dump_json(), now, now, most),
+                (job, request.model_dump_json(), now, now, most),
             )
             if not added.rowcount:
                 raise Full
-        self.folder_of(job).mkdir(parents=True)
+        self.folder_of(job).mkdir(parents=True, mode=_PRIVATE)
+        self._use(job)
         found = self.get(job)
         assert found is not None
         return found
 
     def get(self, job: str) -> Job | None:
         """Return a job, None where there is none."""
-        with self._table() as table:
+        with self._transaction(write=False) as table:
             row = table.execute(
                 "SELECT * FROM jobs WHERE id = ? AND state != 'deleted'", (job,)
             ).fetchone()
@@ -199,36 +298,52 @@ class Jobs:
 
     def all(self) -> list[Job]:
         """Return all jobs, the youngest first."""
-        with self._table() as table:
+        with self._transaction(write=False) as table:
             rows = table.execute(
-                "SELECT * FROM jobs WHERE state != 'deleted' ORDER BY created DESC"
+                "SELECT * FROM jobs WHERE state != 'deleted' ORDER BY rowid DESC"
             ).fetchall()
         return [self._job(row) for row in rows]
 
+    def waiting(self) -> int:
+        """Return how many jobs are queued or running."""
+        with self._transaction(write=False) as table:
+            count = "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')"
+            return int(table.execute(count).fetchone()[0])
+
     def touch(self, job: str) -> None:
         """Say that someone is at it."""
+        self._use(job)
         self._update("touched = ? WHERE id = ?", time.time(), job)
+
+    def _use(self, job: str) -> None:
+        with self._lock:
+            self._used[job] = time.monotonic()
 
     def queue(self, job: str) -> bool:
         """Let an open job be worked on; return whether it was open."""
-        known = "state = 'queued', queued = ? WHERE id = ? AND state = 'open'"
-        return self._update(known, time.time(), job)
+        # Never before one that waits already, whatever was done to the clock.
+        return self._update(
+            "state = 'queued', queued = (SELECT max(?, coalesce(max(queued), 0) + 1e-3) FROM jobs) "
+            "WHERE id = ? AND state = 'open'",
+            time.time(),
+            job,
+        )
 
     def delete(self, job: str) -> bool:
         """Delete a job; return whether there was one. One that runs goes when it is stopped."""
-        with self._table() as table:
-            known = "SELECT state FROM jobs WHERE id = ? AND state != 'deleted'"
-            row = table.execute(known, (job,)).fetchone()
+        with self._transaction() as table:
+            query = "SELECT state FROM jobs WHERE id = ? AND state != 'deleted'"
+            row = table.execute(query, (job,)).fetchone()
             table.execute("UPDATE jobs SET state = 'deleted' WHERE id = ?", (job,))
         if row is not None and row["state"] != "running":
-            self._remove(job)
+            self.remove(job)
         return row is not None
 
     # What the worker does.
 
     def claim(self) -> tuple[str, JobRequest] | None:
         """Take the job that has waited longest, if one does."""
-        with self._table() as table:
+        with self._transaction() as table:
             row = table.execute(
                 "UPDATE jobs SET state = 'running', started = ?, attempts = attempts + 1 WHERE id ="
                 " (SELECT id FROM jobs WHERE state = 'queued' ORDER BY queued, created LIMIT 1)"
@@ -243,23 +358,25 @@ class Jobs:
 
     def end(self, job: str, warnings: Sequence[str], error: ErrorDetail | None = None) -> None:
         """Say that a running job is done, or why it failed."""
-        state, told = ("done", None) if error is None else ("failed", error.model_dump_json())
+        state, detail = ("done", None) if error is None else ("failed", error.model_dump_json())
         self._update(
             "state = ?, error = ?, warnings = ?, ended = ?, share = CASE ? WHEN 'done' THEN 1 "
             "ELSE share END WHERE id = ? AND state = 'running'",
-            *(state, told, orjson.dumps(warnings).decode(), time.time(), state, job),
+            *(state, detail, orjson.dumps(warnings).decode(), time.time(), state, job),
         )
 
     # What who watches the worker does; nobody works meanwhile.
 
-    def running(self) -> tuple[float, bool] | None:
-        """Return when the running job was begun and whether it was deleted since."""
-        with self._table() as table:
+    def running(self) -> tuple[str, bool] | None:
+        """Return the running job's id and attempt, and whether it was deleted since."""
+        with self._transaction(write=False) as table:
             row = table.execute(
-                "SELECT started, state, ended FROM jobs WHERE state = 'running' OR "
+                "SELECT id, attempts, state FROM jobs WHERE state = 'running' OR "
                 "(state = 'deleted' AND ended IS NULL AND started IS NOT NULL) ORDER BY state"
             ).fetchone()
-        return None if row is None else (row["started"], row["state"] == "deleted")
+        return (
+            None if row is None else (f"{row['id']} {row['attempts']}", row["state"] == "deleted")
+        )
 
     def stopped(self, why: str, *, again: bool = True, counts: bool = True) -> None:
         """Say that the worker was stopped: its job is queued again, or failed.
@@ -267,47 +384,58 @@ class Jobs:
         Parameters
         ----------
         why
-            What a failed job is told.
+            Why a failed job failed.
         again
             Whether to begin it again, unless that was done `ATTEMPTS` times.
         counts
             Whether this was an attempt: not where the server itself stopped the worker.
         """
-        told = ErrorDetail(message=why).model_dump_json()
+        detail = ErrorDetail(message=why).model_dump_json()
         if not counts:
             self._update("attempts = attempts - 1 WHERE state = 'running'")
         if again:
             self._update(f"state = 'queued' WHERE state = 'running' AND attempts < {ATTEMPTS}")
         self._update(
-            "state = 'failed', error = ?, ended = ? WHERE state = 'running'", told, time.time()
+            "state = 'failed', error = ?, ended = ? WHERE state = 'running'", detail, time.time()
         )
 
     def sweep(self, open_s: float, *, deleted: bool) -> None:
-        """Remove open jobs that were left alone, and with ``deleted`` those that were deleted."""
-        before = time.time() - open_s
-        self._update("state = 'deleted' WHERE state = 'open' AND touched < ?", before)
-        known = "SELECT id FROM jobs WHERE state = 'deleted'"
-        with self._table() as table:
-            ids = table.execute(known if deleted else f"{known} AND started IS NULL").fetchall()
-        for row in ids:
-            self._remove(row["id"])
+        """Remove open jobs that were left alone, and with ``deleted`` those that were deleted.
 
-    def _remove(self, job: str) -> None:
+        How long is counted by this process: a clock that is set forward removes nothing.
+        """
+        now = time.monotonic()
+        with self._transaction(write=False) as table:
+            opened = [r["id"] for r in table.execute("SELECT id FROM jobs WHERE state = 'open'")]
+            which = "SELECT id FROM jobs WHERE state = 'deleted'"
+            which = which if deleted else f"{which} AND started IS NULL"
+            gone = [row["id"] for row in table.execute(which)]
+        with self._lock:
+            self._used = {job: self._used.get(job, now) for job in opened}
+            alone = [job for job, used in self._used.items() if now - used > open_s]
+        for job in alone:
+            if self._update("state = 'deleted' WHERE id = ? AND state = 'open'", job):
+                gone.append(job)
+        for job in gone:
+            self.remove(job)
+
+    def remove(self, job: str) -> None:
+        """Remove all that there is of a job that was deleted."""
         shutil.rmtree(self.folder_of(job), ignore_errors=True)
-        with self._table() as table:
+        with self._transaction() as table:
             table.execute("DELETE FROM jobs WHERE id = ?", (job,))
 
     def _update(self, what: str, *values: object) -> bool:
-        with self._table() as table:
+        with self._transaction() as table:
             return bool(table.execute(f"UPDATE jobs SET {what}", values).rowcount)
 
     def _job(self, row: sqlite3.Row) -> Job:
-        folder, wish = self.folder_of(row["id"]), JobRequest.model_validate_json(row["wish"])
+        folder, request = self.folder_of(row["id"]), JobRequest.model_validate_json(row["wish"])
         parts: tuple[Part, ...] = (RECORDING, VIDEO)
         done = row["state"] == "done"
         return Job(
             id=row["id"],
-            name=wish.name,
+            name=request.name,
             state=row["state"],
             share=row["share"],
             uploaded=[part for part in parts if (folder / part).is_file()],

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
@@ -26,6 +26,7 @@ from saiseld.pipeline.open import open_checked
 from saiseld.pipeline.weights import digests
 from saiseld.runtime.devices import DeviceName
 from saiseld.runtime.errors import InputError, SaiseldError
+from saiseld.runtime.isolation import without_network
 from saiseld.runtime.parallel import die_with_parent
 from saiseld.serve.jobs import RECORDING, VIDEO, ErrorDetail, JobRequest, Jobs, Limits
 
@@ -33,8 +34,8 @@ Do = Callable[[Path, JobRequest, Callable[[float], object]], object]
 """Works on the files in a job's folder, telling the share that is done."""
 
 _WATCH_S = 0.5
-_TELL_S = 0.5
-_LOOK_S = 0.2
+_REPORT_S = 0.5
+_POLL_S = 0.2
 _NO_MEMORY = ("can't allocate", "bad_alloc", "Failed to allocate")
 """What networks say where memory ends, in errors of any kind."""
 _MOST_WARNINGS = 20
@@ -43,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 def image_job(
     folder: Path,
-    wish: JobRequest,
+    request: JobRequest,
     on_share: Callable[[float], object],
     *,
     weights: Path | None = None,
@@ -52,17 +53,17 @@ def image_job(
 ) -> None:
     """Image the recording in a job's folder into ``results``, as `saiseld image` does."""
     video = folder / VIDEO if (folder / VIDEO).exists() else None
-    recording = open_checked(folder / RECORDING, wish.channels, video)
+    recording = open_checked(folder / RECORDING, request.channels, video)
     imager = load_imager(weights, device, half)
     made_from = provenance_of(recording, video, digests(imager.weights), imager.default_system)
-    wanted = ImageOptions(threshold=wish.threshold, overlay=wish.overlay)
+    wanted = ImageOptions(threshold=request.threshold, overlay=request.overlay)
     results = folder / "results"
     image_recording(imager, recording, video, results, made_from, wanted, on_share=on_share)
     write_folder_page(results)
 
 
-def told(error: BaseException, folder: Path) -> ErrorDetail:
-    """Return an error as a user of the server is told it, without the server's folders."""
+def error_detail(error: BaseException, folder: Path) -> ErrorDetail:
+    """Return an error as a user of the server gets it, without the server's folders."""
 
     def own(text: str) -> str:
         return text.replace(f"{folder}/", "")
@@ -102,25 +103,38 @@ class _Watch:
     def __init__(self, jobs: Jobs, limits: Limits, do: Do) -> None:
         self._context = get_context("spawn")
         self._jobs, self._limits, self._do = jobs, limits, do
+        self._attempt, self._begun, self._last_error = "", 0.0, ""
         self.over = threading.Event()
 
     def run(self) -> None:
         # A worker dies with the thread that started it: this one ends when the server does.
         process = self._start()
         while not self.over.wait(_WATCH_S):
-            if not process.is_alive():
-                self._jobs.stopped(f"its process ended before it was done ({_how(process)})")
-                process = self._start()
-            elif running := self._jobs.running():
-                begun, deleted = running
-                if deleted:
-                    process = self._restart(process, "deleted", counts=False)
-                elif time.time() - begun > self._limits.job_s:
-                    why = f"it took longer than {self._limits.job_s:.0f} s"
-                    process = self._restart(process, why, again=False)
-            self._jobs.sweep(self._limits.open_s, deleted=False)
+            try:
+                process = self._look_after(process)
+            except SaiseldError as error:  # of the table: it may be readable again
+                if str(error) != self._last_error:
+                    _log.error("%s", error)
+                self._last_error = str(error)
         _kill(process)
-        self._jobs.stopped("the server was stopped", counts=False)
+        with suppress(SaiseldError):
+            self._jobs.stopped("the server was stopped", counts=False)
+
+    def _look_after(self, process: BaseProcess) -> BaseProcess:
+        if not process.is_alive():
+            self._jobs.stopped(f"its process ended before it was done ({_how(process)})")
+            process = self._start()
+        elif running := self._jobs.running():
+            attempt, deleted = running
+            if attempt != self._attempt:  # by this process's own clock, which nobody sets
+                self._attempt, self._begun = attempt, time.monotonic()
+            if deleted:
+                process = self._restart(process, "deleted", counts=False)
+            elif time.monotonic() - self._begun > self._limits.job_s:
+                why = f"it took longer than {self._limits.job_s:.0f} s"
+                process = self._restart(process, why, again=False)
+        self._jobs.sweep(self._limits.open_s, deleted=False)
+        return process
 
     def _start(self) -> BaseProcess:
         process = self._context.Process(
@@ -146,7 +160,7 @@ def _how(process: BaseProcess) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-class _Heard(logging.Handler):
+class _Warnings(logging.Handler):
     """Keeps the warnings of a job."""
 
     def __init__(self) -> None:
@@ -160,40 +174,45 @@ class _Heard(logging.Handler):
 
 def _work(folder: Path, do: Do, limits: Limits) -> None:
     """Work on one job after the other until the server ends."""
+    without_network()
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
         import resource
 
         resource.setrlimit(resource.RLIMIT_DATA, (limits.memory_bytes, limits.memory_bytes))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     jobs = Jobs(folder)
     while True:
-        claimed = jobs.claim()
+        try:
+            claimed = jobs.claim()
+        except SaiseldError:  # the server says what is wrong with the table
+            claimed = None
         if claimed is None:
             # Looking costs nothing, and holds nothing that a killed process would keep.
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
         else:
             _do_one(jobs, *claimed, do)
 
 
-def _do_one(jobs: Jobs, job: str, wish: JobRequest, do: Do) -> None:
-    folder, heard = jobs.folder_of(job), _Heard()
+def _do_one(jobs: Jobs, job: str, request: JobRequest, do: Do) -> None:
+    folder, collected = jobs.folder_of(job), _Warnings()
     logger = logging.getLogger("saiseld")
-    logger.addHandler(heard)
+    logger.addHandler(collected)
     try:
-        do(folder, wish, partial(_tell, jobs, job, [0.0]))
+        do(folder, request, partial(_report, jobs, job, [0.0]))
     except Exception as error:
         if not isinstance(error, SaiseldError):
             _log.exception("job %s", job)
-        failure: ErrorDetail | None = told(error, folder)
+        failure: ErrorDetail | None = error_detail(error, folder)
     else:
         failure = None
     finally:
-        logger.removeHandler(heard)
-    jobs.end(job, [text.replace(f"{folder}/", "") for text in heard.warnings], failure)
+        logger.removeHandler(collected)
+    jobs.end(job, [text.replace(f"{folder}/", "") for text in collected.warnings], failure)
 
 
-def _tell(jobs: Jobs, job: str, last: list[float], share: float) -> None:
-    if time.monotonic() - last[0] > _TELL_S:
+def _report(jobs: Jobs, job: str, last: list[float], share: float) -> None:
+    if time.monotonic() - last[0] > _REPORT_S:
         last[0] = time.monotonic()
         jobs.progress(job, share)

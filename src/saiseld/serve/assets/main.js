@@ -18,14 +18,14 @@ $('new').onsubmit = async event => {
   let job;
   try {
     $('told').textContent = 'Uploading …';
-    job = await ask('POST', '/jobs', { name: recording.name.slice(0, 200) });
-    await ask('PUT', `/jobs/${job.id}/recording`, recording);
-    if (video) await ask('PUT', `/jobs/${job.id}/video`, video);
-    await ask('POST', `/jobs/${job.id}/start`);
+    job = await ask('POST', 'jobs', { name: recording.name.slice(0, 200) });
+    await ask('PUT', `jobs/${job.id}/recording`, recording);
+    if (video) await ask('PUT', `jobs/${job.id}/video`, video);
+    await ask('POST', `jobs/${job.id}/start`);
     $('told').textContent = 'Uploaded.';
     $('new').reset();
   } catch (error) {
-    if (job) await ask('DELETE', `/jobs/${job.id}`).catch(() => {});
+    if (job) await ask('DELETE', `jobs/${job.id}`).catch(() => {});
     $('told').textContent = error.message;
   }
   button.disabled = false;
@@ -39,9 +39,9 @@ function make(tag, properties, ...children) {
 }
 
 function row(job) {
-  const name = job.state === 'done' ? make('a', { href: `/jobs/${job.id}/results/index.html`, textContent: job.name }) : job.name;
+  const name = job.state === 'done' ? make('a', { href: `jobs/${job.id}/results/index.html`, textContent: job.name }) : job.name;
   const bin = make('button', { textContent: 'Delete', ariaLabel: `Delete ${job.name}` });
-  bin.onclick = () => ask('DELETE', `/jobs/${job.id}`).then(list, list);
+  bin.onclick = () => ask('DELETE', `jobs/${job.id}`).then(list, list);
   const state = job.state === 'running' ? make('progress', { value: job.share, ariaLabel: 'done' }) : job.state;
   const told = [job.error?.message, ...job.warnings].filter(Boolean).map(text => make('small', { textContent: text }));
   return make('li', {}, make('span', {}, name, ' ', state), bin, ...told);
@@ -49,7 +49,7 @@ function row(job) {
 
 let before = '';
 async function list() {
-  const jobs = await ask('GET', '/jobs').catch(() => null), now = JSON.stringify(jobs);
+  const jobs = await ask('GET', 'jobs').catch(() => null), now = JSON.stringify(jobs);
   if (!jobs || now === before) return;
   before = now;
   $('jobs').replaceChildren(...jobs.map(row));
