@@ -68,7 +68,7 @@ class Client:
         connection.sendall(f"{head}Content-Length: {size}\r\n\r\n".encode() + sent)
         return connection
 
-    def ended(self, job: str, within_s: float = 60) -> dict[str, Any]:
+    def ended(self, job: str, within_s: float = 300) -> dict[str, Any]:
         """Return a job as it is when it has ended."""
         until = time.monotonic() + within_s
         while True:

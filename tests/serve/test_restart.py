@@ -15,7 +15,7 @@ def folder(tmp_path):
 
 
 def running(client, job):
-    until = time.monotonic() + 30
+    until = time.monotonic() + 300
     while client.ask("GET", f"/jobs/{job}").json["state"] != "running":
         assert time.monotonic() < until
         time.sleep(0.05)
