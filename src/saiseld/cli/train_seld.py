@@ -1,4 +1,4 @@
-"""``saiseld train seld``: the ear, from a bank of sounds in simulated rooms."""
+"""``saiseld train seld``: the SELD network, from annotated recordings, simulated scenes or both."""
 
 from __future__ import annotations
 
@@ -7,39 +7,86 @@ from typing import Annotated
 
 import typer
 
-from saiseld.cli.options import Device
+from saiseld.cli.options import Device, Run
 from saiseld.runtime.devices import device_of
+
+Dataset = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="Annotated recordings: STAIRS26, STARSS22/23, TAU-NIGENS 2020/21, or a folder of "
+        "recordings and DCASE CSVs.",
+    ),
+]
+ClassMap = Annotated[
+    str,
+    typer.Option(
+        "--class-map", help="starss, tau2020, tau2021, or a TOML file: what the data's classes are."
+    ),
+]
+Bank = Annotated[
+    Path | None, typer.Option(help="Sound bank to mix scenes of; its train side is used.")
+]
+Responses = Annotated[
+    Path | None, typer.Option(help="Room responses to mix scenes in: folders train and valid.")
+]
 
 
 def train_seld(
-    bank: Annotated[Path, typer.Option(help="Sound bank; its train side is used.")],
-    responses: Annotated[Path, typer.Option(help="Room responses: folders train and valid.")],
+    output: Run,
+    dataset: Dataset = None,
+    class_map: ClassMap = "starss",
+    bank: Bank = None,
+    responses: Responses = None,
     prior: Annotated[
-        Path, typer.Option(help="The wheel of a prior, or weights of an ear, whose prior is taken.")
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder of the run; one that stopped goes on.")
-    ],
-    recipe: Annotated[str, typer.Option(help="compact, further or a TOML file.")] = "compact",
-    start: Annotated[Path | None, typer.Option(help="An ear's weights to start from.")] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder for decoded sounds; <output>/cache without it.")
+        Path | None,
+        typer.Option(
+            help="A pretrained encoder's wheel, or SELD weights, whose encoder is taken; without "
+            "it that of --start, or the packaged one."
+        ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that mix scenes.")] = 1,
+    recipe: Annotated[
+        str, typer.Option(help="compact, further, adapt (to go on with recordings) or a TOML file.")
+    ] = "compact",
+    start: Annotated[
+        str | None, typer.Option(help="SELD weights to start from; packaged for the packaged ones.")
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder for decoded sounds and recordings; <output>/cache without it."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that make windows.")] = 1,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that decode sounds.")] = 1,
     device: Device = "auto",
 ) -> None:
-    """Train the ear; selection uses rooms and sound sources of its own.
+    """Train the SELD network; selection uses rooms and sound sources of its own.
 
-    saiseld train seld --bank sounds --responses responses --prior prior.safetensors -o run
+    saiseld train seld --data STARSS23 --recipe adapt --start packaged -o run
+
+    saiseld train seld --bank sounds --responses responses --prior prior.whl -o run
     """
+    from saiseld.pipeline.weights import PACKAGED
     from saiseld.training.seld.data import training_data
     from saiseld.training.seld.recipes import read_recipe
     from saiseld.training.seld.run import Trainer
 
     device_of(device)  # before sounds are decoded
     chosen = read_recipe(recipe)
-    data = training_data(bank, responses, prior, cache or output / "cache", jobs=jobs)
-    trainer = Trainer(data, chosen, output, start=start, workers=workers, device=device)
+    packaged = PACKAGED / "seld.safetensors"
+    begin = packaged if start == "packaged" else None if start is None else Path(start)
+    data = training_data(
+        bank,
+        responses,
+        prior or begin or packaged,
+        cache or output / "cache",
+        dataset=dataset,
+        class_map=class_map,
+        recipe=chosen,
+        jobs=jobs,
+    )
+    trainer = Trainer(data, chosen, output, start=begin, workers=workers, device=device)
     weights = trainer.run()
-    typer.echo(f"{weights}: best mAP in the selection scenes {trainer.best:.4f}")
+    where = "held-out rooms"
+    if dataset is not None and chosen.selection_rooms == "dev_test":
+        where = "dev-test (optimistic: weights are selected there)"
+    typer.echo(f"{weights}: best mAP in {where} {trainer.best:.4f} (step {trainer.best_step})")

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,8 +35,15 @@ class Event(NamedTuple):
     distance_cm: float | None = None
 
 
-def read_events(path: str | Path) -> list[Event]:
+def read_events(path: str | Path, *, classes: int = NUM_CLASSES) -> list[Event]:
     """Read the events of a STARSS23 CSV, in file order, each checked.
+
+    Parameters
+    ----------
+    path
+        The file.
+    classes
+        How many classes there are: of another corpus, whose numbers are not ours, another number.
 
     Raises
     ------
@@ -44,7 +53,33 @@ def read_events(path: str | Path) -> list[Event]:
     path = Path(path)
     with refusing(DataError, path, "a readable events CSV"):
         rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig")))
-        return [_event(row, path, f"line {rows.line_num}") for row in rows if row]
+        return [_event(row, path, f"line {rows.line_num}", classes) for row in rows if row]
+
+
+def distinct_events(events: Sequence[Event], source: str | Path) -> list[Event]:
+    """Return events by frame; a row that is there twice counts once, and the log says so.
+
+    Raises
+    ------
+    DataError
+        If a source of a class is at two places in one frame.
+    """
+    once = sorted(set(events), key=lambda event: event[:5])
+    if len(once) < len(events):
+        logging.getLogger(__name__).warning(
+            "%s: %d rows are there twice and count once", source, len(events) - len(once)
+        )
+    for before, after in pairwise(once):
+        if before[:3] == after[:3]:
+            raise DataError(
+                source,
+                place=f"frame {after.frame}, class {after.class_id}, source {after.source}",
+                expected="a source once in a frame",
+                found=f"it at azimuths {before.azimuth:g} and {after.azimuth:g}, "
+                f"elevations {before.elevation:g} and {after.elevation:g}",
+                advice="Number the sources of one class",
+            )
+    return once
 
 
 def write_events(path: str | Path, events: Iterable[Event]) -> None:
@@ -66,7 +101,7 @@ def check_within(events: Sequence[Event], frames: int, source: str | Path) -> No
             )
 
 
-def _event(row: list[str], path: Path, place: str) -> Event:
+def _event(row: list[str], path: Path, place: str, classes: int) -> Event:
     if not 5 <= len(row) <= 6:
         raise DataError(
             path,
@@ -82,7 +117,7 @@ def _event(row: list[str], path: Path, place: str) -> Event:
     for name, ok, expected, found in (
         ("frame", frame >= 0, "0 or more", frame),
         ("source", abs(source) < 2**31, "a number of 32 bits", source),
-        ("class", 0 <= class_id < NUM_CLASSES, f"a class of 0-{NUM_CLASSES - 1}", class_id),
+        ("class", 0 <= class_id < classes, f"a class of 0-{classes - 1}", class_id),
         ("azimuth", -180 <= azimuth <= 180, "degrees from -180 to 180", azimuth),
         ("elevation", -90 <= elevation <= 90, "degrees from -90 to 90", elevation),
         ("distance_cm", distance is None or distance >= 0, "0 or more", distance),

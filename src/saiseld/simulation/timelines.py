@@ -9,7 +9,6 @@ has them, are those of another room and are not used.
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saiseld.conventions.sphere import angles_of_vector, great_circle, unit_vector
-from saiseld.formats.events import Event, read_events
+from saiseld.formats.events import Event, distinct_events, read_events
 from saiseld.runtime.errors import DataError
 from saiseld.simulation.sounds.bank import Half
 
@@ -148,7 +147,7 @@ def read_timelines(folder: str | Path) -> Timelines:
     by_split: dict[Half, dict[Path, Sequence[Event]]] = {"train": {}, "test": {}}
     side_of = _sides(folder, paths)
     for path in paths:
-        rows = _checked(path)
+        rows = distinct_events(read_events(path), path)
         digest.update(f"{path.relative_to(folder)}\n".encode() + path.read_bytes())
         if rows:
             by_split[side_of[path]][path] = rows
@@ -156,27 +155,6 @@ def read_timelines(folder: str | Path) -> Timelines:
         if not recordings:
             raise DataError(folder, expected=f"events to {split} with", found="empty files")
     return Timelines(by_split, {"files": len(paths), "sha256": digest.hexdigest()})
-
-
-def _checked(path: Path) -> list[Event]:
-    """Return the rows of a file by frame; a row that is there twice counts once."""
-    rows = read_events(path)
-    once = sorted(set(rows), key=lambda event: event[:5])
-    if len(once) < len(rows):
-        logging.getLogger(__name__).warning(
-            "%s: %d rows are there twice and count once", path, len(rows) - len(once)
-        )
-    for before, after in pairwise(once):
-        if before[:3] == after[:3]:
-            raise DataError(
-                path,
-                place=f"frame {after.frame}, class {after.class_id}, source {after.source}",
-                expected="a source once in a frame",
-                found=f"it at azimuths {before.azimuth:g} and {after.azimuth:g}, "
-                f"elevations {before.elevation:g} and {after.elevation:g}",
-                advice="Number the sources of one class",
-            )
-    return once
 
 
 def _sides(folder: Path, paths: list[Path]) -> dict[Path, Half]:

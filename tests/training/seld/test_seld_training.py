@@ -24,12 +24,13 @@ from saiseld.seld.model import Seld
 from saiseld.seld.network import SeldLogits, SeldNetwork
 from saiseld.seld.output import GRID, ROWS
 from saiseld.training.seld import run
+from saiseld.training.seld.data import Simulated, TrainingData
 from saiseld.training.seld.losses import class_targets, losses, map_targets
 from saiseld.training.seld.mixing import Mixer
 from saiseld.training.seld.model_selection import Scores, average_precision, score
 from saiseld.training.seld.recipes import LossWeights, Recipe, SceneRanges, read_recipe
 from saiseld.training.seld.responses import Room, read_rooms
-from saiseld.training.seld.run import STATE, WEIGHTS, Trainer, TrainingData
+from saiseld.training.seld.run import STATE, WEIGHTS, Trainer
 from saiseld.training.seld.sounds import PROCEDURAL, Clip, SoundPool
 from saiseld.training.seld.windows import Shard, rows, shard_of, turned
 
@@ -197,7 +198,7 @@ TINY = Recipe(
 
 def data(folder: Path, prior: YAMNetEncoder) -> TrainingData:
     rooms = [room(folder / "rooms/room_000.safetensors")]
-    return TrainingData(pool(), rooms, rooms, prior, "yamnet", {"made": "up"})
+    return TrainingData(Simulated(pool(), rooms, rooms), None, prior, "yamnet", {"made": "up"})
 
 
 def test_a_prior_that_learns_too_is_looked_at_as_it_is_now(tmp_path, monkeypatch) -> None:

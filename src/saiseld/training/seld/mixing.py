@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import soxr
@@ -58,10 +59,29 @@ class Track:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """What is heard, (4, N), and what there was."""
+    """A window of T frames to learn from.
+
+    Parameters
+    ----------
+    audio
+        (4, N) what the capsules record.
+    tracks
+        What sounds.
+    ignored
+        (T,) whether something sounds that is none of our classes; None for never.
+    """
 
     audio: Signal
     tracks: tuple[Track, ...]
+    ignored: NDArray[np.bool_] | None = None
+
+
+class SceneSource(Protocol):
+    """Anything that draws scenes."""
+
+    def scene(self, rng: np.random.Generator) -> Scene:
+        """Return a scene, a function of the generator."""
+        ...
 
 
 class Mixer:
@@ -208,7 +228,7 @@ class Mixer:
             weight = np.clip(1 - np.abs(position - point), 0, 1) if len(points) > 1 else 1.0
             spectrum = rfft(whole * weight, length)
             total += spectrum * rfft(response[number][:, : length - 1], length, axis=-1)
-        total *= _curve(length // 2 + 1, self.ranges.equaliser_db, rng)
+        total *= gain_curve(length // 2 + 1, self.ranges.equaliser_db, rng)
         return track, np.asarray(irfft(total, length, axis=-1)[:, :samples], np.float32)
 
     @cached_property
@@ -227,7 +247,7 @@ class Mixer:
         length = next_fast_len(samples, real=True)
         tilt = rng.uniform(*self.ranges.noise_tilt_db)
         octave = np.log2(np.maximum(np.arange(length // 2 + 1) / length * SAMPLE_RATE, 60) / 1000)
-        gain = 10 ** (tilt * octave / 20) * _curve(length // 2 + 1, 4.0, rng)
+        gain = 10 ** (tilt * octave / 20) * gain_curve(length // 2 + 1, 4.0, rng)
         coloured = irfft(rfft(diffuse, length, axis=-1) * gain.astype(np.float32), length, axis=-1)
         coloured = coloured[:, :samples] / np.sqrt(np.square(coloured).mean() + 1e-12)
         sensor = rng.standard_normal((CHANNELS, samples), np.float32)
@@ -240,9 +260,9 @@ class Mixer:
         samples = heard.shape[1]
         length = next_fast_len(samples, real=True)
         spectrum = rfft(heard, length, axis=-1)
-        spectrum *= _curve(length // 2 + 1, self.ranges.room_equaliser_db, rng)
+        spectrum *= gain_curve(length // 2 + 1, self.ranges.room_equaliser_db, rng)
         for channel in range(CHANNELS):
-            spectrum[channel] *= _curve(length // 2 + 1, self.ranges.capsule_db, rng)
+            spectrum[channel] *= gain_curve(length // 2 + 1, self.ranges.capsule_db, rng)
         out = irfft(spectrum, length, axis=-1)[:, :samples]
         peak = 10 ** (rng.uniform(*self.ranges.peak_db) / 20)
         return np.asarray(out * (peak / (np.abs(out).max() + 1e-9)), np.float32)
@@ -268,7 +288,7 @@ def _walk(place: Place, frames: int, rng: np.random.Generator) -> NDArray[np.flo
     return np.asarray(there_and_back)
 
 
-def _curve(bins: int, spread_db: float, rng: np.random.Generator) -> NDArray[np.float32]:
+def gain_curve(bins: int, spread_db: float, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return a smooth random gain over frequency, (bins,), knots evenly spaced in octaves."""
     knots = np.array([60, 125, 250, 500, 1000, 2000, 4000, 8000, 12000.0])
     frequency = np.linspace(0, SAMPLE_RATE / 2, bins)

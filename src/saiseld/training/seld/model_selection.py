@@ -7,6 +7,7 @@ average precision, averaged over classes.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -95,10 +96,10 @@ def score(network: SeldNetwork, scenes: Shard) -> Scores:
     )
     of_class = [[hit for true, hit, _ in single if true == c] for c in range(NUM_CLASSES)]
     return Scores(
-        float(np.nanmean(each)),
+        float(np.nanmean(each)) if count.any() else 0.0,
         each,
-        float(np.mean([np.mean(hits) for hits in of_class if hits])),
-        float(np.median([error for _, _, error in single])),
+        float(np.mean([np.mean(hits) for hits in of_class if hits])) if single else math.nan,
+        float(np.median([error for _, _, error in single])) if single else math.nan,
     )
 
 

@@ -61,6 +61,28 @@ class SceneRanges(_Strict):
         return self
 
 
+class RecordedRanges(_Strict):
+    """How windows of recordings are drawn and varied."""
+
+    balanced: float = Field(default=0.75, ge=0, le=1)
+    """Share of windows drawn round a frame of a class, each class as often; the others are any."""
+    sums: float = Field(default=0.3, ge=0, le=1)
+    """Share to which the window of another moment of the same room is added."""
+    sum_db: float = Field(default=6.0, ge=0)
+    """Largest gain or loss of what is added."""
+    equaliser_db: float = Field(default=2.0, ge=0)
+    """Spread of the gain of the recording's octaves; of each capsule's."""
+    capsule_db: float = Field(default=0.3, ge=0)
+    noise_snr_db: Range = (25.0, 60.0)
+    """Recording over noise of the capsules, each its own."""
+    masked_bands: int = Field(default=2, ge=0)
+    """Most bands that are masked in all channels alike, how wide, and how far down."""
+    masked_octaves: float = Field(default=1.0, gt=0.2)
+    masked_db: float = Field(default=30.0, ge=0)
+    targets: Literal["events", "masks"] = "events"
+    """Whether sources are where their events say, or where their masks have their energy."""
+
+
 class LossWeights(_Strict):
     """Factors on the losses."""
 
@@ -101,7 +123,15 @@ class Recipe(_Strict):
     selection_scenes: int = Field(default=128, ge=1)
     selection_every: int = Field(default=100, ge=1)
     """Steps between two looks at the selection scenes, which are also saved states."""
+    patience: int = Field(default=0, ge=0)
+    """Looks without a better score after which a run ends; 0 for never."""
+    real_share: float = Field(default=0.5, ge=0, le=1)
+    """Share of recorded windows where there are recordings and sounds to mix."""
+    selection_rooms: Literal["held_out", "dev_test"] = "held_out"
+    """With recordings: select in rooms of dev-train set aside, or in dev-test, which makes every
+    score there optimistic; then all of dev-train is learnt from."""
     scenes: SceneRanges = SceneRanges()
+    recorded: RecordedRanges = RecordedRanges()
     loss_weights: LossWeights = LossWeights()
 
     @model_validator(mode="after")

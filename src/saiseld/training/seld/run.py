@@ -12,7 +12,6 @@ import json
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +26,18 @@ from saiseld.runtime.devices import DeviceName, device_of
 from saiseld.runtime.errors import CheckpointError, RecipeError
 from saiseld.runtime.files import atomic_path, only_run, output_folder
 from saiseld.runtime.parallel import die_with_parent
-from saiseld.seld.encoders import PretrainedEncoder, frozen
+from saiseld.seld.encoders import frozen
 from saiseld.seld.model import Seld
 from saiseld.seld.network import SeldNetwork, frame_embeddings
-from saiseld.seld.output import GRID, WINDOW_FRAMES
+from saiseld.seld.output import GRID
 from saiseld.training.logs import RunLog, run_log
+from saiseld.training.seld.data import TrainingData
 from saiseld.training.seld.losses import losses
-from saiseld.training.seld.mixing import Mixer
 from saiseld.training.seld.model_selection import Scores, score
 from saiseld.training.seld.recipes import Recipe
-from saiseld.training.seld.responses import Room
-from saiseld.training.seld.sounds import SoundPool
 from saiseld.training.seld.windows import (
     Shard,
     Shards,
-    WindowMaker,
     joined,
     rows,
     shown,
@@ -51,35 +47,8 @@ from saiseld.training.steps import check_finite, read
 
 STATE = "state.pt"
 WEIGHTS = "seld.safetensors"
-_SELECTION_SEED = 77
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingData:
-    """What to learn from and to select by.
-
-    Parameters
-    ----------
-    sounds
-        Of which some sources are held back for selection.
-    rooms, selection_rooms
-        Different ones.
-    prior
-        Encoder that others trained.
-    prior_name
-        By which it is known.
-    provenance
-        What they are. JSON values.
-    """
-
-    sounds: SoundPool
-    rooms: list[Room]
-    selection_rooms: list[Room]
-    prior: PretrainedEncoder
-    prior_name: str
-    provenance: dict[str, Any]
 
 
 class Trainer:
@@ -128,15 +97,10 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.network = SeldNetwork(data.prior.channels).to(self.device)
         self.started_from = "scratch" if start is None else Path(start).name
-        train, select = data.sounds.split(recipe.held_back)
         windows = self.output / "windows"
-        mixer = Mixer(train, data.rooms, recipe.scenes, WINDOW_FRAMES)
-        maker = WindowMaker(mixer, data.prior, recipe.fresh, (recipe.seed,))
-        self.shards = Shards(maker, windows)
-        mixer = Mixer(select, data.selection_rooms, recipe.scenes, WINDOW_FRAMES)
-        maker = WindowMaker(mixer, data.prior, recipe.selection_scenes, (_SELECTION_SEED,))
-        self.selection = Shards(maker, windows / "selection")
-        self.done, self.best = 0, -1.0
+        self.shards = Shards(data.training_windows(recipe), windows)
+        self.selection = Shards(data.selection_windows(recipe), windows / "selection")
+        self.done, self.best, self.since_best, self.best_step = 0, -1.0, 0, 0
         groups: list[dict[str, Any]] = [{"params": list(self.network.parameters())}]
         self.rates = [recipe.learning_rate]
         if recipe.prior_rate:
@@ -161,6 +125,8 @@ class Trainer:
         recipe = self.recipe
         with only_run(self.output), run_log(self.output, self.done, recipe.steps) as log:
             scenes = self.selection[0]
+            if self.started_from != "scratch" and not self.done:
+                self._look(scenes, log)  # what is no better than the start is not kept
             for shard in self._fresh(recipe.steps if until is None else until):
                 values = self._learn(shard)
                 self.done += 1
@@ -168,10 +134,18 @@ class Trainer:
                 if self.done % recipe.selection_every == 0 or self.done == recipe.steps:
                     self._look(scenes, log)
                     self._save()
+                if self.stopped_early:
+                    _log.info("no better score in %d looks: ended", self.since_best)
+                    break
         return self.output / WEIGHTS
 
+    @property
+    def stopped_early(self) -> bool:
+        """Whether so many looks brought no better score that the run has ended."""
+        return 0 < self.recipe.patience <= self.since_best
+
     def _fresh(self, until: int) -> Iterator[Shard]:
-        numbers = range(self.done, until)
+        numbers = range(self.done, self.done if self.stopped_early else until)
         yield from DataLoader(
             self.shards,
             batch_size=None,
@@ -262,8 +236,9 @@ class Trainer:
             "direction_deg": scores.direction_deg,
         }
         log.epoch(self.done, 1 + self.done // self.recipe.selection_every, values)
+        self.since_best += 1
         if scores.mAP > self.best:
-            self.best = scores.mAP
+            self.best, self.since_best, self.best_step = scores.mAP, 0, self.done
             self.seld(self.average, scores).save(self.output / WEIGHTS)
 
     @torch.inference_mode()
@@ -305,6 +280,8 @@ class Trainer:
             **self._identity(),
             "done": self.done,
             "best": self.best,
+            "since_best": self.since_best,
+            "best_step": self.best_step,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "prior": self.prior.state_dict() if self.recipe.prior_rate else {},
@@ -339,4 +316,5 @@ class Trainer:
         if self.recipe.prior_rate:
             self.prior.load_state_dict(content["prior"])
         self.done, self.best = content["done"], content["best"]
+        self.since_best, self.best_step = content["since_best"], content["best_step"]
         _log.info("%s: going on at step %d", self.output, self.done)

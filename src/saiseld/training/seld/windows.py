@@ -7,7 +7,7 @@ are kept in 16 bits, in shards of one step's new scenes; a run that goes on find
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import Dataset
 
 from saiseld.conventions.symmetry import SYMMETRIES
@@ -23,21 +24,23 @@ from saiseld.seld.encoders import PretrainedEncoder
 from saiseld.seld.inputs import inputs
 from saiseld.seld.network import Batch
 from saiseld.seld.network import turned as turned_covariance
-from saiseld.training.seld.mixing import Mixer, Scene
+from saiseld.training.seld.mixing import Scene, SceneSource
 
-MOST_TRACKS = 4
+FEWEST_TRACKS = 4
+"""Rows for tracks that a shard has; more where a scene has more."""
 
 Shard = dict[str, Tensor]
 """Of n windows: ``mels``, ``spectrum``, ``covariance``, ``embedding`` as in `Batch` and of the
-prior, half precision; of their tracks ``class_id`` (n, 4), -1 for none, ``active``, ``azimuth``,
-``elevation`` and ``distance_cm`` (n, 4, T)."""
+prior, half precision; of their K tracks ``class_id`` (n, K), -1 for none, ``active``, ``azimuth``,
+``elevation`` and ``distance_cm`` (n, K, T), NaN where not known; and ``ignored`` (n, T), where
+something sounds that is of no class of ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class WindowMaker:
     """Makes shard k of a run: a function of (seed, k)."""
 
-    mixer: Mixer
+    scenes: SceneSource
     prior: PretrainedEncoder
     size: int
     seed: tuple[int, ...]
@@ -45,7 +48,7 @@ class WindowMaker:
     def __call__(self, number: int) -> Shard:
         """Return the shard."""
         scenes = [
-            self.mixer.scene(np.random.default_rng([*self.seed, number, index]))
+            self.scenes.scene(np.random.default_rng([*self.seed, number, index]))
             for index in range(self.size)
         ]
         return shard_of(scenes, self.prior)
@@ -60,13 +63,16 @@ def shard_of(scenes: Sequence[Scene], prior: PretrainedEncoder) -> Shard:
     shard = {name: part.half() for name, part in shown._asdict().items()}
     shard["embedding"] = prior(audio, shown.mels).half()
     frames = shown.covariance.shape[1]
-    shape = (len(scenes), MOST_TRACKS)
+    shape = (len(scenes), max(FEWEST_TRACKS, *(len(scene.tracks) for scene in scenes)))
+    shard["ignored"] = torch.zeros(len(scenes), frames, dtype=torch.bool)
     shard["class_id"] = torch.full(shape, -1, dtype=torch.int8)
     shard["active"] = torch.zeros(*shape, frames, dtype=torch.bool)
     for name in ("azimuth", "elevation", "distance_cm"):
         shard[name] = torch.zeros(*shape, frames)
     for row, scene in enumerate(scenes):
-        for column, track in enumerate(scene.tracks[:MOST_TRACKS]):
+        if scene.ignored is not None:
+            shard["ignored"][row] = torch.from_numpy(scene.ignored)
+        for column, track in enumerate(scene.tracks):
             shard["class_id"][row, column] = track.class_id
             for name in ("active", "azimuth", "elevation", "distance_cm"):
                 shard[name][row, column] = torch.from_numpy(np.array(getattr(track, name)))
@@ -76,7 +82,7 @@ def shard_of(scenes: Sequence[Scene], prior: PretrainedEncoder) -> Shard:
 class Shards(Dataset[Shard]):
     """Shard k, from the folder if it is there, else made and kept."""
 
-    def __init__(self, make: WindowMaker, folder: Path) -> None:
+    def __init__(self, make: Callable[[int], Shard], folder: Path) -> None:
         self.make, self.folder = make, folder
 
     def path(self, number: int) -> Path:
@@ -94,7 +100,20 @@ class Shards(Dataset[Shard]):
 
 def joined(parts: Sequence[Shard]) -> Shard:
     """Return windows of several shards as one."""
+    tracks = max(part["class_id"].shape[1] for part in parts)
+    parts = [_with_tracks(part, tracks) for part in parts]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def _with_tracks(shard: Shard, tracks: int) -> Shard:
+    """Return a shard with so many rows for tracks."""
+    missing = tracks - shard["class_id"].shape[1]
+    if not missing:
+        return shard
+    wider = {"class_id": functional.pad(shard["class_id"], (0, missing), value=-1)}
+    for name in ("active", "azimuth", "elevation", "distance_cm"):
+        wider[name] = functional.pad(shard[name], (0, 0, 0, missing))
+    return {**shard, **wider}
 
 
 def rows(shard: Shard, index: Sequence[int]) -> Shard:

@@ -1,0 +1,1 @@
+"""A corpus that no packaged weights have heard; see README.md."""
