@@ -32,7 +32,7 @@ def run(*arguments):
     return CliRunner().invoke(build(), ["evaluate", *map(str, arguments)], catch_exceptions=False)
 
 
-@pytest.mark.parametrize("metric", ["2026-06-30", "2026-05-28", "2026-04-02"])
+@pytest.mark.parametrize("metric", ["2026-06-30", "2026-05-28", "2026-05-18", "2026-04-02"])
 def test_the_json_holds_the_scores(tree, tmp_path, metric):
     out = tmp_path / "scores.json"
     result = run(*tree, "--metric", metric, "--json", out)
@@ -159,9 +159,8 @@ def test_where_nothing_can_be_written_nothing_is_scored(tree, tmp_path, saiseld,
 def test_the_old_metric_has_no_report(tree, tmp_path):
     result = run(*tree, "--metric", "2026-04-02", "--report", tmp_path / "report")
     assert result.exit_code == 2
-    assert "expected a metric of soft IoU (2026-06-30 or 2026-05-28), found 2026-04-02" in (
-        result.output
-    )
+    assert "expected a metric of soft IoU" in result.output
+    assert "found 2026-04-02" in result.output
 
 
 def test_a_bad_input_is_one_line(tree):

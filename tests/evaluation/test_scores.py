@@ -145,7 +145,7 @@ def as_predictions(labels, score=lambda mask: 0.5):
     }
 
 
-@pytest.mark.parametrize("metric", ["2026-06-30", "2026-05-28", "2026-04-02"])
+@pytest.mark.parametrize("metric", ["2026-06-30", "2026-05-28", "2026-05-18", "2026-04-02"])
 def test_the_truth_itself_scores_one(small_case, metric):
     _, labels = small_case
     headline = evaluate(as_predictions(labels), labels, metric).headline()
@@ -153,7 +153,7 @@ def test_the_truth_itself_scores_one(small_case, metric):
     assert headline == pytest.approx(dict.fromkeys(headline, 1.0), abs=1e-8)
 
 
-@pytest.mark.parametrize("metric", ["2026-06-30", "2026-05-28", "2026-04-02"])
+@pytest.mark.parametrize("metric", ["2026-06-30", "2026-05-28", "2026-05-18", "2026-04-02"])
 def test_no_detections_at_all_is_defined(small_case, metric):
     _, labels = small_case
     headline = evaluate({name: [] for name in labels}, labels, metric).headline()

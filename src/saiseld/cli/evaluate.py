@@ -9,68 +9,129 @@ import typer
 
 from saiseld.cli.options import AllowMissing, Jobs, JsonFile, LabelsCache, OnCluster, workers
 
+Predictions = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Folders of <recording>.json (SELD metrics: or <recording>.csv); "
+        "several are scored in one pass."
+    ),
+]
+Labels = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder with <recording>_std.json or <recording>.json below it "
+        "(SELD metrics: or <recording>.csv)."
+    ),
+]
+OfMetric = Annotated[
+    Literal[
+        "2026-06-30",
+        "2026-05-28",
+        "2026-05-18",
+        "2026-04-02",
+        "seld-2024",
+        "seld-2023",
+        "seld-2022",
+    ],
+    typer.Option(help="Version of the official scorer, or the SELD metrics of a year."),
+]
 Thresholds = Annotated[
     list[float] | None,
     typer.Option(
-        min=0.01, max=1, help="Soft-IoU threshold; give it often. Official: 0.25, 0.5, 0.75."
+        min=0.01,
+        max=1,
+        help="Soft-IoU threshold; give it often. Official since 2026-05-28: 0.25, 0.5, 0.75.",
     ),
 ]
+ReportFolder = Annotated[Path | None, typer.Option(help="Write a page with plots to this folder.")]
 Intervals = Annotated[
     bool,
     typer.Option(
         "--intervals",
-        help="Bootstrap over recordings; with several systems, also against the first.",
+        help="Bootstrap over recordings; with several systems, also against the first. "
+        "SELD metrics: jackknife.",
     ),
+]
+Pictures = Annotated[
+    Path | None, typer.Option(help="Videos or frames to draw the report's examples over.")
+]
+CandidateTables = Annotated[
+    Path | None, typer.Option(help="Folder of candidate tables: how much could be found at all?")
+]
+ReadingOf = Annotated[
+    Literal["strict", "official"],
+    typer.Option(help="official: score whatever the official scorer accepts, and say so."),
+]
+SixColumns = Annotated[
+    Literal["auto", "polar", "cartesian"],
+    typer.Option(help="SELD metrics: what 6 columns of a system's CSV hold."),
+]
+DistanceUnit = Annotated[
+    Literal["m", "cm"], typer.Option(help="SELD metrics: distances in a system's CSV.")
+]
+MinScore = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="SELD metrics: leave out masks and events scored below."),
 ]
 
 
 def evaluate(
-    predictions: Annotated[
-        list[Path],
-        typer.Argument(help="Folders of <recording>.json; several are scored in one pass."),
-    ],
-    labels: Annotated[
-        Path, typer.Argument(help="Folder with <recording>_std.json or <recording>.json below it.")
-    ],
-    metric: Annotated[
-        Literal["2026-06-30", "2026-05-28", "2026-04-02"],
-        typer.Option(help="Version of the official scorer."),
-    ] = "2026-06-30",
+    predictions: Predictions,
+    labels: Labels,
+    metric: OfMetric = "2026-06-30",
     threshold: Thresholds = None,
     json: JsonFile = None,
-    report: Annotated[
-        Path | None, typer.Option(help="Write a page with plots to this folder.")
-    ] = None,
+    report: ReportFolder = None,
     intervals: Intervals = False,
-    pictures: Annotated[
-        Path | None, typer.Option(help="Videos or frames to draw the report's examples over.")
-    ] = None,
-    candidates: Annotated[
-        Path | None,
-        typer.Option(help="Folder of candidate tables: how much could be found at all?"),
-    ] = None,
+    pictures: Pictures = None,
+    candidates: CandidateTables = None,
     jobs: Jobs = 1,
     cluster: OnCluster = None,
     allow_missing: AllowMissing = False,
-    reading: Annotated[
-        Literal["strict", "official"],
-        typer.Option(help="official: score whatever the official scorer accepts, and say so."),
-    ] = "strict",
+    reading: ReadingOf = "strict",
+    coordinates: SixColumns = "auto",
+    distance_unit: DistanceUnit = "m",
+    min_score: MinScore = 0.0,
     cache: LabelsCache = None,
 ) -> None:
-    """Score predictions as the official scorer does, under any of its three versions.
+    """Score predictions as the official scorers do: acoustic images (2026) or SELD (2022 to 2024).
 
     saiseld evaluate predictions/ labels/ --report report/
+
+    saiseld evaluate system/ STARSS23/metadata_dev --metric seld-2024 --intervals
     """
     from saiseld.cli.printing import print_reports
     from saiseld.evaluation.comparison import check_soft_iou, compare_systems, named_folders
+    from saiseld.evaluation.seld import evaluate_seld_systems, write_seld_scores
     from saiseld.runtime.cache import user_cache
     from saiseld.runtime.errors import DataError
     from saiseld.runtime.files import output_folder, write_json
-    from saiseld.viewing.tables import print_comparison
+    from saiseld.viewing.tables import print_comparison, print_seld
 
     systems = named_folders(predictions)
-    cached = cache or user_cache("drawn-labels")
+    if json is not None:
+        output_folder(json.parent)
+    if metric == "seld-2024" or metric == "seld-2023" or metric == "seld-2022":
+        if report or threshold or candidates:
+            check_soft_iou(metric, "--report, --threshold, --candidates")
+        with workers(jobs, cluster) as at_work:
+            scores = evaluate_seld_systems(
+                systems,
+                labels,
+                metric,
+                coordinates=coordinates,
+                distance_unit=distance_unit,
+                min_score=min_score,
+                intervals=intervals,
+                jobs=at_work,
+                allow_missing=allow_missing,
+                reading=reading,
+                progress=True,
+            )
+        print_seld(scores)
+        if json is not None:
+            write_seld_scores(json, scores)
+        return
     if report or threshold or intervals:
         check_soft_iou(metric, "--report, --threshold, --intervals")
     if report and reading != "strict":
@@ -78,8 +139,7 @@ def evaluate(
             "--report", expected="files of the format (--reading strict)", found=reading
         )
     folder = None if report is None else output_folder(report)
-    if json is not None:
-        output_folder(json.parent)
+    cached = cache or user_cache("drawn-labels")
     ceiling = None
     if candidates is not None:
         from saiseld.training.matchability.targets import proposed_recall

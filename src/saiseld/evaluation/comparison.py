@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from saiseld.evaluation.coco_2026_04_02 import FieldScores
 from saiseld.evaluation.corpus import Corpus
 from saiseld.evaluation.diagnosis import RecallCeiling
 from saiseld.evaluation.official_reading import Reading
-from saiseld.evaluation.scores import THRESHOLDS, Scores
+from saiseld.evaluation.scores import Scores, SoftIouMetric, official_thresholds
 from saiseld.evaluation.systems import (
     MatchedSystem,
     Metric,
@@ -71,11 +71,13 @@ class Comparison:
         return content
 
 
-def check_soft_iou(metric: Metric, wanted: str) -> None:
+def check_soft_iou(metric: str, wanted: str) -> None:
     """Raise ``DataError`` if what is wanted is not defined under a metric."""
-    if metric == "2026-04-02":
+    if metric not in get_args(SoftIouMetric):
         raise DataError(
-            wanted, expected="a metric of soft IoU (2026-06-30 or 2026-05-28)", found=metric
+            wanted,
+            expected="a metric of soft IoU (2026-06-30, 2026-05-28 or 2026-05-18)",
+            found=metric,
         )
 
 
@@ -132,7 +134,7 @@ def compare_systems(
             progress=progress,
         )
         return Comparison(found, ceiling=ceiling)
-    ious = tuple(sorted(set(thresholds or THRESHOLDS)))
+    ious = tuple(sorted(set(thresholds or official_thresholds(metric))))
     matched = match_systems(
         systems,
         labels,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from saiseld.formats.annotation import LABEL_SUFFIX, RAW_LABEL_SUFFIX, EnergyMask
@@ -87,9 +87,22 @@ def _json_files(source: str | Path, pattern: str) -> list[Path]:
 
 
 def _by_recording(source: str | Path, paths: Iterable[Path], suffix: str) -> dict[str, Path]:
+    return by_recording(source, paths, lambda path: path.stem.removesuffix(Path(suffix).stem))
+
+
+def by_recording(
+    source: str | Path, paths: Iterable[Path], recording_of: Callable[[Path], str]
+) -> dict[str, Path]:
+    """Return paths by the recording that they belong to.
+
+    Raises
+    ------
+    DataError
+        If two belong to one.
+    """
     found: dict[str, Path] = {}
     for path in paths:
-        recording = path.stem.removesuffix(Path(suffix).stem)
+        recording = recording_of(path)
         if recording in found:
             raise DataError(
                 source,

@@ -1,4 +1,4 @@
-"""Scores of matched recordings under the metrics 2026-06-30 and 2026-05-28."""
+"""Scores of matched recordings under the metrics 2026-06-30, 2026-05-28 and 2026-05-18."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
 from saiseld.evaluation.average_precision import average_precision, ranking
 from saiseld.evaluation.matched import MatchedRecording
 
-SoftIouMetric = Literal["2026-06-30", "2026-05-28"]
+SoftIouMetric = Literal["2026-06-30", "2026-05-28", "2026-05-18"]
 THRESHOLDS = (0.25, 0.5, 0.75)
-"""Official soft-IoU thresholds."""
+"""Official soft-IoU thresholds since 2026-05-28."""
+COCO_THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+"""Those of 2026-05-18."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class PooledScores:
     n_gt, n_det
         Ground-truth instances and detections.
     ap
-        AP at each threshold; NaN without ground truth (2026-05-28: without detections too).
+        AP at each threshold; NaN without ground truth (before 2026-06-30: without detections too).
     pearson_r, pearson_n
         Mean r of the matched pairs where it is defined (NaN if nowhere), and their number.
     """
@@ -244,16 +246,27 @@ def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate([np.zeros(0), *parts])
 
 
+def official_thresholds(metric: SoftIouMetric) -> tuple[float, ...]:
+    """Return the soft-IoU thresholds of a version."""
+    return COCO_THRESHOLDS if metric == "2026-05-18" else THRESHOLDS
+
+
 def score(
     recordings: Iterable[MatchedRecording],
     metric: SoftIouMetric = "2026-06-30",
-    thresholds: Sequence[float] = THRESHOLDS,
+    thresholds: Sequence[float] | None = None,
 ) -> Scores:
     """Return the official scores of matched recordings.
 
-    The versions differ in one thing: ground truth, of a class or of all, without one detection
-    counts 0 in 2026-06-30 and is undefined in 2026-05-28.
+    The versions differ in two things. Ground truth, of a class or of all, without one detection
+    counts 0 in 2026-06-30 and is undefined before. 2026-05-18 has ten thresholds from 0.5 on.
+
+    Parameters
+    ----------
+    thresholds
+        Soft IoUs in (0, 1]; those of the version if None.
     """
+    thresholds = official_thresholds(metric) if thresholds is None else thresholds
     recordings = list(recordings)
     detections = pool(recordings)
     ties = _ties(detections, metric, thresholds)
@@ -295,11 +308,12 @@ def ignored_note(class_ids: NDArray[np.int64]) -> tuple[str, ...]:
 def score_pool(
     detections: Pool,
     metric: SoftIouMetric = "2026-06-30",
-    thresholds: Sequence[float] = THRESHOLDS,
+    thresholds: Sequence[float] | None = None,
     *,
     weight: NDArray[np.int64] | None = None,
 ) -> Scores:
     """Return the scores of a pool; ``weight`` (recordings,) counts each recording so many times."""
+    thresholds = official_thresholds(metric) if thresholds is None else thresholds
     if not thresholds or not all(0 < threshold <= 1 for threshold in thresholds):
         raise ValueError(f"thresholds must be soft IoUs in (0, 1], not {tuple(thresholds)}")
     truths = detections.truths.sum(axis=0) if weight is None else weight @ detections.truths
@@ -309,7 +323,7 @@ def score_pool(
             times = (weight[detections.recording[r]] for r in (rows.recorded, rows.best_first))
             rows = Ranked(*map(np.repeat, (rows.recorded, rows.best_first), times))
         found = _score_rows(detections, rows, n_gt, thresholds)
-        if metric == "2026-05-28" and not found.n_det:
+        if metric != "2026-06-30" and not found.n_det:
             return replace(found, ap=(np.nan,) * len(thresholds))
         return found
 

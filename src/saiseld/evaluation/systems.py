@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal, get_args, overload
 
 import numpy as np
 
@@ -26,13 +26,13 @@ from saiseld.evaluation.drawn_labels import draw_labels
 from saiseld.evaluation.matched import MatchedRecording, match_recording
 from saiseld.evaluation.official_reading import OfficialReader, Reading
 from saiseld.evaluation.rendering import Drawings, RenderedMasks, render_masks
-from saiseld.evaluation.scores import THRESHOLDS, Scores, SoftIouMetric, score
+from saiseld.evaluation.scores import Scores, SoftIouMetric, score
 from saiseld.formats.annotation import MAX_PREDICTION_BYTES, EnergyMask, read_annotations
 from saiseld.runtime.errors import AnnotationError, DataError
 from saiseld.runtime.parallel import Workers, run_all
 
-Metric = Literal["2026-06-30", "2026-05-28", "2026-04-02"]
-METRICS: tuple[Metric, ...] = ("2026-06-30", "2026-05-28", "2026-04-02")
+Metric = Literal["2026-06-30", "2026-05-28", "2026-05-18", "2026-04-02"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
 """Versions of the official scorer, current one first."""
 
 
@@ -44,7 +44,7 @@ class MatchedSystem:
     notes: tuple[str, ...] = ()
 
     def score(
-        self, metric: SoftIouMetric = "2026-06-30", thresholds: Sequence[float] = THRESHOLDS
+        self, metric: SoftIouMetric = "2026-06-30", thresholds: Sequence[float] | None = None
     ) -> Scores:
         """Return the system's scores (`saiseld.evaluation.scores.score`) with its notes."""
         scores = score(self.recordings.values(), metric, thresholds)
@@ -202,7 +202,7 @@ def evaluate_systems(
     labels: Corpus,
     *,
     metric: SoftIouMetric = "2026-06-30",
-    thresholds: Sequence[float] = THRESHOLDS,
+    thresholds: Sequence[float] | None = None,
     jobs: Workers = 1,
     allow_missing: bool = False,
     reading: Reading = "strict",
@@ -211,7 +211,7 @@ def evaluate_systems(
 ) -> dict[str, Scores]:
     """Return the scores of several systems, measured in one pass; see `match_systems`.
 
-    ``thresholds`` are soft IoUs in (0, 1], the official ones by default.
+    ``thresholds`` are soft IoUs in (0, 1], those of the version if None.
     """
     matched = match_systems(
         systems,
@@ -270,7 +270,7 @@ def evaluate(
     labels: Corpus,
     metric: SoftIouMetric = ...,
     *,
-    thresholds: Sequence[float] = ...,
+    thresholds: Sequence[float] | None = ...,
     jobs: Workers = ...,
     allow_missing: bool = ...,
     reading: Reading = ...,
@@ -297,7 +297,7 @@ def evaluate(
     labels: Corpus,
     metric: Metric = "2026-06-30",
     *,
-    thresholds: Sequence[float] = THRESHOLDS,
+    thresholds: Sequence[float] | None = None,
     jobs: Workers = 1,
     allow_missing: bool = False,
     reading: Reading = "strict",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from saiseld.evaluation.scores import THRESHOLDS, SoftIouMetric, pool, score_pool
+from saiseld.evaluation.scores import SoftIouMetric, pool, score_pool
 from saiseld.evaluation.systems import MatchedSystem
 from saiseld.runtime.errors import DataError
 
@@ -46,7 +46,7 @@ class Difference:
 def confidence_intervals(
     system: MatchedSystem,
     metric: SoftIouMetric = "2026-06-30",
-    thresholds: Sequence[float] = THRESHOLDS,
+    thresholds: Sequence[float] | None = None,
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -71,7 +71,7 @@ def compare(
     system: MatchedSystem,
     other: MatchedSystem,
     metric: SoftIouMetric = "2026-06-30",
-    thresholds: Sequence[float] = THRESHOLDS,
+    thresholds: Sequence[float] | None = None,
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -100,7 +100,7 @@ def compare(
 def _drawn(
     system: MatchedSystem,
     metric: SoftIouMetric,
-    thresholds: Sequence[float],
+    thresholds: Sequence[float] | None,
     resamples: int,
     seed: int,
 ) -> tuple[dict[str, float], NDArray[np.float64]]:

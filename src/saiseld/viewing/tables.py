@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.box import SIMPLE
 from rich.console import Console, RenderableType
@@ -13,6 +13,7 @@ from rich.text import Text
 from saiseld.conventions.taxonomy import CLASS_NAMES
 from saiseld.evaluation.comparison import Comparison
 from saiseld.evaluation.diagnosis import RecallCeiling
+from saiseld.evaluation.seld import SeldScores
 from saiseld.evaluation.uncertainty import FEWEST_RECORDINGS
 from saiseld.runtime.errors import one_line
 
@@ -26,6 +27,36 @@ def print_comparison(comparison: Comparison) -> None:
         console.print(part, soft_wrap=isinstance(part, Text))
     if comparison.ceiling is not None:
         console.print(_ceiling(comparison.ceiling))
+
+
+def print_seld(scores: Mapping[str, SeldScores]) -> None:
+    """Print SELD scores of systems, of a single one also by class and with its intervals."""
+    console = Console()
+    first = next(iter(scores.values()))
+    single = first.intervals if len(scores) == 1 else {}
+    lines = [
+        (row, *(s.headline()[row] for s in scores.values()), *single.get(row, ()))
+        for row in first.headline()
+    ]
+    ends = ("from", "to") if single else ()
+    console.print(plain_table(f"official metric {first.metric}", ("", *scores, *ends), lines))
+    if len(scores) == 1:
+        by_class = zip(CLASS_NAMES, first.per_class, strict=True)
+        rows = [
+            (name, *(str(v) if k == "references" else v for k, v in own.items()))
+            for name, own in by_class
+        ]
+        columns = ["refs" if k == "references" else k for k in first.per_class[0]]
+        console.print(plain_table("by class", ("", *columns), rows))
+    else:
+        for name, found in scores.items():
+            if found.intervals:
+                title = f"{name}: 95 % intervals, jackknife over recordings"
+                rows = [(row, *pair) for row, pair in found.intervals.items()]
+                console.print(plain_table(title, ("", "from", "to"), rows))
+    for name, found in scores.items():
+        for note in found.notes:
+            console.print(Text(f"{name}: {note}", "yellow"), soft_wrap=True)
 
 
 def plain_table(title: str, columns: Sequence[str], lines: Sequence[Sequence[Cell]]) -> Table:
