@@ -15,6 +15,7 @@ from tests.reference.seld import counts as slow_counts
 
 from saiseld.evaluation.seld import (
     SELD_METRICS,
+    SourceOptions,
     count,
     evaluate_seld,
     evaluate_seld_systems,
@@ -75,7 +76,7 @@ def test_scores_are_those_of_the_public_code(folders, name, metric):
     scores = evaluate_seld(
         *folders(predictions, labels),
         metric_of,
-        coordinates="polar" if polar else "cartesian",
+        options=SourceOptions("polar" if polar else "cartesian"),
         intervals=len(labels) > 1,
         reading="official",
     )

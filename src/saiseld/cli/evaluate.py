@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from saiseld.cli.options import AllowMissing, Jobs, JsonFile, LabelsCache, OnCluster, workers
+
+if TYPE_CHECKING:
+    from saiseld.evaluation.diagnosis import RecallCeiling
 
 Predictions = Annotated[
     list[Path],
@@ -100,13 +103,13 @@ def evaluate(
 
     saiseld evaluate system/ STARSS23/metadata_dev --metric seld-2024 --intervals
     """
-    from saiseld.cli.printing import print_reports
+    from saiseld.cli.printing import print_reports, print_seld
     from saiseld.evaluation.comparison import check_soft_iou, compare_systems, named_folders
-    from saiseld.evaluation.seld import evaluate_seld_systems, write_seld_scores
+    from saiseld.evaluation.seld import SourceOptions, evaluate_seld_systems
     from saiseld.runtime.cache import user_cache
     from saiseld.runtime.errors import DataError
     from saiseld.runtime.files import output_folder, write_json
-    from saiseld.viewing.tables import print_comparison, print_seld
+    from saiseld.viewing.tables import print_comparison
 
     systems = named_folders(predictions)
     if json is not None:
@@ -119,19 +122,14 @@ def evaluate(
                 systems,
                 labels,
                 metric,
-                coordinates=coordinates,
-                distance_unit=distance_unit,
-                min_score=min_score,
+                options=SourceOptions(coordinates, distance_unit, min_score),
                 intervals=intervals,
                 jobs=at_work,
                 allow_missing=allow_missing,
                 reading=reading,
                 progress=True,
             )
-        print_seld(scores)
-        if json is not None:
-            write_seld_scores(json, scores)
-        return
+        return print_seld(scores, json)
     if report or threshold or intervals:
         check_soft_iou(metric, "--report, --threshold, --intervals")
     if report and reading != "strict":
@@ -140,11 +138,6 @@ def evaluate(
         )
     folder = None if report is None else output_folder(report)
     cached = cache or user_cache("drawn-labels")
-    ceiling = None
-    if candidates is not None:
-        from saiseld.training.matchability.targets import proposed_recall
-
-        ceiling = proposed_recall(candidates, labels, cached, allow_missing=allow_missing)
     with workers(jobs, cluster) as at_work:
         comparison = compare_systems(
             systems,
@@ -152,7 +145,7 @@ def evaluate(
             metric,
             thresholds=threshold,
             intervals=intervals,
-            ceiling=ceiling,
+            ceiling=_ceiling(candidates, labels, cached, allow_missing),
             jobs=at_work,
             allow_missing=allow_missing,
             reading=reading,
@@ -164,3 +157,13 @@ def evaluate(
         write_json(json, comparison.as_dict())
     if folder is not None:
         print_reports(folder, comparison, systems, labels, pictures)
+
+
+def _ceiling(
+    candidates: Path | None, labels: Path, cache: Path, allow_missing: bool
+) -> RecallCeiling | None:
+    if candidates is None:
+        return None
+    from saiseld.training.matchability.targets import proposed_recall
+
+    return proposed_recall(candidates, labels, cache, allow_missing=allow_missing)

@@ -14,6 +14,7 @@ from saiseld.conventions.taxonomy import CLASS_NAMES
 if TYPE_CHECKING:
     from saiseld.decision.risk import OperatingPoint
     from saiseld.evaluation.comparison import Comparison
+    from saiseld.evaluation.seld import SeldScores
     from saiseld.formats.sound_events import SoundEvents
     from saiseld.pipeline.image import Outcome
     from saiseld.training.matchability.assessment import Assessment
@@ -52,6 +53,16 @@ def print_events(name: str, events: SoundEvents) -> None:
             f"{e.start_s:6.1f} s {e.end_s:6.1f} s  {e.class_name:<20} {e.azimuth:7.0f}° "
             f"{e.elevation:5.0f}° {distance:>7} {e.score:5.2f}"
         )
+
+
+def print_seld(scores: Mapping[str, SeldScores], json: Path | None) -> None:
+    """Print SELD scores of systems, and write them where there is a file for them."""
+    from saiseld.evaluation.seld import write_seld_scores
+    from saiseld.viewing.tables import print_seld_scores
+
+    print_seld_scores(scores)
+    if json is not None:
+        write_seld_scores(json, scores)
 
 
 def print_reports(

@@ -29,7 +29,7 @@ def print_comparison(comparison: Comparison) -> None:
         console.print(_ceiling(comparison.ceiling))
 
 
-def print_seld(scores: Mapping[str, SeldScores]) -> None:
+def print_seld_scores(scores: Mapping[str, SeldScores]) -> None:
     """Print SELD scores of systems, of a single one also by class and with its intervals."""
     console = Console()
     first = next(iter(scores.values()))

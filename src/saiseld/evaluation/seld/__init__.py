@@ -23,6 +23,7 @@ the classes. Scores are equal to those of the public code to the last digit
 from saiseld.evaluation.seld.counting import Counts, SeldMetric, count
 from saiseld.evaluation.seld.jackknife import jackknife_intervals
 from saiseld.evaluation.seld.scores import SELD_METRICS, SeldScores, score_counts
+from saiseld.evaluation.seld.sources import SourceOptions
 from saiseld.evaluation.seld.systems import evaluate_seld, evaluate_seld_systems, write_seld_scores
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Counts",
     "SeldMetric",
     "SeldScores",
+    "SourceOptions",
     "count",
     "evaluate_seld",
     "evaluate_seld_systems",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +24,27 @@ Sources = Path | SourceRows
 SourceCorpus = str | Path | Mapping[str, SourceRows]
 """The sources of many recordings: a folder (or one file), or sources by recording."""
 Side = Literal["labels", "predictions"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """How the files of systems are read.
+
+    Parameters
+    ----------
+    coordinates, distance_unit
+        Of CSVs (`saiseld.formats.dcase_csv.read_dcase_csv`).
+    min_score
+        Masks and sound events scored below it do not count.
+    """
+
+    coordinates: Coordinates = "auto"
+    distance_unit: DistanceUnit = "m"
+    min_score: float = 0.0
+
+
+AS_PUBLISHED = SourceOptions()
+"""As the public code reads systems: distances in metres, every row counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +186,10 @@ def _of_masks(path: Path, reading: SourceReading) -> tuple[SourceRows, Counter[s
     return SourceRows.of(rows), remarks
 
 
-def reading_of(
-    side: Side,
-    coordinates: Coordinates,
-    distance_unit: DistanceUnit,
-    min_score: float,
-    lenient: bool,
-) -> SourceReading:
+def reading_of(side: Side, options: SourceOptions, *, lenient: bool) -> SourceReading:
     """Return how a side is read: labels give centimetres and have no scores."""
-    reading = SourceReading(side, coordinates, ignore_classes=lenient)
     if side == "labels":
-        return replace(reading, coordinates="auto")
-    return replace(reading, distance_unit=distance_unit, min_score=min_score)
+        return SourceReading(side, ignore_classes=lenient)
+    return SourceReading(
+        side, options.coordinates, options.distance_unit, options.min_score, ignore_classes=lenient
+    )

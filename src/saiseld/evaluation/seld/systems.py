@@ -15,14 +15,16 @@ from saiseld.evaluation.seld.counting import Counts, SeldMetric, count
 from saiseld.evaluation.seld.jackknife import FEWEST_RECORDINGS, jackknife_intervals
 from saiseld.evaluation.seld.scores import SeldScores, score_counts
 from saiseld.evaluation.seld.sources import (
+    AS_PUBLISHED,
     SourceCorpus,
+    SourceOptions,
     SourceReading,
     Sources,
     find_sources,
     read_sources,
     reading_of,
 )
-from saiseld.formats.dcase_csv import Coordinates, DistanceUnit, SourceRows
+from saiseld.formats.dcase_csv import SourceRows
 from saiseld.runtime.errors import DataError
 from saiseld.runtime.files import write_json
 from saiseld.runtime.parallel import Workers, run_all
@@ -36,9 +38,7 @@ def evaluate_seld(
     labels: SourceCorpus,
     metric: SeldMetric = "seld-2024",
     *,
-    coordinates: Coordinates = "auto",
-    distance_unit: DistanceUnit = "m",
-    min_score: float = 0.0,
+    options: SourceOptions = AS_PUBLISHED,
     intervals: bool = False,
     jobs: Workers = 1,
     allow_missing: bool = False,
@@ -60,9 +60,7 @@ def evaluate_seld(
         systems,
         labels,
         metric,
-        coordinates=coordinates,
-        distance_unit=distance_unit,
-        min_score=min_score,
+        options=options,
         intervals=intervals,
         jobs=jobs,
         allow_missing=allow_missing,
@@ -75,9 +73,7 @@ def evaluate_seld_systems(
     labels: SourceCorpus,
     metric: SeldMetric = "seld-2024",
     *,
-    coordinates: Coordinates = "auto",
-    distance_unit: DistanceUnit = "m",
-    min_score: float = 0.0,
+    options: SourceOptions = AS_PUBLISHED,
     intervals: bool = False,
     jobs: Workers = 1,
     allow_missing: bool = False,
@@ -94,10 +90,8 @@ def evaluate_seld_systems(
         The references, likewise; distances of their CSVs are centimetres.
     metric
         Of which year.
-    coordinates, distance_unit
-        Of the systems' CSVs (`saiseld.formats.dcase_csv.read_dcase_csv`).
-    min_score
-        Masks and sound events of systems below this score do not count.
+    options
+        How the systems' files are read.
     intervals
         Jackknife over recordings as well.
     jobs
@@ -117,7 +111,7 @@ def evaluate_seld_systems(
     """
     truth, label_notes = find_sources(labels, "labels")
     of_labels, of_systems = (
-        reading_of(side, coordinates, distance_unit, min_score, reading == "official")
+        reading_of(side, options, lenient=reading == "official")
         for side in ("labels", "predictions")
     )
     tasks: dict[str, tuple[Sources, dict[str, Sources]]] = {}
