@@ -79,6 +79,7 @@ TORCH_FREE = (
     "conventions",
     "runtime",
     "formats",
+    "arrays",
     "data",
     "evaluation",
     "decision",

@@ -46,8 +46,11 @@ STOPPED = 130
 TRAIN_COMMANDS: tuple[str, ...] = ("uplam", "detector", "seld", "matchability", "fusion")
 """Modules ``train_<name>`` of `saiseld.cli`, under ``saiseld train <name>``."""
 
+ARRAY_COMMANDS = ("list", "check")
+"""Functions ``array_<name>`` of `saiseld.cli.array`, under ``saiseld array <name>``."""
 
 EXTRAS = {
+    "arrays": ("h5py",),
     "train": ("torch", "torchvision", "accelerate", "tensorboard", "onnx", "onnxscript"),
     "live": ("anyio", "fastapi", "starlette", "uvicorn", "websockets"),
 }
@@ -76,6 +79,13 @@ def build() -> typer.Typer:
             function = getattr(import_module(f"saiseld.cli.train_{name}"), f"train_{name}")
             train.command(name)(_guarded(function))
         app.add_typer(train, name="train")
+    arrays = typer.Typer(
+        no_args_is_help=True, rich_markup_mode=None, help="Microphone arrays that are described."
+    )
+    for name in ARRAY_COMMANDS:
+        function = getattr(import_module("saiseld.cli.array"), f"array_{name}")
+        arrays.command(name)(_guarded(function))
+    app.add_typer(arrays, name="array")
     return app
 
 

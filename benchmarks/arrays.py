@@ -1,0 +1,419 @@
+"""Arrays other than the em32: what is lost when their sound is converted to its four capsules.
+
+    python benchmarks/arrays.py rooms CLIPS FOLDER     # room responses, drawn once for all arrays
+    python benchmarks/arrays.py make FOLDER            # the same sources, recorded by each array
+    python benchmarks/arrays.py score FOLDER [ARRAY ...]
+    python benchmarks/arrays.py pairs FOLDER           # two sources 90 degrees apart, both rows
+    python benchmarks/arrays.py cost
+    python benchmarks/arrays.py measured FOLDER SOFA   # an em32 as measured, both ways
+
+``CLIPS`` has a folder per class (for testing only). Rooms are those of `clips.py`; what arrives
+from where is drawn once with a seed and recorded by every array: the same 64 plane waves make the
+late field of all. Every command goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyroomacoustics as pra
+import soundfile
+import soxr
+from numpy.typing import NDArray
+from scipy.fft import irfft, rfft
+from scipy.signal import oaconvolve
+
+from clips import ROOMS, SPEED, draw_source, read_clip
+from saiseld.arrays.converter import ArrayConverter
+from saiseld.arrays.description import MicrophoneArray, read_array, tetrahedron
+from saiseld.arrays.responses import array_response
+from saiseld.conventions.rigid_sphere import DIFFUSE_DIRECTIONS
+from saiseld.conventions.sphere import angles_of_vector, great_circle, wrap_azimuth
+from saiseld.conventions.taxonomy import CLASS_FOLDERS
+from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME, frame_count
+from saiseld.pipeline.hear import load_audio_branch
+from saiseld.pipeline.weights import find_weights
+from saiseld.seld.decode import candidates
+from saiseld.simulation.rooms.walls import octave_filters
+from saiseld.simulation.sounds.bank import FOLDER_ALIASES
+
+TAPS, LATENCY = 128, 48
+NOISE_DB = -25.0
+SENSOR_DB = -40.0
+TAIL = 1 << 16
+TRUTH = "truth.csv"
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """An array that records, with its faults.
+
+    Parameters
+    ----------
+    described
+        The array as it is described to the converter; None: taken for the tetrahedron.
+    real
+        As it is.
+    position_m, gain_db, sensor_db
+        Standard deviations of its microphones' positions and gains, and its noise; 0, 0 and None
+        for a perfect one.
+    rate
+        Samples a second of its recordings.
+    """
+
+    described: MicrophoneArray | None
+    real: MicrophoneArray
+    position_m: float = 0.0
+    gain_db: float = 0.0
+    sensor_db: float | None = None
+    rate: int = SAMPLE_RATE
+
+
+def open_array(name: str, positions: object, **keys: object) -> MicrophoneArray:
+    points = np.array(positions, float)
+    return MicrophoneArray(name, "open", points, tuple(range(1, len(points) + 1)), **keys)
+
+
+def recorders() -> dict[str, Recorder]:
+    axes = np.concatenate([np.eye(3), -np.eye(3)]) * 0.04
+    octahedron = open_array("octahedron", axes)
+    square = read_array("respeaker-usb-4")
+    square = replace(square, channels=(1, 2, 3, 4))
+    planar = {"square": square, "ring": read_array("uma-8"), "grid": read_array("uma-16")}
+    imperfect = {"position_m": 1e-3, "gain_db": 1.0, "sensor_db": SENSOR_DB}
+    a_format = replace(read_array("sps200"), name="a-format 2 cm")
+    return {
+        "tetrahedron": Recorder(None, tetrahedron()),
+        "tetrahedron converted": Recorder(tetrahedron(), tetrahedron()),
+        "octahedron": Recorder(octahedron, octahedron),
+        "zm-1": Recorder(read_array("zm-1"), read_array("zm-1")),
+        "a-format": Recorder(a_format, a_format),
+        **{name: Recorder(array, array) for name, array in planar.items()},
+        "octahedron imperfect": Recorder(octahedron, octahedron, **imperfect),
+        "square imperfect 16 kHz": Recorder(square, square, **imperfect, rate=16_000),
+        "ambeo": Recorder(read_array("ambeo"), read_array("ambeo")),
+        "core-6": Recorder(read_array("respeaker-core-6"), read_array("respeaker-core-6")),
+        "square taken for the tetrahedron": Recorder(None, square),
+        "a-format taken for the tetrahedron": Recorder(None, a_format),
+    }
+
+
+PLANAR = ("square", "ring", "grid", "core-6")
+
+
+def draw_room(number: int, source: FloatArray, seed: int) -> dict[str, NDArray[np.generic]]:
+    """Return the arrivals and the late field's envelope of a source in a room, for any array."""
+    pra.random.seed(seed)
+    corners, height, walls, (ceiling, floor, scattering), place = ROOMS[number]
+    made = [pra.Material(name, scattering) for name in walls]
+    room = pra.Room.from_corners(
+        np.array(corners).T, fs=SAMPLE_RATE, max_order=4, materials=made, air_absorption=True,
+        ray_tracing=True,
+    )  # fmt: skip
+    ends = {"ceiling": pra.Material(ceiling, scattering), "floor": pra.Material(floor, scattering)}
+    room.extrude(height, materials=ends)
+    room.set_ray_tracing(n_rays=4000, receiver_radius=0.4, energy_thres=1e-6, hist_bin_size=0.004)
+    room.add_source(source)
+    room.add_microphone(place)
+    room.image_source_model()
+    room.ray_tracing()
+    seen = room.visibility[0][0] > 0
+    offset = (room.sources[0].images - np.array(place)[:, None]).T[seen]
+    damping = room.sources[0].damping.T[seen]
+    distance = np.linalg.norm(offset, axis=1)
+    gain = damping / distance[:, None]
+    energy = room.rt_histograms[0][0][0]
+    decay = np.cumsum(energy[:, ::-1], axis=1)[:, ::-1]
+    decay_db = 10 * np.log10(np.maximum(decay / decay[:, :1], 1e-9))
+    time_s = 0.004 * np.arange(energy.shape[1])
+    rt60 = np.array([60 * time_s[np.argmax(d < -25)] / 25 for d in decay_db])
+    samples = int(min(rt60.max() + 0.1, 1.2) * SAMPLE_RATE)
+    total = 4 * np.pi * SPEED * rt60 / (6 * np.log(10) * room.get_volume())
+    late = np.maximum(total - (gain[1:] ** 2).sum(axis=0), 0.2 * total)
+    envelope = energy / energy.sum(axis=1, keepdims=True) * late[:, None]
+    sample_time = np.arange(samples) / SAMPLE_RATE
+    power = [np.interp(sample_time, time_s + 0.002, e) / (0.004 * SAMPLE_RATE) for e in envelope]
+    return {
+        "directions": offset / distance[:, None],
+        "delays": distance / SPEED * SAMPLE_RATE,
+        "gains": gain,
+        "late": np.sqrt(np.array(power)).astype(np.float32),
+    }
+
+
+def firs(array: MicrophoneArray, directions: FloatArray, delay: FloatArray) -> NDArray[np.float32]:
+    """Return the (D, M, TAPS) responses to directions, each `LATENCY` + delay samples late."""
+    frequency = np.fft.rfftfreq(TAPS, 1 / SAMPLE_RATE)
+    response = array_response(array, frequency, directions).transpose(1, 2, 0)
+    taper = np.cos(np.pi / 2 * np.clip((frequency - 10e3) / 2e3, 0, 1)) ** 2
+    late = np.exp(-2j * np.pi * np.outer(LATENCY + delay, frequency) / SAMPLE_RATE)
+    return np.asarray(irfft(response * taper * late[:, None], TAPS, axis=-1), np.float32)
+
+
+def room_response(
+    drawn: dict[str, NDArray[np.generic]], array: MicrophoneArray, seed: int
+) -> NDArray[np.float32]:
+    """Return the (M, N) response of a drawn room by an array."""
+    samples = drawn["late"].shape[1]
+    start, fraction = np.divmod(drawn["delays"], 1)
+    heard = firs(array, drawn["directions"], fraction)
+    bands = drawn["gains"].shape[1]
+    early = np.zeros((bands, array.microphones, samples + 2 * TAPS), np.float32)
+    for begin, gains, fir in zip(start.astype(int), drawn["gains"], heard, strict=True):
+        if begin < samples:
+            early[:, :, begin : begin + TAPS] += gains.astype(np.float32)[:, None, None] * fir
+    filters = octave_filters(TAIL).astype(np.float32)
+    tail = rfft(diffuse(array, samples, seed), TAIL)
+    response = np.zeros((array.microphones, samples), np.float32)
+    for band in range(bands):
+        response += irfft(tail * filters[band], TAIL)[:, :samples] * drawn["late"][band]
+        spectrum = rfft(early[band], TAIL) * filters[band]
+        response += irfft(spectrum, TAIL)[:, LATENCY : LATENCY + samples]
+    return response
+
+
+def diffuse(array: MicrophoneArray, samples: int, seed: int) -> NDArray[np.float32]:
+    """Return (M, samples) of a diffuse field: independent white plane waves from all round."""
+    size, count = 1024, len(DIFFUSE_DIRECTIONS)
+    hop = size - TAPS
+    blocks = -(-(samples + LATENCY) // hop)
+    waves = np.random.default_rng(seed).standard_normal((blocks, hop, count), np.float32)
+    spectra = rfft(waves / np.sqrt(count), size, axis=1).transpose(1, 0, 2)
+    heard = firs(array, DIFFUSE_DIRECTIONS, np.zeros(count))
+    parts = irfft(spectra @ rfft(heard, size, axis=-1).transpose(2, 0, 1), size, axis=0)
+    out = np.zeros((array.microphones, blocks * hop + TAPS), np.float32)
+    for block in range(blocks):
+        out[:, block * hop : block * hop + size] += parts[:, block].T
+    return out[:, LATENCY : LATENCY + samples]
+
+
+def dry_clip(path: Path) -> NDArray[np.float32]:
+    """Return a clip again and again for four to eight seconds."""
+    clip = read_clip(path)[: 8 * SAMPLE_RATE]
+    pause = np.zeros(SAMPLE_RATE // 2, np.float32)
+    times = max(1, int(np.ceil(4 * SAMPLE_RATE / (len(clip) + len(pause)))))
+    dry = np.concatenate([np.concatenate([clip, pause])] * times)
+    return dry[: frame_count(len(dry)) * SAMPLES_PER_FRAME]
+
+
+def rooms(clips: Path, folder: Path) -> None:
+    """Draw rooms and sources for each clip, twice, and write a table of what is in them."""
+    (folder / "rooms").mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(2026)
+    rows = []
+    found = sorted(path for path in clips.rglob("*") if path.suffix in (".wav", ".mp3", ".flac"))
+    for index, path in enumerate(found):
+        class_id = CLASS_FOLDERS.index(FOLDER_ALIASES.get(path.parent.name, path.parent.name))
+        dry = dry_clip(path)
+        loud = np.abs(dry).reshape(-1, SAMPLES_PER_FRAME).max(axis=1)
+        active = loud > 0.05 * np.abs(dry).max()
+        for turn in range(2):
+            number = (index + 2 * turn + index // 4) % len(ROOMS)
+            source = draw_source(number, rng)
+            name = f"{CLASS_FOLDERS[class_id]}_{path.stem}_room{number}"
+            azimuth, elevation = angles_of_vector(source - np.array(ROOMS[number][-1]))
+            frames = "".join("1" if on else "0" for on in active)
+            rows.append((name, class_id, f"{azimuth:.2f}", f"{elevation:.2f}", frames, str(path)))
+            target = folder / "rooms" / f"{name}.npz"
+            if not target.exists():
+                np.savez(target, **draw_room(number, source, seed=2 * index + turn))
+                print(name, flush=True)
+    with (folder / TRUTH).open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def record(
+    responses: list[NDArray[np.float32]],
+    dry: list[NDArray[np.float32]],
+    array: MicrophoneArray,
+    seed: int,
+) -> NDArray[np.float32]:
+    """Return (n, M) of sources with their responses, and diffuse noise 25 dB below."""
+    samples = min(map(len, dry))
+    heard = sum(
+        oaconvolve(sound[None, :samples], response, axes=1)[:, :samples]
+        for sound, response in zip(dry, responses, strict=True)
+    )
+    noise = diffuse(array, samples, seed)
+    power = np.mean(heard**2) / np.mean(noise**2)
+    return np.asarray((heard + noise * np.sqrt(power) * 10 ** (NOISE_DB / 20)).T, np.float32)
+
+
+def spoilt(recorder: Recorder, rng: np.random.Generator) -> MicrophoneArray:
+    """Return the array as it is, with its microphones not quite where they should be."""
+    moved = rng.normal(0, recorder.position_m or 0.0, recorder.real.positions_m.shape)
+    return replace(recorder.real, positions_m=recorder.real.positions_m + moved, half="up")
+
+
+def with_faults(
+    mix: NDArray[np.float32], recorder: Recorder, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return a recording with the array's unequal gains, noise and rate."""
+    gains = 10 ** (rng.normal(0, recorder.gain_db, mix.shape[1]) / 20)
+    mix = mix * gains
+    if recorder.sensor_db is not None:
+        level = np.sqrt(np.mean(mix**2)) * 10 ** (recorder.sensor_db / 20)
+        mix = mix + rng.normal(0, level, mix.shape)
+    mix = 0.5 * mix / np.abs(mix).max()
+    if recorder.rate != SAMPLE_RATE:
+        mix = soxr.resample(mix, SAMPLE_RATE, recorder.rate, quality="VHQ")
+    return np.asarray(mix, np.float32)
+
+
+def truth(folder: Path) -> list[list[str]]:
+    with (folder / TRUTH).open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def make(folder: Path, names: list[str]) -> None:
+    """Record everything by the arrays named, or by all."""
+    for array_name, recorder in recorders().items():
+        real = array_name.removesuffix(" converted").removesuffix(" taken for the tetrahedron")
+        if real != array_name or (names and array_name not in names):
+            continue
+        target = folder / array_name
+        target.mkdir(exist_ok=True)
+        for index, (name, *_, clip) in enumerate(truth(folder)):
+            path = target / f"{name}.wav"
+            if path.exists():
+                continue
+            rng = np.random.default_rng(1000 + index)
+            real = spoilt(recorder, rng)
+            with np.load(folder / "rooms" / f"{name}.npz") as drawn:
+                response = room_response(dict(drawn), real, seed=index)
+            mix = record([response], [dry_clip(Path(clip))], real, seed=500 + index)
+            soundfile.write(path, with_faults(mix, recorder, rng), recorder.rate, subtype="FLOAT")
+        print(array_name, flush=True)
+
+
+def converted(path: Path, recorder: Recorder) -> tuple[NDArray[np.float32], float]:
+    """Return (n, 4) capsule signals of a recording, and CPU seconds of the conversion a frame."""
+    audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    if rate != SAMPLE_RATE:
+        audio = soxr.resample(audio, rate, SAMPLE_RATE, quality="VHQ")
+    frames = len(audio) // SAMPLES_PER_FRAME
+    audio = audio[: frames * SAMPLES_PER_FRAME]
+    if recorder.described is None:
+        return audio, 0.0
+    converter = converter_of(recorder)
+    began = time.process_time()
+    out = np.concatenate([converter.push(audio), converter.close()])
+    return out, (time.process_time() - began) / frames
+
+
+CONVERTER: Callable[[MicrophoneArray], ArrayConverter] = ArrayConverter
+
+
+@cache
+def _tables(name: str) -> ArrayConverter:
+    described = recorders()[name].described
+    assert described is not None
+    return CONVERTER(described)
+
+
+def converter_of(recorder: Recorder) -> ArrayConverter:
+    """Return a fresh converter; its tables are made once."""
+    for name, other in recorders().items():
+        if (
+            other.described is not None
+            and recorder.described is not None
+            and (other.described.name == recorder.described.name)
+        ):
+            return _tables(name).fresh()
+    raise KeyError
+
+
+@dataclass
+class Scores:
+    """Of one array: per active frame, by recording."""
+
+    right: dict[int, list[NDArray[np.bool_]]]
+    apart: list[NDArray[np.floating]]
+    azimuth: list[NDArray[np.floating]]
+    elevation: list[NDArray[np.floating]]
+    cost_s: list[float]
+    stray: list[float]
+
+
+def score_array(folder: Path, name: str, limit: int | None = None) -> Scores:
+    """Convert and hear all recordings of one array by sound alone."""
+    recorder = recorders()[name]
+    real = name.removesuffix(" converted").removesuffix(" taken for the tetrahedron")
+    weights = find_weights(None)
+    ear, _ = load_audio_branch(weights.ear)
+    scores = Scores({}, [], [], [], [], [])
+    for row, label, azimuth, elevation, on, _ in truth(folder)[:: limit or 1]:
+        audio, cost = converted(folder / real / f"{row}.wav", recorder)
+        frames = len(audio) // SAMPLES_PER_FRAME
+        class_id, found_az, found_el = np.full(frames, -1), np.zeros(frames), np.zeros(frames)
+        apart = np.full(frames, 180.0)
+        stray = 0
+        for table in candidates(row, frames, ear.blocks([audio]), {}):
+            first = np.unique(table.frame, return_index=True)[1]
+            at = table.frame[first]
+            class_id[at], found_az[at] = table.class_id[first], table.azimuth[first]
+            found_el[at] = table.elevation[first]
+            off = great_circle(table.azimuth, table.elevation, float(azimuth), float(elevation))
+            apart[at] = off[first]
+            stray += int(((off > 30) & (table.score > 0.05)).sum())
+        active = np.array([c == "1" for c in on[:frames]])
+        scores.right.setdefault(int(label), []).append(class_id[active] == int(label))
+        scores.apart.append(apart[active])
+        scores.azimuth.append(np.abs(wrap_azimuth(found_az - float(azimuth)))[active])
+        scores.elevation.append(np.abs(np.abs(found_el) - abs(float(elevation)))[active])
+        scores.cost_s.append(cost)
+        scores.stray.append(stray / frames)
+    return scores
+
+
+def summary(scores: Scores) -> dict[str, float]:
+    apart, azimuth = np.concatenate(scores.apart), np.concatenate(scores.azimuth)
+    macro = np.mean([np.concatenate(parts).mean() for parts in scores.right.values()])
+    return {
+        "class": round(100 * float(macro), 1),
+        "direction": round(float(np.median(apart)), 1),
+        "within 10": round(100 * float((apart <= 10).mean())),
+        "azimuth": round(float(np.median(azimuth)), 1),
+        "elevation": round(float(np.median(np.concatenate(scores.elevation))), 1),
+        "stray": round(float(np.mean(scores.stray)), 2),
+        "cpu ms": round(1e3 * float(np.median(scores.cost_s)), 2),
+        "frames": len(apart),
+    }
+
+
+def score(folder: Path, names: list[str], limit: int | None) -> None:
+    """Print a row for each array."""
+    for name in names or list(recorders()):
+        row = summary(score_array(folder, name, limit))
+        print(f"{name:36s}", json.dumps(row), flush=True)
+
+
+def main() -> None:
+    """Run one of the commands."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=("rooms", "make", "score"))
+    parser.add_argument("folder", type=Path, nargs="+")
+    parser.add_argument("--arrays", default="")
+    parser.add_argument("--every", type=int)
+    given = parser.parse_args()
+    names = [name for name in given.arrays.split(",") if name]
+    if given.command == "rooms":
+        rooms(*given.folder)
+    elif given.command == "make":
+        make(given.folder[0], names)
+    else:
+        score(given.folder[0], names, given.every)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,311 @@
+"""Sound of any array as the four capsules of the em32's tetrahedron would have recorded it.
+
+Short-time spectra are cut into cells of a few bins and hops. In each cell one direction is the
+loudest: the maximum over the 484 grid directions of the whitened steered power, summed with its
+neighbours. With the array's response a_d to a unit wave from d and G its covariance in a diffuse
+field (mean of a_d a_d^H, trace M), whitened signals are ``y = (G + 0.03 I)^(-1/2) x``, and power is
+``|b_d^H y|^2`` with b_d the whitened a_d of length 1. A superdirective beam gives the wave's
+pressure (Cox, Zeskind, Owen, "Robust adaptive beamforming", IEEE ASSP 35, 1987), which is recorded
+anew through the rigid sphere's response h_d. What it leaves of the sound goes through the linear
+map L with the smallest mean square error in a diffuse field::
+
+    s = w_d^H x,    w_d = (G + eps I)^-1 a_d / (a_d^H (G + eps I)^-1 a_d)
+    y = h_d s + L (x - a_d s),    L = E[h a^H] (G + eps I)^-1
+
+Parametric recording of one wave a cell, and the rest by a linear map, is that of Pulkki, "Spatial
+Sound Reproduction with Directional Audio Coding", JAES 55 (2007), for general arrays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import irfft, rfft
+
+from saiseld.arrays.description import MicrophoneArray, tetrahedron
+from saiseld.arrays.responses import array_response
+from saiseld.conventions.sphere import fibonacci_sphere
+from saiseld.conventions.timebase import SAMPLE_RATE
+
+WINDOW, HOP = 512, 128
+BINS = WINDOW // 2 + 1
+CELL = 4
+"""Hops in a cell."""
+STEP = 4
+"""Cells that are converted together; always as many, so that no number depends on blocks."""
+HIGHEST_HZ = 8_000.0
+"""Directions are taken up to here; what is above goes where the highest band is."""
+
+WHITENING = 0.03
+LOADING = 0.03
+"""Of the diagonals of G, of mean 1, for steering and for beam and residual."""
+MIN_BINS, WIDTH = 3, 0.15
+"""Bins of a band at least, and its width relative to its frequency."""
+MAX_RANK = 9
+"""Dimensions that steering keeps of a diffuse field, the strongest."""
+SMALL = 3e-4
+"""Singular values of steering below this, relative to the largest, are left out."""
+
+CAPSULES = 4
+LATENCY = WINDOW - HOP + (STEP + 1) * CELL * HOP
+"""Samples at 24 kHz after which a sample has certainly come out."""
+
+Array = NDArray[np.float32]
+Complex = NDArray[np.complex64]
+
+
+def band_edges() -> NDArray[np.intp]:
+    """Return the first bin of each band, and the bin after the last band (B + 1,)."""
+    last = round(HIGHEST_HZ * WINDOW / SAMPLE_RATE)
+    edges = [1]
+    while edges[-1] < last:
+        edges.append(edges[-1] + max(MIN_BINS, round(WIDTH * edges[-1])))
+    edges[-1] = last + 1
+    return np.array(edges)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tables:
+    """What a converter looks up, of F bins, D directions, M microphones and rank K.
+
+    Parameters
+    ----------
+    whitening
+        (F, K, M), from microphones to the coordinates that are steered.
+    steering
+        For each band two matrices (bins x K^2, R) and (R, D): what a covariance is multiplied by
+        to give power. Over directions power is smooth, so R is far smaller than either side.
+    prior
+        (D,) that powers are multiplied by.
+    beam
+        (F x D, M): conjugated weights.
+    correction
+        (F x D, 4): what the wave's pressure adds to each capsule.
+    residual
+        (F, M, 4): the linear map.
+    """
+
+    whitening: Complex
+    steering: tuple[tuple[Array, Array], ...]
+    prior: Array
+    beam: Complex
+    correction: Complex
+    residual: Complex
+
+
+def _tables(array: MicrophoneArray) -> _Tables:
+    directions = fibonacci_sphere().T
+    frequency = np.asarray(np.fft.rfftfreq(WINDOW, 1 / SAMPLE_RATE), np.float64)
+    seen = array_response(array, frequency, directions)
+    wanted = array_response(tetrahedron(), frequency, directions)
+    microphones = array.microphones
+    diffuse = np.einsum("fdm,fdn->fmn", seen, seen.conj(), optimize=True) / len(directions)
+    size = np.trace(diffuse, axis1=1, axis2=2).real[:, None, None] / microphones
+    size = np.maximum(size, 1e-6)
+    loaded = diffuse + LOADING * size * np.eye(microphones)
+    cross = np.einsum("fdc,fdm->fcm", wanted, seen.conj(), optimize=True) / len(directions)
+    residual = cross @ np.linalg.inv(loaded)
+    through = np.linalg.solve(loaded, seen.transpose(0, 2, 1)).transpose(0, 2, 1)
+    power = np.einsum("fdm,fdm->fd", seen.conj(), through, optimize=True).real
+    beam = (through / np.maximum(power, 1e-9)[..., None]).conj()
+    correction = wanted - seen @ residual.transpose(0, 2, 1)
+    value, vector = np.linalg.eigh(diffuse / size)
+    rank = min(microphones, MAX_RANK)
+    scale = 1 / np.sqrt(np.maximum(value[:, -rank:], 0) + WHITENING)
+    whitening = scale[..., None] * vector[:, :, -rank:].conj().transpose(0, 2, 1)
+    whitened = seen @ whitening.transpose(0, 2, 1)
+    whitened /= np.maximum(np.linalg.norm(whitened, axis=2, keepdims=True), 1e-9)
+    parts = hermitian_parts(whitened.transpose(2, 0, 1), 2.0).transpose(1, 0, 2)
+    edges = band_edges()
+    return _Tables(
+        whitening.astype(np.complex64),
+        tuple(_factors(parts[a:b].reshape(-1, len(directions))) for a, b in pairwise(edges)),
+        direction_prior(array, directions),
+        beam.reshape(-1, microphones).astype(np.complex64),
+        correction.reshape(-1, CAPSULES).astype(np.complex64),
+        np.ascontiguousarray(residual.transpose(0, 2, 1).astype(np.complex64)),
+    )
+
+
+def _factors(steering: NDArray[np.floating[Any]]) -> tuple[Array, Array]:
+    """Return two matrices whose product is a matrix (n, D), but for singular values that are small.
+
+    In single precision, with as many columns as singular values above `SMALL` of the largest.
+    """
+    tall = len(steering) > steering.shape[1]
+    value, vector = np.linalg.eigh(steering.T @ steering if tall else steering @ steering.T)
+    kept = vector[:, value > SMALL**2 * value[-1]]
+    pair = (steering @ kept, kept.T) if tall else (kept, kept.T @ steering)
+    return (
+        np.ascontiguousarray(pair[0], np.float32),
+        np.ascontiguousarray(pair[1], np.float32),
+    )
+
+
+def direction_prior(array: MicrophoneArray, directions: NDArray[np.float64]) -> Array:
+    """Return what powers (D,) are multiplied by: 1, or what is assumed of a planar array."""
+    prior = np.ones(len(directions))
+    normal = array.normal
+    if array.ambiguous and normal is not None:
+        yaw = np.radians(array.yaw_deg)
+        turned = np.array([
+            np.cos(yaw) * normal[0] - np.sin(yaw) * normal[1],
+            np.sin(yaw) * normal[0] + np.cos(yaw) * normal[1],
+            normal[2],
+        ])  # fmt: skip
+        prior[directions @ turned < -0.02] = 0.0
+        if array.elevation_assumed:
+            mean, deviation = array.elevation
+            elevation = np.degrees(np.arcsin(np.clip(directions[:, 2], -1, 1)))
+            prior *= np.exp(-0.5 * ((elevation - mean) / deviation) ** 2)
+    return np.asarray(prior, np.float32)
+
+
+def hermitian_parts(
+    signals: NDArray[np.complexfloating[Any, Any]], double: float = 1.0
+) -> NDArray[np.floating[Any]]:
+    """Return (K^2, ...) real numbers of the outer products of signals (K, ...).
+
+    Powers, then real and imaginary parts of ``x_i conj(x_j)``, i < j, times ``double``.
+    """
+    real, imaginary = signals.real, signals.imag
+    count = len(signals)
+    out = np.empty((count * count, *signals.shape[1:]), real.dtype)
+    np.multiply(real, real, out=out[:count])
+    out[:count] += imaginary * imaginary
+    row, above = count, count * (count - 1) // 2
+    for i in range(count):
+        for j in range(i + 1, count):
+            out[row] = double * (real[i] * real[j] + imaginary[i] * imaginary[j])
+            out[row + above] = double * (imaginary[i] * real[j] - real[i] * imaginary[j])
+            row += 1
+    return out
+
+
+class ArrayConverter:
+    """Converts one stream, block by block; the same numbers whatever the blocks.
+
+    Parameters
+    ----------
+    array
+        The array that recorded it.
+    """
+
+    def __init__(self, array: MicrophoneArray) -> None:
+        self.array = array
+        self._tables = _tables(array)
+        self._edges = band_edges()
+        self._band_of_bin = np.clip(
+            np.searchsorted(self._edges, np.arange(BINS), side="right") - 1,
+            0,
+            len(self._edges) - 2,
+        )
+        self._offset = np.arange(BINS) * self._tables.prior.size
+        self._window = np.sqrt(np.hanning(WINDOW + 1)[:-1]).astype(np.float32)
+        self._reset()
+
+    def _reset(self) -> None:
+        microphones, bands = self.array.microphones, len(self._tables.steering)
+        self._waiting = np.zeros((WINDOW - HOP, microphones), np.float32)
+        self._power = np.zeros((2, bands, self._tables.prior.size), np.float32)
+        self._spectra = np.zeros((microphones, CELL, BINS), np.complex64)
+        self._tail = np.zeros((CAPSULES, WINDOW - HOP), np.float32)
+        self._taken = self._given = 0
+        # The first cell that comes out is one before the first that goes in, the first hops are
+        # of windows that begin before the sound does.
+        self._early = WINDOW - HOP + CELL * HOP
+
+    def fresh(self) -> ArrayConverter:
+        """Return a converter of another stream of the same array, with the same tables."""
+        other = object.__new__(ArrayConverter)
+        other.__dict__.update(self.__dict__)
+        other._reset()
+        return other
+
+    def push(self, samples: Array) -> Array:
+        """Take microphone signals (n, M) at 24 kHz and return the capsule signals (k, 4) so far.
+
+        What comes out is as long as what went in, at most `LATENCY` samples later.
+        """
+        self._taken += len(samples)
+        self._waiting = np.concatenate([self._waiting, samples])
+        parts: list[Array] = []
+        step = STEP * CELL * HOP
+        while len(self._waiting) >= WINDOW - HOP + step:
+            parts.append(self._convert(self._waiting[: WINDOW - HOP + step]))
+            self._waiting = self._waiting[step:]
+        return self._due(parts)
+
+    def close(self) -> Array:
+        """Return what is left (k, 4), and be ready for another stream."""
+        parts: list[Array] = []
+        step = STEP * CELL * HOP
+        left = self._taken - self._given
+        while left + self._early > sum(len(part) for part in parts):
+            part = self._waiting[: WINDOW - HOP + step]
+            missing = WINDOW - HOP + step - len(part)
+            parts.append(self._convert(np.pad(part, ((0, missing), (0, 0)))))
+            self._waiting = self._waiting[step:]
+        out = self._due(parts)[:left]
+        self._reset()
+        return out
+
+    def _due(self, parts: list[Array]) -> Array:
+        out = np.concatenate([np.empty((0, CAPSULES), np.float32), *parts])
+        early = min(self._early, len(out))
+        self._early -= early
+        self._given += len(out) - early
+        return out[early:]
+
+    def _convert(self, samples: Array) -> Array:
+        """Return the next (STEP x CELL x HOP, 4) capsule samples."""
+        tables = self._tables
+        hops = STEP * CELL
+        windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW, axis=0)[::HOP]
+        # A product of transposed operands keeps their order in memory, which the FFT copies twice.
+        shaped = np.multiply(windows.transpose(1, 0, 2), self._window, order="C")
+        new = rfft(shaped, axis=-1)  # (M, hops, F)
+        power = np.concatenate([self._power, self._steered(new)])
+        self._power = power[-2:]
+        near = power[:-2] + power[1:-1] + power[2:]
+        summed = near.copy()
+        summed[:, 1:] += near[:, :-1]
+        summed[:, :-1] += near[:, 1:]
+        best = (summed * tables.prior).argmax(-1)  # (STEP, B), one cell late
+        spectra = np.concatenate([self._spectra, new[:, :-CELL]], axis=1)
+        self._spectra = new[:, -CELL:]
+        at = np.repeat(best[:, self._band_of_bin] + self._offset, CELL, axis=0).T  # (F, hops)
+        signals = np.ascontiguousarray(spectra.transpose(2, 1, 0))  # (F, hops, M)
+        wave = np.einsum("fhm,fhm->fh", tables.beam[at], signals)
+        capsules = signals @ tables.residual
+        capsules += tables.correction[at] * wave[..., None]
+        pieces = irfft(np.ascontiguousarray(capsules.transpose(2, 1, 0)), WINDOW, axis=-1)
+        pieces *= self._window * np.float32(2 * HOP / WINDOW)
+        out = np.zeros((CAPSULES, hops * HOP + WINDOW - HOP), np.float32)
+        out[:, : WINDOW - HOP] = self._tail
+        quarters = pieces.reshape(CAPSULES, hops, WINDOW // HOP, HOP)
+        for quarter in range(WINDOW // HOP):
+            start = quarter * HOP
+            out[:, start : start + hops * HOP] += quarters[:, :, quarter].reshape(CAPSULES, -1)
+        self._tail = out[:, hops * HOP :].copy()
+        return np.ascontiguousarray(out[:, : hops * HOP].T)
+
+    def _steered(self, spectra: Complex) -> Array:
+        """Return the whitened steered power (STEP, B, D) of spectra (M, hops, F)."""
+        tables = self._tables
+        used = self._edges[-1]
+        signals = np.ascontiguousarray(spectra[:, :, :used].transpose(2, 0, 1))
+        whitened = np.matmul(tables.whitening[:used], signals).transpose(1, 2, 0)  # (K, hops, F)
+        parts = hermitian_parts(np.ascontiguousarray(whitened))
+        cells = parts.reshape(len(parts), STEP, CELL, used).sum(2).transpose(1, 2, 0)
+        cells = np.ascontiguousarray(cells)
+        power = np.empty((STEP, len(tables.steering), tables.prior.size), np.float32)
+        for band, (first, last) in enumerate(pairwise(self._edges)):
+            covariance = cells[:, first:last].reshape(STEP, -1)
+            to_few, to_directions = tables.steering[band]
+            power[:, band] = covariance @ to_few @ to_directions
+        return power

@@ -1,0 +1,195 @@
+"""Measured responses of an array, read from SOFA (AES69): HDF5 by h5py, an optional package.
+
+Any convention with FIR data will do (``GeneralFIR``, ``SimpleFreeFieldHRIR``,
+``SingleRoomSRIR`` ...): directions from ``SourcePosition``, receivers in channel order.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import sph_harm_y
+
+from saiseld.conventions.sphere import unit_vector
+from saiseld.runtime.errors import DataError, refusing
+from saiseld.runtime.limits import Limit
+
+VALUES = Limit("responses", 400_000_000)
+"""Samples in all responses of a file: 480 directions of 32 receivers hold 4 million."""
+
+MIN_DIRECTIONS = 100
+_MAX_ORDER = 12
+_RIDGE = 1e-3
+_LATENCY_HZ = (300.0, 2000.0)
+
+_log = logging.getLogger(__name__)
+
+FloatArray = NDArray[np.float64]
+Complex = NDArray[np.complex128]
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredResponses:
+    """Impulse responses of an array to plane waves from many directions.
+
+    Parameters
+    ----------
+    impulse_responses
+        (D, M, N).
+    sample_rate
+        Of them, in Hz.
+    directions
+        (D, 3) unit vectors that the sound came from.
+    positions_m
+        (M, 3) of the receivers, in metres.
+    """
+
+    impulse_responses: FloatArray
+    sample_rate: float
+    directions: FloatArray
+    positions_m: FloatArray
+
+    @property
+    def receivers(self) -> int:
+        """Number of microphones, M."""
+        return len(self.positions_m)
+
+    def response(self, frequency_hz: FloatArray, directions: FloatArray) -> Complex:
+        """Return the response (F, D', M) at frequencies (F,), to unit vectors (D', 3).
+
+        Spherical harmonics are fitted to the measured directions. What is common to all
+        directions and microphones, gain and delay, is taken out: it says nothing of direction.
+        0 above half the sample rate.
+        """
+        order = min(_MAX_ORDER, int(np.sqrt(len(self.directions) / 1.5)) - 1)
+        basis, wanted = _harmonics(self.directions, order), _harmonics(directions, order)
+        degree = np.repeat(np.arange(order + 1), 2 * np.arange(order + 1) + 1)
+        # Regularised as a smooth function is: high orders cost more.
+        ridge = _RIDGE * len(basis) / (4 * np.pi) * np.diag(1 + degree * (degree + 1.0)) / 50
+        fit = wanted @ np.linalg.solve(basis.T @ basis + ridge, basis.T)
+        time_s = np.arange(self.impulse_responses.shape[-1]) / self.sample_rate - self.latency_s
+        out = np.zeros((len(frequency_hz), len(directions), self.receivers), complex)
+        for row, hz in zip(out, frequency_hz, strict=True):
+            if hz < self.sample_rate / 2:
+                raw = self.impulse_responses @ np.exp(-2j * np.pi * hz * time_s)
+                size = np.sqrt(np.mean(np.abs(raw) ** 2))
+                row[:] = fit @ (raw / (size or 1.0))
+        return out
+
+    @cached_property
+    def latency_s(self) -> float:
+        """Seconds of delay that all directions and microphones share.
+
+        Of the mean over both, which is the wave at the centre: the slope of its phase.
+        """
+        mean = self.impulse_responses.mean(axis=(0, 1))
+        size = 1 << (8 * len(mean)).bit_length()
+        spectrum = np.fft.rfft(mean, size)
+        hz = np.fft.rfftfreq(size, 1 / self.sample_rate)
+        used = (hz > _LATENCY_HZ[0]) & (hz < _LATENCY_HZ[1])
+        phase = np.unwrap(np.angle(spectrum[used]))
+        slope = np.polyfit(hz[used], phase, 1, w=np.abs(spectrum[used]))[0]
+        return float(-slope / (2 * np.pi))
+
+
+def _harmonics(directions: FloatArray, order: int) -> FloatArray:
+    """Return real spherical harmonics (D, (order + 1)^2) of unit vectors (D, 3)."""
+    polar = np.arccos(np.clip(directions[:, 2], -1, 1))
+    azimuth = np.arctan2(directions[:, 1], directions[:, 0])
+    columns = []
+    for n in range(order + 1):
+        for m in range(-n, n + 1):
+            value = sph_harm_y(n, abs(m), polar, azimuth)
+            part = value.real if m >= 0 else value.imag
+            columns.append(part * (np.sqrt(2) if m else 1.0))
+    return np.stack(columns, axis=1)
+
+
+def read_sofa(path: Path) -> MeasuredResponses:
+    """Read a SOFA file.
+
+    Raises
+    ------
+    DataError
+        If it is none, holds no impulse responses, or too few directions.
+    """
+    if not path.is_file():
+        raise DataError(path, expected="a SOFA file with the array's responses", found="no file")
+    import h5py
+
+    with refusing(DataError, path, "a SOFA file (AES69)"), h5py.File(path, "r") as file:
+        kind = _attribute(file, "Conventions")
+        if kind != "SOFA" or "Data.IR" not in file:
+            raise DataError(
+                path,
+                place="Data.IR",
+                expected="SOFA with impulse responses (DataType FIR)",
+                found=f"Conventions {kind!r}, DataType {_attribute(file, 'DataType')!r}",
+            )
+        responses = file["Data.IR"]
+        VALUES.check(int(np.prod(responses.shape)), DataError, path)
+        values = np.asarray(responses, float)
+        if values.ndim == 4:  # FIR-E: one emitter is enough for a plane wave
+            values = values[..., 0] if values.shape[-1] == 1 else values[:, :, 0]
+        rate = float(np.ravel(file["Data.SamplingRate"])[0])
+        sources = _cartesian(file["SourcePosition"])
+        receivers = _cartesian(file["ReceiverPosition"])
+    _check(path, values, rate, sources)
+    return MeasuredResponses(
+        values, rate, sources / np.linalg.norm(sources, axis=1, keepdims=True), receivers
+    )
+
+
+def _check(path: Path, values: FloatArray, rate: float, sources: FloatArray) -> None:
+    if len(values) < MIN_DIRECTIONS or len(sources) != len(values):
+        raise DataError(
+            path,
+            place="SourcePosition",
+            expected=f"{MIN_DIRECTIONS} or more directions, one for each response",
+            found=f"{len(sources)} for {len(values)}",
+        )
+    if not (np.isfinite(values).all() and np.isfinite(sources).all() and rate > 0):
+        raise DataError(path, place="Data.IR", expected="finite numbers", found="some are not")
+    length = np.linalg.norm(sources, axis=1)
+    if length.min() <= 0:
+        raise DataError(
+            path, place="SourcePosition", expected="sources around the array", found="one at 0"
+        )
+    centre = np.linalg.norm((sources / length[:, None]).mean(axis=0))
+    if centre > 0.5:
+        raise DataError(
+            path,
+            place="SourcePosition",
+            expected="directions from all round the array",
+            found="directions from one side",
+        )
+
+
+def _attribute(holder: Any, name: str) -> str:
+    value = holder.attrs.get(name, "")
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _cartesian(positions: Any) -> FloatArray:
+    """Return (n, 3) metres of SOFA's positions (n, 3) or (n, 3, 1), spherical or cartesian."""
+    values = np.asarray(positions, float)
+    values = values.reshape(len(values), 3, -1)[..., 0]
+    if _attribute(positions, "Type") != "spherical":
+        return values
+    if _attribute(positions, "Units").startswith("rad"):
+        values = values * np.array([180 / np.pi, 180 / np.pi, 1])
+    if values[:, 1].max() > 90 + 1e-6:  # AES69 has elevations, some files hold polar angles
+        _log.warning(
+            "%s: %s holds angles from the pole up to %.0f degrees, not elevations",
+            positions.file.filename,
+            positions.name,
+            values[:, 1].max(),
+        )
+        values = values * np.array([1, -1, 1]) + np.array([0, 90, 0])
+    return np.asarray(values[:, 2:] * unit_vector(values[:, 0], values[:, 1]))
