@@ -167,7 +167,7 @@ def test_graphs_of_other_weights_are_refused(exported: Path, tmp_path: Path) -> 
         Imager(tmp_path)
     write_checkpoint(tmp_path / "other.safetensors", {"a": torch.zeros(1)}, {})
     with pytest.raises(CheckpointError, match=r"other.rpn.onnx: expected a graph, found no"):
-        Graph(tmp_path / "other.safetensors", "rpn")
+        Graph(tmp_path / "other.safetensors", "rpn", ["n"])
 
 
 @pytest.mark.parametrize("content", [b"", b"\x08\x0a", bytes(range(256))])
@@ -176,7 +176,7 @@ def test_a_damaged_graph_is_named(content: bytes, tmp_path: Path) -> None:
     write_checkpoint(weights, {"a": torch.zeros(1)}, {})
     graph_path(weights, "net").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"w.net.onnx: expected a graph of `saiseld export`"):
-        Graph(weights, "net")
+        Graph(weights, "net", ["n"])
 
 
 def test_added_beside_weights_that_stay_as_they_are(given: Path, tmp_path: Path) -> None:

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from saiseld.conventions.sphere import Projection
 from saiseld.formats.graph import Graph
 
 GRAPHS = ("upsample", "map")
+_UPSAMPLED, _LATENT = ("n 9 32 32", "n 9 32 32"), ("n 9 484",)
+
+
+class _Header(msgspec.Struct):
+    projection: Projection
 
 
 class GraphUpLAM:
@@ -31,18 +38,22 @@ class GraphUpLAM:
     """
 
     def __init__(self, weights: str | Path) -> None:
-        self._lift, self._map = (Graph(weights, name) for name in GRAPHS)
-        self.projection: str = self._lift.header["projection"]
+        self._upsample, self._map = (
+            Graph(weights, name, outputs)
+            for name, outputs in zip(GRAPHS, (_UPSAMPLED, _LATENT), strict=True)
+        )
+        self.projection: str = self._upsample.header_as(_Header).projection
 
     def __call__(self, visibility: NDArray[np.complexfloating]) -> NDArray[np.float32]:
         """Return the latent maps (frames, 9, 484) of covariances (frames, 9, 4, 4)."""
         parts = (
             np.ascontiguousarray(part, np.float32) for part in (visibility.real, visibility.imag)
         )
-        real, imaginary = self._lift(*parts)
+        real, imaginary = self._upsample(*parts, n=len(visibility))
         rows = packed(positive_part(real + np.complex64(1j) * imaginary))
         # One frame alone is multiplied in another order than several are, and rounded differently.
-        (latent,) = self._map(np.repeat(rows, 2, axis=0) if len(rows) == 1 else rows)
+        several = np.repeat(rows, 2, axis=0) if len(rows) == 1 else rows
+        (latent,) = self._map(several, n=len(several))
         return latent[: len(rows)]
 
 

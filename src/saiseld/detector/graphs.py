@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from saiseld.conventions.sphere import DIRECTIONS, Projection, projection_table
-from saiseld.conventions.taxonomy import class_of_label
+from saiseld.conventions.taxonomy import NUM_CLASSES, class_of_label
 from saiseld.data.video import Scaling
 from saiseld.detector.detections import (
     Boxes,
@@ -31,6 +32,11 @@ from saiseld.formats.candidates import MAP_SIZE
 from saiseld.formats.graph import FAST, Graph
 
 GRAPHS = ("rpn", "box_head", "energy_head")
+_OUTPUTS = (
+    ("n b 4", "n b", "* n c h w"),
+    (f"r {NUM_CLASSES + 1}", f"r {NUM_CLASSES + 1} 4"),
+    (f"r {MAP_SIZE} {MAP_SIZE}", "r"),
+)
 
 PRECISE = tuple(
     f"model.{layer}.weight"
@@ -52,6 +58,23 @@ Canvas = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 _CANONICAL_SIDE, _CANONICAL_LEVEL = 224, 4
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
+
+
+class _Header(msgspec.Struct):
+    """What `saiseld.detector.export` says of a detector."""
+
+    size: str
+    projection: Projection
+    context: Annotated[int, msgspec.Meta(ge=0, le=100)]
+    acoustic_stride: Literal[1, 2, 3, 4, 5, 6, 9, 10, 12, 15, 18, 20]
+    margin: Annotated[int, msgspec.Meta(ge=0, le=360)]
+    proposed: list[_Count]
+    proposals: _Count
+    pooled: Annotated[list[Annotated[int, msgspec.Meta(ge=0, le=16)]], msgspec.Meta(min_length=1)]
+    frame_scaling: Scaling = "bicubic"
+
+
 class GraphDetector:
     """A detector of the graphs beside a checkpoint, on one thread of the CPU.
 
@@ -70,18 +93,19 @@ class GraphDetector:
 
     def __init__(self, weights: str | Path, *, fast: bool = False) -> None:
         self.rpn, self.box_head, self.energy_head = (
-            Graph(weights, name + FAST * fast) for name in GRAPHS
+            Graph(weights, name + FAST * fast, outputs)
+            for name, outputs in zip(GRAPHS, _OUTPUTS, strict=True)
         )
-        header = self.rpn.header
-        self.size: str = header["size"]
-        self.projection: Projection = header["projection"]
-        self.context: int = header["context"]
-        self.frame_scaling: Scaling = header.get("frame_scaling", "bicubic")
-        self._canvas = canvas_of_latent(self.projection, header["acoustic_stride"])
-        self._margin: int = header["margin"]
-        self._proposed: list[int] = header["proposed"]
-        self._proposals: int = header["proposals"]
-        self._pooled: list[int] = header["pooled"]
+        header = self.rpn.header_as(_Header)
+        self.size: str = header.size
+        self.projection: Projection = header.projection
+        self.context: int = header.context
+        self.frame_scaling: Scaling = header.frame_scaling
+        self._canvas = canvas_of_latent(self.projection, header.acoustic_stride)
+        self._margin: int = header.margin
+        self._proposed: list[int] = header.proposed
+        self._proposals: int = header.proposals
+        self._pooled: list[int] = header.pooled
 
     def shown(
         self, rgb: NDArray[np.floating[Any] | np.uint8], latent: NDArray[np.float32]
@@ -99,7 +123,7 @@ class GraphDetector:
         keep: Keep | None = None,
     ) -> list[Found]:
         """Return the detections of each frame: a `saiseld.detector.detections.FrameDetector`."""
-        boxes, objectness, *features = self.rpn(*self.shown(rgb, latent))
+        boxes, objectness, *features = self.rpn(*self.shown(rgb, latent), n=len(rgb))
         regions = [
             proposals(*frame, levels=self._proposed, number=self._proposals)
             for frame in zip(boxes, objectness, strict=True)
@@ -136,7 +160,7 @@ class GraphDetector:
         order = np.argsort(level, kind="stable")
         parts = [rows[order][level[order] == number] for number in range(len(features))]
         back = np.argsort(order)
-        return [output[back] for output in graph(*features, *parts)]
+        return [output[back] for output in graph(*features, *parts, r=len(rows))]
 
     def _found(
         self,

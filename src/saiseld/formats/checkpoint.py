@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from safetensors import safe_open
 
+from saiseld.formats.graph_check import VARIANCES
 from saiseld.runtime.errors import CheckpointError, refusing
 from saiseld.runtime.files import write_bytes
 
@@ -178,6 +179,10 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str | P
         if not state[key].isfinite().all():
             raise CheckpointError(
                 source, place=f"key {key}", expected="finite weights", found="NaN or infinity"
+            )
+        if key.endswith(VARIANCES) and state[key].numel() and state[key].min() < 0:
+            raise CheckpointError(
+                source, place=f"key {key}", expected="0 or more", found=f"{state[key].min():g}"
             )
     unexpected = sorted(set(state) - set(own))
     if unexpected:

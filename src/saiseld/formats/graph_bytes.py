@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saiseld.formats.graph import graph_path
-from saiseld.runtime.files import write_bytes
+from saiseld.formats.graph import graph_path, model_header, write_model
 
 if TYPE_CHECKING:
     import onnx
@@ -74,7 +73,7 @@ def multiply_bytes(
                 node.output[number] = output + _FLOAT
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    write_bytes(path, model.SerializeToString())
+    write_model(path, model, model_header(model))
 
 
 def _end(layer: onnx.NodeProto, graph: onnx.GraphProto) -> str:

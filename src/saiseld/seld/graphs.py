@@ -30,6 +30,7 @@ from saiseld.seld.inputs import (
 from saiseld.seld.output import GRID, Array
 
 GRAPHS = ("encoder", "temporal", "localization")
+_OUTPUTS = ("n e",), ("n e", "n c c"), ("n 14", "n 14 484", "n 13")
 
 
 class GraphSeld:
@@ -48,22 +49,22 @@ class GraphSeld:
 
     def __init__(self, weights: str | Path) -> None:
         self._encoder, self._temporal, self._localization = (
-            Graph(weights, name) for name in GRAPHS
+            Graph(weights, name, outputs) for name, outputs in zip(GRAPHS, _OUTPUTS, strict=True)
         )
 
     def __call__(self, audio: Array, shown: Inputs, views: int, last: int) -> Array:
         """Hear one window: a `saiseld.seld.audio_branch.Network`."""
         del audio
         frames = len(shown.covariance)
-        (embedded,) = self._encoder(shown.mels.reshape(frames, HOPS_PER_FRAME, MELS))
+        (embedded,) = self._encoder(shown.mels.reshape(frames, HOPS_PER_FRAME, MELS), n=frames)
         spectrum = np.ascontiguousarray(shown.spectrum.swapaxes(0, 1))
         tail = slice(frames - with_past(last, frames), None)
         outputs: list[list[Array]] = []
         for view, symmetry in enumerate(VIEWS[:views]):
             covariance = turned_covariance(shown.covariance, symmetry)
-            encoded, local = self._temporal(spectrum, covariance, embedded, _seen())
+            encoded, local = self._temporal(spectrum, covariance, embedded, _seen(), n=frames)
             parts = encoded[tail], local[tail], embedded[tail], covariance[tail]
-            outputs.append(self._localization(*parts, _steer(view)))
+            outputs.append(self._localization(*parts, _steer(view), n=len(parts[0])))
         means = [np.mean(part, axis=0)[-last:] for part in zip(*outputs, strict=True)]
         return np.concatenate([part.reshape(last, -1) for part in means], axis=1)
 
