@@ -114,8 +114,9 @@ def test_each_region_gets_its_own_values_back() -> None:
     detector = GraphDetector.__new__(GraphDetector)
     detector._pooled = [2, 3, 4, 5]
 
-    def network(*inputs: np.ndarray) -> list[np.ndarray]:
+    def network(*inputs: np.ndarray, r: int) -> list[np.ndarray]:
         rows = np.concatenate(inputs[4:])
+        assert len(rows) == r
         assert not rows[:, 0].any()  # a frame at a time
         return [np.full((len(rows), 1), inputs[0][0, 0]), rows[:, 1:3]]  # the frame, and the corner
 
