@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import tarfile
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from saiseld.formats.annotation import EnergyMask
 from tests import GOLDEN
@@ -17,6 +19,13 @@ from tests.reference.perturbed_labels import perturbed, write_tree
 
 # Where tests run in the background SIGINT is ignored, and so would it be by what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same on every machine: the same examples, however slow it is, and the CPU alone.
+settings.register_profile(
+    "saiseld", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("saiseld")
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def to_masks(annotations) -> list[EnergyMask]:

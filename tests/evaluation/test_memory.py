@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import tracemalloc
-
 import numpy as np
 import orjson
+from tests.memory import allocations
 
 from saiseld.evaluation.drawn_labels import draw_labels
 
@@ -20,11 +19,7 @@ def test_drawing_a_label_file_takes_little_more_memory_than_its_bytes(tmp_path):
             {"annotations": [{**annotation, "metadata_frame_index": f} for f in range(30)]}
         )
     )
-    tracemalloc.start()
-    try:
+    with allocations() as peak:
         drawn = draw_labels(path, None)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+        assert peak() < 2 * path.stat().st_size + 2**20
     assert len(drawn) == 30
-    assert peak < 2 * path.stat().st_size + 2**20

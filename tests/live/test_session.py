@@ -8,12 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.live.fakes import FakeImager, picture, sound
+from tests.waiting import PATIENCE_S, wait_until
 
 from saiseld.data.recordings import read_audio
 from saiseld.data.video import open_video
@@ -27,14 +27,6 @@ from saiseld.live.stream import Stream
 from saiseld.runtime.errors import AudioError, OutputError
 
 PLAIN = ChannelMap()
-
-
-def eventually(so: Callable[[], bool]) -> None:
-    """Wait until something is so, for ten seconds at most."""
-    until = time.monotonic() + 10
-    while not so() and time.monotonic() < until:
-        time.sleep(0.01)
-    assert so()
 
 
 class RunRecord:
@@ -112,11 +104,14 @@ def test_what_a_sink_says_ends_the_run() -> None:
 
 
 def test_pictures_go_with_the_sound() -> None:
+    looks, looked = threading.Semaphore(0), threading.Semaphore(0)
+
     class Camera:
         def pictures(self):
-            for _ in range(1000):
+            while True:
+                looks.acquire()
                 yield picture(255), time.monotonic()
-                time.sleep(0.02)
+                looked.release()
 
         def stop(self) -> None:
             pass
@@ -124,7 +119,8 @@ def test_pictures_go_with_the_sound() -> None:
     class Slow(RunRecord):
         def blocks(self):
             for block in super().blocks():
-                time.sleep(0.05)
+                looks.release()
+                looked.acquire()  # the picture is there before the sound
                 yield Block(block.samples, time.monotonic())
 
     frames = []
@@ -152,7 +148,7 @@ def test_an_inbox_is_bounded_and_lets_a_fast_source_wait(monkeypatch) -> None:
 
     thread = threading.Thread(target=give)
     thread.start()
-    eventually(lambda: len(given) == 10)
+    wait_until(lambda: len(given) == 10)
     time.sleep(0.05)
     assert len(given) == 10  # far too fast, and it waits
     for number in range(50):
@@ -201,7 +197,7 @@ def test_no_frame_is_shown_before_its_time() -> None:
     frames += stream.close()
     show = FramePacer([lambda frame: shown.append(time.monotonic() - frame.captured)], 0.3)
     show.put(frames)
-    eventually(lambda: len(shown) == 10)
+    wait_until(lambda: len(shown) == 10)
     show.close()
     assert min(shown) >= 0.3
 
@@ -210,18 +206,18 @@ def test_slow_sinks_are_waited_for_and_nothing_grows() -> None:
     stream, free, shown = Stream(FakeImager(), video=False), threading.Event(), []
 
     def slow(frame) -> None:
-        free.wait(5)
+        free.wait(PATIENCE_S)
         shown.append(frame.frame)
 
     show = FramePacer([slow], 0.0)
     frames = stream.push(sound(100), 0.0) + stream.close()
     giving = threading.Thread(target=show.put, args=(frames,))
     giving.start()
-    eventually(lambda: len(show._frames) == 60)
+    wait_until(lambda: len(show._frames) == 60)
     time.sleep(0.05)
     assert giving.is_alive() and len(show._frames) == 60
     free.set()
-    giving.join(5)
+    giving.join()
     show.close()
     assert shown == list(range(100))
 
@@ -291,7 +287,7 @@ with Recorder(Path({str(tmp_path)!r}), 1.0) as recorder:
     for frame in frames_of(35):
         recorder.add(frame)
     print("ready", flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 """
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}"}

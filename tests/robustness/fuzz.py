@@ -1,8 +1,8 @@
 """Damaged files for every reader: ``make fuzz``, or ``python -m tests.robustness.fuzz --help``.
 
-A reader must return sound values or refuse with one error of ours, of one line, within five seconds
-and in bounded memory. Input ``i`` of a reader depends on the seed, the reader and ``i`` alone, so
-any finding is repeated by ``--reader NAME --seed S --only I``.
+A reader must return sound values or refuse with one error of ours, of one line, in five seconds of
+CPU time and bounded memory. Input ``i`` of a reader depends on the seed, the reader and ``i``
+alone, so any finding is repeated by ``--reader NAME --seed S --only I``.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 HANG_S = 5.0
-"""An input that takes longer hangs."""
-STUCK_S = 20.0
-"""A process that no signal of its own reaches is killed after this."""
+"""An input that takes more CPU time hangs, on a busy machine as on a quiet one."""
+STUCK_S = 120.0
+"""A process that waits, or that no signal of its own reaches, is killed after this."""
 MEMORY_MB = 1500
+"""What a reader may add to the memory of a process in which it is loaded."""
 _ADDRESS_SPACE = 24 << 30
 _LONGEST_LINE = 3000
 
@@ -46,6 +47,7 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
     findings: list[tuple[int, str]] = field(default_factory=list)
     peak_mb: float = 0.0
+    """The most that the process grew by."""
     cpu_s: float = 0.0
 
     def note(self, index: int, outcome: str, told: str) -> None:
@@ -73,7 +75,7 @@ def try_reader(reader: Any, content: bytes, folder: Path) -> tuple[str, str]:
 
     path = folder / reader.file
     path.write_bytes(content)
-    signal.setitimer(signal.ITIMER_REAL, HANG_S)
+    signal.setitimer(signal.ITIMER_PROF, HANG_S)
     try:
         reader.read(path)
         outcome = "read", ""
@@ -88,7 +90,7 @@ def try_reader(reader: Any, content: bytes, folder: Path) -> tuple[str, str]:
     except Exception:
         outcome = "crash", _last_line()
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     return outcome
 
 
@@ -104,11 +106,17 @@ def _begin() -> None:
     def late(*_: object) -> None:
         raise Hang
 
-    signal.signal(signal.SIGALRM, late)
+    signal.signal(signal.SIGPROF, late)
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
+
+
+def memory_peak_mb() -> float:
+    """Return the most memory that this process has had, in MB."""
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def _work(connection: Connection, reader: str, seed: int, indices: range) -> None:
@@ -125,20 +133,24 @@ def _work(connection: Connection, reader: str, seed: int, indices: range) -> Non
         examples = [path.read_bytes() for path in own.examples(first)]
         folder = Path(scratch) / "input"
         folder.mkdir()
+        at_first = memory_peak_mb()
         for index in indices:
             connection.send(("begin", index, "", ""))
             content = damaged(reader, seed, index, examples)
             connection.send(("end", index, *try_reader(own, content, folder)))
         usage = resource.getrusage(resource.RUSAGE_SELF)
         spent = usage.ru_utime + usage.ru_stime
-        connection.send(("over", 0, usage.ru_maxrss / 1024, spent))
+        connection.send(("over", 0, memory_peak_mb() - at_first, spent))
 
 
 def fuzz(reader: str, seed: int, count: int, first: int = 0) -> Tally:
     """Try inputs ``first`` to ``first + count - 1`` of a reader in processes of their own."""
     tally = Tally(reader)
     following, last = first, first + count
-    context = get_context("fork")  # what is imported once is there in every process
+    # A small server imports everything once; each process is a copy of it, not of the caller,
+    # whose memory and threads have no part in what is measured.
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["tests.robustness.readers"])
     while following < last:
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(
@@ -147,7 +159,7 @@ def fuzz(reader: str, seed: int, count: int, first: int = 0) -> Tally:
         process.start()
         theirs.close()
         following = _listen(ours, tally, following, last)
-        process.join(10)
+        process.join(STUCK_S)
         process.kill()
         process.join()
     return tally
@@ -155,7 +167,7 @@ def fuzz(reader: str, seed: int, count: int, first: int = 0) -> Tally:
 
 def _listen(connection: Connection, tally: Tally, following: int, last: int) -> int:
     """Note what a process tells until it ends; return the input to go on with."""
-    patience = 60.0  # to write the examples
+    patience = 600.0  # to import everything and write the examples
     while connection.poll(patience):
         try:
             kind, index, one, two = connection.recv()

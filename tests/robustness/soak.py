@@ -27,7 +27,8 @@ from tempfile import TemporaryDirectory
 import psutil
 
 WAYS = ("SIGKILL", "SIGTERM", "SIGINT", "worker")
-GONE_AFTER_S = 2.0
+GONE_AFTER_CPU_S = 2.0
+"""A process that works longer than this after its run was killed outlives it."""
 PATIENCE_S = 600.0
 _DISK_BYTES = 500
 _PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, _CAPABILITY_VERSION = 24, 1, 0x20080522
@@ -116,6 +117,24 @@ def _works(process: psutil.Process) -> bool:
         return False
 
 
+def _cpu_s(process: psutil.Process) -> float:
+    try:
+        return sum(process.cpu_times()[:2])
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def _left(children: dict[psutil.Process, float]) -> list[psutil.Process]:
+    """Return the processes that go on, given with the CPU seconds they had when their run ended."""
+    until = time.monotonic() + PATIENCE_S
+    while left := [one for one in children if _works(one)]:
+        at_work = [one for one in left if _cpu_s(one) - children[one] > GONE_AFTER_CPU_S]
+        if at_work or time.monotonic() > until:
+            return left
+        time.sleep(0.05)
+    return []
+
+
 def digests(folder: Path) -> dict[str, str]:
     """Return the digest of every visible file."""
     return {
@@ -159,7 +178,7 @@ class Soak:
 
     def _disturb(self, process: int, way: str, random: Random, number: int) -> int | None:
         own = psutil.Process(process)
-        children = own.children(recursive=True)
+        children = {child: _cpu_s(child) for child in own.children(recursive=True)}
         if way == "worker":
             workers = [c for c in children if "spawn_main" in " ".join(c.cmdline())]
             if workers:
@@ -168,10 +187,8 @@ class Soak:
         else:
             number_of = getattr(signal, way)
             (os.killpg if way == "SIGINT" else os.kill)(process, number_of)
-            code = ended(process, 30.0)
-        _, left = psutil.wait_procs(children, timeout=GONE_AFTER_S)
-        left = [one for one in left if _works(one)]
-        if left:
+            code = ended(process)
+        if left := _left(children):
             self._note(f"{way} {number}: {len(left)} processes left")
             for one in left:
                 one.kill()

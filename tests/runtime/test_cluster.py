@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.waiting import PATIENCE_S, wait_until
 
 from saiseld.runtime.cluster import RETRIES, connected
 from saiseld.runtime.errors import AudioError, DeviceError, WorkError
@@ -153,7 +154,7 @@ from saiseld.runtime.parallel import run_all
 def work(folder, name):
     import os
     (folder / name).write_text(str(os.getpid()))
-    time.sleep(60)
+    time.sleep(3600)
 
 if __name__ == "__main__":
     try:
@@ -177,17 +178,20 @@ def test_ctrl_c_leaves_nothing_running(nodes, tmp_path):
         [sys.executable, script, nodes.address, out], stderr=subprocess.PIPE, text=True
     )
     try:
-        while not (begun := [p for p in out.iterdir() if p.suffix == "" and p.stat().st_size]):
-            time.sleep(0.05)
-            assert run.poll() is None
-        workers = [psutil.Process(int(path.read_text())) for path in begun]
+
+        def begun() -> list[Path]:
+            return [p for p in out.iterdir() if p.suffix == "" and p.stat().st_size]
+
+        wait_until(lambda: begun() or run.poll() is not None)
+        workers = [psutil.Process(int(path.read_text())) for path in begun()]
+        assert run.poll() is None and workers
         run.send_signal(signal.SIGINT)
-        _, told = run.communicate(timeout=30)
+        _, told = run.communicate(timeout=PATIENCE_S)
     finally:
         run.kill()
     assert run.returncode == 130
     assert "Traceback" not in told
-    _, alive = psutil.wait_procs(workers, timeout=10)
+    _, alive = psutil.wait_procs(workers, timeout=PATIENCE_S)
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 

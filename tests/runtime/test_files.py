@@ -60,7 +60,7 @@ import sys, time
 from saiseld.runtime.files import atomic_path
 with atomic_path(sys.argv[1]) as temporary:
     print(temporary.name, flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 """
     run = [sys.executable, "-c", script, str(tmp_path / "b.json")]
     with subprocess.Popen(run, stdout=subprocess.PIPE, text=True) as live:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from tests.waiting import PATIENCE_S, wait_until
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from saiseld.runtime.errors import AudioError, WorkError
@@ -75,7 +76,7 @@ from saiseld.runtime.parallel import run_all
 
 def work(path):
     pathlib.Path(path).write_text("begun")
-    time.sleep(60)
+    time.sleep(3600)
 
 if __name__ == "__main__":
     try:
@@ -96,9 +97,9 @@ def slow_run(tmp_path: Path):
         text=True,
         start_new_session=True,
     )
-    while not ((tmp_path / "a").exists() and (tmp_path / "b").exists()):
-        time.sleep(0.05)
-        assert process.poll() is None
+    begun = tmp_path / "a", tmp_path / "b"
+    wait_until(lambda: process.poll() is not None or all(path.exists() for path in begun))
+    assert process.poll() is None
     yield process
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -107,7 +108,7 @@ def slow_run(tmp_path: Path):
 
 def test_ctrl_c_stops_at_once(slow_run, tmp_path: Path):
     os.killpg(slow_run.pid, signal.SIGINT)
-    _, told = slow_run.communicate(timeout=20)
+    _, told = slow_run.communicate(timeout=PATIENCE_S)
     assert slow_run.returncode == 130
     assert "Traceback" not in told
     assert not (tmp_path / "d").exists()
@@ -126,14 +127,14 @@ def test_no_process_outlives_its_run(slow_run, how):
     children = psutil.Process(slow_run.pid).children(recursive=True)
     assert len(children) >= 2
     os.kill(slow_run.pid, how)
-    _, alive = psutil.wait_procs(children, timeout=2)
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE_S)
     assert not list(filter(still_works, alive))
 
 
 def _import(ready: Path) -> None:
     ready.touch()
     try:
-        time.sleep(60)
+        time.sleep(3600)
     except KeyboardInterrupt:  # as numpy's C API has it
         print("Traceback of an import", file=sys.stderr, flush=True)
         raise ImportError("failed to import") from None
@@ -143,8 +144,7 @@ def test_a_process_that_is_stopped_says_nothing(tmp_path: Path, capfd):
     tasks = {"a": (tmp_path / "a",), "b": (tmp_path / "b",)}
 
     def stop_once_begun() -> None:
-        while not all(path.exists() for (path,) in tasks.values()):
-            time.sleep(0.05)
+        wait_until(lambda: all(path.exists() for (path,) in tasks.values()))
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=stop_once_begun).start()

@@ -4,6 +4,7 @@ import http.client
 from urllib.parse import urlsplit
 
 import pytest
+from tests.waiting import PATIENCE_S
 
 from saiseld.runtime.errors import DeviceError, RecipeError
 from saiseld.runtime.web import is_loopback, serving, token_for
@@ -32,7 +33,9 @@ def guarded():
 
 
 def ask(server, path="/", **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", urlsplit(server.url).port, timeout=10)
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", urlsplit(server.url).port, timeout=PATIENCE_S
+    )
     connection.putrequest("GET", path, skip_host="host" in headers)
     for name, value in headers.items():
         connection.putheader(name, value)

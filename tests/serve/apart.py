@@ -8,6 +8,7 @@ import sys
 
 import psutil
 from tests.serve.asking import Client
+from tests.waiting import PATIENCE_S
 
 PROGRAM = """
 import sys, threading
@@ -36,13 +37,13 @@ class Server:
             text=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
-        assert select.select([self.process.stdout], [], [], 60)[0]
+        assert select.select([self.process.stdout], [], [], PATIENCE_S)[0]
         self.client = Client(self.process.stdout.readline())
 
     def kill(self, how=signal.SIGKILL):
         children = psutil.Process(self.process.pid).children(recursive=True)
         self.process.send_signal(how)
-        self.process.wait(20)
+        self.process.wait(PATIENCE_S)
         self.process.stdout.close()
-        _, left = psutil.wait_procs(children, timeout=20)
+        _, left = psutil.wait_procs(children, timeout=PATIENCE_S)
         assert not [p for p in left if p.status() != psutil.STATUS_ZOMBIE]

@@ -6,13 +6,13 @@ import http.client
 import io
 import json
 import socket
-import time
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import soundfile
+from tests.waiting import PATIENCE_S, wait_until
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Answer:
 class Client:
     """Asks one server, with a connection for each question."""
 
-    def __init__(self, url: str, timeout: float = 60) -> None:
+    def __init__(self, url: str, timeout: float = PATIENCE_S) -> None:
         self.port, self.timeout = urlsplit(url).port, timeout
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
@@ -68,15 +68,19 @@ class Client:
         connection.sendall(f"{head}Content-Length: {size}\r\n\r\n".encode() + sent)
         return connection
 
-    def ended(self, job: str, within_s: float = 300) -> dict[str, Any]:
+    def job(self, job: str) -> dict[str, Any]:
+        """Return a job as it is now."""
+        found: dict[str, Any] = self.ask("GET", f"/jobs/{job}").json
+        return found
+
+    def running(self, job: str) -> None:
+        """Wait until a job is being worked on."""
+        wait_until(lambda: self.job(job)["state"] == "running")
+
+    def ended(self, job: str) -> dict[str, Any]:
         """Return a job as it is when it has ended."""
-        until = time.monotonic() + within_s
-        while True:
-            found: dict[str, Any] = self.ask("GET", f"/jobs/{job}").json
-            if found["state"] in ("done", "failed"):
-                return found
-            assert time.monotonic() < until, found
-            time.sleep(0.1)
+        wait_until(lambda: self.job(job)["state"] in ("done", "failed"))
+        return self.job(job)
 
 
 def wav(seconds: float = 0.5, channels: int = 4) -> bytes:

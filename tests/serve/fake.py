@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from tests.waiting import wait_until
 
 from saiseld.formats.sound_events import SoundEvent, write_sound_events
 from saiseld.runtime.errors import AudioError
@@ -18,13 +19,23 @@ from saiseld.serve.jobs import JobRequest
 
 
 def work(folder: Path, request: JobRequest, on_share: Callable[[float], object]) -> None:
-    """Do what the name says: ``sleep 3``, ``fail``, ``break``, ``die``, ``fill 9``, ``large 9``."""
+    """Do what the name says.
+
+    ``sleep 3`` takes 3 s, ``wait go`` until the file ``go`` is in the server's folder, ``shares 3``
+    tells of three shares, each once the file ``go`` and its number is there; ``fill 9`` takes 9 MiB
+    of memory, ``large 9`` writes as much; ``fail``, ``break`` and ``die`` end as their names say.
+    """
+    served = folder.parent.parent
     what, _, amount = request.name.partition(" ")
     logging.getLogger("saiseld.fake").warning("%s: hums at 50 Hz", folder / "recording")
     if what == "sleep":
-        for step in range(20):
-            time.sleep(float(amount) / 20)
-            on_share(step / 20)
+        time.sleep(float(amount))
+    elif what == "wait":
+        wait_until((served / amount).exists)
+    elif what == "shares":
+        for step in range(1, 1 + int(amount)):
+            on_share(step / 10)
+            wait_until((served / f"go{step}").exists)
     elif what == "fail":
         raise AudioError(folder / "recording", expected="sound", found="silence")
     elif what == "break":

@@ -7,11 +7,13 @@ from tests.serve.fake import work
 
 from saiseld.serve.api import serve
 
+TOKEN = "a-token-of-some-length"
+
 
 @needs_chromium
 def test_one_uploads_and_looks_at_the_result(tmp_path):
     with (
-        serve(tmp_path, host="0.0.0.0", port=0, do=work) as server,
+        serve(tmp_path, port=0, token=TOKEN, do=work) as server,
         sync_playwright() as started,
     ):
         browser = chromium(started)
@@ -20,7 +22,7 @@ def test_one_uploads_and_looks_at_the_result(tmp_path):
         wrong = []
         tab.on("pageerror", lambda error: wrong.append(str(error)))
         tab.on("console", lambda said: said.type == "error" and wrong.append(said.text))
-        tab.goto(server.url.replace("0.0.0.0", "127.0.0.1"))
+        tab.goto(server.url)
         assert "token" not in tab.url  # it became a cookie
         files = {"name": "sleep 0", "mimeType": "audio/wav", "buffer": wav()}
         tab.get_by_label("Recording").set_input_files(files)
