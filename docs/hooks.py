@@ -11,6 +11,7 @@ from typer.cli import get_docs_for_click
 from typer.main import get_command
 
 from saiseld.cli.main import build
+from saiseld.cli.recipes import recipes_page
 
 
 def commands() -> str:
@@ -24,4 +25,6 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Replace the markers of a page."""
     if "<!-- commands -->" in markdown:
         markdown = markdown.replace("<!-- commands -->", commands().split("\n", 1)[1])
+    if "<!-- recipes -->" in markdown:
+        markdown = markdown.replace("<!-- recipes -->", recipes_page())
     return markdown

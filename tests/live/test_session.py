@@ -105,12 +105,14 @@ def test_what_a_sink_says_ends_the_run() -> None:
 
 def test_pictures_go_with_the_sound() -> None:
     looks, looked = threading.Semaphore(0), threading.Semaphore(0)
+    clock = iter(time.monotonic() + 0.05 * np.arange(1000))
+    now = [next(clock)]
 
     class Camera:
         def pictures(self):
             while True:
                 looks.acquire()
-                yield picture(255), time.monotonic()
+                yield picture(255), now[0]
                 looked.release()
 
         def stop(self) -> None:
@@ -121,7 +123,8 @@ def test_pictures_go_with_the_sound() -> None:
             for block in super().blocks():
                 looks.release()
                 looked.acquire()  # the picture is there before the sound
-                yield Block(block.samples, time.monotonic())
+                now[0] = next(clock)
+                yield Block(block.samples, now[0])
 
     frames = []
     run(

@@ -1,4 +1,5 @@
 import pytest
+from tests.errors import raises
 
 from saiseld.runtime.errors import RecipeError
 from saiseld.runtime.recipe_files import builtin_names
@@ -26,30 +27,28 @@ def test_recipe_file_extends_a_built_in_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "fields"),
     [
-        ("echo = 3", "echo: expected the keys and values of a recipe, found Extra inputs"),
-        ("seconds = -1", "seconds: .*greater than or equal to 1"),
-        ("rt60_s = [0.7, 0.3]", "rt60_s needs 0 < lowest <= highest"),
-        ("distance_m = [0.1, 2]", "distance_m starts at 0.4"),
-        ("event_weights = [1, 2]", "event_weights needs 13 values"),
-        ("gap_s = []", "gap_s needs at least one"),
-        ("seconds = = 3", "expected TOML"),
+        ("echo = 3", {"place": "echo"}),
+        ("seconds = -1", {"place": "seconds", "found": "1"}),
+        ("rt60_s = [0.7, 0.3]", {"found": "rt60_s"}),
+        ("distance_m = [0.1, 2]", {"found": "distance_m starts at 0.4"}),
+        ("event_weights = [1, 2]", {"found": "event_weights needs 13"}),
+        ("gap_s = []", {"found": "gap_s"}),
+        ("seconds = = 3", {"expected": "TOML"}),
     ],
 )
-def test_bad_recipes_are_refused_by_key(tmp_path, text, message):
+def test_bad_recipes_are_refused_by_key(tmp_path, text, fields):
     path = tmp_path / "bad.toml"
     path.write_text(f'extends = "tiny"\n{text}\n')
-    with pytest.raises(RecipeError, match=message):
+    with raises(RecipeError, path, **fields):
         read_recipe(str(path))
 
 
 def test_unknown_recipes_are_refused(tmp_path):
-    with pytest.raises(
-        RecipeError, match=r"built-in recipe \(sim26, sim26_more, sim26_real, tiny\)"
-    ):
+    with raises(RecipeError, "sim27", expected="sim26, sim26_more, sim26_real, tiny"):
         read_recipe("sim27")
     path = tmp_path / "loop.toml"
     path.write_text('extends = "loop"')
-    with pytest.raises(RecipeError, match="extends: expected a built-in recipe"):
+    with raises(RecipeError, path, place="extends"):
         read_recipe(str(path))

@@ -36,6 +36,7 @@ COMMANDS = (
     "submit",
     "table1",
     "export",
+    "recipes",
     "serve",
 )
 """Modules of `saiseld.cli`, each with a function of its own name, in the order of the help page."""

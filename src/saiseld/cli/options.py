@@ -40,6 +40,18 @@ Threshold = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="Show only masks scored this or more, in events and pictures."),
 ]
+RecipeChanges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of the recipe, such as augmentation.flip=0; may be given again.",
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(min=1, help="Train for so many steps and no more, to try a recipe."),
+]
 Jobs = Annotated[int, typer.Option(min=1, help="Recordings at a time.")]
 OnCluster = Annotated[
     str | None,

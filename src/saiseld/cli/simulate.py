@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from saiseld.cli.options import Jobs, OnCluster, workers
+from saiseld.cli.options import Jobs, OnCluster, RecipeChanges, workers
 
 
 def simulate(
@@ -17,6 +17,7 @@ def simulate(
     recipe: Annotated[
         str, typer.Option(help="sim26, sim26_more, sim26_real, tiny, or a TOML file.")
     ] = "sim26",
+    changes: RecipeChanges = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same files.")] = 0,
     sounds: Annotated[
         Path | None, typer.Option(help="Class-folder bank of real sounds (default: synthetic).")
@@ -45,7 +46,7 @@ def simulate(
     from saiseld.simulation.timelines import read_timelines
     from saiseld.simulation.tree import simulate_tree
 
-    chosen = read_recipe(recipe)
+    chosen = read_recipe(recipe, changes or ())
     replayed = read_timelines(timelines) if timelines else None
     sounding = (
         replayed.classes()

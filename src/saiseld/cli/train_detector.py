@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from saiseld.cli.options import Device
+from saiseld.cli.options import Device, RecipeChanges, Steps
 from saiseld.runtime.devices import device_of
 
 
@@ -19,6 +19,8 @@ def train_detector(
     recipe: Annotated[
         str, typer.Option(help="compact, paper, paper_public, paper_scratch or a TOML file.")
     ] = "compact",
+    changes: RecipeChanges = None,
+    steps: Steps = None,
     features: Annotated[
         Path | None,
         typer.Option(help="Folder of features files; <data>/features without it."),
@@ -43,10 +45,12 @@ def train_detector(
     """
     from saiseld.training.detector.data import training_data
     from saiseld.training.detector.engine import Trainer
-    from saiseld.training.detector.recipes import read_recipe
+    from saiseld.training.detector.recipes import read_recipe, shortened
 
     device_of(device)  # before frames are decoded
-    chosen = read_recipe(recipe)
+    chosen = read_recipe(recipe, changes or ())
+    if steps is not None:
+        chosen = shortened(chosen, steps)
     frames = training_data(
         data,
         features or data / "features",

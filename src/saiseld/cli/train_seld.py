@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from saiseld.cli.options import Device, Run
+from saiseld.cli.options import Device, RecipeChanges, Run, Steps
 from saiseld.runtime.devices import device_of
 
 Dataset = Annotated[
@@ -48,6 +48,8 @@ def train_seld(
     recipe: Annotated[
         str, typer.Option(help="compact, further, adapt (to go on with recordings) or a TOML file.")
     ] = "compact",
+    changes: RecipeChanges = None,
+    steps: Steps = None,
     start: Annotated[
         str | None, typer.Option(help="SELD weights to start from; packaged for the packaged ones.")
     ] = None,
@@ -71,7 +73,8 @@ def train_seld(
     from saiseld.training.seld.run import Trainer
 
     device_of(device)  # before sounds are decoded
-    chosen = read_recipe(recipe)
+    changed = [*(changes or ()), *([] if steps is None else [f"steps={steps}"])]
+    chosen = read_recipe(recipe, changed)
     packaged = PACKAGED / "seld.safetensors"
     begin = packaged if start == "packaged" else None if start is None else Path(start)
     data = training_data(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from saiseld.cli.options import Device
+from saiseld.cli.options import Device, Steps
 from saiseld.runtime.devices import device_of
 
 
@@ -17,6 +17,7 @@ def train_uplam(
     ],
     lam_steps: Annotated[int, typer.Option(min=0, help="Steps of LAM alone.")] = 400,
     uplam_steps: Annotated[int, typer.Option(min=0, help="Steps of the upsampler.")] = 1200,
+    steps: Steps = None,
     batch: Annotated[int, typer.Option(min=1, help="Frames a step.")] = 32,
     pointing: Annotated[
         float, typer.Option(min=0, help="Weight of the sources' directions; 0: self-supervised.")
@@ -39,6 +40,8 @@ def train_uplam(
     from saiseld.runtime.files import output_folder, write_bytes
     from saiseld.training.uplam.run import UpLAMRecipe, loss_figure, save_models, train_uplam
 
+    if steps is not None:
+        lam_steps = uplam_steps = steps
     recipe = UpLAMRecipe(lam_steps, uplam_steps, batch, pointing=pointing, seed=seed)
     device_of(device)  # before there is a folder
     output_folder(output)

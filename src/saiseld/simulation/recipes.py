@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
-from saiseld.runtime.recipe_files import read_recipe_file
+from saiseld.runtime.recipe_files import RecipeModel, read_recipe_file
+
+PACKAGE = "saiseld.simulation"
+"""Where the built-in recipes lie."""
 
 Range = tuple[float, float]
 
 
-class HalfSize(BaseModel):
+class HalfSize(RecipeModel):
     """How much of dev-train or dev-test there is."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     recordings: int = Field(ge=1, le=10_000)
     rooms: int = Field(ge=1, le=500)
 
 
-class Recipe(BaseModel):
+class Recipe(RecipeModel):
     """A simulated data set. Ranges are (lowest, highest), drawn from uniformly."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     seconds: float = Field(ge=1, le=600)
     """Length of a recording."""
@@ -85,14 +86,15 @@ class Recipe(BaseModel):
         return self
 
 
-def read_recipe(name: str) -> Recipe:
+def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     """Return a built-in recipe by name, or the one in a TOML file.
 
-    A file may say ``extends = "<built-in>"`` and hold only what it changes.
+    A file may say ``extends = "<built-in>"`` and hold only what it changes; ``changes`` are
+    ``key=value`` each (see `read_recipe_file`).
 
     Raises
     ------
     RecipeError
         If there is no such recipe, a key is unknown or a value impossible.
     """
-    return read_recipe_file(name, "saiseld.simulation", Recipe)
+    return read_recipe_file(name, PACKAGE, Recipe, changes)

@@ -8,24 +8,24 @@ scratch on a CPU.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from saiseld.data.context import MAX_CONTEXT
 from saiseld.data.video import Scaling
 from saiseld.detector.architecture import Size
 from saiseld.detector.targets import Targets
-from saiseld.runtime.recipe_files import read_recipe_file
+from saiseld.runtime.recipe_files import RecipeModel, read_recipe_file
+
+PACKAGE = "saiseld.training.detector"
+"""Where the built-in recipes lie."""
 
 Share = Field(ge=0, le=1)
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Group(_Strict):
+class Group(RecipeModel):
     """Parameters that are trained alike; a parameter belongs to the first group that fits it."""
 
     parameters: str
@@ -55,7 +55,7 @@ class Group(_Strict):
         return epoch > 1 and epoch == self.from_epoch
 
 
-class Augmentation(_Strict):
+class Augmentation(RecipeModel):
     """Changes of a training frame; targets follow, over the seam too."""
 
     rgb_dropout: float = Field(default=0.0, ge=0, le=1)
@@ -70,7 +70,7 @@ class Augmentation(_Strict):
     """Largest relative change of the brightness of each colour."""
 
 
-class LossWeights(_Strict):
+class LossWeights(RecipeModel):
     """Factors on the losses."""
 
     objectness: float = Field(default=1.0, ge=0)
@@ -82,7 +82,7 @@ class LossWeights(_Strict):
     distance: float = Field(default=1.0, ge=0)
 
 
-class Recipe(_Strict):
+class Recipe(RecipeModel):
     """Everything that decides a training run, but for the data and the weights to start from."""
 
     size: Size
@@ -140,14 +140,20 @@ class Recipe(_Strict):
         return self
 
 
-def read_recipe(name: str) -> Recipe:
+def shortened(recipe: Recipe, steps: int) -> Recipe:
+    """Return a recipe of one epoch of so many steps (on one device)."""
+    return recipe.model_copy(update={"epochs": 1, "frames_per_epoch": steps * recipe.batch_size})
+
+
+def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     """Return a built-in recipe by name, or the one in a TOML file.
 
-    A file may say ``extends = "<built-in>"`` and hold only what it changes.
+    A file may say ``extends = "<built-in>"`` and hold only what it changes; ``changes`` are
+    ``key=value`` each (see `read_recipe_file`).
 
     Raises
     ------
     RecipeError
         If there is no such recipe, a key is unknown or a value impossible.
     """
-    return read_recipe_file(name, "saiseld.training.detector", Recipe)
+    return read_recipe_file(name, PACKAGE, Recipe, changes)

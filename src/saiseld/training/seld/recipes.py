@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
-from saiseld.runtime.recipe_files import read_recipe_file
+from saiseld.runtime.recipe_files import RecipeModel, read_recipe_file
+
+PACKAGE = "saiseld.training.seld"
+"""Where the built-in recipes lie."""
 
 Range = tuple[float, float]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SceneRanges(_Strict):
+class SceneRanges(RecipeModel):
     """What scenes are drawn from."""
 
     sources: tuple[float, ...] = (0.06, 0.32, 0.37, 0.20, 0.05)
@@ -61,7 +61,7 @@ class SceneRanges(_Strict):
         return self
 
 
-class RecordedRanges(_Strict):
+class RecordedRanges(RecipeModel):
     """How windows of recordings are drawn and varied."""
 
     balanced: float = Field(default=0.75, ge=0, le=1)
@@ -83,7 +83,7 @@ class RecordedRanges(_Strict):
     """Whether sources are where their events say, or where their masks have their energy."""
 
 
-class LossWeights(_Strict):
+class LossWeights(RecipeModel):
     """Factors on the losses."""
 
     classes: float = Field(default=1.0, ge=0)
@@ -92,7 +92,7 @@ class LossWeights(_Strict):
     distance: float = Field(default=0.1, ge=0)
 
 
-class Recipe(_Strict):
+class Recipe(RecipeModel):
     """Everything that decides a run, but for sounds, rooms, prior and weights to start from."""
 
     seed: int = 0
@@ -141,14 +141,15 @@ class Recipe(_Strict):
         return self
 
 
-def read_recipe(name: str) -> Recipe:
+def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     """Return a built-in recipe by name, or the one in a TOML file.
 
-    A file may say ``extends = "<built-in>"`` and hold only what it changes.
+    A file may say ``extends = "<built-in>"`` and hold only what it changes; ``changes`` are
+    ``key=value`` each (see `read_recipe_file`).
 
     Raises
     ------
     RecipeError
         If there is no such recipe, a key is unknown or a value impossible.
     """
-    return read_recipe_file(name, "saiseld.training.seld", Recipe)
+    return read_recipe_file(name, PACKAGE, Recipe, changes)
