@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,7 +12,9 @@ from saiseld.cli.options import Jobs, LabelsCache, Tables
 
 def calibrate(
     candidates: Tables,
-    model: Annotated[Path, typer.Option(help="Matchability model.")],
+    model: Annotated[
+        Path | None, typer.Option(help="Matchability model; --class-thresholds needs none.")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -26,11 +28,26 @@ def calibrate(
             "missed). Needs --labels of recordings the model was not trained on."
         ),
     ] = None,
-    labels: Annotated[Path | None, typer.Option(help="Labels that --risk calibrates on.")] = None,
+    class_thresholds: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a score threshold of each class to this file, for `emit --form dcase-csv`: "
+            "best F20 on these recordings. Needs --labels (DCASE CSVs or masks)."
+        ),
+    ] = None,
+    metric: Annotated[
+        Literal["seld-2024", "seld-2023", "seld-2022"],
+        typer.Option(help="Whose F20 --class-thresholds is about."),
+    ] = "seld-2024",
+    labels: Annotated[
+        Path | None, typer.Option(help="Labels that --risk or --class-thresholds calibrates on.")
+    ] = None,
     delta: Annotated[
         float, typer.Option(min=0.001, max=0.5, help="Chance the guarantee may fail.")
     ] = 0.1,
-    system: Annotated[str, typer.Option(help="Whose masks --risk is about.")] = "TASK3B_2",
+    system: Annotated[
+        str, typer.Option(help="Whose masks --risk or --class-thresholds is about.")
+    ] = "TASK3B_2",
     jobs: Jobs = 1,
     cache: LabelsCache = None,
 ) -> None:
@@ -38,13 +55,31 @@ def calibrate(
 
     saiseld calibrate candidates/ --model matchability.skops -o calibrated
     """
-    from saiseld.cli.printing import print_operating_point, warn_of_unseen_classes
+    from saiseld.cli.printing import (
+        print_class_thresholds,
+        print_operating_point,
+        warn_of_unseen_classes,
+    )
     from saiseld.decision.matchability import Matchability
     from saiseld.decision.risk import Goal
     from saiseld.decision.systems import system_named
     from saiseld.pipeline import calibrate as steps
+    from saiseld.pipeline.source_csv import calibrate_classes
     from saiseld.runtime.cache import user_cache
+    from saiseld.runtime.errors import DataError
 
+    if class_thresholds is not None:
+        if labels is None or risk is not None or model is not None:
+            raise DataError(
+                "--class-thresholds",
+                expected="--labels, and neither --model nor --risk in the same run",
+                found="no --labels" if labels is None else "one of them",
+            )
+        chosen = calibrate_classes(candidates, labels, system_named(system), metric, jobs=jobs)
+        chosen.save(class_thresholds)
+        return print_class_thresholds(chosen, class_thresholds)
+    if model is None:
+        raise DataError("--model", expected="a matchability model", found="none")
     learned, folder = Matchability.load(model), steps.calibrated_folder(candidates, output)
     goal = None if risk is None else Goal.parse(risk, delta)
     truth = {} if goal is None else steps.labels_unseen(candidates, labels, learned)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,6 +25,14 @@ def emit(
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Leave out masks scored below this.")
     ] = 0.0,
+    form: Annotated[
+        Literal["masks", "dcase-csv"],
+        typer.Option(help="Official JSON, or DCASE CSVs of sources (needs --class-thresholds)."),
+    ] = "masks",
+    class_thresholds: Annotated[
+        Path | None,
+        typer.Option(help="Score that a source of each class needs; `calibrate` makes the file."),
+    ] = None,
     limit: Annotated[
         bool, typer.Option("--limit", help="Refuse to write more than the challenge takes.")
     ] = False,
@@ -36,6 +44,7 @@ def emit(
     """
     from dataclasses import replace
 
+    from saiseld.cli.printing import emit_dcase_csvs
     from saiseld.decision.systems import system_named
     from saiseld.formats.annotation import MAX_PREDICTION_BYTES
     from saiseld.pipeline.emit import emit_recordings
@@ -44,6 +53,8 @@ def emit(
     chosen = system_named(system)
     if emission is not None:
         chosen = replace(chosen, emission=emission)
+    if form == "dcase-csv":
+        return emit_dcase_csvs(candidates, output, chosen, class_thresholds, model, jobs)
     folders = {chosen: output_folder(output)}
     written = emit_recordings(
         candidates,

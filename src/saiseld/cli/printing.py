@@ -12,7 +12,9 @@ import typer
 from saiseld.conventions.taxonomy import CLASS_NAMES
 
 if TYPE_CHECKING:
+    from saiseld.decision.class_thresholds import ClassThresholds
     from saiseld.decision.risk import OperatingPoint
+    from saiseld.decision.systems import System
     from saiseld.evaluation.comparison import Comparison
     from saiseld.evaluation.seld import SeldScores
     from saiseld.formats.sound_events import SoundEvents
@@ -63,6 +65,56 @@ def print_seld(scores: Mapping[str, SeldScores], json: Path | None) -> None:
     print_seld_scores(scores)
     if json is not None:
         write_seld_scores(json, scores)
+
+
+def emit_dcase_csvs(
+    candidates: Path,
+    output: Path,
+    system: System,
+    class_thresholds: Path | None,
+    model: Path | None,
+    jobs: int,
+) -> None:
+    """Write DCASE CSVs of candidate tables and say what was written."""
+    from saiseld.decision.class_thresholds import ClassThresholds
+    from saiseld.evaluation.corpus import listed
+    from saiseld.pipeline.source_csv import emit_csvs
+    from saiseld.runtime.errors import DataError
+    from saiseld.runtime.files import output_folder
+
+    if class_thresholds is None or model is not None:
+        raise DataError(
+            "--form dcase-csv",
+            expected="--class-thresholds, and tables calibrated already if the system needs it",
+            found="no thresholds" if class_thresholds is None else "--model",
+            advice="`saiseld calibrate` makes both",
+        )
+    chosen = ClassThresholds.load(class_thresholds)
+    if chosen.system != system.name:
+        raise DataError(
+            class_thresholds,
+            place="system",
+            expected=f"thresholds of {system.name}, whose scores they compare",
+            found=chosen.system,
+        )
+    written = emit_csvs(candidates, output_folder(output), system, chosen, jobs=jobs)
+    typer.echo(f"{system.name}: {len(written)} CSVs, {sum(written.values()):,} rows: {output}")
+    seen = sorted(written.keys() & set(chosen.recordings))
+    if seen:
+        typer.secho(
+            f"{len(seen)} of them chose the thresholds, so scores are optimistic: {listed(seen)}",
+            fg="yellow",
+            err=True,
+        )
+
+
+def print_class_thresholds(chosen: ClassThresholds, path: Path) -> None:
+    """Print the thresholds that a system's classes got, and where they are."""
+    typer.echo(f"thresholds of {chosen.system} for F20 of {chosen.metric}: {path}")
+    for name, threshold in chosen.thresholds.items():
+        f20 = chosen.f20[name]
+        found = "no references: as for all classes pooled" if f20 is None else f"F20 {f20:.3f}"
+        typer.echo(f"{name:<20} {threshold:.4f}  {found}")
 
 
 def print_reports(

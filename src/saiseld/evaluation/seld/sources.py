@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ import numpy as np
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.conventions.timebase import frame_of_time
 from saiseld.evaluation.corpus import by_recording
-from saiseld.formats.annotation import LABEL_SUFFIX, RAW_LABEL_SUFFIX, read_annotations
+from saiseld.formats.annotation import LABEL_SUFFIX, RAW_LABEL_SUFFIX, EnergyMask, read_annotations
 from saiseld.formats.dcase_csv import Coordinates, DistanceUnit, SourceRows, read_dcase_csv
 from saiseld.formats.sound_events import SOUND_EVENTS_SUFFIX, read_sound_events
 from saiseld.runtime.errors import DataError
@@ -171,19 +171,37 @@ def _of_events(path: Path, reading: SourceReading) -> SourceRows:
 
 
 def _of_masks(path: Path, reading: SourceReading) -> tuple[SourceRows, Counter[str]]:
-    """Return masks as sources in the direction of their centre of energy."""
+    masks = [
+        mask
+        for mask in read_annotations(path, predictions=reading.side == "predictions")
+        if mask.score is None or mask.score >= reading.min_score
+    ]
+    audible = [mask for mask in masks if has_direction(mask)]
     remarks: Counter[str] = Counter()
-    rows = []
-    for mask in read_annotations(path, predictions=reading.side == "predictions"):
-        if mask.score is not None and mask.score < reading.min_score:
-            continue
-        if not any((blob[:, 2] > 0).any() for blob in mask.segmentation):
-            remarks["masks without energy, which have no direction, left out"] += 1
-            continue
-        azimuth, elevation = mask.direction
-        distance = np.nan if mask.distance_cm is None else mask.distance_cm / 100
-        rows.append((mask.frame, mask.class_id, mask.instance_id, azimuth, elevation, distance))
-    return SourceRows.of(rows), remarks
+    if left_out := len(masks) - len(audible):
+        remarks["masks without energy, which have no direction, left out"] = left_out
+    return sources_of_masks(audible), remarks
+
+
+def has_direction(mask: EnergyMask) -> bool:
+    """Return whether a mask holds any energy."""
+    return any((blob[:, 2] > 0).any() for blob in mask.segmentation)
+
+
+def sources_of_masks(masks: Sequence[EnergyMask]) -> SourceRows:
+    """Return masks that have a direction as sources: their centre of energy, a row each."""
+    return SourceRows.of(
+        [
+            (
+                mask.frame,
+                mask.class_id,
+                mask.instance_id,
+                *mask.direction,
+                np.nan if mask.distance_cm is None else mask.distance_cm / 100,
+            )
+            for mask in masks
+        ]
+    )
 
 
 def reading_of(side: Side, options: SourceOptions, *, lenient: bool) -> SourceReading:
