@@ -9,6 +9,18 @@ import typer
 
 from saiseld.cli.options import Jobs, LabelsCache, Tables
 
+ThresholdsFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write a score threshold of each class to this file, for `emit --form dcase-csv`: "
+        "best F20 on these recordings. Needs --labels (DCASE CSVs or masks)."
+    ),
+]
+F20Metric = Annotated[
+    Literal["seld-2024", "seld-2023", "seld-2022"],
+    typer.Option(help="Whose F20 --class-thresholds is about."),
+]
+
 
 def calibrate(
     candidates: Tables,
@@ -28,17 +40,8 @@ def calibrate(
             "missed). Needs --labels of recordings the model was not trained on."
         ),
     ] = None,
-    class_thresholds: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write a score threshold of each class to this file, for `emit --form dcase-csv`: "
-            "best F20 on these recordings. Needs --labels (DCASE CSVs or masks)."
-        ),
-    ] = None,
-    metric: Annotated[
-        Literal["seld-2024", "seld-2023", "seld-2022"],
-        typer.Option(help="Whose F20 --class-thresholds is about."),
-    ] = "seld-2024",
+    class_thresholds: ThresholdsFile = None,
+    metric: F20Metric = "seld-2024",
     labels: Annotated[
         Path | None, typer.Option(help="Labels that --risk or --class-thresholds calibrates on.")
     ] = None,
@@ -54,6 +57,8 @@ def calibrate(
     """Fill in the probability that each detection matches; with --risk, find a threshold.
 
     saiseld calibrate candidates/ --model matchability.skops -o calibrated
+
+    With --class-thresholds: a score threshold of each class instead.
     """
     from saiseld.cli.printing import (
         print_class_thresholds,
