@@ -18,7 +18,6 @@ import argparse
 import csv
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -275,7 +274,7 @@ def truth(folder: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def make(folder: Path, names: list[str]) -> None:
+def make(folder: Path, names: list[str], every: int | None) -> None:
     """Record everything by the arrays named, or by all."""
     for array_name, recorder in recorders().items():
         real = array_name.removesuffix(" converted").removesuffix(" taken for the tetrahedron")
@@ -284,6 +283,8 @@ def make(folder: Path, names: list[str]) -> None:
         target = folder / array_name
         target.mkdir(exist_ok=True)
         for index, (name, *_, clip) in enumerate(truth(folder)):
+            if index % (every or 1):
+                continue
             path = target / f"{name}.wav"
             if path.exists():
                 continue
@@ -296,41 +297,26 @@ def make(folder: Path, names: list[str]) -> None:
         print(array_name, flush=True)
 
 
-def converted(path: Path, recorder: Recorder) -> tuple[NDArray[np.float32], float]:
+def converted(path: Path, name: str) -> tuple[NDArray[np.float32], float]:
     """Return (n, 4) capsule signals of a recording, and CPU seconds of the conversion a frame."""
     audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
     if rate != SAMPLE_RATE:
         audio = soxr.resample(audio, rate, SAMPLE_RATE, quality="VHQ")
     frames = len(audio) // SAMPLES_PER_FRAME
     audio = audio[: frames * SAMPLES_PER_FRAME]
-    if recorder.described is None:
+    if recorders()[name].described is None:
         return audio, 0.0
-    converter = converter_of(recorder)
+    stream = converter_of(name).stream()
     began = time.process_time()
-    out = np.concatenate([converter.push(audio), converter.close()])
+    out = np.concatenate([stream.push(audio), stream.finish()])
     return out, (time.process_time() - began) / frames
 
 
-CONVERTER: Callable[[MicrophoneArray], ArrayConverter] = ArrayConverter
-
-
 @cache
-def _tables(name: str) -> ArrayConverter:
+def converter_of(name: str) -> ArrayConverter:
     described = recorders()[name].described
     assert described is not None
-    return CONVERTER(described)
-
-
-def converter_of(recorder: Recorder) -> ArrayConverter:
-    """Return a fresh converter; its tables are made once."""
-    for name, other in recorders().items():
-        if (
-            other.described is not None
-            and recorder.described is not None
-            and (other.described.name == recorder.described.name)
-        ):
-            return _tables(name).fresh()
-    raise KeyError
+    return ArrayConverter(described)
 
 
 @dataclass
@@ -347,13 +333,12 @@ class Scores:
 
 def score_array(folder: Path, name: str, limit: int | None = None) -> Scores:
     """Convert and hear all recordings of one array by sound alone."""
-    recorder = recorders()[name]
     real = name.removesuffix(" converted").removesuffix(" taken for the tetrahedron")
     weights = find_weights(None)
     ear, _ = load_audio_branch(weights.ear)
     scores = Scores({}, [], [], [], [], [])
     for row, label, azimuth, elevation, on, _ in truth(folder)[:: limit or 1]:
-        audio, cost = converted(folder / real / f"{row}.wav", recorder)
+        audio, cost = converted(folder / real / f"{row}.wav", name)
         frames = len(audio) // SAMPLES_PER_FRAME
         class_id, found_az, found_el = np.full(frames, -1), np.zeros(frames), np.zeros(frames)
         apart = np.full(frames, 180.0)
@@ -394,8 +379,11 @@ def summary(scores: Scores) -> dict[str, float]:
 def score(folder: Path, names: list[str], limit: int | None) -> None:
     """Print a row for each array."""
     for name in names or list(recorders()):
-        row = summary(score_array(folder, name, limit))
-        print(f"{name:36s}", json.dumps(row), flush=True)
+        target = folder / "scores" / f"{name} {limit or 1}.json"
+        if not target.exists():
+            target.parent.mkdir(exist_ok=True)
+            target.write_text(json.dumps(summary(score_array(folder, name, limit))))
+        print(f"{name:36s}", target.read_text(), flush=True)
 
 
 def main() -> None:
@@ -410,7 +398,7 @@ def main() -> None:
     if given.command == "rooms":
         rooms(*given.folder)
     elif given.command == "make":
-        make(given.folder[0], names)
+        make(given.folder[0], names, given.every)
     else:
         score(given.folder[0], names, given.every)
 

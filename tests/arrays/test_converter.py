@@ -8,11 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.reference.array_converter import convert
 
-from saiseld.arrays.converter import LATENCY, ArrayConverter
-from saiseld.arrays.description import read_array, tetrahedron
+from saiseld.arrays.converter import LATENCY, ArrayConverter, converter_for
+from saiseld.arrays.description import MicrophoneArray, read_array, tetrahedron
 from saiseld.arrays.responses import array_response
+from saiseld.conventions.arrays import TETRAHEDRON
 from saiseld.conventions.sphere import fibonacci_sphere, unit_vector
 from saiseld.conventions.timebase import SAMPLE_RATE
+from saiseld.runtime.errors import AudioError
 
 ARRAYS = ("respeaker-usb-4", "ambeo", "uma-8")
 
@@ -37,8 +39,8 @@ def test_fast_is_the_definition(name, converters) -> None:
     directions = unit_vector([40, -130], [10, 35])
     sound = plane_wave(array, directions[0], 3000, 1) + plane_wave(array, directions[1], 3000, 2)
     slow = convert(sound, array)
-    fast = converters[name].fresh()
-    made = np.concatenate([fast.push(sound), fast.close()])
+    fast = converters[name].stream()
+    made = np.concatenate([fast.push(sound), fast.finish()])
     # Where two directions are as loud but for rounding, either may be taken: rare, and close.
     assert np.linalg.norm(made - slow) < 0.02 * np.linalg.norm(slow)
 
@@ -47,8 +49,8 @@ def test_fast_is_the_definition(name, converters) -> None:
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=8))
 def test_the_same_numbers_whatever_the_blocks(converters, lengths) -> None:
     sound = np.random.default_rng(0).standard_normal((sum(lengths), 4)).astype(np.float32)
-    whole, parts = converters["ambeo"].fresh(), converters["ambeo"].fresh()
-    expected = np.concatenate([whole.push(sound), whole.close()])
+    whole, parts = converters["ambeo"].stream(), converters["ambeo"].stream()
+    expected = np.concatenate([whole.push(sound), whole.finish()])
     cuts = np.cumsum(lengths)[:-1]
     pushed = 0
     made = []
@@ -56,30 +58,30 @@ def test_the_same_numbers_whatever_the_blocks(converters, lengths) -> None:
         made.append(parts.push(part))
         pushed += len(part)
         assert pushed - sum(map(len, made)) <= LATENCY
-    made.append(parts.close())
+    made.append(parts.finish())
     np.testing.assert_array_equal(np.concatenate(made), expected)
     assert expected.shape == sound.shape
 
 
-def test_a_converter_is_ready_for_another_stream(converters) -> None:
+def test_streams_do_not_touch_one_another(converters) -> None:
     sound = np.random.default_rng(0).standard_normal((5000, 4)).astype(np.float32)
-    converter = converters["ambeo"].fresh()
-    first = np.concatenate([converter.push(sound), converter.close()])
-    again = np.concatenate([converter.push(sound), converter.close()])
-    np.testing.assert_array_equal(first, again)
+    first, other = converters["ambeo"].stream(), converters["ambeo"].stream()
+    alone = np.concatenate([other.push(sound), other.finish()])
+    made = [first.push(sound[:3000])]
+    converters["ambeo"].stream().push(sound)
+    made += [first.push(sound[3000:]), first.finish()]
+    np.testing.assert_array_equal(np.concatenate(made), alone)
 
 
 def test_silence_is_silence(converters) -> None:
-    converter = converters["uma-8"].fresh()
-    out = np.concatenate([converter.push(np.zeros((4800, 7), np.float32)), converter.close()])
+    converter = converters["uma-8"].stream()
+    out = np.concatenate([converter.push(np.zeros((4800, 7), np.float32)), converter.finish()])
     assert not out.any() and len(out) == 4800
 
 
 @pytest.mark.parametrize("name", ["ambeo", "octahedron"])
 def test_one_plane_wave_is_as_the_tetrahedron_records_it(name, converters) -> None:
     """From a direction of the grid, where the one wave model is exact."""
-    from saiseld.arrays.description import MicrophoneArray
-
     axes = 0.04 * np.concatenate([np.eye(3), -np.eye(3)])
     array = (
         MicrophoneArray("octahedron", "open", axes, (1, 2, 3, 4, 5, 6))
@@ -87,12 +89,42 @@ def test_one_plane_wave_is_as_the_tetrahedron_records_it(name, converters) -> No
         else read_array(name)
     )
     direction = fibonacci_sphere().T[200]
-    converter = ArrayConverter(array)
+    converter = (converters.get(name) or ArrayConverter(array)).stream()
     sound = plane_wave(array, direction, 12_000, 3)
-    made = np.concatenate([converter.push(sound), converter.close()])
+    made = np.concatenate([converter.push(sound), converter.finish()])
     wanted = plane_wave(tetrahedron(), direction, 12_000, 3)
     error = np.fft.rfft(made - wanted, axis=0)
     whole = np.fft.rfft(wanted, axis=0)
     frequency = np.fft.rfftfreq(12_000, 1 / SAMPLE_RATE)
     bands = (frequency > 500) & (frequency < 6000)
     assert np.linalg.norm(error[bands]) < 0.1 * np.linalg.norm(whole[bands])
+
+
+@pytest.mark.parametrize(("name", "channels"), [("em32", 32), ("tetrahedron", 4)])
+def test_the_em32_goes_on_unchanged(name, channels) -> None:
+    array = read_array("em32") if name == "em32" else tetrahedron()
+    sound = np.random.default_rng(0).standard_normal((5000, channels)).astype(np.float32)
+    stream = converter_for(array).stream()
+    made = np.concatenate([stream.push(sound[:999]), stream.push(sound[999:]), stream.finish()])
+    wanted = sound[:, list(TETRAHEDRON)] if name == "em32" else sound
+    np.testing.assert_array_equal(made, wanted)
+
+
+def test_channels_of_a_device_are_picked_and_counted(converters) -> None:
+    converter = converters["respeaker-usb-4"]
+    four = np.random.default_rng(0).standard_normal((3000, 4)).astype(np.float32)
+    six = np.ones((3000, 6), np.float32)
+    six[:, 1:5] = four
+    one, other = converter.stream(), converter.stream()
+    np.testing.assert_array_equal(one.push(four), other.push(six))
+    with pytest.raises(AudioError) as error:
+        converter.check(3, "meeting.wav")
+    assert (error.value.source, error.value.place) == ("meeting.wav", "channels")
+    assert converter.elevation_assumed and not converters["ambeo"].elevation_assumed
+
+
+def test_names_tell_descriptions_apart() -> None:
+    array = read_array("uma-8")
+    names = {ArrayConverter(a).name for a in (array, array.turned(10), read_array("ambeo"))}
+    assert len(names) == 3
+    assert ArrayConverter(array).name == ArrayConverter(read_array("uma-8")).name

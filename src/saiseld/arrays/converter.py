@@ -19,7 +19,9 @@ Sound Reproduction with Directional Audio Coding", JAES 55 (2007), for general a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ from scipy.fft import irfft, rfft
 
 from saiseld.arrays.description import MicrophoneArray, tetrahedron
 from saiseld.arrays.responses import array_response
+from saiseld.conventions.arrays import TETRAHEDRON
 from saiseld.conventions.sphere import fibonacci_sphere
 from saiseld.conventions.timebase import SAMPLE_RATE
 
@@ -69,7 +72,7 @@ def band_edges() -> NDArray[np.intp]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Tables:
+class Tables:
     """What a converter looks up, of F bins, D directions, M microphones and rank K.
 
     Parameters
@@ -97,7 +100,7 @@ class _Tables:
     residual: Complex
 
 
-def _tables(array: MicrophoneArray) -> _Tables:
+def _tables(array: MicrophoneArray) -> Tables:
     directions = fibonacci_sphere().T
     frequency = np.asarray(np.fft.rfftfreq(WINDOW, 1 / SAMPLE_RATE), np.float64)
     seen = array_response(array, frequency, directions)
@@ -121,7 +124,7 @@ def _tables(array: MicrophoneArray) -> _Tables:
     whitened /= np.maximum(np.linalg.norm(whitened, axis=2, keepdims=True), 1e-9)
     parts = hermitian_parts(whitened.transpose(2, 0, 1), 2.0).transpose(1, 0, 2)
     edges = band_edges()
-    return _Tables(
+    return Tables(
         whitening.astype(np.complex64),
         tuple(_factors(parts[a:b].reshape(-1, len(directions))) for a, b in pairwise(edges)),
         direction_prior(array, directions),
@@ -187,31 +190,111 @@ def hermitian_parts(
 
 
 class ArrayConverter:
-    """Converts one stream, block by block; the same numbers whatever the blocks.
+    """What turns an array's channels into the signals of the tetrahedron's capsules.
+
+    Made once for an array, with its tables; streams of it are cheap.
 
     Parameters
     ----------
     array
-        The array that recorded it.
+        The array that recorded.
     """
 
     def __init__(self, array: MicrophoneArray) -> None:
         self.array = array
-        self._tables = _tables(array)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """What its streams look up; made when the first needs them."""
+        return _tables(self.array)
+
+    @property
+    def name(self) -> str:
+        """The array, and a digest of its description: what results say they were made with."""
+        return f"{self.array.name} ({self.array.digest})"
+
+    @property
+    def elevation_assumed(self) -> bool:
+        """Whether elevations are assumed and not measured (`MicrophoneArray`)."""
+        return self.array.elevation_assumed
+
+    def check(self, channels: int, source: str | Path) -> None:
+        """Raise ``AudioError`` where a recording has not the channels that the array needs."""
+        self.array.channels_of(channels, source)
+
+    def stream(self, *, live: bool = False) -> ArrayStream:
+        """Return a new stream; live ones are the same."""
+        return ArrayStream(self.array, self.tables)
+
+
+class ChannelPick:
+    """Picks the tetrahedron's capsules from a recording's channels: no sample is changed.
+
+    Parameters
+    ----------
+    array
+        The tetrahedron, or the em32, with its channels and polarity.
+    """
+
+    elevation_assumed = False
+
+    def __init__(self, array: MicrophoneArray) -> None:
+        self.array = array
+
+    @property
+    def name(self) -> str:
+        """As `ArrayConverter.name`."""
+        return f"{self.array.name} ({self.array.digest})"
+
+    def check(self, channels: int, source: str | Path) -> None:
+        """Raise ``AudioError`` where a channel is not there."""
+        self.array.channels_of(channels, source)
+
+    def stream(self, *, live: bool = False) -> ChannelPick:
+        """Return itself: nothing is kept from one block to the next."""
+        return self
+
+    def push(self, samples: Array) -> Array:
+        """Return (n, 4) of (n, channels) samples."""
+        picked = self.array.select(samples)
+        if self.array.is_em32:
+            picked = picked[:, list(TETRAHEDRON)]
+        return np.ascontiguousarray(picked)
+
+    def finish(self) -> Array:
+        """Return (0, 4): nothing is left."""
+        return np.empty((0, CAPSULES), np.float32)
+
+
+def converter_for(array: MicrophoneArray) -> ArrayConverter | ChannelPick:
+    """Return what converts an array's channels; the em32 and its tetrahedron go on unchanged."""
+    is_own = array.is_tetrahedron or array.is_em32
+    return ChannelPick(array) if is_own and array.yaw_deg == 0 else ArrayConverter(array)
+
+
+class ArrayStream:
+    """Converts one stream, block by block; the same numbers whatever the blocks.
+
+    Parameters
+    ----------
+    array, tables
+        Of its `ArrayConverter`.
+    """
+
+    def __init__(self, array: MicrophoneArray, tables: Tables) -> None:
+        self.array = array
+        self._tables = tables
         self._edges = band_edges()
         self._band_of_bin = np.clip(
             np.searchsorted(self._edges, np.arange(BINS), side="right") - 1,
             0,
             len(self._edges) - 2,
         )
-        self._offset = np.arange(BINS) * self._tables.prior.size
+        self._offset = np.arange(BINS) * tables.prior.size
         self._window = np.sqrt(np.hanning(WINDOW + 1)[:-1]).astype(np.float32)
-        self._reset()
-
-    def _reset(self) -> None:
-        microphones, bands = self.array.microphones, len(self._tables.steering)
+        microphones, bands = array.microphones, len(tables.steering)
         self._waiting = np.zeros((WINDOW - HOP, microphones), np.float32)
-        self._power = np.zeros((2, bands, self._tables.prior.size), np.float32)
+        self._power = np.zeros((2, bands, tables.prior.size), np.float32)
         self._spectra = np.zeros((microphones, CELL, BINS), np.complex64)
         self._tail = np.zeros((CAPSULES, WINDOW - HOP), np.float32)
         self._taken = self._given = 0
@@ -219,20 +302,13 @@ class ArrayConverter:
         # of windows that begin before the sound does.
         self._early = WINDOW - HOP + CELL * HOP
 
-    def fresh(self) -> ArrayConverter:
-        """Return a converter of another stream of the same array, with the same tables."""
-        other = object.__new__(ArrayConverter)
-        other.__dict__.update(self.__dict__)
-        other._reset()
-        return other
-
     def push(self, samples: Array) -> Array:
-        """Take microphone signals (n, M) at 24 kHz and return the capsule signals (k, 4) so far.
+        """Take (n, channels) samples at 24 kHz and return the capsule signals (k, 4) so far.
 
         What comes out is as long as what went in, at most `LATENCY` samples later.
         """
         self._taken += len(samples)
-        self._waiting = np.concatenate([self._waiting, samples])
+        self._waiting = np.concatenate([self._waiting, self.array.select(samples)])
         parts: list[Array] = []
         step = STEP * CELL * HOP
         while len(self._waiting) >= WINDOW - HOP + step:
@@ -240,8 +316,8 @@ class ArrayConverter:
             self._waiting = self._waiting[step:]
         return self._due(parts)
 
-    def close(self) -> Array:
-        """Return what is left (k, 4), and be ready for another stream."""
+    def finish(self) -> Array:
+        """Return what is left (k, 4): in all as many samples as were taken."""
         parts: list[Array] = []
         step = STEP * CELL * HOP
         left = self._taken - self._given
@@ -250,9 +326,7 @@ class ArrayConverter:
             missing = WINDOW - HOP + step - len(part)
             parts.append(self._convert(np.pad(part, ((0, missing), (0, 0)))))
             self._waiting = self._waiting[step:]
-        out = self._due(parts)[:left]
-        self._reset()
-        return out
+        return self._due(parts)[:left]
 
     def _due(self, parts: list[Array]) -> Array:
         out = np.concatenate([np.empty((0, CAPSULES), np.float32), *parts])

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from importlib import resources
 from math import isfinite
 from pathlib import Path
@@ -168,12 +169,30 @@ class MicrophoneArray:
     @property
     def is_tetrahedron(self) -> bool:
         """Whether these are the em32's four capsules that the networks take, in order."""
-        wanted = eigenmike_xyz()[list(TETRAHEDRON)]
+        return self._is_at(eigenmike_xyz()[list(TETRAHEDRON)])
+
+    @property
+    def is_em32(self) -> bool:
+        """Whether this is the whole em32, capsules in the maker's order."""
+        return self._is_at(eigenmike_xyz())
+
+    def _is_at(self, positions_m: FloatArray) -> bool:
         return (
             self.model == "rigid-sphere"
-            and self.positions_m.shape == wanted.shape
-            and bool(np.abs(self.positions_m - wanted).max() < _SAME)
+            and self.positions_m.shape == positions_m.shape
+            and bool(np.abs(self.positions_m - positions_m).max() < _SAME)
         )
+
+    @property
+    def digest(self) -> str:
+        """Eight characters that tell descriptions apart."""
+        said = (self.model, self.channels, self.polarity, self.half, self.elevation, self.yaw_deg)
+        digest = blake2b(repr(said).encode(), digest_size=4)
+        digest.update(np.round(self.positions_m, 7).tobytes())
+        digest.update(np.round(self.axes, 5).tobytes() if self.model == "cardioid" else b"")
+        if self.measured is not None:
+            digest.update(np.ascontiguousarray(self.measured.impulse_responses).tobytes())
+        return digest.hexdigest()
 
     def select(self, samples: Array) -> Array:
         """Return the (n, M) microphone signals of (n, channels) samples of a recording.
