@@ -32,8 +32,9 @@ from scipy.signal import oaconvolve
 
 from clips import ROOMS, SPEED, draw_source, read_clip
 from saiseld.arrays.converter import ArrayConverter
-from saiseld.arrays.description import MicrophoneArray, read_array, tetrahedron
+from saiseld.arrays.description import MicrophoneArray, array_names, read_array, tetrahedron
 from saiseld.arrays.responses import array_response
+from saiseld.conventions.arrays import TETRAHEDRON
 from saiseld.conventions.rigid_sphere import DIFFUSE_DIRECTIONS
 from saiseld.conventions.sphere import angles_of_vector, great_circle, wrap_azimuth
 from saiseld.conventions.taxonomy import CLASS_FOLDERS
@@ -386,21 +387,171 @@ def score(folder: Path, names: list[str], limit: int | None) -> None:
         print(f"{name:36s}", target.read_text(), flush=True)
 
 
+PAIRS = 12
+NEAR_DEG = 15.0
+LIKELY = 0.05
+
+
+def pair_sources(index: int, rng: np.random.Generator) -> tuple[int, list[FloatArray]]:
+    """Return a room and two places in it, 90 degrees apart as the array sees them."""
+    number = index % len(ROOMS)
+    middle = np.array(ROOMS[number][-1])
+    while True:
+        first, second = draw_source(number, rng), draw_source(number, rng)
+        away = [angles_of_vector(point - middle) for point in (first, second)]
+        if abs(great_circle(*away[0], *away[1]) - 90) < 10:
+            return number, [first, second]
+
+
+def pairs(folder: Path, names: list[str]) -> None:
+    """Print how often both of two simultaneous sources are found, by sound alone."""
+    clips = sorted({row[5] for row in truth(folder)})
+    branch, _ = load_audio_branch(find_weights(None).ear)
+    for name in names or ("tetrahedron", "octahedron", "a-format", "square"):
+        recorder = recorders()[name]
+        rng = np.random.default_rng(90)
+        both, either = [], []
+        for index in range(PAIRS):
+            number, places = pair_sources(index, rng)
+            drawn = [draw_room(number, place, 700 + index) for place in places]
+            dry = [dry_clip(Path(clips[(index * k + 3 * k) % len(clips)])) for k in (5, 7)]
+            dry = [np.tile(d, 3)[: 6 * SAMPLE_RATE] / np.sqrt(np.mean(d**2)) for d in dry]
+            heard = [room_response(d, recorder.real, 7 * index + i) for i, d in enumerate(drawn)]
+            mix = with_faults(record(heard, dry, recorder.real, index), recorder, rng)
+            if recorder.described is not None:
+                stream = converter_of(name).stream()
+                mix = np.concatenate([stream.push(mix), stream.finish()])
+            frames = len(mix) // SAMPLES_PER_FRAME
+            found = np.zeros((2, frames), bool)
+            for table in candidates(name, frames, branch.blocks([mix]), {}):
+                for k, place in enumerate(places):
+                    azimuth, elevation = angles_of_vector(place - np.array(ROOMS[number][-1]))
+                    apart = (
+                        np.abs(wrap_azimuth(table.azimuth - azimuth))
+                        if name in PLANAR
+                        else great_circle(table.azimuth, table.elevation, azimuth, elevation)
+                    )
+                    near = (apart < NEAR_DEG) & (table.score > LIKELY)
+                    found[k, table.frame[near]] = True
+            loud = [np.abs(d[: frames * SAMPLES_PER_FRAME]).reshape(frames, -1).max(1) for d in dry]
+            active = np.all([part > 0.05 * part.max() for part in loud], axis=0)
+            both.append(found.all(axis=0)[active])
+            either.append(found[:, active].ravel())
+        row = {
+            "both found": round(100 * float(np.concatenate(both).mean())),
+            "each found": round(100 * float(np.concatenate(either).mean())),
+            "frames": int(sum(map(len, both))),
+        }
+        print(f"{name:36s}", json.dumps(row), flush=True)
+
+
+def cost() -> None:
+    """Print CPU milliseconds of the conversion of a 100 ms frame, the least and median of 40."""
+    rng = np.random.default_rng(0)
+    for name in array_names():
+        array = read_array(name)
+        began = time.process_time()
+        converter = ArrayConverter(array)
+        stream = converter.stream()
+        made = time.process_time() - began
+        sound = rng.standard_normal((10 * SAMPLES_PER_FRAME, array.microphones), np.float32)
+        spent = []
+        for _ in range(40):
+            began = time.process_time()
+            stream.push(sound)
+            spent.append(100 * (time.process_time() - began))
+        print(
+            f"{name:18s} {array.microphones:3d} microphones: tables {made:.2f} s, a frame "
+            f"{min(spent):.1f} ms at least, {np.median(spent):.1f} in the median",
+            flush=True,
+        )
+
+
+def measured(folder: Path, sofa: Path) -> None:
+    """Print direction errors of an em32 as measured: by its responses, and as a rigid sphere."""
+    (folder / "measured.toml").write_text(
+        f'name = "measured"\nmodel = "responses"\nresponses = "{sofa.resolve()}"\n'
+    )
+    described = read_array(folder / "measured.toml")
+    responses = described.measured
+    assert responses is not None
+    rate = round(responses.sample_rate)
+    ways: dict[str, ArrayConverter | None] = {
+        "capsules picked, as they are": None,
+        "em32 on a rigid sphere, 32 capsules": ArrayConverter(read_array("em32")),
+        "responses (SOFA), 32 capsules": ArrayConverter(described),
+    }
+    branch, _ = load_audio_branch(find_weights(None).ear)
+    errors: dict[str, list[FloatArray]] = {way: [] for way in ways}
+    rng = np.random.default_rng(480)
+    for path in sorted({row[5] for row in truth(folder)}):
+        dry = dry_clip(Path(path))
+        chosen = int(rng.integers(len(responses.directions)))
+        played = soxr.resample(dry, SAMPLE_RATE, rate)
+        heard = oaconvolve(played[None], responses.impulse_responses[chosen], axes=1)
+        around = rng.choice(len(responses.directions), 64, replace=False)
+        field = sum(
+            oaconvolve(
+                rng.standard_normal((1, len(played))), responses.impulse_responses[d], axes=1
+            )
+            for d in around
+        )
+        heard = heard + field * np.sqrt(np.mean(heard**2) / np.mean(field**2)) * 10 ** (
+            NOISE_DB / 20
+        )
+        audio = soxr.resample(heard.T, rate, SAMPLE_RATE).astype(np.float32)[: len(dry)]
+        audio *= 0.5 / np.abs(audio).max()
+        azimuth, elevation = angles_of_vector(responses.directions[chosen])
+        loud = np.abs(dry).reshape(-1, SAMPLES_PER_FRAME).max(axis=1)
+        for way, converter in ways.items():
+            if converter is None:
+                capsules = audio[:, list(TETRAHEDRON)]
+            else:
+                stream = converter.stream()
+                capsules = np.concatenate([stream.push(audio), stream.finish()])
+            frames = len(capsules) // SAMPLES_PER_FRAME
+            apart = np.full(frames, 180.0)
+            for table in candidates(way, frames, branch.blocks([capsules]), {}):
+                first = np.unique(table.frame, return_index=True)[1]
+                apart[table.frame[first]] = great_circle(
+                    table.azimuth[first], table.elevation[first], azimuth, elevation
+                )
+            active = loud[:frames] > 0.05 * np.abs(dry).max()
+            errors[way].append(apart[active])
+    for way, parts in errors.items():
+        apart = np.concatenate(parts)
+        row = {
+            "direction": round(float(np.median(apart)), 2),
+            "within 10": round(100 * float((apart <= 10).mean())),
+            "frames": len(apart),
+        }
+        print(f"{way:36s}", json.dumps(row), flush=True)
+
+
+COMMANDS = ("rooms", "make", "score", "pairs", "cost", "measured")
+
+
 def main() -> None:
     """Run one of the commands."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=("rooms", "make", "score"))
-    parser.add_argument("folder", type=Path, nargs="+")
-    parser.add_argument("--arrays", default="")
-    parser.add_argument("--every", type=int)
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("paths", type=Path, nargs="*")
+    parser.add_argument("--arrays", default="", help="Names, separated by commas; all without.")
+    parser.add_argument("--every", type=int, help="Only every so many recordings.")
     given = parser.parse_args()
     names = [name for name in given.arrays.split(",") if name]
     if given.command == "rooms":
-        rooms(*given.folder)
+        rooms(*given.paths)
     elif given.command == "make":
-        make(given.folder[0], names, given.every)
+        make(given.paths[0], names, given.every)
+    elif given.command == "score":
+        score(given.paths[0], names, given.every)
+    elif given.command == "pairs":
+        pairs(given.paths[0], names)
+    elif given.command == "cost":
+        cost()
     else:
-        score(given.folder[0], names, given.every)
+        measured(*given.paths)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ alike, so a channel that moves against the others there is wired the other way r
 is sought at which what the array would record of the three directions is most like what was
 recorded, with the channels in the described order; another order is taken where it fits clearly
 better. For that, source and order are estimated in turns at each turn of the array, the order as an
-optimal assignment of channels to microphones (Kuhn, "The Hungarian method", 1955). The clap above is needed: front and
-left alone cannot tell an array from its mirror image below.
+optimal assignment of channels to microphones (Kuhn, "The Hungarian method", 1955). The clap above
+is needed: front and left alone cannot tell an array from its mirror image below.
 """
 
 from __future__ import annotations
