@@ -13,11 +13,9 @@ x points to the front, y to the left, z up, as in `saiseld.conventions.sphere`.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from importlib import resources
-from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,8 +25,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from saiseld.arrays.measured import MeasuredResponses, read_sofa
 from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
-from saiseld.runtime.errors import AudioError, DataError, refusing
+from saiseld.runtime.errors import AudioError, DataError
 from saiseld.runtime.files import write_bytes
+from saiseld.runtime.toml import parse_toml, read_toml
 
 Model = Literal["open", "rigid-sphere", "cardioid", "responses"]
 Half = Literal["up", "down", "front", "back", "left", "right"]
@@ -358,11 +357,8 @@ def read_array(name: str | Path) -> MicrophoneArray:
                 expected=f"a built-in array ({', '.join(known)}) or a TOML file",
                 found="neither",
             )
-        with refusing(DataError, name, expected):
-            text = path.read_text("utf-8")
-    with refusing(DataError, name, expected):
-        keys = tomllib.loads(text, parse_float=_finite)
-    return _checked(str(name), keys, Path(name).parent)
+        return _checked(str(name), read_toml(path, DataError, expected), path.parent)
+    return _checked(str(name), parse_toml(text, DataError, name), Path(name).parent)
 
 
 def _checked(name: str, keys: dict[str, Any], folder: Path) -> MicrophoneArray:
@@ -449,14 +445,6 @@ def write_array(array: MicrophoneArray, path: Path) -> None:
 def _text(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{"".join(c if c.isprintable() else " " for c in escaped)}"'
-
-
-def _finite(text: str) -> float:
-    """Return a number of TOML, which knows ``nan`` and ``inf`` too: no comparison refuses a NaN."""
-    value = float(text)
-    if not isfinite(value):
-        raise ValueError(f"{text}, which is not finite")
-    return value
 
 
 def em32() -> MicrophoneArray:

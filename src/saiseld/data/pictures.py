@@ -14,7 +14,10 @@ from saiseld.runtime.errors import InputError, refusing
 from saiseld.runtime.limits import Limit
 
 PIXELS = Limit("pixels", 1 << 26)
-"""Pixels of a picture, or of a frame of a video: 11,585 x 5,792."""
+"""Pixels of a picture: 11,585 x 5,792."""
+
+VIDEO_PIXELS = Limit("video_pixels", 1 << 25)
+"""Pixels of a frame of a video: 8,192 x 4,096. A decoder holds up to 17 of them."""
 
 
 def read_picture(

@@ -18,7 +18,7 @@ from PIL import Image
 from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.conventions.timebase import FPS
 from saiseld.data.containers import open_container
-from saiseld.data.pictures import PIXELS, read_picture
+from saiseld.data.pictures import VIDEO_PIXELS, read_picture
 from saiseld.runtime.errors import VideoError, refusing
 from saiseld.runtime.files import visible
 from saiseld.runtime.limits import FRAMES
@@ -30,6 +30,8 @@ LEAST_CONTRAST = 2.0
 """Of 255: a picture whose pixels differ by less, as behind a covered lens, shows nothing."""
 
 _FRAME_NUMBER = re.compile(r"_(\d{1,18})\.(?:png|jpe?g)$", re.IGNORECASE)
+
+_LARGE_FRAME = 1 << 23  # pixels
 
 Frame = NDArray[np.uint8]
 
@@ -181,8 +183,11 @@ def _video_frames(path: Path, size: tuple[int, int], scaling: Scaling) -> Iterat
         stream = container.streams.video[0]
         if stream.codec_context is None:
             raise VideoError(path, expected="a codec that can be decoded", found="another")
-        stream.thread_type = "AUTO"
-        PIXELS.check(stream.width * stream.height, VideoError, path)
+        VIDEO_PIXELS.check(stream.width * stream.height, VideoError, path, place="pixels")
+        # A frame may be larger than the container says: the decoder refuses it before it is made.
+        stream.codec_context.options = {"max_pixels": str(VIDEO_PIXELS.most)}
+        large = stream.width * stream.height > _LARGE_FRAME
+        stream.thread_type = "SLICE" if large else "AUTO"  # a frame a thread takes memory
         yield from _at_ten_fps(container, path, size, scaling)
 
 
@@ -202,7 +207,7 @@ def _at_ten_fps(
             for _ in range(number, position):
                 yield shown
             number = max(number, position)
-        PIXELS.check(frame.width * frame.height, VideoError, path)
+        VIDEO_PIXELS.check(frame.width * frame.height, VideoError, path, place="pixels")
         scaled = frame.reformat(*size, "rgb24", interpolation=scaling.upper())
         shown = np.asarray(scaled.to_ndarray(), np.uint8)
         base = frame.time_base

@@ -200,8 +200,10 @@ class Matchability:
         """Return the probability of matching of feature rows (N, 16)."""
         with threadpool_limits(1, user_api="openmp"):
             found = np.asarray(self.classifier.predict_proba(rows)[:, 1])
-        if not np.isfinite(found).all():
-            raise CheckpointError("matchability model", expected="probabilities", found="NaN")
+        if not ((found >= 0) & (found <= 1)).all():
+            raise CheckpointError(
+                "matchability model", expected="probabilities", found="others, or NaN"
+            )
         return found
 
     def calibrate(self, table: Candidates) -> Candidates:
@@ -260,7 +262,9 @@ class Matchability:
             if isinstance(classifier, dict):
                 classifier = LinearClassifier.of_arrays(classifier)
             _check(header, classifier, path)
-        return cls(classifier, header.smoother, header.training)
+            model = cls(classifier, header.smoother, header.training)
+            model.probability(_PROBES)  # what cannot predict says so here, not in the middle
+        return model
 
 
 def fit(
@@ -371,6 +375,9 @@ def _fitted(examples: Examples, rows: NDArray[np.bool_], kind: Kind) -> Classifi
     # Threads that wait for each other on a busy machine cost far more than these trees.
     with threadpool_limits(1, user_api="openmp"):
         return classifier.fit(examples.features[rows], matched)
+
+
+_PROBES = np.array([[value] * len(FEATURE_NAMES) for value in (0.0, 0.5, 1.0, 100.0)], np.float32)
 
 
 def _check_archive(path: Path) -> None:

@@ -29,7 +29,7 @@ from saiseld.conventions.sphere import (
 from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
 from saiseld.runtime.errors import AnnotationError, OutputError, refusing
 from saiseld.runtime.files import atomic_path
-from saiseld.runtime.limits import FRAMES
+from saiseld.runtime.limits import DISTANCE_CM, FRAMES, Limit
 
 MAX_PREDICTION_BYTES = 20 * 1024**2
 """Largest prediction file the challenge accepts."""
@@ -40,6 +40,11 @@ LABEL_SUFFIX = "_std.json"
 RAW_LABEL_SUFFIX = "_raw.json"
 """Ending of what the label method makes before standardisation."""
 
+ANNOTATION_BYTES = Limit("annotation_bytes", 2 << 30)
+"""Of an annotation file that has no smaller limit: more than a day of dense masks."""
+
+_LARGEST_SCORE = 1_000_000
+"""Scores need be no probabilities: they rank. What is larger by far is damage."""
 
 # The official scorer reads energies in single precision, where more is infinite.
 _GREATEST = np.array([WIDTH, HEIGHT, np.finfo(np.float32).max])
@@ -145,6 +150,7 @@ def iter_annotations(
     path = Path(path)
     with refusing(AnnotationError, path, "a readable JSON file"):
         size = path.stat().st_size
+        ANNOTATION_BYTES.check(size, AnnotationError, path, place="bytes")
         if max_bytes is not None and size > max_bytes:
             raise AnnotationError(path, expected=f"at most {max_bytes} bytes", found=f"{size}")
         content = path.read_bytes()
@@ -172,10 +178,13 @@ def _checked(item: _Annotation, path: Path, place: str, predictions: bool) -> En
         raise AnnotationError(
             path, place=f"{place}, score", expected="a finite number", found="nothing"
         )
-    for name, value in (("score", item.score), ("distance", item.distance)):
-        if value is not None and not math.isfinite(value):
+    for name, value, least, most in (
+        ("score", item.score, -_LARGEST_SCORE, _LARGEST_SCORE),
+        ("distance", item.distance, 0, DISTANCE_CM.most),
+    ):
+        if value is not None and not least <= value <= most:
             raise AnnotationError(
-                path, place=f"{place}, {name}", expected="a finite number", found=str(value)
+                path, place=f"{place}, {name}", expected=f"{least} to {most}", found=str(value)
             )
     blobs = tuple(np.array(b, dtype=np.float64).reshape(-1, 3) for b in item.segmentation)
     for number, blob in enumerate(blobs):

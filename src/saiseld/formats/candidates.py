@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.formats.parquet_check import check_pages
 from saiseld.runtime.errors import CandidateError, refusing
 from saiseld.runtime.files import atomic_path, is_plain_name, visible
-from saiseld.runtime.limits import FRAMES, Limit
+from saiseld.runtime.limits import DISTANCE_CM, FRAMES, Limit
 
 SCHEMA_VERSION = 1
 MAP_SIZE = 28
@@ -38,6 +39,11 @@ ROWS_PER_FRAME = Limit("candidate_rows_per_frame", 1000)
 _LEAST_BYTES_PER_ROW = 8
 _ROWS_OF_ANY_SIZE = 20_000
 _BATCH_ROWS = 4096
+
+_VALUES_PER_ROW = {"energy_map.list.element": MAP_SIZE * MAP_SIZE}
+_FOOTER_BYTES = 64 << 20
+_DEGREES_BEYOND = 1e-3
+"""By which an angle may exceed its range: what rounding to 32 bits leaves."""
 
 _MAP = pa.list_(pa.float16(), MAP_SIZE * MAP_SIZE)
 _SCHEMA = pa.schema(
@@ -140,13 +146,15 @@ class Candidates:
         # A sum is finite where all its terms are, and needs no mask of the whole column.
         totals = self.energy_map.sum(axis=(1, 2), dtype=np.float32)
         self._check("energy_map", np.isfinite(totals), "finite energies")
-        for name in ("azimuth", "elevation", "closure", "diffuseness"):
-            self._check(name, np.isfinite(getattr(self, name)), "a finite number")
+        for name, least, most in _RANGES:
+            values = getattr(self, name)
+            inside = (values >= least - _DEGREES_BEYOND) & (values <= most + _DEGREES_BEYOND)
+            self._check(name, inside, f"a number from {least} to {most}")
         far, likely = self.distance_cm, self.matchability
         self._check(
             "distance_cm",
-            np.isnan(far) | (np.isfinite(far) & (far >= 0)),
-            "0 or more, NaN where unknown",
+            np.isnan(far) | ((far >= 0) & (far <= DISTANCE_CM.most)),
+            f"0 to {DISTANCE_CM.most}, NaN where unknown",
         )
         self._check(
             "matchability",
@@ -176,6 +184,14 @@ class Candidates:
             energy_map=self.energy_map.astype(np.float16, copy=False),
         )
 
+
+_RANGES = (
+    ("azimuth", -180, 180),
+    ("elevation", -90, 90),
+    ("closure", -1, 1),
+    ("diffuseness", 0, 1),
+)
+"""Columns, and the least and greatest value of each by its definition."""
 
 _COLUMNS = tuple(
     f.name for f in fields(Candidates) if f.name not in ("recording", "frames", "provenance")
@@ -322,6 +338,7 @@ def _opened(path: Path) -> tuple[pq.ParquetFile, _Header]:
     if not path.is_file():
         raise CandidateError(path, expected="a candidate table", found="no such file")
     with refusing(CandidateError, path, "a candidate table (Parquet)"):
+        _check_footer(path)
         file = pq.ParquetFile(path, page_checksum_verification=True)
         schema, rows = file.schema_arrow, file.metadata.num_rows
         content = (schema.metadata or {}).get(b"saiseld", b"{}")
@@ -353,11 +370,24 @@ def _opened(path: Path) -> tuple[pq.ParquetFile, _Header]:
     FRAMES.check(header.frames, CandidateError, path)
     ROWS.check(rows, CandidateError, path, place="rows")
     ROWS_PER_FRAME.check(-(-rows // max(header.frames, 1)), CandidateError, path, place="a frame")
+    with refusing(CandidateError, path, "pages of a candidate table"):
+        check_pages(path, file.metadata, CandidateError, _VALUES_PER_ROW)
     if rows > path.stat().st_size // _LEAST_BYTES_PER_ROW + _ROWS_OF_ANY_SIZE:
         raise CandidateError(
             path, place="rows", expected="no more than the file can hold", found=str(rows)
         )
     return file, header
+
+
+def _check_footer(path: Path) -> None:
+    """Refuse a file whose footer is larger than that of any table."""
+    with path.open("rb") as file:
+        file.seek(-8, 2)
+        length, mark = int.from_bytes(file.read(4), "little"), file.read(4)
+    if mark == b"PAR1" and length > _FOOTER_BYTES:
+        raise CandidateError(
+            path, place="footer", expected=f"at most {_FOOTER_BYTES} bytes", found=str(length)
+        )
 
 
 def _maps(batch: pa.RecordBatch) -> NDArray[np.float16]:

@@ -19,11 +19,17 @@ from safetensors import safe_open
 from saiseld.formats.graph_check import VARIANCES
 from saiseld.runtime.errors import CheckpointError, refusing
 from saiseld.runtime.files import write_bytes
+from saiseld.runtime.limits import Limit
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _COMPLEX = "complex_keys"
+_ZIP_HEADER = 30  # bytes before a member's name
+
+MEMBERS = Limit("checkpoint_parts", 20_000)
+"""Of a ``.pth``: one a tensor."""
+
 _NUMBERS = "float16", "bfloat16", "float32", "float64", "complex64", "complex128", "int64"
 
 
@@ -74,16 +80,32 @@ def load_tensors(path: Path, expected: str) -> Any:
 
     with refusing(CheckpointError, path, expected):
         if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as members:
-                for member in members.infolist():
-                    if member.file_size > member.compress_size:
-                        raise CheckpointError(
-                            path,
-                            place=member.filename,
-                            expected="a part that is not compressed",
-                            found=f"{member.file_size} bytes in {member.compress_size}",
-                        )
+            _check_members(path)
         return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _check_members(path: Path) -> None:
+    """Refuse a zip that unpacks to more than it holds: packed, or members over one another."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    MEMBERS.check(len(members), CheckpointError, path, place="parts")
+    for member in members:
+        if member.file_size > member.compress_size or member.compress_type != zipfile.ZIP_STORED:
+            raise CheckpointError(
+                path,
+                place=member.filename,
+                expected="a part that is not compressed",
+                found=f"{member.file_size} bytes in {member.compress_size}",
+            )
+    if len({member.filename for member in members}) < len(members):
+        raise CheckpointError(path, expected="parts of different names", found="two of one name")
+    end = 0
+    for member in sorted(members, key=lambda member: member.header_offset):
+        if member.header_offset < end:
+            raise CheckpointError(
+                path, place=member.filename, expected="a part of its own", found="a shared one"
+            )
+        end = member.header_offset + _ZIP_HEADER + member.compress_size
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -105,6 +127,8 @@ def _check_plain(state: Mapping[Any, Tensor], path: Path) -> None:
         kind = f"{value.dtype}, {value.layout}, {value.device}"
         plain = str(value.layout) == "torch.strided" and value.device.type == "cpu"
         number = str(value.dtype).removeprefix("torch.") in _NUMBERS
+        # A view may claim any length over a few bytes.
+        plain = plain and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
         if not (isinstance(key, str) and plain and number):
             raise CheckpointError(
                 path,

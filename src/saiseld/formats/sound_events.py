@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saiseld.conventions.taxonomy import CLASS_NAMES
+from saiseld.conventions.timebase import FPS
 from saiseld.runtime.errors import DataError, refusing
 from saiseld.runtime.files import write_bytes
+from saiseld.runtime.limits import DISTANCE_CM, FRAMES, Limit
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SOUND_EVENTS_SUFFIX = ".events.csv"
+
+EVENT_BYTES = Limit("event_bytes", 64 << 20)
+"""Of a file of sound events: about a million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,26 +83,48 @@ def read_sound_events(path: str | Path) -> SoundEvents:
     DataError
         If it is not one.
     """
+    path = Path(path)
     with refusing(DataError, path, "sound events as a CSV"):
-        rows = list(csv.reader(io.StringIO(Path(path).read_text("utf-8"))))
+        EVENT_BYTES.check(path.stat().st_size, DataError, path, place="bytes")
+        rows = list(csv.reader(io.StringIO(path.read_text("utf-8"))))
         if not rows or tuple(rows[0]) != _COLUMNS:
             raise ValueError("another header")
-        return SoundEvents(_event(row) for row in rows[1:])
+    return SoundEvents(_event(row, path, number + 2) for number, row in enumerate(rows[1:]))
 
 
-def _event(row: list[str]) -> SoundEvent:
-    number, class_name, start, end, azimuth, elevation, distance, score = row
-    return SoundEvent(
-        number=int(number),
-        class_id=CLASS_NAMES.index(class_name),
-        class_name=class_name,
-        start_s=float(start),
-        end_s=float(end),
-        azimuth=float(azimuth),
-        elevation=float(elevation),
-        distance_cm=float(distance) if distance else None,
-        score=float(score),
-    )
+def _event(row: list[str], path: Path, line: int) -> SoundEvent:
+    with refusing(DataError, path, "the values of a sound event", place=f"line {line}"):
+        number, class_name, start, end, azimuth, elevation, distance, score = row
+        event = SoundEvent(
+            number=int(number),
+            class_id=CLASS_NAMES.index(class_name),
+            class_name=class_name,
+            start_s=float(start),
+            end_s=float(end),
+            azimuth=float(azimuth),
+            elevation=float(elevation),
+            distance_cm=float(distance) if distance else None,
+            score=float(score),
+        )
+    last = FRAMES.most / FPS
+    far = event.distance_cm
+    for name, value, least, most in (  # NaN is in no range
+        ("event", event.number, 1, math.inf),
+        ("from_s", event.start_s, 0, last),
+        ("to_s", event.end_s, event.start_s, last),
+        ("azimuth", event.azimuth, -180, 180),
+        ("elevation", event.elevation, -90, 90),
+        ("distance_cm", 0 if far is None else far, 0, DISTANCE_CM.most),
+        ("score", event.score, 0, 1),
+    ):
+        if not least <= value <= most:
+            raise DataError(
+                path,
+                place=f"line {line}, {name}",
+                expected=f"{least} to {most}",
+                found=str(value),
+            )
+    return event
 
 
 def write_sound_events(path: str | Path, events: Iterable[SoundEvent]) -> None:

@@ -25,10 +25,13 @@ from saiseld.conventions.timebase import FPS, SAMPLE_RATE
 from saiseld.formats.annotation import AnnotationWriter, annotation_writer
 from saiseld.live.frames import LiveFrame
 from saiseld.live.intake import Rgb
-from saiseld.runtime.files import atomic_path, output_folder
+from saiseld.runtime.files import atomic_path, output_folder, run_number
 
 CRF = "18"
 """Of H.264: hardly to be told from what came."""
+
+
+_SUFFIXES = (".wav", ".mp4", ".json")
 
 
 class Recorder:
@@ -48,7 +51,9 @@ class Recorder:
     """
 
     def __init__(self, folder: Path, seconds: float) -> None:
+        self._held = ExitStack()
         self._folder = output_folder(folder)
+        self._run = self._held.enter_context(run_number(folder))
         self._frames = max(round(seconds * FPS), 1)
         self._segment: _Segment | None = None
 
@@ -56,7 +61,9 @@ class Recorder:
         """Write a frame; they come in order."""
         if self._segment is None or frame.frame - self._segment.first >= self._frames:
             self._end()
-            self._segment = _Segment(self._folder / _free_name(self._folder), frame.frame)
+            self._segment = _Segment(
+                self._folder / _free_name(self._folder, self._run), frame.frame
+            )
         self._segment.add(frame)
 
     def _end(self) -> None:
@@ -74,7 +81,8 @@ class Recorder:
         trace: TracebackType | None,
     ) -> None:
         """Finish the segment that is being written: what there is of it is whole."""
-        self._end()
+        with self._held:
+            self._end()
 
 
 class _Segment:
@@ -140,10 +148,14 @@ class _Pictures:
         self._container.mux(self._stream.encode(None))
 
 
-def _free_name(folder: Path) -> str:
-    """Return a name by the clock that no segment has yet."""
-    name = datetime.now().astimezone().strftime("%Y%m%dT%H%M%S")
+def _free_name(folder: Path, run: int) -> str:
+    """Return a name by the clock that no segment has yet, nor one of another run here.
+
+    Segments that others are writing cannot be seen: the number of the run keeps names apart.
+    """
+    clock = datetime.now().astimezone().strftime("%Y%m%dT%H%M%S")
+    name = clock if run == 1 else f"{clock}_r{run}"
     number = 1
-    while (folder / f"{name}_{number:03d}.wav").exists():
+    while any((folder / f"{name}_{number:03d}{suffix}").exists() for suffix in _SUFFIXES):
         number += 1
     return f"{name}_{number:03d}"

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import orjson
 
 from saiseld.data.video import OVERLAY_SUFFIX
@@ -19,11 +19,15 @@ from saiseld.formats.candidates import CANDIDATES_SUFFIX
 from saiseld.formats.sound_events import SOUND_EVENTS_SUFFIX
 from saiseld.runtime.errors import DataError, OutputError, refusing
 from saiseld.runtime.files import write_bytes
+from saiseld.runtime.limits import FRAMES, Limit
 from saiseld.runtime.version import __version__
 
 PROVENANCE_SUFFIX = ".provenance"
 """JSON, but no ``.json``: scorers take every one of those in a folder for predictions."""
 PAGE = "index.html"
+
+RECORD_BYTES = Limit("record_bytes", 1 << 20)
+"""Of the sidecar of a recording's results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +155,19 @@ def read_run_record(results: Results) -> RunRecord:
     DataError
         If it is not one.
     """
-    with refusing(DataError, results.provenance, "what made a result"):
-        content: dict[str, Any] = orjson.loads(results.provenance.read_bytes())
-        return RunRecord(
-            provenance=Provenance(**content["provenance"]),
-            frames=int(content["frames"]),
-            missing_pictures=int(content["missing_pictures"]),
+    path = results.provenance
+    with refusing(DataError, path, "what made a result"):
+        RECORD_BYTES.check(path.stat().st_size, DataError, path, place="bytes")
+        found = msgspec.json.decode(path.read_bytes(), type=RunRecord)
+    FRAMES.check(found.frames, DataError, path)
+    if not 0 <= found.missing_pictures <= found.frames:
+        raise DataError(
+            path,
+            place="missing_pictures",
+            expected=f"0 to {found.frames}",
+            found=str(found.missing_pictures),
         )
+    return found
 
 
 def is_done(results: Results, provenance: Provenance) -> bool:

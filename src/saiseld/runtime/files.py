@@ -126,6 +126,36 @@ def only_run(folder: str | Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
+@contextmanager
+def run_number(folder: str | Path) -> Iterator[int]:
+    """Yield a number, from 1, that no other run in a folder has while the block lasts.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
+    folder = output_folder(folder)
+    if sys.platform == "win32":
+        yield os.getpid()
+        return
+    number, lock = 0, None
+    while lock is None:
+        number += 1
+        name = folder / f"{_LOCK}{number}"
+        try:
+            descriptor = os.open(name, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        lock = _locked(descriptor)
+        if lock is None:
+            os.close(descriptor)
+    try:
+        yield number
+    finally:
+        os.close(lock)
+
+
 def is_plain_name(name: str) -> bool:
     """Return whether a name can be that of a file and of the results named after it.
 

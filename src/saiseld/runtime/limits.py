@@ -65,3 +65,6 @@ class Limit:
 
 FRAMES = Limit("frames", 864_000)
 """100 ms frames in a recording, a video, a table or a label: a day."""
+
+DISTANCE_CM = Limit("distance_cm", 10_000_000)
+"""Centimetres to a sound: 100 km."""

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import resources
-from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from saiseld.runtime.errors import RecipeError, refusing
+from saiseld.runtime.toml import finite_number, parse_toml, read_toml_text
 
 CHANGES = "--set"
 """What an error calls the source of a change."""
@@ -129,14 +129,6 @@ def recipe_toml(recipe: RecipeModel) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _finite(text: str) -> float:
-    """Return a number of TOML, which knows ``nan`` and ``inf`` too: no comparison refuses a NaN."""
-    value = float(text)
-    if not isfinite(value):
-        raise ValueError(f"{text}, which is not finite")
-    return value
-
-
 def _keys(name: str, package: str) -> dict[str, Any]:
     known = builtin_names(package)
     if name in known:
@@ -144,9 +136,8 @@ def _keys(name: str, package: str) -> dict[str, Any]:
     else:
         expected = f"a built-in recipe ({', '.join(known)}) or a TOML file"
         with refusing(RecipeError, name, expected):
-            text = Path(name).read_text("utf-8")
-    with refusing(RecipeError, name, "TOML"):
-        keys = tomllib.loads(text, parse_float=_finite)
+            text = read_toml_text(name, RecipeError)
+    keys = parse_toml(text, RecipeError, name)
     base = keys.pop("extends", None)
     if base is None:
         return keys
@@ -180,7 +171,7 @@ def _change(change: str) -> dict[str, Any]:
     if not equals or not key.strip():
         raise RecipeError(CHANGES, expected="key=value", found=repr(change))
     try:
-        return tomllib.loads(f"{key} = {value}", parse_float=_finite)
+        return tomllib.loads(f"{key} = {value}", parse_float=finite_number)
     except ValueError:
         with refusing(RecipeError, CHANGES, "key=value, with a key and a value of TOML"):
             return tomllib.loads(f"{key} = {json.dumps(value.strip())}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Self
@@ -13,6 +12,7 @@ from rich.progress import track
 
 from saiseld.conventions.taxonomy import CLASS_FOLDERS
 from saiseld.runtime.errors import DataError, RecipeError
+from saiseld.runtime.toml import read_toml
 from saiseld.simulation.collecting.packages import (
     Manager,
     Member,
@@ -133,7 +133,7 @@ def read_sources(path: Path) -> Sources:
         If it is no TOML, or a key or value of it is wrong.
     """
     try:
-        return Sources.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return Sources.model_validate(read_toml(path, RecipeError))
     except ValidationError as error:
         first = error.errors()[0]
         raise RecipeError(
