@@ -26,7 +26,7 @@ from saiseld.training.seld import recipes as seld
         ("extends = 'tiny'\nseconds = 1e999", {"found": "1e999"}),
         ("extends = ['tiny']", {"place": "extends", "expected": "tiny"}),
         ("extends = 'tiny'\nmoving = 2", {"place": "moving", "found": "1"}),
-        ("a = " + "[" * 100_000, {"expected": "TOML"}),
+        ("a = " + "[" * 100_000, {"place": "nested values"}),
         ("seconds = " + "9" * 5000, {"expected": "TOML"}),
         ("\0", {"expected": "TOML"}),
     ],
