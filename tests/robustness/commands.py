@@ -13,6 +13,7 @@ from saiseld.formats.candidates import write_candidates
 from saiseld.formats.events import Event, write_events
 from tests.reference.perturbed_labels import perturbed
 from tests.robustness.soak import Command
+from tests.training.annotated_corpus import write_corpus
 from tests.training.tiny_tree import make_tree
 
 _SIMULATION = """
@@ -29,6 +30,15 @@ batch_size = 2
 selection_frames = 2
 checkpoint_minutes = 0
 augmentation = {}
+"""
+_SELD = """
+extends = "adapt"
+steps = 2
+batch_size = 2
+fresh = 1
+points = 16
+selection_scenes = 1
+selection_every = 1
 """
 
 
@@ -54,6 +64,8 @@ def commands(folder: Path) -> list[Command]:
         write_events(folder / "events" / f"{name}.csv", [Event(f, 1, 0, 30, 0) for f in range(3)])
     (folder / "simulation.toml").write_text(_SIMULATION)
     (folder / "detector.toml").write_text(_DETECTOR)
+    (folder / "seld.toml").write_text(_SELD)
+    corpus = write_corpus(folder / "corpus")
     model, cache = str(folder / "model" / "m.skops"), ("--cache", "OUT/cache")
     train = ("train", "matchability", str(candidates), str(folder / "labels"), "--kind", "linear")
     make_model(Path(model))
@@ -90,6 +102,13 @@ def commands(folder: Path) -> list[Command]:
             ("train", "detector", "--data", str(tree), "-o", "OUT", "--recipe",
              str(folder / "detector.toml")),
             unsettled=("log.jsonl", "state.pt"),
+        ),
+        Command(
+            "train seld",
+            ("train", "seld", "--data", str(corpus), "-o", "OUT", "--recipe",
+             str(folder / "seld.toml")),
+            unsettled=("log.jsonl", "state.pt"),
+            shares_memory=True,
         ),
         Command(
             "train uplam",

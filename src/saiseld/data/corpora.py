@@ -15,8 +15,9 @@ recording without events, or events without a recording, is an error.
 from __future__ import annotations
 
 import logging
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -156,8 +157,8 @@ def open_corpus(path: str | Path, mapping: CorpusMap | None = None) -> Corpus:
     """
     path, mapping = Path(path), mapping or read_corpus_map("starss")
     audio, found_in = _recordings(path)
-    events = _by_name(path, _below(path, EVENTS_FOLDER).rglob("*.csv"), ".csv")
-    masks = _by_name(path, (path / LABEL_FOLDER).rglob(f"*{LABEL_SUFFIX}"), LABEL_SUFFIX)
+    events = _by_name(path, _files(_below(path, EVENTS_FOLDER), ".csv"), ".csv")
+    masks = _by_name(path, _files(path / LABEL_FOLDER, LABEL_SUFFIX), LABEL_SUFFIX)
     if not audio:
         raise DataError(
             path,
@@ -237,8 +238,13 @@ def _recordings(path: Path) -> tuple[dict[str, Path], str]:
 
 
 def _sounds(folder: Path) -> Iterable[Path]:
-    suffixes = AUDIO_SUFFIXES + OTHER_SUFFIXES
-    return (p for p in folder.rglob("*") if p.suffix.lower() in suffixes)
+    return _files(folder, *AUDIO_SUFFIXES, *OTHER_SUFFIXES)
+
+
+def _files(folder: Path, *suffixes: str) -> Iterator[Path]:
+    """Yield files however deep, in linked folders too: corpora lie on other disks."""
+    for parent, _, names in os.walk(folder, followlinks=True):
+        yield from (Path(parent, name) for name in names if name.lower().endswith(suffixes))
 
 
 def _below(path: Path, folder: str) -> Path:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from tests.training.annotated_corpus import FRAMES, PLACES, rows, sound, write_corpus
 
-from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
-from saiseld.conventions.rigid_sphere import RigidSphereArray
-from saiseld.conventions.sphere import great_circle, unit_vector
+from saiseld.conventions.arrays import TETRAHEDRON
+from saiseld.conventions.sphere import great_circle
 from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.data.corpora import CorpusMap, corpus_events, open_corpus, read_corpus_map
 from saiseld.formats.annotation import EnergyMask, write_annotations
@@ -43,10 +43,6 @@ from saiseld.training.seld.recorded import (
 from saiseld.training.seld.run import Trainer
 from saiseld.training.seld.windows import joined, shard_of
 
-FRAMES = 60
-PLACES = {0: (30.0, 5.0), 3: (-100.0, -20.0)}
-"""Directions of the two classes that sound."""
-
 RECIPE = Recipe(
     steps=2,
     batch_size=2,
@@ -57,45 +53,6 @@ RECIPE = Recipe(
     selection_every=1,
     precision="no",
 )
-
-
-def sound(seed: int = 0) -> np.ndarray:
-    """Return (samples, 4): class 0 in frames 10 to 29 and class 3 in frames 40 to 49, and hiss."""
-    rng = np.random.default_rng(seed)
-    array = RigidSphereArray(eigenmike_xyz()[list(TETRAHEDRON)])
-    out = 1e-4 * rng.standard_normal((FRAMES * 2400, 4)).astype(np.float32)
-    for class_id, first, last in ((0, 10, 30), (3, 40, 50)):
-        response = array.responses(unit_vector(*PLACES[class_id]))
-        dry = rng.standard_normal((last - first) * 2400).astype(np.float32)
-        for channel in range(4):
-            wet = np.convolve(dry, response[channel])[: len(dry)]
-            out[first * 2400 : last * 2400, channel] += 0.1 * wet
-    return out
-
-
-def rows(distance: str = ",150") -> str:
-    active = {0: range(10, 30), 3: range(40, 50)}
-    return "".join(
-        f"{frame},{class_id},0,{PLACES[class_id][0]:g},{PLACES[class_id][1]:g}{distance}\n"
-        for class_id, frames in active.items()
-        for frame in frames
-    )
-
-
-def write_corpus(
-    folder: Path, audio: str = "mic_dev/dev-{}-a/", events: str = "metadata_dev/dev-{}-a/"
-) -> Path:
-    """Write three rooms to train and one to test."""
-    for number, (split, fold) in enumerate((("train", 3),) * 3 + (("test", 1),), start=1):
-        name = f"fold{fold}_room{number}_mix001"
-        for where, suffix in ((audio, ".wav"), (events, ".csv")):
-            path = folder / f"{where.format(split)}{name}{suffix}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if suffix == ".wav":
-                soundfile.write(path, sound(number), SAMPLE_RATE, subtype="PCM_16")
-            else:
-                path.write_text(rows())
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +88,15 @@ def test_layouts_of_published_corpora_are_read(tmp_path, layout, mapping, ambiso
     assert len({one.room for one in corpus.recordings}) == 4
     roles = corpus_roles(corpus)
     assert [len(roles[role]) for role in ("train", "select", "calibrate")] == [1, 1, 1]
+
+
+def test_linked_folders_are_read(tmp_path) -> None:
+    write_corpus(tmp_path / "disk")
+    for kind in ("mic_dev", "metadata_dev"):
+        (tmp_path / "corpus" / kind).mkdir(parents=True)
+        for split in ("dev-train-a", "dev-test-a"):
+            (tmp_path / "corpus" / kind / split).symlink_to(tmp_path / "disk" / kind / split)
+    assert len(open_corpus(tmp_path / "corpus").recordings) == 4
 
 
 def test_of_several_forms_the_best_is_taken(tmp_path) -> None:
