@@ -31,8 +31,9 @@ def test_four_channels_alike_are_said(tmp_path, caplog) -> None:
 @pytest.mark.parametrize(("channels", "kind"), [(4, "em32"), (32, "foa"), (32, "mic")])
 def test_other_channels_than_said_are_refused(tmp_path, channels: int, kind: str) -> None:
     soundfile.write(tmp_path / "a.wav", np.tile(NOISE, channels // 4), 24_000)
-    with pytest.raises(AudioError, match=rf"channels: expected \d+ \(--format {kind}\), found"):
+    with pytest.raises(AudioError) as caught:
         open_checked(tmp_path / "a.wav", kind)
+    assert (caught.value.place, caught.value.found) == ("channels", str(channels))
 
 
 def test_slow_sampling_is_refused(tmp_path) -> None:

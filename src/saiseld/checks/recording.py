@@ -8,46 +8,72 @@ known directions, which a tree has.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from saiseld.checks.channels import Recognition, recognise
 from saiseld.checks.findings import Finding, unreadable
+from saiseld.checks.summary import ChannelSummary
+from saiseld.checks.video import check_video
 from saiseld.conventions.arrays import RADIUS_M, TETRAHEDRON, eigenmike_xyz
-from saiseld.conventions.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
-from saiseld.data.ambisonics import Ambisonics
+from saiseld.conventions.timebase import SAMPLE_RATE
+from saiseld.data.ambisonics import AmbisonicConverter, AmbisonicFormat
 from saiseld.data.recordings import Recording, open_recording
-from saiseld.data.video import open_video
-from saiseld.runtime.errors import AudioError, VideoError
+from saiseld.runtime.errors import AudioError
 
-_BLOCK_FRAMES = 100
 _LOW_HZ = (60.0, 250.0)
 _SMOOTH_HZ = (500.0, 1000.0)
-_PHASED_HZ = (1000.0, 4000.0)
-"""Where the capsules' distances show as phases between them."""
-_CLIPPED = 0.999
+Format = Literal["auto", "mic", "em32", "foa", "n3d", "fuma", "a-format"]
+"""What a recording's channels are. ``mic``: the tetrahedron's capsules; ``em32``: all 32; ``foa``:
+ambiX (ACN in SN3D) of any order; ``n3d``, ``fuma``, ``a-format``: see `AmbisonicFormat`."""
+FORMATS: tuple[Format, ...] = get_args(Format)
+_AMBISONICS: dict[Format, AmbisonicFormat] = {
+    "foa": "ambix",
+    "n3d": "n3d",
+    "fuma": "fuma",
+    "a-format": "a-format",
+}
+AMBISONIC_NAMES: dict[AmbisonicFormat, str] = {
+    "ambix": "ambisonics, ambiX (ACN, SN3D)",
+    "n3d": "ambisonics in N3D (ACN)",
+    "fuma": "ambisonics, FuMa B-format",
+    "a-format": "A-format of four cardioids",
+}
 _DEAD_DB, _LEVEL_DB = 40.0, 6.0
 _SMALL_MISFIT, _LARGE_MISFIT = 0.03, 0.3
 
 
-def check_recording(path: str | Path, video: str | Path | None = None) -> list[Finding]:
+def check_recording(
+    path: str | Path, video: str | Path | None = None, channels: Format = "auto"
+) -> list[Finding]:
     """Return what is wrong or noteworthy in a recording and its video.
 
     Parameters
     ----------
     path
-        WAV or FLAC.
+        WAV, FLAC or another sound file.
     video
         Its video or folder of frames, if it has one.
+    channels
+        What its channels are.
     """
     path = Path(path)
     try:
-        recording = open_recording(path)
-        findings, _ = check_opened(recording)
+        with _warnings_said() as said:
+            recording = open_recording(path, any_channels=True)
+        checked = check_opened(recording, channels)
     except AudioError as error:
         return [unreadable(path, error)]
+    findings = [Finding("warning", path, text) for text in said]
+    findings += checked.findings
     if recording.sample_rate != SAMPLE_RATE:
         what = f"sample rate {recording.sample_rate} Hz, not {SAMPLE_RATE} Hz"
         findings.insert(0, Finding("note", path, what, "It is resampled when read"))
@@ -56,118 +82,125 @@ def check_recording(path: str | Path, video: str | Path | None = None) -> list[F
     return findings
 
 
-def check_opened(
-    recording: Recording, *, seconds: float = np.inf
-) -> tuple[list[Finding], Ambisonics | None]:
-    """Return what its sound says of a recording, and which ambisonics it is if it is any.
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found of a recording.
 
     Parameters
     ----------
     recording
-        The recording.
+        It, with what makes capsules of its channels.
+    findings
+        What is wrong or noteworthy.
+    """
+
+    recording: Recording
+    findings: list[Finding]
+
+
+def check_opened(
+    recording: Recording, channels: Format = "auto", *, seconds: float = np.inf
+) -> Checked:
+    """Find out what the channels of a recording are, and what its sound says of it.
+
+    Parameters
+    ----------
+    recording
+        Opened with any number of channels.
+    channels
+        What they are; ``auto`` finds out.
     seconds
         How much of it is looked at, from the start.
+
+    Raises
+    ------
+    AudioError
+        If they cannot be what ``channels`` says, or be used at all.
     """
-    path, summary = recording.path, _Summary(recording, seconds)
-    if (kind := summary.ambisonics) is None:
-        return [*_level_findings(path, summary), *_channel_findings(path, summary)], None
-    what = f"the four channels are first-order ambisonics ({kind}), not capsules"
-    advice = "Image it as it is: `saiseld image` turns it into capsules"
-    return [Finding("error", path, what, advice)], kind
-
-
-def check_video(video: str | Path, audio_frames: int) -> list[Finding]:
-    """Return whether a video can be read and lasts as long as its sound (both in 10 FPS frames)."""
-    video = Path(video)
-    try:
-        pictures = [picture is not None for picture in open_video(video)]
-    except VideoError as error:
-        return [unreadable(video, error)]
-    findings = []
-    # A video that ends up to two frames early or late is how cameras stop, not a fault.
-    if abs(len(pictures) - audio_frames) > 2:
-        findings.append(
-            Finding(
-                "warning",
-                video,
-                f"{len(pictures)} video frames for {audio_frames} frames of sound",
-                "Frames without a picture are imaged as the ImageNet mean; check that both start "
-                "at the same time",
-            )
+    path = recording.path
+    if recording.converter is not None:
+        return Checked(recording, [])
+    number = {"mic": 4, "em32": 32}.get(channels, recording.channels)
+    if recording.channels != number:
+        raise AudioError(
+            path,
+            place="channels",
+            expected=f"{number} (--format {channels})",
+            found=f"{recording.channels}",
         )
-    if not all(pictures):
-        what = f"{pictures.count(False)} of {len(pictures)} frames are missing in the folder"
-        findings.append(Finding("warning", video, what, "They are imaged as the ImageNet mean"))
+    if channels in _AMBISONICS:
+        converter = AmbisonicConverter(_AMBISONICS[channels])
+        converted, findings = recording.converted_by(converter), []
+        if recording.says not in (None, converter.format):
+            what = f"the file says that it holds {recording.says}, read as {converter.name}"
+            findings.append(Finding("warning", path, what, "Leave out --format to believe it"))
+        return Checked(
+            converted, [*findings, *_level_findings(path, ChannelSummary(converted, seconds))]
+        )
+    summary = ChannelSummary(recording, seconds)
+    found = recognise(recording, summary)
+    if channels != "auto":
+        return Checked(recording, _of_capsules(recording, summary, found))
+    if found.format is None:
+        # What is no ambisonics, with another number of channels, is refused here.
+        capsules = recording.converted_by(None)
+        return Checked(capsules, _of_capsules(capsules, summary, found))
+    findings = [_recognised(recording, found), *_level_findings(path, summary)]
+    return Checked(recording.converted_by(AmbisonicConverter(found.format)), findings)
+
+
+def _recognised(recording: Recording, found: Recognition) -> Finding:
+    assert found.format is not None
+    what = f"{AMBISONIC_NAMES[found.format]}"
+    if recording.channels > 4:
+        what += f", the first four of {recording.channels} channels"
+    what += f" ({found.reason}), converted to capsules"
+    if found.is_sure:
+        return Finding("note", recording.path, what)
+    what = f"probably {what}"
+    option = "foa" if found.format == "ambix" else found.format
+    others = ", ".join(name for name in FORMATS if name not in ("auto", "em32", option))
+    advice = f"Say --format {option} if that is right, or another ({others})"
+    return Finding("warning", recording.path, what, advice)
+
+
+def _of_capsules(
+    recording: Recording, summary: ChannelSummary, found: Recognition
+) -> list[Finding]:
+    path = recording.path
+    findings = [*_level_findings(path, summary), *_channel_findings(path, summary)]
+    if found.format is not None and recording.channels == 4:
+        what = f"imaged as capsules, as asked, but looks like {AMBISONIC_NAMES[found.format]}"
+        return [Finding("warning", path, what, "Leave out --format mic")]
+    is_odd = not found.is_sure and summary.silent_frames < summary.frames
+    if is_odd and not any(finding.severity == "error" for finding in findings):
+        what = f"the four channels are like neither capsules nor ambisonics: {found.reason}"
+        advice = "Say what they are with --format (mic, foa, n3d, fuma, a-format)"
+        findings.append(Finding("warning", path, what, advice))
     return findings
 
 
-class _Summary:
-    """What one pass over a recording leaves: levels, clipped samples, covariances by frequency."""
+@contextmanager
+def _warnings_said() -> Iterator[list[str]]:
+    """Yield what readers warn of in this block, without the name of the file."""
+    said: list[str] = []
 
-    def __init__(self, recording: Recording, seconds: float) -> None:
-        self.channels = recording.channels
-        self.frequency = np.fft.rfftfreq(SAMPLES_PER_FRAME, 1 / SAMPLE_RATE)
-        self.clipped = np.zeros(self.channels, np.int64)
-        self.silent_frames = self.frames = 0
-        bins = (self.frequency >= _LOW_HZ[0]) & (self.frequency <= _PHASED_HZ[1])
-        self.frequency = self.frequency[bins]
-        self.covariance = np.zeros((bins.sum(), self.channels, self.channels), complex)
-        self.power = np.zeros(self.channels)
-        window = np.hanning(SAMPLES_PER_FRAME)[:, None]
-        for block in recording.blocks(_BLOCK_FRAMES, tetrahedral=False):
-            if self.frames >= seconds * FPS:
-                break
-            self.frames += len(block) // SAMPLES_PER_FRAME
-            self.clipped += (np.abs(block) >= _CLIPPED).sum(axis=0)
-            frames = block.reshape(-1, SAMPLES_PER_FRAME, self.channels).astype(float)
-            self.power += (frames**2).sum(axis=(0, 1))
-            self.silent_frames += int((frames == 0).all(axis=(1, 2)).sum())
-            spectrum = np.fft.rfft(frames * window, axis=1)[:, bins]
-            self.covariance += np.einsum("tfi,tfj->fij", spectrum.conj(), spectrum)
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            text = record.getMessage()
+            said.append(text.partition(": ")[2] or text)
 
-    def total(self, band: tuple[float, float]) -> NDArray[np.complex128]:
-        """Return the covariance between channels, summed over a band in Hz."""
-        inside = (self.frequency >= band[0]) & (self.frequency <= band[1])
-        return np.asarray(self.covariance[inside].sum(axis=0))
-
-    def coherence(self, band: tuple[float, float]) -> NDArray[np.float64]:
-        """Return the real coherence between channels, averaged over a band in Hz."""
-        inside = (self.frequency >= band[0]) & (self.frequency <= band[1])
-        covariance = self.covariance[inside]
-        power = np.einsum("fii->fi", covariance).real
-        scale = np.sqrt(power[:, :, None] * power[:, None, :])
-        ratio = np.divide(covariance.real, scale, out=np.zeros(scale.shape), where=scale > 0)
-        return np.asarray(ratio.mean(axis=0))
-
-    @property
-    def ambisonics(self) -> Ambisonics | None:
-        """What first-order ambisonics these four channels are, None if they are capsules.
-
-        Long waves reach capsules alike, but W, X, Y and Z as differently as their patterns; and
-        those have no phases between them at any frequency, which capsules have. For any field
-        X, Y and Z together have the power of W in SN3D, twice that in FuMa.
-        """
-        if self.channels != 4 or not self.power.all():
-            return None
-        low = self.coherence(_LOW_HZ)[np.triu_indices(4, 1)]
-        phased = self.total(_PHASED_HZ)
-        power = np.diag(phased).real
-        phase = np.abs(phased.imag) / np.sqrt(np.outer(power, power))
-        if low.min() > 0.7 or phase[np.triu_indices(4, 1)].mean() > 0.08:
-            return None
-        share = power[1:].sum() / power[0]
-        if 0.6 < share < 1.45:
-            return "ambix"
-        return "fuma" if 1.55 < share < 2.4 else None
-
-    def level_db(self, band: tuple[float, float]) -> NDArray[np.float64]:
-        """Return each channel's level in a band against the median channel."""
-        power = np.diag(self.total(band)).real
-        median = np.median(power)
-        return np.asarray(10 * np.log10(np.maximum(power, 1e-30) / max(median, 1e-30)))
+    logger, handler = logging.getLogger("saiseld.data"), Collector(logging.WARNING)
+    propagated, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagated
 
 
-def _level_findings(path: Path, summary: _Summary) -> list[Finding]:
+def _level_findings(path: Path, summary: ChannelSummary) -> list[Finding]:
     if summary.silent_frames == summary.frames:
         return [Finding("error", path, "every sample is zero", "Record again")]
     findings = []
@@ -182,7 +215,7 @@ def _level_findings(path: Path, summary: _Summary) -> list[Finding]:
     return findings
 
 
-def _channel_findings(path: Path, summary: _Summary) -> list[Finding]:
+def _channel_findings(path: Path, summary: ChannelSummary) -> list[Finding]:
     median = np.median(summary.power)
     dead = summary.power < max(median, 1e-30) * 10 ** (-_DEAD_DB / 10)
     if summary.silent_frames == summary.frames or dead.all():

@@ -1,20 +1,22 @@
-"""First-order ambisonics as the four capsules of the tetrahedron would have heard it.
+"""First-order ambisonics as the four capsules of the tetrahedron would have recorded it.
 
 A plane wave from direction u has W = 1 and (X, Y, Z) = u in SN3D. On the rigid sphere of the em32 a
-capsule hears it through the series of `saiseld.conventions.rigid_sphere`, of which first order
+capsule receives it through the series of `saiseld.conventions.rigid_sphere`, of which first order
 holds two terms. Those two alone miss a tenth of the pressure at 750 Hz and most of it above 2.5
 kHz, just where acoustic images are made. So each bin of a short-time spectrum is taken for one
 plane wave, from where its intensity Re(W* (X, Y, Z)) points (Pulkki, "Spatial Sound Reproduction
-with Directional Audio Coding", JAES 55, 2007), that is heard through the whole series; what the
-wave leaves over of X, Y and Z is heard through the first-order term. One source is exact, several
-are as apart as they are in time and frequency. docs/data.md has the measured error.
+with Directional Audio Coding", JAES 55, 2007), that reaches a capsule through the whole series;
+what the wave leaves over of X, Y and Z reaches it through the first-order term. One source is
+exact, several are as apart as they are in time and frequency. docs/data.md has the measured error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,71 +30,199 @@ from saiseld.conventions.rigid_sphere import (
     rigid_sphere_response,
 )
 from saiseld.conventions.timebase import SAMPLE_RATE
+from saiseld.runtime.errors import AudioError
 
-Ambisonics = Literal["ambix", "fuma"]
-"""``ambix``: W, Y, Z, X (ACN) in SN3D. ``fuma``: W, X, Y, Z with W 3 dB lower."""
+AmbisonicFormat = Literal["ambix", "n3d", "fuma", "a-format"]
+"""``ambix``: W, Y, Z, X (ACN) in SN3D. ``n3d``: the same in N3D, Y, Z and X sqrt(3) larger.
+``fuma``: W, X, Y, Z with W 3 dB lower. ``a-format``: four cardioids, front left up, front right
+down, back left down, back right up. What follows the first four channels are higher orders."""
 
 _WINDOW, _HOP = 512, 128
-_CHUNK, _MARGIN = 200 * _HOP, 8 * _HOP
+_MARGIN = 8 * _HOP
+_FILE_CHUNK, _LIVE_CHUNK = 200 * _HOP, 8 * _HOP
 _SMOOTH = (5, 3)
 """Short-time frames and bins over which an intensity is averaged."""
 _ANGLES = 361
-_ORDER = {"ambix": (0, 3, 1, 2), "fuma": (0, 1, 2, 3)}
+_FIRST_ORDER = 4
+_OUTWARD = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+"""Signs of x, y and z of the four cardioids."""
 
 Complex = NDArray[np.complex128]
+Samples = NDArray[np.floating]
+
+
+class ConverterStream(Protocol):
+    """Turns a recording into the four capsules' signals while it comes."""
+
+    def push(self, samples: Samples) -> NDArray[np.float32]:
+        """Take (n, channels) samples at 24 kHz and return the (m, 4) that they complete."""
+        ...
+
+    def finish(self) -> NDArray[np.float32]:
+        """Return what is left: in all as many samples as were taken."""
+        ...
+
+
+class Converter(Protocol):
+    """What turns the channels of a recording into the signals of the tetrahedron's capsules."""
+
+    @property
+    def name(self) -> str:
+        """What results that were made with it say of it."""
+        ...
+
+    def check(self, channels: int, source: str | Path) -> None:
+        """Raise ``AudioError`` where a recording has not the channels that it needs."""
+        ...
+
+    def stream(self, *, live: bool = False) -> ConverterStream:
+        """Return a new stream; ``live`` ones are less late, and cost more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AmbisonicConverter:
+    """First-order ambisonics to capsules.
+
+    Parameters
+    ----------
+    format
+        Which ambisonics.
+    """
+
+    format: AmbisonicFormat = "ambix"
+
+    @property
+    def name(self) -> str:
+        """The format."""
+        return self.format
+
+    def check(self, channels: int, source: str | Path) -> None:
+        """Raise ``AudioError`` where there are too few channels."""
+        fewest = 3 if self.format == "fuma" else _FIRST_ORDER
+        is_right = channels == 4 if self.format == "a-format" else channels >= fewest
+        # No order of ambisonics has 32 channels, but the em32 has.
+        if not is_right or channels == 32:
+            expected = "4" if self.format == "a-format" else f"{fewest} or more, and not 32,"
+            raise AudioError(
+                source,
+                place="channels",
+                expected=f"{expected} for the format {self.format}",
+                found=str(channels),
+            )
+
+    def stream(self, *, live: bool = False) -> AmbisonicStream:
+        """Return a new stream; see `Converter`."""
+        return AmbisonicStream(self.format, _LIVE_CHUNK if live else _FILE_CHUNK)
+
+
+class AmbisonicStream:
+    """Turns blocks of ambisonics into capsules; the same numbers whatever the blocks' sizes.
+
+    Parameters
+    ----------
+    format_
+        Which ambisonics.
+    chunk
+        Samples that are computed at a time, a multiple of the hop. The output is later than the
+        input by up to this and 43 ms.
+    """
+
+    def __init__(self, format_: AmbisonicFormat = "ambix", chunk: int = _FILE_CHUNK) -> None:
+        self._format, self._chunk = format_, chunk
+        self._held = np.zeros((_MARGIN, 4))
+        self._due = 0
+
+    def push(self, samples: Samples) -> NDArray[np.float32]:
+        """Take (n, channels) samples and return the (m, 4) that they complete."""
+        self._due += len(samples)
+        self._held = np.concatenate([self._held, wxyz(samples, self._format)])
+        whole = (len(self._held) - 2 * _MARGIN) // self._chunk
+        return self._give([self._next() for _ in range(whole)])
+
+    def finish(self) -> NDArray[np.float32]:
+        """Return what is left: in all as many samples as were taken."""
+        missing = -(-self._due // self._chunk) * self._chunk + 2 * _MARGIN - len(self._held)
+        self._held = np.pad(self._held, ((0, max(missing, 0)), (0, 0)))
+        return self._give([self._next() for _ in range(-(-self._due // self._chunk))])
+
+    def _next(self) -> NDArray[np.float32]:
+        part = self._held[: self._chunk + 2 * _MARGIN]
+        self._held = self._held[self._chunk :]
+        return _capsules(part)
+
+    def _give(self, parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        given = np.concatenate([np.zeros((0, 4), np.float32), *parts])[: self._due]
+        self._due -= len(given)
+        return given
+
+
+def converted(
+    blocks: Iterable[NDArray[np.float32]], converter: Converter
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the (n, 4) capsule signals of a recording's blocks at 24 kHz, as they are ready."""
+    stream = converter.stream()
+    for block in blocks:
+        yield stream.push(block)
+    yield stream.finish()
 
 
 def capsules_of_foa(
-    blocks: Iterable[NDArray[np.float32]], kind: Ambisonics = "ambix"
+    blocks: Iterable[NDArray[np.float32]], kind: AmbisonicFormat = "ambix"
 ) -> Iterator[NDArray[np.float32]]:
     """Yield (n, 4) capsule signals of (n, 4) first-order blocks at 24 kHz, of the same lengths.
 
     The same numbers whatever the blocks' sizes.
     """
+    stream = AmbisonicConverter(kind).stream()
     lengths: list[int] = []
-    held = np.zeros((_MARGIN, 4))
     ready = np.zeros((0, 4), np.float32)
     for block in blocks:
         lengths.append(len(block))
-        held = np.concatenate([held, _wxyz(block, kind)])
-        while len(held) >= _CHUNK + 2 * _MARGIN:
-            ready = np.concatenate([ready, _capsules(held[: _CHUNK + 2 * _MARGIN])])
-            held = held[_CHUNK:]
+        ready = np.concatenate([ready, stream.push(block)])
         while lengths and len(ready) >= lengths[0]:
-            length = lengths.pop(0)
-            yield ready[:length]
-            ready = ready[length:]
+            yield ready[: lengths[0]]
+            ready = ready[lengths.pop(0) :]
+    ready = np.concatenate([ready, stream.finish()])
     for length in lengths:
-        while len(ready) < length:
-            part = held[: _CHUNK + 2 * _MARGIN]
-            padded = np.pad(part, ((0, _CHUNK + 2 * _MARGIN - len(part)), (0, 0)))
-            ready, held = np.concatenate([ready, _capsules(padded)]), held[_CHUNK:]
         yield ready[:length]
         ready = ready[length:]
 
 
-def _wxyz(block: NDArray[np.float32], kind: Ambisonics) -> NDArray[np.float64]:
-    ordered = block[:, _ORDER[kind]].astype(float)
-    if kind == "fuma":
-        ordered[:, 0] *= np.sqrt(2)
-    return ordered
+def wxyz(block: Samples, format_: AmbisonicFormat) -> NDArray[np.float64]:
+    """Return W, X, Y and Z in SN3D (n, 4) of (n, channels) ambisonics.
+
+    Gains are those of Malham, "Higher order Ambisonic systems" (2003); the sum and differences of
+    four coincident cardioids are those of Gerzon, "The design of precisely coincident microphone
+    arrays" (AES 1975), without the filters that make up for their distance.
+    """
+    first = np.asarray(block[:, :_FIRST_ORDER], float)
+    if format_ == "a-format":
+        velocity = first @ _OUTWARD * (np.sqrt(3) / 2)
+        return np.column_stack([first.sum(axis=1) / 2, velocity])
+    if format_ == "fuma":
+        if first.shape[1] == 3:  # horizontal
+            first = np.pad(first, ((0, 0), (0, 1)))
+        return np.asarray(first * [np.sqrt(2), 1, 1, 1])
+    ordered = first[:, [0, 3, 1, 2]]
+    return ordered / np.sqrt([1, 3, 3, 3]) if format_ == "n3d" else ordered
 
 
 def _capsules(wxyz: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the capsule signals (_CHUNK, 4) of W, X, Y, Z with a margin on either side."""
+    """Return the capsule signals (n - 2 _MARGIN, 4) of W, X, Y, Z (n, 4)."""
     starts = np.arange(0, len(wxyz) - _WINDOW + 1, _HOP)
     window = np.sqrt(np.hanning(_WINDOW + 1)[:-1])
     frames = wxyz[starts[:, None] + np.arange(_WINDOW)] * window[:, None]
     spectra = rfft(frames, axis=1)
-    heard = _heard(spectra[..., 0], spectra[..., 1:])
-    parts = irfft(heard, _WINDOW, axis=1) * (window[:, None] * 2 * _HOP / _WINDOW)
+    rendered = _rendered(spectra[..., 0], spectra[..., 1:])
+    parts = irfft(rendered, _WINDOW, axis=1) * (window[:, None] * 2 * _HOP / _WINDOW)
     out = np.zeros((len(wxyz), 4))
     for start, part in zip(starts, parts, strict=True):
         out[start : start + _WINDOW] += part
     return out[_MARGIN:-_MARGIN].astype(np.float32)
 
 
-def _heard(pressure: Complex, velocity: Complex) -> Complex:
+def _rendered(pressure: Complex, velocity: Complex) -> Complex:
     """Return capsule spectra (T, F, 4) of W (T, F) and X, Y, Z (T, F, 3)."""
     whole, dipole = _responses()
     facing = eigenmike_xyz()[list(TETRAHEDRON)] / RADIUS_M

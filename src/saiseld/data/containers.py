@@ -5,7 +5,9 @@ FFmpeg asked to guess takes a playlist by another name for one, and follows it t
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 
@@ -16,12 +18,18 @@ _CONTAINERS = (
     (0, {b"\x1aE\xdf\xa3"}, "matroska"),
     (8, {b"AVI "}, "avi"),
     (0, {b"OggS"}, "ogg"),
+    (0, {b"fLaC"}, "flac"),
+    (0, {b"wvpk"}, "wv"),
+    (0, {b"TTA1"}, "tta"),
 )
 """Where four bytes tell a container, which bytes, and FFmpeg's name of it."""
 
+_OGG_LAST, _OGG_TAIL = 4, 1 << 17
+_MATROSKA_SEGMENT = b"\x18\x53\x80\x67"
+
 
 def open_container(path: Path, kind: type[InputError]) -> av.container.InputContainer:
-    """Open an MP4 (MOV, M4A), Matroska (WebM), AVI or Ogg file.
+    """Open an MP4 (MOV, M4A), Matroska (WebM), AVI, Ogg, FLAC, WavPack or TTA file.
 
     Parameters
     ----------
@@ -30,11 +38,9 @@ def open_container(path: Path, kind: type[InputError]) -> av.container.InputCont
     kind
         Of the error where it is anything else.
     """
-    with refusing(kind, path, "a readable file"), path.open("rb") as file:
-        start = file.read(12)
-    name = next((n for at, marks, n in _CONTAINERS if start[at : at + 4] in marks), None)
+    name, start = _container(path, kind)
     if name is None:
-        expected = "MP4, MOV, M4A, Matroska, WebM, AVI or Ogg"
+        expected = "MP4, MOV, M4A, Matroska, WebM, AVI, Ogg, FLAC, WavPack or TTA"
         raise kind(path, expected=expected, found=repr(start))
     with refusing(kind, path, "a readable file"):
         return av.open(
@@ -43,3 +49,85 @@ def open_container(path: Path, kind: type[InputError]) -> av.container.InputCont
             options={"protocol_whitelist": "file"},
             metadata_errors="replace",
         )
+
+
+def missing_bytes(path: Path, kind: type[InputError]) -> int:
+    """Return how many bytes a file lacks of what its outermost structure announces.
+
+    0 where it lacks none, or announces no length. MP4, Matroska, AVI and Ogg; an Ogg file lacks an
+    unknown number of bytes, at least 1, where its last page is not whole.
+    """
+    name, _ = _container(path, kind)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if name == "mov":
+            return _mov_end(file, size) - size
+        if name == "matroska":
+            return max(_matroska_end(file) - size, 0)
+        if name == "avi":
+            length = struct.unpack("<4xI", file.read(8))[0]
+            return max(8 + int(length) - size, 0) if length else 0
+        return int(name == "ogg" and not _ends_with_a_page(file, size))
+
+
+def _container(path: Path, kind: type[InputError]) -> tuple[str | None, bytes]:
+    with refusing(kind, path, "a readable file"), path.open("rb") as file:
+        start = file.read(12)
+    return next((n for at, marks, n in _CONTAINERS if start[at : at + 4] in marks), None), start
+
+
+def _mov_end(file: BinaryIO, size: int) -> int:
+    """Return where the last of the outermost boxes ends; ``size`` where nothing is missing."""
+    position = 0
+    while position < size:
+        file.seek(position)
+        head = file.read(16)
+        if len(head) < 8:
+            return size
+        length = struct.unpack(">I", head[:4])[0]
+        if length == 1 and len(head) == 16:
+            length = struct.unpack(">Q", head[8:])[0]
+        if length < 8:  # 0 is up to the end
+            return size
+        position += length
+    return position
+
+
+def _matroska_end(file: BinaryIO) -> int:
+    """Return where the segment ends, 0 if its length is open."""
+    file.seek(4)
+    header = _vint(file)
+    if header is None:
+        return 0
+    file.seek(header, 1)
+    if file.read(4) != _MATROSKA_SEGMENT:
+        return 0
+    length = _vint(file)
+    return 0 if length is None else file.tell() + length
+
+
+def _vint(file: BinaryIO) -> int | None:
+    """Return a length of Matroska (RFC 8794); None where it is open."""
+    first = file.read(1)
+    if not first or not first[0]:
+        return None
+    width = 9 - first[0].bit_length()
+    rest = file.read(width - 1)
+    value = int.from_bytes(bytes([first[0] & (0xFF >> width)]) + rest, "big")
+    return None if value == (1 << 7 * width) - 1 else value
+
+
+def _ends_with_a_page(file: BinaryIO, size: int) -> bool:
+    """Return whether an Ogg file ends where a page of it does."""
+    begin = max(size - _OGG_TAIL, 0)
+    file.seek(begin)
+    tail = file.read(_OGG_TAIL)
+    at = tail.rfind(b"OggS")
+    while at >= 0:
+        page = tail[at:]
+        if len(page) >= 27 and page[4] == 0 and len(page) >= 27 + page[26]:
+            length = 27 + page[26] + sum(page[27 : 27 + page[26]])
+            if length == len(page):
+                return True
+        at = tail.rfind(b"OggS", 0, at)
+    return False

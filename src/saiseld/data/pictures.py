@@ -8,7 +8,8 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageOps
 
 from saiseld.runtime.errors import InputError, refusing
 from saiseld.runtime.limits import Limit
@@ -23,7 +24,7 @@ VIDEO_PIXELS = Limit("video_pixels", 1 << 25)
 def read_picture(
     source: Path | bytes, kind: type[InputError], name: str | Path = ""
 ) -> Image.Image:
-    """Return a PNG or JPEG in 8-bit RGB.
+    """Return a PNG or JPEG in 8-bit RGB, upright as its EXIF orientation says.
 
     Parameters
     ----------
@@ -39,4 +40,12 @@ def read_picture(
         opened = io.BytesIO(source) if isinstance(source, bytes) else source
         with Image.open(opened, formats=("PNG", "JPEG")) as picture:
             PIXELS.check(picture.width * picture.height, kind, name)
-            return picture.convert("RGB")
+            return _in_eight_bits(ImageOps.exif_transpose(picture)).convert("RGB")
+
+
+def _in_eight_bits(picture: Image.Image) -> Image.Image:
+    """Return a picture of 16-bit grey in 8 bits, which Pillow would clip; others as they are."""
+    if not picture.mode.startswith("I"):
+        return picture
+    grey = np.asarray(picture).astype(np.int64)
+    return Image.fromarray((np.clip(grey, 0, 65535) // 256).astype(np.uint8))

@@ -2,44 +2,62 @@
 
 A one-hour recording needs no more memory than a one-minute one. Other rates are resampled to
 24 kHz with soxr and the log says so. The four input capsules are picked from 32 channels, or made
-of first-order ambisonics. WAV and FLAC are as good as the microphones; M4A, MP3, OGG and the sound
-of a video are read too, with a warning where their coding is lossy. An array will do as well.
+of ambisonics or of another array's channels by a converter. WAV (RF64, BW64, W64), AIFF, CAF and
+FLAC are as good as the microphones; M4A, MP3, OGG and the sound of a video are read too, with a
+warning where their coding is lossy. An array will do as well.
 """
 
 from __future__ import annotations
 
 import logging
-import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import av
 import numpy as np
-import soundfile
 import soxr
 from numpy.typing import NDArray
 
 from saiseld.conventions.arrays import TETRAHEDRON
 from saiseld.conventions.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
-from saiseld.data.ambisonics import Ambisonics, capsules_of_foa
-from saiseld.data.containers import open_container
-from saiseld.runtime.errors import AudioError, refusing
+from saiseld.data.ambisonics import (
+    AmbisonicConverter,
+    AmbisonicFormat,
+    Converter,
+    converted,
+)
+from saiseld.data.sound_files import Reader, SoundFile, open_sound_file
+from saiseld.runtime.errors import AudioError
 from saiseld.runtime.files import is_plain_name, visible
 from saiseld.runtime.limits import FRAMES, Limit
 
 AUDIO_SUFFIXES = (".wav", ".flac")
 """Of recordings without loss."""
-OTHER_SUFFIXES = (".m4a", ".mp3", ".ogg", ".opus", ".mka")
-"""Of sound files that PyAV or libsndfile decode; found in folders too, unlike videos."""
-_LOSSLESS = ("pcm", "flac", "alac", "wavpack", "tta", "mlp")
+OTHER_SUFFIXES = (
+    *(
+        ".rf64",
+        ".bw64",
+        ".bwf",
+        ".wave",
+        ".w64",
+        ".aif",
+        ".aiff",
+        ".aifc",
+        ".caf",
+        ".amb",
+        ".ambix",
+    ),
+    *(".m4a", ".mp3", ".ogg", ".oga", ".opus", ".mka", ".wv", ".tta"),
+)
+"""Of other sound files that are read; found in folders too."""
+CAMERA_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".360")
+"""Of videos, whose sound is a recording where no sound file has their name."""
 
 MIN_SAMPLE_RATE = 9_000
 """Hz; below it there is nothing in most bands of an acoustic image."""
 SAMPLE_RATE_HZ = Limit("sample_rate", 768_000)
-_PLAIN_FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "CAF")
-_LOSSY_FORMATS = ("OGG", "MP3", "MPEG")
-_READ_SAMPLES = 1 << 16
+_LOUDEST = 16.0
+"""Peak of samples in floats up to which they are taken as they are, 24 dB over full scale."""
 _log = logging.getLogger(__name__)
 
 
@@ -52,18 +70,31 @@ class Recording:
     path
         The file.
     channels
-        4 or 32.
+        As stored: 4 or 32, or as many as ``converter`` takes.
     sample_rate, samples
         As stored in the file.
-    ambisonics
-        What first-order ambisonics its four channels are; None if they are capsules.
+    converter
+        What makes the four capsules' signals of its channels; None if they are capsules.
+    reader
+        Reads the samples.
+    gain
+        What samples are multiplied by, a power of two: 1 unless they are floats far above full
+        scale.
+    says
+        Which ambisonics the file says that it holds; None if it says nothing.
+    is_float
+        Whether samples may be beyond full scale without being clipped.
     """
 
     path: Path
     channels: int
     sample_rate: int
     samples: int
-    ambisonics: Ambisonics | None = None
+    converter: Converter | None = None
+    reader: Reader | None = field(default=None, repr=False)
+    gain: float = 1.0
+    says: AmbisonicFormat | None = None
+    is_float: bool = False
 
     @property
     def name(self) -> str:
@@ -75,13 +106,37 @@ class Recording:
         """Whole 100 ms frames in it."""
         return self.samples * FPS // self.sample_rate
 
+    @property
+    def layout(self) -> str:
+        """What its channels are: ``capsules``, or the name of the converter."""
+        return "capsules" if self.converter is None else self.converter.name
+
+    @property
+    def ambisonics(self) -> AmbisonicFormat | None:
+        """What ambisonics its channels are converted from; None if they are not."""
+        converter = self.converter
+        return converter.format if isinstance(converter, AmbisonicConverter) else None
+
+    def converted_by(self, converter: Converter | None) -> Recording:
+        """Return the same recording with another converter.
+
+        Raises
+        ------
+        AudioError
+            If it has not the channels that the converter, or None, needs.
+        """
+        recording = replace(self, converter=converter)
+        _check_channels(recording)
+        return recording
+
     def blocks(
         self, frames_per_block: int = 100, *, tetrahedral: bool = True
     ) -> Iterator[NDArray[np.float32]]:
         """Yield (n x 2400, channels) float32 blocks at 24 kHz, n <= ``frames_per_block``.
 
-        ``tetrahedral`` yields the four input capsules of a 32-channel recording. All blocks
-        together hold exactly ``frames`` frames; samples after the last whole frame are left out.
+        ``tetrahedral`` yields the four input capsules, picked from 32 channels or converted;
+        otherwise all channels as they are stored. All blocks together hold exactly ``frames``
+        frames; samples after the last whole frame are left out.
 
         Raises
         ------
@@ -93,8 +148,8 @@ class Recording:
         pending: list[NDArray[np.float32]] = []
         held = 0
         pieces = self._pieces(tetrahedral)
-        if self.ambisonics:
-            pieces = capsules_of_foa(pieces, self.ambisonics)
+        if tetrahedral and self.converter is not None:
+            pieces = converted(pieces, self.converter)
         for piece in pieces:
             pending.append(piece)
             held += len(piece)
@@ -110,22 +165,27 @@ class Recording:
             yield np.pad(joined, ((0, remaining - len(joined)), (0, 0)))
 
     def _pieces(self, tetrahedral: bool) -> Iterator[NDArray[np.float32]]:
-        picked = list(TETRAHEDRON) if tetrahedral and self.channels == 32 else slice(None)
+        is_picked = tetrahedral and self.converter is None and self.channels == 32
+        picked = list(TETRAHEDRON) if is_picked else slice(None)
         stream = None
         if self.sample_rate != SAMPLE_RATE:
             _log.info("%s: %d Hz resampled to %d Hz", self.path, self.sample_rate, SAMPLE_RATE)
-            channels = 4 if isinstance(picked, list) else self.channels
+            channels = 4 if is_picked else self.channels
             stream = soxr.ResampleStream(
                 self.sample_rate, SAMPLE_RATE, channels, dtype="float32", quality="VHQ"
             )
         read = 0
-        for decoded in self._decoded():
+        assert self.reader is not None
+        for decoded in self.reader(self.path, is_wide=self.gain != 1):
             piece = decoded[: self.samples - read]
             if not len(piece):
                 break
-            self._check_finite(piece, read)
+            check_finite(self.path, piece, read)
             read += len(piece)
-            piece = np.ascontiguousarray(piece[:, picked])
+            piece = piece[:, picked]
+            if self.gain != 1:
+                piece = piece * self.gain
+            piece = np.ascontiguousarray(piece, np.float32)
             last = read >= self.samples
             yield piece if stream is None else stream.resample_chunk(piece, last=last)
         if read < self.samples:
@@ -136,107 +196,186 @@ class Recording:
                 advice="The file is cut off",
             )
 
-    def _decoded(self) -> Iterator[NDArray[np.float32]]:
-        """Yield (n, channels) samples as they are stored."""
-        expected = "audio to the end"
-        with refusing(AudioError, self.path, expected), soundfile.SoundFile(self.path) as file:
-            while len(piece := file.read(_READ_SAMPLES, dtype="float32", always_2d=True)):
-                yield piece
-
-    def _check_finite(self, piece: NDArray[np.float32], start: int) -> None:
-        finite = np.isfinite(piece)
-        if not finite.all():
-            sample, channel = np.argwhere(~finite)[0]
-            raise AudioError(
-                self.path,
-                place=f"channel {channel + 1}, sample {start + sample}",
-                expected="finite samples",
-                found=str(piece[sample, channel]),
-            )
-
-
-class _Coded(Recording):
-    """A recording that PyAV decodes."""
-
-    __slots__ = ()
-
-    def _decoded(self) -> Iterator[NDArray[np.float32]]:
-        return _decode(self.path)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ArrayRecording(Recording):
-    """A recording in memory; made by `recording_of_array`. Its path is its name alone."""
+class _ArrayReader:
+    """Reads an array (samples, channels) in memory."""
 
-    audio: NDArray[np.float32] | None = None
+    audio: NDArray[np.floating]
 
-    def _decoded(self) -> Iterator[NDArray[np.float32]]:
-        assert self.audio is not None
-        yield self.audio
+    def __call__(self, path: Path, *, is_wide: bool = False) -> Iterator[NDArray[np.floating]]:
+        yield self.audio if is_wide else self.audio.astype(np.float32, copy=False)
 
 
-def open_recording(path: str | Path, ambisonics: Ambisonics | None = None) -> Recording:
-    """Check a recording's header and return it, reading no audio yet where the header tells all.
+def open_recording(
+    path: str | Path,
+    converter: Converter | AmbisonicFormat | None = None,
+    *,
+    any_channels: bool = False,
+) -> Recording:
+    """Check a recording and return it, reading no audio yet where the header tells all.
+
+    Samples in floats are read once, since nothing but they says how loud they are.
 
     Parameters
     ----------
     path
         The file.
-    ambisonics
-        What first-order ambisonics it holds, to be turned into capsules; None for capsules.
+    converter
+        What makes capsules of its channels, or which ambisonics it holds; None for capsules.
+    any_channels
+        Whether it may have any number of channels, for a caller that finds a converter.
 
     Raises
     ------
     AudioError
-        If it is absent, not audio, cut off, shorter than one frame, or not of 4 or 32 channels.
+        If it is absent, not audio, cut off, shorter than one frame, holds a number that is not
+        finite, or has not the channels that are needed.
     """
     path = Path(path)
     if not path.is_file():
         raise AudioError(path, expected="a WAV or FLAC recording", found="no such file")
     if not is_plain_name(path.stem):
         raise AudioError(path, expected="a name that results can have too", found=repr(path.stem))
-    with refusing(AudioError, path, "a WAV or FLAC recording"):
-        try:
-            info = soundfile.info(path)
-        except soundfile.LibsndfileError as error:
-            recording = _open_coded(path, error.error_string)
-        else:
-            recording = Recording(path, info.channels, info.samplerate, info.frames)
-            _check_wav_is_whole(path)
-            if info.format not in (*_PLAIN_FORMATS, *_LOSSY_FORMATS):
-                raise AudioError(path, expected="a WAV or FLAC recording", found=info.format)
-            if info.format in _LOSSY_FORMATS:
-                _warn_of_loss(path, info.format)
-    _check_shape(path, recording)
-    return replace(recording, ambisonics=ambisonics)
+    sound = open_sound_file(path)
+    if isinstance(converter, str):
+        converter = AmbisonicConverter(converter)
+    recording = Recording(
+        path,
+        sound.channels,
+        sound.sample_rate,
+        sound.samples,
+        converter,
+        sound.reader,
+        says=sound.ambisonics,
+        is_float=sound.is_float,
+    )
+    if not any_channels or sound.channels < 4:
+        _check_channels(recording, sound)
+    _check_length(recording)
+    return _with_gain(recording) if sound.is_float else recording
 
 
 def recording_of_array(
-    audio: NDArray[np.floating], sample_rate: int, name: str = "recording"
+    audio: NDArray[np.number],
+    sample_rate: int,
+    name: str = "recording",
+    converter: Converter | AmbisonicFormat | None = None,
+    *,
+    any_channels: bool = False,
 ) -> Recording:
     """Return a recording of an array (samples, channels) in memory.
+
+    Parameters
+    ----------
+    audio
+        Floats of full scale 1, or integers of their type's full scale.
+    sample_rate
+        In Hz.
+    name
+        Its path is this alone.
+    converter, any_channels
+        As in `open_recording`.
 
     Raises
     ------
     AudioError
-        If it has not 4 or 32 channels, or is shorter than one frame.
+        If it has not the channels that are needed, is shorter than one frame, or holds a number
+        that is not finite.
     """
-    audio = np.asarray(audio, np.float32)
+    samples = _floats(np.asarray(audio), name)
+    if isinstance(converter, str):
+        converter = AmbisonicConverter(converter)
+    recording = Recording(
+        Path(name),
+        samples.shape[1],
+        sample_rate,
+        len(samples),
+        converter,
+        _ArrayReader(samples),
+        is_float=True,
+    )
+    if not any_channels:
+        _check_channels(recording)
+    _check_length(recording)
+    return _with_gain(recording)
+
+
+def _floats(audio: NDArray[np.number], name: str) -> NDArray[np.floating]:
+    """Return an array in floats, integers by their type's full scale."""
     if audio.ndim != 2:
         raise AudioError(name, expected="an array (samples, channels)", found=f"{audio.shape}")
-    recording = ArrayRecording(Path(name), audio.shape[1], sample_rate, len(audio), audio=audio)
-    _check_shape(name, recording)
-    return recording
+    if np.issubdtype(audio.dtype, np.floating):
+        return np.asarray(audio.astype(np.float32) if audio.dtype == np.float16 else audio)
+    if not np.issubdtype(audio.dtype, np.integer):
+        raise AudioError(name, expected="an array of real numbers", found=str(audio.dtype))
+    full_scale = 2.0 ** (8 * audio.dtype.itemsize - 1)
+    middle = full_scale if np.issubdtype(audio.dtype, np.unsignedinteger) else 0.0
+    return np.asarray((audio - middle) / full_scale, np.float32)
 
 
-def _check_shape(source: str | Path, recording: Recording) -> None:
-    if recording.channels not in (4, 32):
+def check_finite(source: str | Path, samples: NDArray[np.floating], start: int) -> None:
+    """Raise ``AudioError`` where one of (n, channels) samples is not finite.
+
+    Parameters
+    ----------
+    source
+        What the error names.
+    samples
+        The samples.
+    start
+        Number of the first of them in the source.
+    """
+    finite = np.isfinite(samples)
+    if not finite.all():
+        sample, channel = np.argwhere(~finite)[0]
         raise AudioError(
             source,
+            place=f"channel {channel + 1}, sample {start + sample}",
+            expected="finite samples",
+            found=str(samples[sample, channel]),
+        )
+
+
+def _with_gain(recording: Recording) -> Recording:
+    """Return a recording whose samples are near full scale, whatever their writer took for it.
+
+    A power of two changes no digit of any sample.
+    """
+    peak, read = 0.0, 0
+    assert recording.reader is not None
+    for piece in recording.reader(recording.path, is_wide=True):
+        used = piece[: recording.samples - read]
+        check_finite(recording.path, used, read)
+        read += len(used)
+        peak = max(peak, float(np.abs(used).max(initial=0)))
+    if peak <= _LOUDEST:
+        return recording
+    gain = 2.0 ** -int(np.ceil(np.log2(peak)))
+    _log.warning(
+        "%s: samples up to %.3g times full scale, as floats may be; scaled by %.3g",
+        recording.path,
+        peak,
+        gain,
+    )
+    return replace(recording, gain=gain)
+
+
+def _check_channels(recording: Recording, sound: SoundFile | None = None) -> None:
+    if recording.converter is not None:
+        recording.converter.check(recording.channels, recording.path)
+    elif recording.channels not in (4, 32):
+        tracks = f" (tracks: {sound.tracks})" if sound is not None and sound.tracks else ""
+        raise AudioError(
+            recording.path,
             place="channels",
             expected="4 (the tetrahedron) or 32 (the whole em32)",
-            found=str(recording.channels),
+            found=f"{recording.channels}{tracks}",
         )
+
+
+def _check_length(recording: Recording) -> None:
+    source = recording.path
     if recording.sample_rate < MIN_SAMPLE_RATE:
         raise AudioError(
             source,
@@ -252,46 +391,10 @@ def _check_shape(source: str | Path, recording: Recording) -> None:
         )
 
 
-def _open_coded(path: Path, reason: str) -> Recording:
-    """Open what libsndfile cannot; its length is known only when it has been decoded once."""
-    try:
-        container = open_container(path, AudioError)
-    except AudioError:
-        raise AudioError(path, expected="a WAV or FLAC recording", found=reason) from None
-    with container:
-        stream = next(iter(container.streams.audio), None)
-        if stream is None:
-            raise AudioError(path, expected="a WAV or FLAC recording", found=reason)
-        channels, rate, coding = stream.channels, stream.rate, stream.codec_context.name
-    if not coding.startswith(_LOSSLESS):
-        _warn_of_loss(path, coding)
-    samples = sum(map(len, _decode(path))) if channels in (4, 32) else 0
-    return _Coded(path, channels, rate, samples)
-
-
-def _decode(path: Path) -> Iterator[NDArray[np.float32]]:
-    with refusing(AudioError, path, "audio to the end"), open_container(path, AudioError) as file:
-        stream = file.streams.audio[0]
-        wanted = av.AudioResampler("fltp", stream.layout, stream.rate)
-        samples = 0
-        for frame in file.decode(audio=0):
-            for part in wanted.resample(frame):
-                samples += part.samples
-                FRAMES.check(samples * FPS // stream.rate, AudioError, path)
-                yield np.ascontiguousarray(part.to_ndarray().T)
-
-
-def _warn_of_loss(path: Path, coding: str) -> None:
-    _log.warning(
-        "%s: lossy coding (%s) changes the phases between channels, and so directions; record as "
-        "WAV or FLAC",
-        path,
-        coding,
-    )
-
-
 def find_recordings(paths: Iterable[str | Path]) -> list[Path]:
     """Return the audio files among ``paths`` and, recursively, in the folders among them.
+
+    A video counts where its sound has four channels or more and no sound file has its name.
 
     Raises
     ------
@@ -301,14 +404,14 @@ def find_recordings(paths: Iterable[str | Path]) -> list[Path]:
     """
     found: dict[str, Path] = {}
     for path in map(Path, paths):
-        inside = sorted(
-            p
-            for p in visible(path.rglob("*"))
-            if p.suffix.lower() in AUDIO_SUFFIXES + OTHER_SUFFIXES
-        )
+        inside = _recordings_in(path)
         if path.is_dir() and not inside:
-            raise AudioError(path, expected="recordings (WAV, FLAC) in it", found="none")
-        for file in inside if path.is_dir() else [open_recording(path).path]:
+            raise AudioError(
+                path,
+                expected=f"recordings in it ({', '.join(AUDIO_SUFFIXES + OTHER_SUFFIXES)})",
+                found="none",
+            )
+        for file in inside if path.is_dir() else [_readable(path)]:
             if file.stem in found:
                 raise AudioError(
                     file, expected="recordings of different names", found=f"also {found[file.stem]}"
@@ -317,31 +420,27 @@ def find_recordings(paths: Iterable[str | Path]) -> list[Path]:
     return list(found.values())
 
 
+def _readable(path: Path) -> Path:
+    return open_recording(path, any_channels=True).path
+
+
+def _recordings_in(folder: Path) -> list[Path]:
+    files = sorted(p for p in visible(folder.rglob("*")) if p.is_file())
+    sounds = [p for p in files if p.suffix.lower() in AUDIO_SUFFIXES + OTHER_SUFFIXES]
+    names = {path.stem for path in sounds}
+    videos = [p for p in files if p.suffix.lower() in CAMERA_SUFFIXES and p.stem not in names]
+    return sorted([*sounds, *filter(has_microphones, videos)])
+
+
+def has_microphones(video: Path) -> bool:
+    """Return whether a video's sound has as many channels as a recording."""
+    try:
+        return open_sound_file(video).channels >= 4
+    except AudioError:
+        return False
+
+
 def read_audio(path: str | Path, *, tetrahedral: bool = True) -> NDArray[np.float32]:
     """Return a whole recording as (frames x 2400, channels) float32 at 24 kHz; see `Recording`."""
     recording = open_recording(path)
     return np.concatenate(list(recording.blocks(tetrahedral=tetrahedral)))
-
-
-def _check_wav_is_whole(path: Path) -> None:
-    """Refuse a WAV whose data chunk is longer than the file; libsndfile would shorten it."""
-    with path.open("rb") as file:
-        if file.read(4) != b"RIFF":
-            return
-        file.seek(12)
-        size = path.stat().st_size
-        while len(header := file.read(8)) == 8:
-            name, length = struct.unpack("<4sI", header)
-            if name == b"data":
-                held = size - file.tell()
-                # Streaming writers leave the length open as all ones.
-                if length != 0xFFFFFFFF and held < length:
-                    raise AudioError(
-                        path,
-                        place="data chunk",
-                        expected=f"{length} bytes, as the header says",
-                        found=f"{held}",
-                        advice="The file is cut off",
-                    )
-                return
-            file.seek(length + length % 2, 1)

@@ -1,14 +1,16 @@
-"""360° video: MP4 or a folder of frames, as RGB frames at 10 FPS, 360 x 180 if not asked otherwise.
+"""360° video: a file or a folder of frames, as RGB frames at 10 FPS, 360 x 180 by default.
 
-A frame that the video does not have is None and becomes the ImageNet mean, never noise.
+Upright, and from when the sound begins where a file holds sound too. A frame that the video does
+not have is None and becomes the ImageNet mean, never noise.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import av
 import numpy as np
@@ -17,7 +19,9 @@ from PIL import Image
 
 from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.conventions.timebase import FPS
+from saiseld.data.coded_sound import sound_start
 from saiseld.data.containers import open_container
+from saiseld.data.display import check_projection, rgb_of, shown_size
 from saiseld.data.pictures import VIDEO_PIXELS, read_picture
 from saiseld.runtime.errors import VideoError, refusing
 from saiseld.runtime.files import visible
@@ -29,7 +33,14 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 LEAST_CONTRAST = 2.0
 """Of 255: a picture whose pixels differ by less, as behind a covered lens, shows nothing."""
 
-_FRAME_NUMBER = re.compile(r"_(\d{1,18})\.(?:png|jpe?g)$", re.IGNORECASE)
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".360")
+"""Of videos that are looked for beside a recording, in any case; the first that is there."""
+
+_FRAME_NUMBER = re.compile(r"^(.*?)(\d{1,18})\.(?:png|jpe?g)$", re.IGNORECASE)
+_SAME_START_S = 0.05
+"""Half a frame: by so much the parts of one file begin apart without a meaning."""
+_MOST_NAMED = 5
+_log = logging.getLogger(__name__)
 
 _LARGE_FRAME = 1 << 23  # pixels
 
@@ -53,7 +64,8 @@ def open_video(
     ----------
     path
         A video file, resampled by timestamps as FFmpeg's ``fps=10`` does, or a folder of frames
-        named ``<recording>_0000.png``, zero-based. A number missing in a folder is yielded as None.
+        named ``<recording>_0000.png``, zero-based. A number missing in a folder is yielded as None,
+        and so is what a file's pictures begin later than its sound.
     width
         Of the frames.
     scaling
@@ -62,7 +74,8 @@ def open_video(
     Raises
     ------
     VideoError
-        If there is no video to read in it, it is damaged, or it is an overlay that was drawn here.
+        If there is no video to read in it, it is damaged, of another projection than one
+        equirectangular panorama, or an overlay that was drawn here.
     """
     path = Path(path)
     size = width, width // 2
@@ -74,17 +87,31 @@ def open_video(
 
 
 def video_size(path: str | Path) -> tuple[int, int] | None:
-    """Return width and height of a video's pictures in pixels, None where it cannot be told."""
+    """Return width and height of a video's pictures as shown, None where it cannot be told."""
     path = Path(path)
     try:
         if path.is_dir():
-            frames = sorted(p for p in visible(path.iterdir()) if _FRAME_NUMBER.search(p.name))
-            return read_picture(frames[0], VideoError).size if frames else None
-        with open_container(path, VideoError) as container:
-            stream = next(iter(container.streams.video), None)
-            if stream is None or stream.codec_context is None:
+            frames = sorted(_numbered(path).items())
+            return read_picture(frames[0][1], VideoError).size if frames else None
+        with refusing(VideoError, path, "a picture"), open_container(path, VideoError) as container:
+            _ready(container, path)
+            return shown_size(next(container.decode(video=0)))
+    except VideoError:
+        return None
+
+
+def announced_frames(path: str | Path) -> int | None:
+    """Return how many 10 FPS frames a video says that it has; None where it does not say."""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return max(_numbered(path), default=-1) + 1
+        with refusing(VideoError, path, "a video"), open_container(path, VideoError) as container:
+            stream = container.streams.video[0]
+            if stream.duration is None or stream.time_base is None:
                 return None
-            return stream.width, stream.height
+            late = _start_of(container) - _zero_of(container)
+            return round((float(stream.duration * stream.time_base) + late) * FPS)
     except VideoError:
         return None
 
@@ -92,9 +119,10 @@ def video_size(path: str | Path) -> tuple[int, int] | None:
 def find_video(video: str | Path, recording: str) -> Path | None:
     """Return a recording's own video: ``video`` itself, or what a folder of several has for it.
 
-    A folder may hold ``<recording>.mp4``, frames in ``<recording>/``, either of them one folder
-    down (``video_dev/dev-test-tau/<recording>.mp4``), or one recording's frames.
-    None where a folder of several has nothing for it; overlays that were drawn here do not count.
+    A folder may hold ``<recording>.mp4`` (or another of `VIDEO_SUFFIXES`), frames in
+    ``<recording>/``, either of them one folder down (``video_dev/dev-test-tau/<recording>.mp4``),
+    or one recording's frames. Names may differ in case where none is the same. None, with a
+    warning, where a folder has nothing for it; overlays that were drawn here do not count.
 
     Raises
     ------
@@ -106,15 +134,18 @@ def find_video(video: str | Path, recording: str) -> Path | None:
         raise VideoError(video, expected="a video or a folder of frames", found="no such file")
     if not video.is_dir():
         return video
-    names = (f"{recording}.mp4", recording)
-    for own in (
-        *(video / name for name in names),
-        *(p for n in names for p in video.glob(f"*/{n}")),
-    ):
-        if own.exists() and not _is_overlay(own):
-            return own
-    has_frames = any(_FRAME_NUMBER.search(path.name) for path in visible(video.iterdir()))
-    return video if has_frames else None
+    inside = list(visible(video.iterdir()))
+    below = [p for folder in inside if folder.is_dir() for p in visible(folder.iterdir())]
+    for places in (inside, below):
+        own = [p for p in _named(places, recording) if not _is_overlay(p)]
+        if len(own) > 1:
+            _log.info("%s: %s taken of %d videos of that name", video, own[0].name, len(own))
+        if own:
+            return own[0]
+    if any(_FRAME_NUMBER.search(path.name) for path in inside):
+        return video
+    _warn_of_no_video(video, recording, [*inside, *below])
+    return None
 
 
 def shows_something(frame: Frame) -> bool:
@@ -146,12 +177,60 @@ def _drawn_over(container: av.container.InputContainer) -> bool:
     return OVERLAY_MAKER in container.metadata.get("comment", "")
 
 
+def _named(places: list[Path], recording: str) -> list[Path]:
+    """Return the videos and folders of a recording's name, the likeliest first."""
+    suffixes = (*VIDEO_SUFFIXES, "")
+    found = []
+    for path in places:
+        suffix = "" if path.is_dir() else path.suffix.lower()
+        stem = path.name if path.is_dir() else path.stem
+        is_video = suffix in suffixes and path.is_dir() == (suffix == "")
+        if is_video and stem.casefold() == recording.casefold():
+            found.append((stem != recording, suffixes.index(suffix), path.name, path))
+    return [path for *_, path in sorted(found)]
+
+
+def _warn_of_no_video(folder: Path, recording: str, there: list[Path]) -> None:
+    files = [path.name for path in sorted(there) if not path.is_dir()]
+    rest = "" if len(files) <= _MOST_NAMED else f" and {len(files) - _MOST_NAMED} more"
+    _log.warning(
+        "%s: no pictures for %s: looked for %s (%s), a folder %s, or frames named *_0000.png; "
+        "there is %s",
+        folder,
+        recording,
+        f"{recording}{VIDEO_SUFFIXES[0]}",
+        " ".join(VIDEO_SUFFIXES[1:]),
+        recording,
+        ", ".join(files[:_MOST_NAMED]) + rest if files else "no file",
+    )
+
+
+def _numbered(folder: Path) -> dict[int, Path]:
+    """Return a folder's frames by their numbers.
+
+    Raises
+    ------
+    VideoError
+        If two pictures are of one frame.
+    """
+    numbered: dict[int, Path] = {}
+    for path in sorted(visible(folder.iterdir())):
+        if match := _FRAME_NUMBER.search(path.name):
+            number = int(match.group(2))
+            if number in numbered:
+                raise VideoError(
+                    folder,
+                    place=f"frame {number}",
+                    expected="one picture a frame",
+                    found=f"{numbered[number].name} and {path.name}",
+                    advice="Give each recording's frames a folder of their own",
+                )
+            numbered[number] = path
+    return numbered
+
+
 def _folder_frames(folder: Path, size: tuple[int, int], scaling: Scaling) -> Iterator[Frame | None]:
-    numbered = {
-        int(match.group(1)): path
-        for path in visible(folder.iterdir())
-        if (match := _FRAME_NUMBER.search(path.name))
-    }
+    numbered = _numbered(folder)
     if not numbered:
         raise VideoError(folder, expected="frames named *_0000.png", found="none")
     FRAMES.check(max(numbered) + 1, VideoError, folder)
@@ -166,56 +245,104 @@ def _read_frame(path: Path, size: tuple[int, int], scaling: Scaling) -> Frame:
     return np.asarray(rgb)
 
 
-def _video_frames(path: Path, size: tuple[int, int], scaling: Scaling) -> Iterator[Frame]:
+def _video_frames(path: Path, size: tuple[int, int], scaling: Scaling) -> Iterator[Frame | None]:
+    """Yield output frame k: the last input frame whose time rounds to k or earlier."""
+    shown: Frame | None = None
+    number, end = 0, 0.0
+    for picture in timed_pictures(path):
+        position = int(np.floor(picture.time * FPS + 0.5))
+        FRAMES.check(position, VideoError, path)
+        for _ in range(number, position):
+            yield shown
+        number = max(number, position)
+        shown = rgb_of(picture.frame, size, scaling)
+        end = picture.end
+    length = max(1, int(np.floor(end * FPS + 0.5)))
+    FRAMES.check(length, VideoError, path)
+    for _ in range(number, length):
+        yield shown
+
+
+class TimedPicture(NamedTuple):
+    """A picture of a video as it is stored, and from when to when it is shown, in s."""
+
+    frame: av.VideoFrame
+    time: float
+    end: float
+
+
+def timed_pictures(path: Path) -> Iterator[TimedPicture]:
+    """Yield the pictures of a video file, at their own rate.
+
+    Time counts from when the file's sound begins; without sound from the first picture. What is
+    shown before is left out, but for the last.
+
+    Raises
+    ------
+    VideoError
+        As `open_video`.
+    """
     with (
         refusing(VideoError, path, "a readable video"),
         open_container(path, VideoError) as container,
     ):
-        if _drawn_over(container):
-            raise VideoError(
-                path,
-                expected="a picture of the scene",
-                found="an overlay that was drawn over one",
-                advice="Give the video that the recording was made with",
-            )
-        if not container.streams.video:
-            raise VideoError(path, expected="a video stream", found="none")
-        stream = container.streams.video[0]
-        if stream.codec_context is None:
-            raise VideoError(path, expected="a codec that can be decoded", found="another")
-        VIDEO_PIXELS.check(stream.width * stream.height, VideoError, path, place="pixels")
-        # A frame may be larger than the container says: the decoder refuses it before it is made.
-        stream.codec_context.options = {"max_pixels": str(VIDEO_PIXELS.most)}
-        large = stream.width * stream.height > _LARGE_FRAME
-        stream.thread_type = "SLICE" if large else "AUTO"  # a frame a thread takes memory
-        yield from _at_ten_fps(container, path, size, scaling)
+        _ready(container, path)
+        before: TimedPicture | None = None
+        zero: float | None = None
+        end = 0.0
+        for frame in container.decode(video=0):
+            VIDEO_PIXELS.check(frame.width * frame.height, VideoError, path, place="pixels")
+            time = frame.time if frame.time is not None else end
+            if zero is None:
+                check_projection(frame, path)
+                zero = _zero_of(container, time)
+            base = frame.time_base
+            lasts = float(frame.duration * base) if frame.duration and base else 1 / FPS
+            end = time + lasts
+            picture = TimedPicture(frame, time - zero, end - zero)
+            if picture.time < 0:
+                before = picture
+                continue
+            if before is not None and picture.time > 0:
+                yield TimedPicture(before.frame, 0.0, picture.time)
+            before = None
+            yield picture
+        if zero is None:
+            raise VideoError(path, expected="at least one picture", found="none")
+        if before is not None:
+            yield TimedPicture(before.frame, 0.0, max(before.end, 0.0))
 
 
-def _at_ten_fps(
-    container: av.container.InputContainer, path: Path, size: tuple[int, int], scaling: Scaling
-) -> Iterator[Frame]:
-    """Yield output frame k: the last input frame whose time rounds to k or earlier."""
-    first: float | None = None
-    shown: Frame | None = None
-    number, end = 0, 0.0
-    for frame in container.decode(video=0):
-        time = frame.time if frame.time is not None else end
-        first = time if first is None else first
-        position = int(np.floor((time - first) * FPS + 0.5))
-        FRAMES.check(position, VideoError, path)
-        if shown is not None:
-            for _ in range(number, position):
-                yield shown
-            number = max(number, position)
-        VIDEO_PIXELS.check(frame.width * frame.height, VideoError, path, place="pixels")
-        scaled = frame.reformat(*size, "rgb24", interpolation=scaling.upper())
-        shown = np.asarray(scaled.to_ndarray(), np.uint8)
-        base = frame.time_base
-        lasts = float(frame.duration * base) if frame.duration and base else 1 / FPS
-        end = time + lasts
-    if shown is None or first is None:
-        raise VideoError(path, expected="at least one picture", found="none")
-    length = max(1, int(np.floor((end - first) * FPS + 0.5)))
-    FRAMES.check(length, VideoError, path)
-    for _ in range(number, length):
-        yield shown
+def _ready(container: av.container.InputContainer, path: Path) -> None:
+    """Check that a file shows a scene, and set its decoder up not to take more than is allowed."""
+    if _drawn_over(container):
+        raise VideoError(
+            path,
+            expected="a picture of the scene",
+            found="an overlay that was drawn over one",
+            advice="Give the video that the recording was made with",
+        )
+    if not container.streams.video:
+        raise VideoError(path, expected="a video stream", found="none")
+    stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise VideoError(path, expected="a codec that can be decoded", found="another")
+    VIDEO_PIXELS.check(stream.width * stream.height, VideoError, path, place="pixels")
+    # A frame may be larger than the container says: the decoder refuses it before it is made.
+    stream.codec_context.options = {"max_pixels": str(VIDEO_PIXELS.most)}
+    large = stream.width * stream.height > _LARGE_FRAME
+    stream.thread_type = "SLICE" if large else "AUTO"  # a frame a thread takes memory
+
+
+def _start_of(container: av.container.InputContainer) -> float:
+    stream = container.streams.video[0]
+    if stream.start_time is None or stream.time_base is None:
+        return 0.0
+    return float(stream.start_time * stream.time_base)
+
+
+def _zero_of(container: av.container.InputContainer, first: float | None = None) -> float:
+    """Return the time of a file at which frame 0 begins; ``first`` is its first picture's."""
+    first = _start_of(container) if first is None else first
+    sound = sound_start(container)
+    return first if sound is None or abs(sound - first) < _SAME_START_S else sound

@@ -1,26 +1,34 @@
-"""Open a recording the way it was made, and say at once what will not image well."""
+"""The one way into a recording: opened, found out what its channels are, checked, converted.
+
+`saiseld image`, `detect`, `features`, `live`, `serve` and the calls of Python open recordings here,
+so that all of them take the same files for the same thing.
+"""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from saiseld.checks.channels import LONGEST_S
+from saiseld.checks.recording import Format as Format
 from saiseld.checks.recording import check_opened
-from saiseld.data.recordings import Recording, open_recording
-from saiseld.data.video import video_size
-from saiseld.runtime.errors import AudioError
-
-Format = Literal["auto", "mic", "em32", "foa"]
-"""``mic``: the tetrahedron's capsules; ``em32``: all 32; ``foa``: first-order ambisonics."""
-
-_SECONDS = 30.0
-"""How much of a recording is looked at: what is wrong with an array is so from the start."""
+from saiseld.checks.video import glance_at_video
+from saiseld.data.ambisonics import Converter
+from saiseld.data.recordings import Recording, open_recording, recording_of_array
 
 _log = logging.getLogger(__name__)
 
 
-def open_checked(path: Path, kind: Format = "auto", video: Path | None = None) -> Recording:
+def open_checked(
+    path: str | Path,
+    kind: Format = "auto",
+    video: Path | None = None,
+    *,
+    converter: Converter | None = None,
+) -> Recording:
     """Open a recording and look through its first half minute; warnings go to the log.
 
     Parameters
@@ -28,39 +36,63 @@ def open_checked(path: Path, kind: Format = "auto", video: Path | None = None) -
     path
         The recording.
     kind
-        What its channels are; ``auto`` tells ambisonics from capsules.
+        What its channels are; ``auto`` finds out.
     video
-        Its video, if there is one.
+        Its video or folder of frames, if there is one.
+    converter
+        What makes capsules of its channels, instead of ``kind``.
 
     Raises
     ------
     AudioError
         If it cannot be read, or is certainly not what ``kind`` says.
+    VideoError
+        If the video is of a projection that cannot be used.
     """
-    recording = open_recording(path)
-    wanted = {"mic": 4, "foa": 4, "em32": 32}.get(kind, recording.channels)
-    if recording.channels != wanted:
-        raise AudioError(
-            path,
-            place="channels",
-            expected=f"{wanted} (--format {kind})",
-            found=f"{recording.channels}",
-        )
-    findings, ambisonics = check_opened(recording, seconds=_SECONDS)
-    if kind == "foa" or (kind == "auto" and ambisonics):
-        form = ambisonics or "ambix"
-        if kind == "auto":
-            _log.warning("%s: first-order ambisonics (%s), turned into capsules", path, form)
-        return open_recording(path, form)
-    if kind != "mic" or not ambisonics:
-        for finding in findings:
-            if finding.severity == "note":
-                continue
-            _log.warning("%s: %s. %s", path, finding.what, finding.advice)
-    else:
-        _log.warning("%s: looks like first-order ambisonics, imaged as capsules as asked", path)
-    if video is not None and (size := video_size(video)) and size[0] != 2 * size[1]:
-        _log.warning(
-            "%s: %d x %d pixels, but a 360 degree panorama is twice as wide as high", video, *size
-        )
-    return recording
+    recording = open_recording(path, converter, any_channels=True)
+    return _checked(recording, kind, video)
+
+
+def open_array(
+    audio: NDArray[np.number],
+    sample_rate: int,
+    kind: Format = "auto",
+    video: Path | None = None,
+    *,
+    name: str = "recording",
+    converter: Converter | None = None,
+) -> Recording:
+    """Return a recording of samples (n, channels) in memory, checked as a file is.
+
+    Parameters
+    ----------
+    audio
+        Floats of full scale 1, or integers of their type's full scale.
+    sample_rate
+        In Hz.
+    kind, video, converter
+        As in `open_checked`.
+    name
+        What the recording is called.
+
+    Raises
+    ------
+    AudioError, VideoError
+        As `open_checked`.
+    """
+    recording = recording_of_array(audio, sample_rate, name, converter, any_channels=True)
+    return _checked(recording, kind, video)
+
+
+def _checked(recording: Recording, kind: Format, video: Path | None) -> Recording:
+    checked = check_opened(recording, kind, seconds=LONGEST_S)
+    findings = checked.findings
+    if video is not None:
+        findings = [*findings, *glance_at_video(video, recording)]
+    for finding in findings:
+        if finding.severity == "note" and checked.recording.converter is None:
+            continue  # what cannot be told of capsules is for `saiseld doctor`
+        level = logging.INFO if finding.severity == "note" else logging.WARNING
+        advice = f". {finding.advice}" if finding.advice else ""
+        _log.log(level, "%s: %s%s", finding.path, finding.what, advice)
+    return checked.recording

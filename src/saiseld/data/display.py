@@ -1,0 +1,108 @@
+"""How a video is to be shown: which way up, and of which projection.
+
+A camera that hangs upside down stores its pictures so and says it beside them; a 360° camera says
+whether they are one panorama, six faces of a cube or one for each eye. Sources: ISO/IEC 14496-12
+(the matrix of a track), Google's Spherical Video V2 RFC (``sv3d``, ``st3d``).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import av
+import numpy as np
+from av.sidedata.sidedata import SideData, Type
+from numpy.typing import NDArray
+
+from saiseld.runtime.errors import VideoError
+
+_PROJECTIONS = ("equirectangular", "cubemap", "tiled", "half equirectangular (VR180)")
+_V360 = {1: "c3x2", 3: "hequirect"}
+_STEREO = {
+    1: ("side by side", "crop=iw/2:ih:0:0"),
+    2: ("one above the other", "crop=iw:ih/2:0:0"),
+    3: ("in turn", ""),
+}
+"""FFmpeg's AVStereo3D types, and the filter that leaves one eye's picture."""
+
+
+class Display(NamedTuple):
+    """What turns a stored picture upright: transposed first, then mirrored."""
+
+    is_transposed: bool = False
+    is_mirrored: bool = False
+    is_upside_down: bool = False
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size (width, height) that a stored picture is shown in, and the other way."""
+        return (height, width) if self.is_transposed else (width, height)
+
+    def upright(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return a stored picture (H, W, 3) as it is to be shown."""
+        if self.is_transposed:
+            picture = picture.transpose(1, 0, 2)
+        rows, columns = (slice(None, None, -1 if m else 1) for m in (self[2], self[1]))
+        return np.ascontiguousarray(picture[rows, columns])
+
+
+AS_STORED = Display()
+
+
+def display_of(frame: av.VideoFrame) -> Display:
+    """Return how a frame is to be shown; the nearest quarter turn of its matrix."""
+    data = _side_data(frame, Type.DISPLAYMATRIX)
+    if data is None:
+        return AS_STORED
+    a, b, _, c, d = struct.unpack("=5i", data[:20])
+    # A stored (x, y) is shown at (a x + c y, b x + d y).
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return Display(False, a < 0, d < 0)
+    return Display(True, c < 0, b < 0)
+
+
+def rgb_of(frame: av.VideoFrame, size: tuple[int, int], scaling: str) -> NDArray[np.uint8]:
+    """Return a frame upright, scaled to a size (width, height), in RGB (H, W, 3)."""
+    display = display_of(frame)
+    scaled = frame.reformat(*display.size(*size), "rgb24", interpolation=scaling.upper())
+    stored = np.asarray(scaled.to_ndarray(), np.uint8)
+    return stored if display == AS_STORED else display.upright(stored)
+
+
+def shown_size(frame: av.VideoFrame) -> tuple[int, int]:
+    """Return width and height that a frame is shown in."""
+    return display_of(frame).size(frame.width, frame.height)
+
+
+def check_projection(frame: av.VideoFrame, path: str | Path) -> None:
+    """Raise ``VideoError`` where a frame says that it is no single equirectangular panorama."""
+    found, filters = [], []
+    if (data := _side_data(frame, Type.STEREO3D)) is not None:
+        kind = struct.unpack("=i", data[:4])[0]
+        if kind:
+            how, cropping = _STEREO.get(kind, ("of a kind of its own", ""))
+            found.append(f"a stereo picture, two {how}" if kind < 3 else f"a stereo picture {how}")
+            filters += [cropping] if cropping else []
+    if (data := _side_data(frame, Type.SPHERICAL)) is not None:
+        kind = struct.unpack("=i", data[:4])[0]
+        if kind:
+            named = _PROJECTIONS[kind] if kind < len(_PROJECTIONS) else f"number {kind}"
+            found.append(f"the projection {named}")
+            filters += [f"v360={_V360[kind]}:e"] if kind in _V360 else []
+    if found:
+        how = f" (ffmpeg -i IN -vf {','.join(filters)} OUT)" if filters else ""
+        raise VideoError(
+            path,
+            place="spherical metadata",
+            expected="one equirectangular panorama",
+            found=", ".join(found),
+            advice=f"Convert it{how}, or write it without that metadata if it is none",
+        )
+
+
+def _side_data(frame: av.VideoFrame, kind: Type) -> bytes | None:
+    # A container of its own kind: iterating gives the data, though it is typed as a mapping.
+    parts = cast(Iterable[SideData], frame.side_data)
+    return next((bytes(part) for part in parts if part.type == kind), None)
