@@ -128,7 +128,7 @@ def is_current(path: str | Path, recording: Recording, front_end: FrontEnd, widt
 def _made_from(recording: Recording, front_end: FrontEnd, width: Width) -> dict[str, str]:
     return {
         "sound": content_digest(recording.path),
-        "channels": recording.ambisonics or "capsules",
+        "channels": recording.layout,
         "weights": front_end.identity,
         "projection": front_end.projection,
         "width": width,

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from saiseld.cli.options import Channels
+
 
 def doctor(
     path: Annotated[Path, typer.Argument(help="A recording (WAV, FLAC) or a STAIRS26 tree.")],
     video: Annotated[
         Path | None, typer.Option(help="The recording's video or folder of frames.")
     ] = None,
+    channels: Channels = "auto",
     jobs: Annotated[int, typer.Option(min=1, help="Recordings of a tree at a time.")] = 1,
 ) -> None:
     """Check a recording or a data tree and say what to do; exit 1 if something is wrong.
@@ -28,7 +31,7 @@ def doctor(
 
         findings = check_tree(path, jobs=jobs)
     else:
-        findings = check_recording(path, video)
+        findings = check_recording(path, video, channels)
     console = Console(highlight=False)
     colours = {"error": "bold red", "warning": "yellow", "note": "dim"}
     for finding in findings:

@@ -6,12 +6,22 @@ from typing import Annotated, Literal
 
 import typer
 
-from saiseld.cli.options import Device, Jobs, OnCluster, Recordings, Results, Weights, workers
+from saiseld.cli.options import (
+    Channels,
+    Device,
+    Jobs,
+    OnCluster,
+    Recordings,
+    Results,
+    Weights,
+    workers,
+)
 
 
 def features(
     recordings: Recordings,
     output: Results,
+    channels: Channels = "auto",
     weights: Weights = None,
     device: Device = "auto",
     width: Annotated[
@@ -36,6 +46,7 @@ def features(
         features_of_recordings(
             recordings,
             output,
+            kind=channels,
             weights=weights,
             device=device,
             symmetry=symmetry,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from saiseld.cli.options import (
+    Channels,
     Device,
     Fast,
     Half,
@@ -25,13 +26,7 @@ def image(
     recordings: Recordings,
     output: Results,
     video: Video = None,
-    channels: Annotated[
-        Literal["auto", "mic", "em32", "foa"],
-        typer.Option(
-            "--format",
-            help="Channels: capsules of the tetrahedron, all 32, or first-order ambisonics.",
-        ),
-    ] = "auto",
+    channels: Channels = "auto",
     weights: Weights = None,
     device: Device = "auto",
     half: Half = False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,7 +15,17 @@ from saiseld.runtime.parallel import Workers
 
 Recordings = Annotated[
     list[Path],
-    typer.Argument(help="Recordings (WAV, FLAC; 4 or 32 channels), or folders searched for them."),
+    typer.Argument(
+        help="Recordings (WAV, FLAC, ...; 4 or 32 channels, or ambisonics), or folders of them."
+    ),
+]
+Channels = Annotated[
+    Literal["auto", "mic", "em32", "foa", "n3d", "fuma", "a-format"],
+    typer.Option(
+        "--format",
+        help="Channels: the tetrahedron's capsules (mic), all 32 (em32), or ambisonics: ambiX of "
+        "any order (foa), N3D, FuMa, A-format.",
+    ),
 ]
 Results = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
 Run = Annotated[
@@ -23,7 +33,7 @@ Run = Annotated[
 ]
 Video = Annotated[
     Path | None,
-    typer.Option(help="Video or folder of frames; or a folder of <recording>.mp4."),
+    typer.Option(help="Video or folder of frames; or a folder of <recording>.mp4 (.mov, ...)."),
 ]
 Weights = Annotated[Path | None, typer.Option(help="Weights folder; the packaged ones without it.")]
 Device = Annotated[

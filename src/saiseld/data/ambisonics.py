@@ -58,7 +58,7 @@ class ConverterStream(Protocol):
         """Take (n, channels) samples at 24 kHz and return the (m, 4) that they complete."""
         ...
 
-    def finish(self) -> NDArray[np.float32]:
+    def close(self) -> NDArray[np.float32]:
         """Return what is left: in all as many samples as were taken."""
         ...
 
@@ -140,7 +140,7 @@ class AmbisonicStream:
         whole = (len(self._held) - 2 * _MARGIN) // self._chunk
         return self._give([self._next() for _ in range(whole)])
 
-    def finish(self) -> NDArray[np.float32]:
+    def close(self) -> NDArray[np.float32]:
         """Return what is left: in all as many samples as were taken."""
         missing = -(-self._due // self._chunk) * self._chunk + 2 * _MARGIN - len(self._held)
         self._held = np.pad(self._held, ((0, max(missing, 0)), (0, 0)))
@@ -164,7 +164,7 @@ def converted(
     stream = converter.stream()
     for block in blocks:
         yield stream.push(block)
-    yield stream.finish()
+    yield stream.close()
 
 
 def capsules_of_foa(
@@ -183,7 +183,7 @@ def capsules_of_foa(
         while lengths and len(ready) >= lengths[0]:
             yield ready[: lengths[0]]
             ready = ready[lengths.pop(0) :]
-    ready = np.concatenate([ready, stream.finish()])
+    ready = np.concatenate([ready, stream.close()])
     for length in lengths:
         yield ready[:length]
         ready = ready[length:]

@@ -95,7 +95,7 @@ def draw_again(
     OutputError
         If a file to write is one of the inputs.
     """
-    opened = open_recording(recording)
+    opened = open_recording(recording, any_channels=True)
     own = None if video is None else find_video(video, opened.name)
     results = Results(output_folder(folder), opened.name)
     inputs = [source, recording, *([] if own is None else [own])]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from saiseld.acoustics.front_end import FrontEnd, is_current, write_images
 from saiseld.acoustics.symmetry import symmetry_named
-from saiseld.data.recordings import Recording, find_recordings, open_recording
+from saiseld.data.recordings import Recording, find_recordings
 from saiseld.formats.features import FEATURES_SUFFIX, Width
+from saiseld.pipeline.open import Format, open_checked
 from saiseld.pipeline.weights import find_weights
 from saiseld.runtime.devices import Device, DeviceName
 from saiseld.runtime.files import output_folder
@@ -36,6 +37,7 @@ def features_of_recordings(
     recordings: Iterable[str | Path],
     folder: Path,
     *,
+    kind: Format = "auto",
     weights: Path | None = None,
     device: DeviceName = "auto",
     symmetry: str = "identity",
@@ -50,6 +52,8 @@ def features_of_recordings(
         Audio files, or folders searched for them.
     folder
         Where the files go.
+    kind
+        What the recordings' channels are; see `saiseld.pipeline.open.open_checked`.
     weights
         A weights folder, or None for the packaged ones.
     device
@@ -65,7 +69,7 @@ def features_of_recordings(
     -------
     Whether each was made now, by name; see `features_of_recording`.
     """
-    opened = [open_recording(path) for path in find_recordings(recordings)]
+    opened = [open_checked(path, kind) for path in find_recordings(recordings)]
     checkpoint = find_weights(weights).front_end
     here, there = devices_of(device, jobs)
     # A mistake in them is told before any work begins.

@@ -107,7 +107,7 @@ def check_upload(path: Path, part: Part, limits: Limits) -> None:
 
 
 def _check_recording(path: str) -> None:
-    open_recording(path)
+    open_recording(path, any_channels=True)
 
 
 def _check_video(path: str) -> None:
