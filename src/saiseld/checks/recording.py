@@ -30,7 +30,7 @@ from saiseld.data.recordings import Recording, open_recording
 from saiseld.runtime.errors import AudioError
 
 _LOW_HZ = (60.0, 250.0)
-_SMOOTH_HZ = (500.0, 1000.0)
+_SMOOTH_HZ, _SHORT_HZ = (500.0, 1000.0), (2000.0, 4000.0)
 Format = Literal["auto", "mic", "em32", "foa", "n3d", "fuma", "a-format"]
 """What a recording's channels are. ``mic``: the tetrahedron's capsules; ``em32``: all 32; ``foa``:
 ambiX (ACN in SN3D) of any order; ``n3d``, ``fuma``, ``a-format``: see `AmbisonicFormat`."""
@@ -226,7 +226,9 @@ def _channel_findings(path: Path, summary: ChannelSummary) -> list[Finding]:
     ]
     low, smooth = summary.coherence(_LOW_HZ), summary.coherence(_SMOOTH_HZ)
     alive = np.flatnonzero(~dead)
-    for first, second in zip(*np.nonzero(np.triu(smooth > 0.9999, 1)), strict=True):
+    # Neighbouring capsules are alike where waves are long, copies everywhere.
+    same = (smooth > 0.9999) & (summary.coherence(_SHORT_HZ) > 0.999)
+    for first, second in zip(*np.nonzero(np.triu(same, 1)), strict=True):
         what = f"channels {first + 1} and {second + 1} hold the same sound"
         findings.append(Finding("error", path, what, "A channel was written twice"))
     inverted = [c for c in alive if np.median(low[c, alive[alive != c]]) < -0.2]
