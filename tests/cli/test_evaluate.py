@@ -69,7 +69,7 @@ def test_the_cache_is_the_users(tree, tmp_path):
 
 def test_what_was_left_out_is_said(tree):
     next(tree[0].iterdir()).unlink()
-    assert "labels without predictions were left out" in run(*tree, "--allow-missing").stdout
+    assert "1 recording without predictions" in run(*tree, "--allow-missing").stdout
 
 
 def test_few_recordings_have_no_intervals_and_it_says_why(tree):
@@ -167,5 +167,5 @@ def test_a_bad_input_is_one_line(tree):
     (tree[0] / "extra.json").write_text("{}")
     result = run(*tree)
     assert result.exit_code == 2
-    assert "1 predictions without labels: extra" in result.output
+    assert "1 recording without labels: extra" in result.output
     assert "Traceback" not in result.output

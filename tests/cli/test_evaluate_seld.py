@@ -71,8 +71,8 @@ def test_several_systems_are_scored_beside_each_other(tree, tmp_path):
         (lambda s, t: (t / "dev/a.csv").write_text(rows() + "40,8"), "line 41"),
         (lambda s, t: (s / "a.csv").write_text(rows(tail=",1,2,1.5") + "40,8"), "line 41"),
         (lambda s, t: (t / "dev/a.csv").write_text(rows(class_id=13)), "line 1, class"),
-        (lambda s, t: (s / "a.csv").unlink(), "1 labels without predictions: a"),
-        (lambda s, t: (t / "dev/a.csv").unlink(), "1 predictions without labels: a"),
+        (lambda s, t: (s / "a.csv").unlink(), "1 recording without predictions: a"),
+        (lambda s, t: (t / "dev/a.csv").unlink(), "1 recording without labels: a"),
         (lambda s, t: (t / "dev/a.csv").write_text(rows(tail=",40,10")), "distance"),
         (lambda s, t: (s / "a.csv").write_text(rows(tail=",40,10")), "distance"),
         (lambda s, t: [(t / f"dev/{n}.csv").write_text("") for n in "ab"], "labels"),
@@ -147,7 +147,7 @@ def test_what_looks_wrong_is_said_once(tree, tmp_path, change, said):
 def test_recordings_without_partner_are_left_out_on_request(tree, tmp_path):
     (tree[0] / "a.csv").unlink()
     assert notes_of(tree, tmp_path, "--allow-missing") == [
-        "1 labels without predictions were left out: a"
+        "left out, 1 recording without predictions: a"
     ]
 
 

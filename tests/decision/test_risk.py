@@ -39,6 +39,7 @@ def recording(score, iou, truth, truths):
         other_class_iou=nowhere[0],
         other_class_truth=nowhere[1],
         truth_iou=np.zeros(truths),
+        blank_truth=np.zeros(truths, bool),
         ignored_class_id=np.zeros(0, int),
     )
 

@@ -57,17 +57,17 @@ def test_the_tree_itself_is_good(tree):
 
 def test_a_missing_prediction_file(tree):
     (tree[0] / "take2.json").unlink()
-    expect("found 1 labels without predictions: take2. Recordings without a partner", tree)
+    expect("found 1 recording without predictions: take2. Recordings without a partner", tree)
     scores = evaluate(*tree, allow_missing=True)
-    assert scores.notes == ("1 labels without predictions were left out: take2",)
+    assert scores.notes == ("left out, 1 recording without predictions: take2",)
     assert scores.micro.n_gt == 1
 
 
 def test_a_missing_label_file(tree):
     (tree[1] / "room" / "take1_std.json").unlink()
-    expect("found 1 predictions without labels: take1", tree)
+    expect("found 1 recording without labels: take1", tree)
     assert evaluate(*tree, allow_missing=True).notes == (
-        "1 predictions without labels were left out: take1",
+        "left out, 1 recording without labels: take1",
     )
 
 
@@ -165,7 +165,7 @@ def test_category_13_is_left_out_and_said(tree):
     scores = evaluate(*tree)
     assert scores.macro_mAP == pytest.approx(1)
     assert scores.notes == (
-        "1 annotations with category ids outside 0-12 (13) were ignored, as by the official scorer",
+        "1 annotation with category ids outside 0-12 (13) ignored, as by the official scorer",
     )
 
 
@@ -185,7 +185,7 @@ def test_empty_annotations(tree):
     write(tree[0], "take2.json", [])
     assert evaluate(*tree).micro.n_det == 1
     write(tree[1] / "room", "take2_std.json", [])
-    assert evaluate(*tree).notes == ("1 recordings have no ground truth: take2",)
+    assert evaluate(*tree).notes == ("1 recording without ground truth: take2",)
     write(tree[1] / "room", "take1_std.json", [])
     expect("labels: expected at least one annotation of the 13 classes, found none", tree)
 
@@ -198,5 +198,5 @@ def test_masks_in_memory_need_scores(golden_case):
 def test_missing_labels_name_the_recording(judged_tree, tmp_path):
     tables = candidate_files(judged_tree / "candidates")
     write_annotations(tmp_path / "fold4_room0_mix001.json", [])
-    with pytest.raises(DataError, match=r"2 predictions without labels: fold4_room1"):
+    with pytest.raises(DataError, match=r"2 recordings without labels: fold4_room1"):
         labels_of(tables, tmp_path)

@@ -220,7 +220,17 @@ def test_a_system_does_not_differ_from_itself_and_loses_to_the_truth(golden_case
     perfect = many(match_systems({"s": truth}, labels)["s"])
     better = compare(perfect, system, resamples=20)["macro_mAP"]
     assert better.interval.low > 0.5
-    assert better.p_value == pytest.approx(2 / 21)
+    assert better.p_value == pytest.approx(2 / 2**6)  # no exchange of six is as good
+
+
+def test_random_exchanges_take_over_from_the_exact_test(golden_case, system, monkeypatch):
+    _, labels = golden_case
+    truth = {name: [replace(m, score=0.5) for m in masks] for name, masks in labels.items()}
+    perfect = many(match_systems({"s": truth}, labels)["s"])
+    exact = compare(system_twice := many(system), perfect, resamples=1)["micro_mAP"].p_value
+    monkeypatch.setattr("saiseld.evaluation.uncertainty.MOST_EXACT", 1)
+    sampled = compare(system_twice, perfect, resamples=200)["micro_mAP"].p_value
+    assert sampled == pytest.approx(exact, abs=0.04)
 
 
 def test_only_the_same_recordings_compare(system):

@@ -308,8 +308,7 @@ def test_categories_outside_the_13_are_ignored_and_said(small_case):
     scores = evaluate(strange, labels)
     assert scores.headline() == evaluate(predictions, labels).headline()
     assert scores.notes == (
-        "2 annotations with category ids outside 0-12 (-1, 13) were ignored, as by the official "
-        "scorer",
+        "2 annotations with category ids outside 0-12 (-1, 13) ignored, as by the official scorer",
     )
 
 
@@ -326,3 +325,23 @@ def test_recalls_are_single_precision_against_levels_of_double():
     expected = np.float32(29) / np.float32(101)
     assert average_precision(np.ones(28, bool), 100) == expected
     assert average_precision(np.ones(29, bool), 100) == expected
+
+
+@pytest.mark.parametrize("metric", ["2026-06-30", "2026-05-18"])
+def test_labels_without_points_lower_what_is_possible_and_are_said(small_case, metric):
+    _, labels = small_case
+    bare = {
+        name: [
+            replace(mask, segmentation=() if n % 4 == 0 else mask.segmentation)
+            for n, mask in enumerate(masks)
+        ]
+        for name, masks in labels.items()
+    }
+    scores = evaluate(as_predictions(bare), bare, metric)
+    blank = sum(not mask.segmentation for masks in bare.values() for mask in masks)
+    (said,) = (note for note in scores.notes if "nothing can match" in note)
+    assert said.startswith(f"{blank} label") and scores.macro_mAP < 1
+    # Without the bare predictions, which are false positives, the copy reaches what is said.
+    sounding = {name: [m for m in masks if m.segmentation] for name, masks in bare.items()}
+    best = evaluate(as_predictions(sounding), bare, metric)
+    assert f"macro mAP is {best.macro_mAP:.4f}, micro mAP {best.micro_mAP:.4f}" in said

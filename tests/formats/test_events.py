@@ -64,3 +64,14 @@ def test_binary_is_refused(tmp_path):
     (tmp_path / "e.csv").write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(DataError, match="expected a readable events CSV"):
         read_events(tmp_path / "e.csv")
+
+
+@pytest.mark.parametrize("z", [0.403545, -0.403545])
+def test_unit_vectors_are_no_angles(tmp_path, z):
+    path = tmp_path / "take1.csv"
+    path.write_text("".join(f"{k},8,0,0.499664,0.766478,{z}\n" for k in range(5)))
+    with pytest.raises(DataError) as error:
+        read_events(path)
+    assert "degrees" in error.value.expected and "0.499664" in error.value.found
+    path.write_text("0,8,0,0.5,0.7,0.4\n1,8,0,12,0.7,150\n")
+    assert len(read_events(path)) == 2

@@ -25,6 +25,7 @@ def doctor(
     from rich.console import Console
 
     from saiseld.checks.recording import check_recording
+    from saiseld.evaluation.corpus import counted
 
     if path.is_dir():
         from saiseld.checks.tree import check_tree
@@ -41,6 +42,7 @@ def doctor(
             console.print(f"  → {finding.advice}", style="dim", markup=False, soft_wrap=True)
     errors = sum(finding.severity == "error" for finding in findings)
     warnings = sum(finding.severity == "warning" for finding in findings)
-    console.print(f"{path}: {errors} errors, {warnings} warnings", markup=False, soft_wrap=True)
+    summary = f"{path}: {counted(errors, 'error')}, {counted(warnings, 'warning')}"
+    console.print(summary, markup=False, soft_wrap=True)
     if errors:
         raise typer.Exit(1)

@@ -130,19 +130,17 @@ def paired(
     unlabelled = sorted(set(predictions) - set(labels))
     unpredicted = sorted(set(labels) - set(predictions))
     notes = []
-    for missing, what in (
-        (unlabelled, "predictions without labels"),
-        (unpredicted, "labels without predictions"),
-    ):
+    for missing, lacking in ((unlabelled, "labels"), (unpredicted, "predictions")):
+        what = f"{counted(len(missing), 'recording')} without {lacking}"
         if missing and not allow_missing:
             raise DataError(
                 system,
                 expected="one prediction file for every label file and the other way round",
-                found=f"{len(missing)} {what}: {listed(missing)}",
+                found=f"{what}: {listed(missing)}",
                 advice="Recordings without a partner are left out with --allow-missing",
             )
         if missing:
-            notes.append(f"{len(missing)} {what} were left out: {listed(missing)}")
+            notes.append(f"left out, {what}: {listed(missing)}")
     common = sorted(set(predictions) & set(labels))
     if not common:
         raise DataError(
@@ -155,3 +153,8 @@ def listed(names: Sequence[str]) -> str:
     """Return names as a text, the first few only."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, which takes an s unless there is one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

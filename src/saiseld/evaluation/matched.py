@@ -68,6 +68,8 @@ class MatchedRecording:
         matched or not, and which it is; 0 and -1 where the IoU is 0.
     truth_iou
         (G,) largest soft IoU with any detection of the frame and class.
+    blank_truth
+        (G,) bool: ground truth that draws nothing, so that its soft IoU with anything is 0.
     ignored_class_id
         (I,) int64: category ids outside 0-12 on either side, left out.
     """
@@ -84,6 +86,7 @@ class MatchedRecording:
     other_class_iou: FloatArray
     other_class_truth: IntArray
     truth_iou: FloatArray
+    blank_truth: NDArray[np.bool_]
     ignored_class_id: IntArray
 
     def rescored(self, score: FloatArray) -> MatchedRecording:
@@ -142,6 +145,7 @@ def match_recording(predictions: RenderedMasks, labels: RenderedMasks) -> Matche
         other_class_iou=best[False][0][order],
         other_class_truth=best[False][1][order],
         truth_iou=truth_iou,
+        blank_truth=np.diff(labels.offset) == 0,
         ignored_class_id=np.concatenate([predictions.ignored_class_id, labels.ignored_class_id]),
     )
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
 from saiseld.evaluation.average_precision import average_precision, ranking
+from saiseld.evaluation.corpus import counted
 from saiseld.evaluation.matched import MatchedRecording
 
 SoftIouMetric = Literal["2026-06-30", "2026-05-28", "2026-05-18"]
@@ -274,7 +275,35 @@ def score(
     return replace(
         score_pool(detections, metric, thresholds),
         ties=ties,
-        notes=ignored_note(ignored) + (() if ties is None else ties.notes()),
+        notes=ignored_note(ignored)
+        + _blank_note(recordings, metric, thresholds)
+        + (() if ties is None else ties.notes()),
+    )
+
+
+def _blank_note(
+    recordings: Sequence[MatchedRecording], metric: SoftIouMetric, thresholds: Sequence[float]
+) -> tuple[str, ...]:
+    """Return the remark on ground truth that draws nothing, so that nothing can match it."""
+    blank = sum(int(np.count_nonzero(r.blank_truth)) for r in recordings)
+    if not blank:
+        return ()
+    drawn = [r.truths.class_id[~r.blank_truth] for r in recordings]
+    class_id = _joined(drawn).astype(np.int64)
+    ones = np.ones(len(class_id))
+    perfect = Pool(
+        class_id,
+        score=ones,
+        iou=ones,
+        pearson_r=ones,
+        recording=np.repeat(np.arange(len(recordings)), [len(part) for part in drawn]),
+        truths=pool(recordings).truths,
+    )
+    highest = score_pool(perfect, metric, thresholds)
+    return (
+        f"{counted(blank, 'label')} of {blank + len(class_id)} without points (or energy), which "
+        f"nothing can match; the highest possible macro mAP is {highest.macro_mAP:.4f}, micro mAP "
+        f"{highest.micro_mAP:.4f}",
     )
 
 
@@ -300,8 +329,8 @@ def ignored_note(class_ids: NDArray[np.int64]) -> tuple[str, ...]:
         return ()
     which = ", ".join(str(c) for c in np.unique(class_ids))
     return (
-        f"{len(class_ids)} annotations with category ids outside 0-{NUM_CLASSES - 1} ({which}) "
-        "were ignored, as by the official scorer",
+        f"{counted(len(class_ids), 'annotation')} with category ids outside 0-{NUM_CLASSES - 1} "
+        f"({which}) ignored, as by the official scorer",
     )
 
 

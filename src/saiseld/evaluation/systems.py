@@ -21,7 +21,15 @@ from saiseld.evaluation.coco_2026_04_02 import (
     match_fields,
     score_fields,
 )
-from saiseld.evaluation.corpus import Corpus, Masks, find_labels, find_predictions, listed, paired
+from saiseld.evaluation.corpus import (
+    Corpus,
+    Masks,
+    counted,
+    find_labels,
+    find_predictions,
+    listed,
+    paired,
+)
 from saiseld.evaluation.drawn_labels import draw_labels
 from saiseld.evaluation.matched import MatchedRecording, match_recording
 from saiseld.evaluation.official_reading import OfficialReader, Reading
@@ -190,8 +198,8 @@ def _notes(found: Mapping[str, tuple[int, Counter[str]]], reading: Reading) -> t
         raise DataError(
             "labels", expected="at least one annotation of the 13 classes", found="none"
         )
-    departures = sum((counted for _, counted in found.values()), Counter[str]())
-    without_truth = f"{len(empty)} recordings have no ground truth: {listed(empty)}"
+    departures = sum((own for _, own in found.values()), Counter[str]())
+    without_truth = f"{counted(len(empty), 'recording')} without ground truth: {listed(empty)}"
     return ((without_truth,) if empty else ()) + tuple(
         f"read as by the official scorer, {what}: {count}" for what, count in departures.items()
     )

@@ -1,5 +1,7 @@
 """How sure a score is: bootstrap over recordings, of one system or of the difference of two.
 
+A difference also has the p value of a sign-flip test, which exchanges the systems by recording.
+
 Frames of a recording are anything but independent, so whole recordings are drawn; from fewer than
 `FEWEST_RECORDINGS` nothing is, and what is not known is NaN.
 """
@@ -20,6 +22,8 @@ RESAMPLES = 1000
 CONFIDENCE = 0.95
 FEWEST_RECORDINGS = 5
 """With fewer, draws repeat each other, and their spread says little of other recordings."""
+MOST_EXACT = 10
+"""Up to so many recordings, every exchange of two systems is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,10 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A paired difference, its interval, and how often chance alone turns its sign.
+    """A paired difference, its bootstrap interval, and how often chance alone makes it as large.
 
-    ``p_value`` is two-sided: twice the share of draws on the rarer side of zero, the data
-    themselves counted as one draw, so that it is never 0. Few recordings make it too small.
+    ``p_value`` is two-sided, of the sign-flip test: exact up to `MOST_EXACT` recordings, so never
+    below what so few can show (0.0625 of five); of random exchanges beyond. NaN of too few.
     """
 
     interval: Interval
@@ -91,10 +95,54 @@ def compare(
         )
     ours, our_draws = _drawn(system, metric, thresholds, resamples, seed)
     theirs, their_draws = _drawn(other, metric, thresholds, resamples, seed)
+    values = {name: ours[name] - theirs[name] for name in ours}
+    p_values = _sign_flip_p_values(system, other, metric, thresholds, resamples, seed)
     return {
-        name: Difference(_interval(ours[name] - theirs[name], column), _p_value(column))
-        for name, column in zip(ours, (our_draws - their_draws).T, strict=True)
+        name: Difference(_interval(value, column), float(p))
+        for (name, value), column, p in zip(
+            values.items(), (our_draws - their_draws).T, p_values, strict=True
+        )
     }
+
+
+def _sign_flip_p_values(
+    system: MatchedSystem,
+    other: MatchedSystem,
+    metric: SoftIouMetric,
+    thresholds: Sequence[float] | None,
+    flips: int,
+    seed: int,
+) -> NDArray[np.float64]:
+    """Return the p value of each headline number; NaN of too few recordings.
+
+    If both systems were alike, either could have made the predictions of any recording. Each way
+    to exchange them gives a difference; p is the share of those at least as large as the one
+    found, which is among them.
+    """
+    ours, theirs = list(system.recordings.values()), list(other.recordings.values())
+    count = len(ours)
+    detections = pool([*ours, *theirs])
+    if count < FEWEST_RECORDINGS:
+        return np.full(len(score_pool(detections, metric, thresholds).headline()), np.nan)
+    if count <= MOST_EXACT:
+        # An exchange and its opposite differ in the sign alone: the half with the first unchanged.
+        kept = np.arange(2 ** (count - 1))[:, None] >> np.arange(count) & 1 == 0
+    else:
+        kept = np.random.default_rng(seed).random((flips, count)) < 0.5
+        kept = np.concatenate([np.ones((1, count), bool), kept])
+
+    def scored(weight: NDArray[np.bool_]) -> list[float]:
+        scores = score_pool(detections, metric, thresholds, weight=weight.astype(np.int64))
+        return list(scores.headline().values())
+
+    first, second = (
+        np.array([scored(np.append(own, ~own)) for own in way]) for way in (kept, ~kept)
+    )
+    differences = first - second
+    found = np.abs(differences[0])
+    # What is undefined under an exchange counts as large.
+    large = ~(np.abs(differences) < found - 1e-12)
+    return np.where(np.isnan(found), np.nan, large.mean(axis=0))
 
 
 def _drawn(
@@ -125,11 +173,3 @@ def _interval(value: float, draws: NDArray[np.float64]) -> Interval:
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(defined, [tail, 1 - tail])
     return Interval(value, float(low), float(high))
-
-
-def _p_value(draws: NDArray[np.float64]) -> float:
-    defined = draws[~np.isnan(draws)]
-    if not len(defined):
-        return np.nan
-    rarer_side = min(np.count_nonzero(defined <= 0), np.count_nonzero(defined >= 0))
-    return min(1.0, 2 * (rarer_side + 1) / (len(defined) + 1))

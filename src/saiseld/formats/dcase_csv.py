@@ -206,9 +206,7 @@ def _holds_vectors(path: Path, table: FloatArray, coordinates: Coordinates) -> b
     if coordinates != "auto":
         return coordinates == "cartesian"
     last = table[:, 3:]
-    length = np.sqrt((last**2).sum(axis=1))
-    short = (np.abs(last) <= _GREATEST_COMPONENT).all()
-    if not (short and ((length >= _LENGTHS[0]) & (length <= _LENGTHS[1])).all()):
+    if not look_like_vectors(last):
         return False
     if (last == np.round(last)).all():
         raise DataError(
@@ -218,6 +216,13 @@ def _holds_vectors(path: Path, table: FloatArray, coordinates: Coordinates) -> b
             advice="Say which with --coordinates polar or --coordinates cartesian",
         )
     return True
+
+
+def look_like_vectors(values: FloatArray) -> bool:
+    """Return whether (N, 3) numbers are all about as long as unit vectors."""
+    length = np.sqrt((values**2).sum(axis=1))
+    near_one = (length >= _LENGTHS[0]) & (length <= _LENGTHS[1])
+    return bool((np.abs(values) <= _GREATEST_COMPONENT).all() and near_one.all())
 
 
 def _column_names(width: int, vectors: bool) -> tuple[str, ...]:

@@ -16,7 +16,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.formats.dcase_csv import look_like_vectors
 from saiseld.runtime.errors import DataError, refusing
 from saiseld.runtime.files import write_bytes
 from saiseld.runtime.limits import FRAMES
@@ -53,7 +56,26 @@ def read_events(path: str | Path, *, classes: int = NUM_CLASSES) -> list[Event]:
     path = Path(path)
     with refusing(DataError, path, "a readable events CSV"):
         rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig")))
-        return [_event(row, path, f"line {rows.line_num}", classes) for row in rows if row]
+        lines = [(f"line {rows.line_num}", row) for row in rows if row]
+    _refuse_vectors(path, [row for _, row in lines])
+    return [_event(row, path, place, classes) for place, row in lines]
+
+
+def _refuse_vectors(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    """Raise ``DataError`` where six columns hold x, y, z, as systems of DCASE 2022 write them."""
+    if not rows or any(len(row) != 6 for row in rows):
+        return
+    try:
+        values = np.array([row[3:] for row in rows], dtype="U").astype(np.float64)
+    except ValueError:
+        return  # said with its place by whoever reads the row
+    if look_like_vectors(values):
+        raise DataError(
+            path,
+            expected="azimuth and elevation in degrees, and a distance in centimetres",
+            found=f"what looks like unit vectors, such as {', '.join(rows[0][3:])}",
+            advice="Vectors (x, y, z) are what systems write; labels hold angles",
+        )
 
 
 def distinct_events(events: Sequence[Event], source: str | Path) -> list[Event]:

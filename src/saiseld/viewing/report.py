@@ -20,7 +20,7 @@ from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
 from saiseld.conventions.timebase import time_of_frame
 from saiseld.data.video import Frame, find_video, open_video
 from saiseld.evaluation.comparison import Comparison
-from saiseld.evaluation.corpus import Masks, find_labels, find_predictions
+from saiseld.evaluation.corpus import Masks, counted, find_labels, find_predictions
 from saiseld.evaluation.diagnosis import RecallCeiling, lost_precision, reliability
 from saiseld.evaluation.matched import MatchedRecording
 from saiseld.evaluation.scores import Scores, pool
@@ -283,7 +283,8 @@ def _page(
         [
             *_head(title),
             f"<h1>{title}</h1>",
-            f"<p>Official metric {scores.metric}; {_counted(len(subject.matched.recordings))}, "
+            f"<p>Official metric {scores.metric}; "
+            f"{counted(len(subject.matched.recordings), 'recording')}, "
             f"{scores.micro.n_gt} ground-truth masks, {scores.micro.n_det} predicted masks. "
             "Energies are normalised to 1 a mask; angles are degrees, azimuth positive to the "
             "left.</p>",
@@ -304,10 +305,6 @@ def _page(
     )
 
 
-def _counted(recordings: int) -> str:
-    return f"{recordings} recording" + "s" * (recordings != 1)
-
-
 def _head(title: str) -> list[str]:
     return [
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>',
@@ -324,7 +321,7 @@ def _headline_table(subject: Subject) -> str:
         rows = [(name, _number(value)) for name, value in scores.headline().items()]
         why = (
             "<p>No intervals: they are drawn from recordings, and "
-            f"{_counted(recordings)} make too few ({FEWEST_RECORDINGS} at least).</p>"
+            f"{counted(recordings, 'recording')} make too few ({FEWEST_RECORDINGS} at least).</p>"
         )
         return _table(("", "value"), rows) + about + why
     intervals = confidence_intervals(subject.matched, scores.metric, scores.thresholds)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from saiseld.conventions.taxonomy import CLASS_NAMES
 from saiseld.evaluation.comparison import Comparison
+from saiseld.evaluation.corpus import counted
 from saiseld.evaluation.diagnosis import RecallCeiling
 from saiseld.evaluation.seld import SeldScores
 from saiseld.evaluation.uncertainty import FEWEST_RECORDINGS
@@ -101,8 +102,12 @@ def _intervals(comparison: Comparison) -> Iterator[RenderableType]:
         return
     recordings = len(comparison.matched[comparison.first].recordings)
     if recordings < FEWEST_RECORDINGS:
-        few = f"{recordings} recordings, of {FEWEST_RECORDINGS} that they take at least"
+        few = f"{counted(recordings, 'recording')}, of {FEWEST_RECORDINGS} that they take at least"
         yield Text(f"no intervals: {few}", "yellow")
+        for name, differences in comparison.differences.items():
+            lines = [(row, d.interval.value) for row, d in differences.items()]
+            yield plain_table(f"{name} minus {comparison.first}", ("", "difference"), lines)
+        return
     for name, intervals in comparison.intervals.items():
         yield plain_table(
             f"{name}: 95 % intervals, bootstrap over recordings",
@@ -111,7 +116,7 @@ def _intervals(comparison: Comparison) -> Iterator[RenderableType]:
         )
     for name, differences in comparison.differences.items():
         yield plain_table(
-            f"{name} minus {comparison.first}, paired",
+            f"{name} minus {comparison.first}, paired; p by exchange of the systems",
             ("", "difference", "from", "to", "p"),
             [
                 (row, d.interval.value, d.interval.low, d.interval.high, d.p_value)
