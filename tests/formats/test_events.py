@@ -1,5 +1,6 @@
 """The STARSS23 CSV, in and out."""
 
+import numpy as np
 import pytest
 
 from saiseld.formats.events import Event, read_events, write_events
@@ -45,7 +46,7 @@ def test_no_events_is_no_error(tmp_path):
         ("3,1,0,40,10,-5", r"line 2, distance_cm: expected 0 or more, found -5"),
         ("3,1.5,0,40,10", r"line 2, class: expected a whole number, found 1.5"),
         ("3,1,0,nan,10", r"line 2, azimuth: expected a number .* found 'nan'"),
-        ("frame,class,source,azimuth,elevation", r"line 2, frame: .*no header.* found 'frame'"),
+        ("frame,class,source,azimuth,elevation", r"line 2, frame: .* found 'frame'"),
     ],
 )
 def test_bad_lines_are_named(tmp_path, line, message):
@@ -66,12 +67,85 @@ def test_binary_is_refused(tmp_path):
         read_events(tmp_path / "e.csv")
 
 
-@pytest.mark.parametrize("z", [0.403545, -0.403545])
-def test_unit_vectors_are_no_angles(tmp_path, z):
-    path = tmp_path / "take1.csv"
-    path.write_text("".join(f"{k},8,0,0.499664,0.766478,{z}\n" for k in range(5)))
-    with pytest.raises(DataError) as error:
-        read_events(path)
-    assert "degrees" in error.value.expected and "0.499664" in error.value.found
-    path.write_text("0,8,0,0.5,0.7,0.4\n1,8,0,12,0.7,150\n")
-    assert len(read_events(path)) == 2
+UNIT = [(0, 0, 1), (0.5, -0.5, 0.7071), (-0.6, 0.8, 0.0), (0.499664, 0.766478, 0.403545)]
+
+
+def angles(vector):
+    x, y, z = vector
+    return np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(z, np.hypot(x, y)))
+
+
+def written(tmp_path, lines):
+    path = tmp_path / "e.csv"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.7, 1.2])
+@pytest.mark.parametrize("distance", [None, "1.5", "150"])
+@pytest.mark.parametrize("header", [False, True])
+def test_vectors_become_angles(tmp_path, caplog, scale, distance, header):
+    tail = "" if distance is None else f",{distance}"
+    lines = [
+        f"{frame},8,1," + ",".join(f"{scale * v:.6f}" for v in vector) + tail
+        for frame, vector in enumerate(UNIT)
+    ]
+    if header:
+        unit = "_m" if distance == "1.5" else "_cm"
+        lines.insert(
+            0, "frame,class,source,x,y,z" + ("" if distance is None else f",distance{unit}")
+        )
+    events = read_events(written(tmp_path, lines))
+    assert [event[:3] for event in events] == [(frame, 8, 1) for frame in range(4)]
+    for event, vector in zip(events, UNIT, strict=True):
+        np.testing.assert_allclose(event[3:5], angles(vector), atol=1e-3)
+        assert event.distance_cm == (None if distance is None else 150)
+    assert bool(caplog.records) != header
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "expected"),
+    [
+        ("frame,class,source,azimuth,elevation", "3,1,2,40,10", Event(3, 1, 2, 40, 10)),
+        ("Frame,Class,Source,Azimuth,Elevation,Distance", "3,1,2,40,10,99",
+         Event(3, 1, 2, 40, 10, 99)),
+        ("frame, class, azimuth, elevation", "3, 1, 40, 10", Event(3, 1, 0, 40, 10)),
+        ("frame,class,source,elevation,azimuth", "3,1,2,10,40", Event(3, 1, 2, 40, 10)),
+        ("frame,class,track,azi,ele,dist_m", "3,1,2,40,10,2.5", Event(3, 1, 2, 40, 10, 250)),
+        ("frame,class,source,azimuth,elevation,distance,onscreen", "3,1,2,40,10,99,1",
+         Event(3, 1, 2, 40, 10, 99)),
+        ("frame,class,source,x,y,z", "3,1,2,-2.5,0,0", Event(3, 1, 2, 180, 0)),
+    ],
+)  # fmt: skip
+def test_a_header_names_columns(tmp_path, header, row, expected):
+    assert read_events(written(tmp_path, [header, row])) == [expected]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["0,8,0,0,0,1", "1,8,0,1,0,0"],  # a vector, or a distance of a centimetre
+        ["0,8,0,2.1,-0.5,0.3", "1,8,0,2.2,-0.4,1.3"],  # metres
+        ["0,8,0,0.4,0.7,-0.6", "1,8,0,30,10,-0.4"],
+        ["0,8,0,0,0,0,1.5"],
+        ["0,8,0,nan,0.7,0.6"],
+        ["0,8,0,0.1,inf,0.6"],
+        ["0,8,0,0.5,0.5,0.7,-2"],
+        ["0,8,0,0.5,0.5,0.7,nan"],
+        ["0,8,0,0.5,0.5,0.7,150,0"],
+        ["frame,class,source,azimuth,distance,onscreen", "0,8,0,30,150,1"],  # stereo of 2025
+        ["frame,class,source,x,y", "0,8,0,1,0"],
+        ["frame,class,source,azimuth,elevation,loudness", "0,8,0,1,0,3"],
+        ["frame,class,source,azimuth,azimuth,elevation", "0,8,0,1,0,3"],
+        ["frame,class,source,x,y,z", "0,8,0,0,0,0"],
+    ],
+)
+def test_what_may_be_anything_is_refused(tmp_path, lines):
+    with pytest.raises(DataError) as caught:
+        read_events(written(tmp_path, lines))
+    assert caught.value.source.endswith("e.csv") and caught.value.found
+
+
+def test_some_short_rows_among_angles_are_angles(tmp_path):
+    events = read_events(written(tmp_path, ["0,8,0,0.5,0.7,0.4", "1,8,0,12,0.7,150"]))
+    assert events == [Event(0, 8, 0, 0.5, 0.7, 0.4), Event(1, 8, 0, 12, 0.7, 150)]

@@ -109,3 +109,10 @@ def test_one_recording_may_be_given_with_a_folder_of_events(tree):
     make_labels(by_folder[audio.stem])
     labels = json.loads((tree / "out" / f"{audio.stem}_std.json").read_bytes())
     assert len(labels["annotations"]) == 2
+
+
+def test_events_without_energy_are_said(tmp_path, caplog):
+    soundfile.write(tmp_path / "a.wav", np.zeros((7200, 32)), 24_000)
+    (tmp_path / "a.csv").write_text("0,0,0,40,10\n1,0,0,40,10\n")
+    make_labels(LabelTask(tmp_path / "a.wav", tmp_path / "a.csv", tmp_path / "out"))
+    assert "2 of 2 events get no energy, first in frame 0" in caplog.text

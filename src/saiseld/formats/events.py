@@ -1,8 +1,9 @@
 """Events of a recording, in and out: the CSV of STARSS23 (docs/data.md#the-tree).
 
-One row per active source and frame, no header: ``frame,class,source,azimuth,elevation`` and, from
-2023 on, ``distance_cm``. Angles are degrees, azimuth positive to the left; frames are zero-based at
-10 FPS.
+One row per active source and frame: ``frame,class,source,azimuth,elevation`` and, from 2023 on,
+``distance_cm``. Angles are degrees, azimuth positive to the left; frames are zero-based at 10 FPS.
+A header line may name the columns in any order, ``x,y,z`` instead of angles among them; without
+one, vectors are told by their values, as `saiseld.formats.dcase_csv` has it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.formats.dcase_csv import look_like_vectors
@@ -25,6 +27,31 @@ from saiseld.runtime.files import write_bytes
 from saiseld.runtime.limits import FRAMES
 
 _COLUMNS = ("frame", "class", "source", "azimuth", "elevation", "distance_cm")
+_VECTOR_COLUMNS = ("frame", "class", "source", "x", "y", "z", "distance")
+_NAMES = {
+    "frame": ("frame", "frame_number", "frame_index", "metadata_frame_index"),
+    "class": ("class", "class_id", "class_index", "category_id", "active_class_index"),
+    "source": (
+        "source",
+        "source_id",
+        "source_number_index",
+        "track",
+        "track_number",
+        "instance_id",
+    ),
+    "azimuth": ("azimuth", "azimuth_deg", "azi", "az"),
+    "elevation": ("elevation", "elevation_deg", "ele", "el"),
+    "distance_cm": ("distance_cm", "distance", "dist", "dist_cm"),
+    "distance_m": ("distance_m", "dist_m", "range_m"),
+    "x": ("x", "doa_x"),
+    "y": ("y", "doa_y"),
+    "z": ("z", "doa_z"),
+    "": ("onscreen", "on_screen"),
+}
+"""What columns may be called in a header line; the last are left out."""
+_NEAREST_CM, _FARTHEST_M = 10.0, 20.0
+"""A distance in every row below the one is none in centimetres, below the other is in metres."""
+_log = logging.getLogger(__name__)
 
 
 class Event(NamedTuple):
@@ -39,7 +66,7 @@ class Event(NamedTuple):
 
 
 def read_events(path: str | Path, *, classes: int = NUM_CLASSES) -> list[Event]:
-    """Read the events of a STARSS23 CSV, in file order, each checked.
+    """Read the events of a STARSS23 CSV, in file order, each checked; what is guessed is logged.
 
     Parameters
     ----------
@@ -55,27 +82,14 @@ def read_events(path: str | Path, *, classes: int = NUM_CLASSES) -> list[Event]:
     """
     path = Path(path)
     with refusing(DataError, path, "a readable events CSV"):
-        rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig")))
-        lines = [(f"line {rows.line_num}", row) for row in rows if row]
-    _refuse_vectors(path, [row for _, row in lines])
-    return [_event(row, path, place, classes) for place, row in lines]
-
-
-def _refuse_vectors(path: Path, rows: Sequence[Sequence[str]]) -> None:
-    """Raise ``DataError`` where six columns hold x, y, z, as systems of DCASE 2022 write them."""
-    if not rows or any(len(row) != 6 for row in rows):
-        return
-    try:
-        values = np.array([row[3:] for row in rows], dtype="U").astype(np.float64)
-    except ValueError:
-        return  # said with its place by whoever reads the row
-    if look_like_vectors(values):
-        raise DataError(
-            path,
-            expected="azimuth and elevation in degrees, and a distance in centimetres",
-            found=f"what looks like unit vectors, such as {', '.join(rows[0][3:])}",
-            advice="Vectors (x, y, z) are what systems write; labels hold angles",
-        )
+        reader = csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig")))
+        rows = [(f"line {reader.line_num}", row) for row in reader if row]
+    columns = _named_columns(rows[0][1], path) if rows else None
+    if columns is not None:
+        rows = rows[1:]
+    else:
+        columns = _usual_columns(rows, path)
+    return [_event(row, path, place, classes, columns) for place, row in rows]
 
 
 def distinct_events(events: Sequence[Event], source: str | Path) -> list[Event]:
@@ -88,9 +102,7 @@ def distinct_events(events: Sequence[Event], source: str | Path) -> list[Event]:
     """
     once = sorted(set(events), key=lambda event: event[:5])
     if len(once) < len(events):
-        logging.getLogger(__name__).warning(
-            "%s: %d rows are there twice and count once", source, len(events) - len(once)
-        )
+        _log.warning("%s: %d rows are there twice and count once", source, len(events) - len(once))
     for before, after in pairwise(once):
         if before[:3] == after[:3]:
             raise DataError(
@@ -123,19 +135,94 @@ def check_within(events: Sequence[Event], frames: int, source: str | Path) -> No
             )
 
 
-def _event(row: list[str], path: Path, place: str, classes: int) -> Event:
-    if not 5 <= len(row) <= 6:
+def _named_columns(row: list[str], path: Path) -> tuple[str, ...] | None:
+    """Return what a header line calls the columns; None where the line is none."""
+    names = [text.strip().casefold().replace(" ", "_").replace("-", "_") for text in row]
+    columns = tuple(
+        next((own for own, known in _NAMES.items() if name in known), None) for name in names
+    )
+    if "frame" not in columns or "class" not in columns:
+        return None
+    known = tuple(column for column in columns if column is not None)
+    is_placed = {"azimuth", "elevation"} <= set(known) or {"x", "y", "z"} <= set(known)
+    twice = len([c for c in known if c]) > len({c for c in known if c})
+    if len(known) < len(columns) or twice or not is_placed:
+        raise DataError(
+            path,
+            place="header line",
+            expected=f"columns {','.join(_COLUMNS)}, or x,y,z for the angles",
+            found=",".join(row),
+            advice=""
+            if is_placed
+            else "Elevation is needed: on a sphere azimuth alone is no place",
+        )
+    return known
+
+
+def _usual_columns(rows: list[tuple[str, list[str]]], path: Path) -> tuple[str, ...]:
+    """Return what the columns of a file without a header hold, by their number and values."""
+    widths = {len(row) for _, row in rows}
+    if widths == {7}:
+        unit = "cm" if _any_from(rows, 6, _FARTHEST_M) else "m"
+        _log.warning("%s: read as %s, distance in %s", path, ",".join(_VECTOR_COLUMNS), unit)
+        return (*_VECTOR_COLUMNS[:6], f"distance_{unit}")
+    if widths != {6} or (last := _last_three(rows)) is None:
+        return _COLUMNS
+    vectors = look_like_vectors(last)
+    is_either = vectors and bool((last == np.round(last)).all())
+    if vectors and not is_either:
+        _log.warning("%s: short vectors, read as %s", path, ",".join(_VECTOR_COLUMNS[:6]))
+        return _VECTOR_COLUMNS[:6]
+    if is_either or (last[:, 2] < _NEAREST_CM).all():
+        raise DataError(
+            path,
+            expected=f"{','.join(_COLUMNS)}",
+            found=f"values that may be x, y and z, such as {','.join(rows[0][1])}",
+            advice="Name the columns in a first line: frame,class,source,azimuth,elevation,"
+            "distance or frame,class,source,x,y,z",
+        )
+    return _COLUMNS
+
+
+def _last_three(rows: list[tuple[str, list[str]]]) -> NDArray[np.float64] | None:
+    try:
+        last = np.array([[float(text) for text in row[3:]] for _, row in rows])
+    except ValueError:
+        return None  # which line it is, is said where it is read
+    return last if np.isfinite(last).all() else None
+
+
+def _any_from(rows: list[tuple[str, list[str]]], column: int, least: float) -> bool:
+    """Return whether some value of a column is as large as this."""
+    try:
+        return any(float(row[column]) >= least for _, row in rows)
+    except ValueError:
+        return True
+
+
+def _event(row: list[str], path: Path, place: str, classes: int, columns: tuple[str, ...]) -> Event:
+    has_usual = columns == _COLUMNS
+    if not (5 <= len(row) <= 6 if has_usual else len(row) == len(columns)):
         raise DataError(
             path,
             place=place,
-            expected=f"5 or 6 columns ({','.join(_COLUMNS)})",
+            expected=f"5 or 6 columns ({','.join(_COLUMNS)})"
+            if has_usual
+            else f"{len(columns)} columns ({','.join(columns)})",
             found=f"{len(row)}: {','.join(row)!r}",
         )
+    value = {
+        name: _number(text, name, path, place)
+        for name, text in zip(columns, row, strict=False)
+        if name
+    }
     frame, class_id, source = (
-        _whole(_number(row, column, path, place), column, path, place) for column in range(3)
+        _whole(value.get(name, 0.0), name, path, place) for name in ("frame", "class", "source")
     )
-    azimuth, elevation = (_number(row, column, path, place) for column in (3, 4))
-    distance = _number(row, 5, path, place) if len(row) == 6 else None
+    azimuth, elevation = _angles(value, path, place)
+    distance = value.get("distance_cm")
+    if "distance_m" in value:
+        distance = 100 * value["distance_m"]
     for name, ok, expected, found in (
         ("frame", frame >= 0, "0 or more", frame),
         ("source", abs(source) < 2**31, "a number of 32 bits", source),
@@ -150,8 +237,19 @@ def _event(row: list[str], path: Path, place: str, classes: int) -> Event:
     return Event(frame, class_id, source, azimuth, elevation, distance)
 
 
-def _number(row: list[str], column: int, path: Path, place: str) -> float:
-    text = row[column]
+def _angles(value: dict[str, float], path: Path, place: str) -> tuple[float, float]:
+    """Return azimuth and elevation in degrees."""
+    if "x" not in value:
+        return value["azimuth"], value["elevation"]
+    x, y, z = (value[name] for name in ("x", "y", "z"))
+    if not (x or y or z):
+        raise DataError(
+            path, place=f"{place}, x, y, z", expected="a vector with a direction", found="0, 0, 0"
+        )
+    return math.degrees(math.atan2(y, x)), math.degrees(math.atan2(z, math.hypot(x, y)))
+
+
+def _number(text: str, name: str, path: Path, place: str) -> float:
     try:
         value = math.nan if "_" in text else float(text)
     except ValueError:
@@ -159,19 +257,14 @@ def _number(row: list[str], column: int, path: Path, place: str) -> float:
     if not math.isfinite(value):
         raise DataError(
             path,
-            place=f"{place}, {_COLUMNS[column]}",
-            expected="a number (the file has no header line)",
+            place=f"{place}, {name}",
+            expected="a number (but for a first line of names)",
             found=repr(text),
         )
     return value
 
 
-def _whole(value: float, column: int, path: Path, place: str) -> int:
+def _whole(value: float, name: str, path: Path, place: str) -> int:
     if value != int(value):
-        raise DataError(
-            path,
-            place=f"{place}, {_COLUMNS[column]}",
-            expected="a whole number",
-            found=str(value),
-        )
+        raise DataError(path, place=f"{place}, {name}", expected="a whole number", found=str(value))
     return int(value)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from saiseld.data.recordings import AUDIO_SUFFIXES, open_recording
-from saiseld.formats.annotation import LABEL_SUFFIX, RAW_LABEL_SUFFIX, write_annotations
+from saiseld.formats.annotation import LABEL_SUFFIX, RAW_LABEL_SUFFIX, EnergyMask, write_annotations
 from saiseld.formats.events import check_within, read_events
 from saiseld.labels.annotate import annotate
 from saiseld.labels.sparse_imaging import image_blocks
 from saiseld.runtime.errors import AudioError, DataError
 from saiseld.runtime.files import output_folder
 from saiseld.runtime.parallel import Workers, run_all
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,23 @@ def make_labels(task: LabelTask) -> None:
     raw = task.folder / f"{recording.name}{RAW_LABEL_SUFFIX}"
     # Raw energies are thousandths: nine decimals keep four digits at the mask's edge.
     write_annotations(raw, annotate(medians, events, standardised=False), energy_decimals=9)
-    write_annotations(task.standardised, annotate(medians, events))
+    masks = annotate(medians, events)
+    _say_empty(masks, task)
+    write_annotations(task.standardised, masks)
+
+
+def _say_empty(masks: list[EnergyMask], task: LabelTask) -> None:
+    """Warn where masks hold no point: the public labels have a few, wrong directions all."""
+    empty = [mask.frame for mask in masks if not any(map(len, mask.segmentation))]
+    if empty:
+        _log.warning(
+            "%s: %d of %d events get no energy, first in frame %d: their masks are empty; "
+            "saiseld doctor holds directions and times of a tree against its sound",
+            task.events,
+            len(empty),
+            len(masks),
+            empty[0],
+        )
 
 
 def _by_name(folder: Path, suffixes: tuple[str, ...], what: str) -> dict[str, Path]:
