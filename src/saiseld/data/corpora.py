@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from saiseld.conventions.taxonomy import CLASS_FOLDERS, CLASS_NAMES, NUM_CLASSES
 from saiseld.conventions.timebase import FPS
-from saiseld.data.ambisonics import Ambisonics
+from saiseld.data.ambisonics import AmbisonicFormat
 from saiseld.data.recordings import AUDIO_SUFFIXES, OTHER_SUFFIXES
 from saiseld.data.stairs26 import AUDIO_FOLDERS, EVENTS_FOLDER, LABEL_FOLDER, Split
 from saiseld.formats.annotation import LABEL_SUFFIX
@@ -41,7 +41,6 @@ _MOST_CLASSES = 10_000
 IGNORED = -1
 """Class of events that are none of ours, where the map says that these are ignored."""
 
-_FORMATS: dict[str, Ambisonics | None] = {"capsules": None, "ambix": "ambix", "fuma": "fuma"}
 _log = logging.getLogger(__name__)
 
 
@@ -53,8 +52,8 @@ class CorpusMap(BaseModel):
     """Its class numbers, and the class folder or class name that each is of ours."""
     other: Literal["refuse", "ignore"] = "refuse"
     """What a class that is not among them is: a mistake, or a sound that nothing is learnt of."""
-    format: Literal["auto", "capsules", "ambix", "fuma"] = "auto"
-    """Of four channels; ``auto`` takes ``foa_dev`` for ``ambix`` and all else for capsules."""
+    format: Literal["auto", "capsules", "ambix", "n3d", "fuma", "a-format"] = "auto"
+    """Of the channels; ``auto`` takes ``foa_dev`` for ``ambix`` and all else for capsules."""
     frames_per_second: int = Field(default=FPS, ge=1, le=1000)
     """Of the events."""
     room: str = r"room\d+"
@@ -103,7 +102,7 @@ class AnnotatedRecording:
     events, masks
         CSV and label JSON; at least one of them is there.
     ambisonics
-        What its four channels are, if no capsules.
+        What its channels are, if no capsules.
     """
 
     name: str
@@ -112,7 +111,7 @@ class AnnotatedRecording:
     audio: Path
     events: Path | None
     masks: Path | None
-    ambisonics: Ambisonics | None = None
+    ambisonics: AmbisonicFormat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +165,7 @@ def open_corpus(path: str | Path, mapping: CorpusMap | None = None) -> Corpus:
             found="no recording" if path.is_dir() else "no such folder",
         )
     _check_pairs(path, audio, events, masks)
-    kind = _FORMATS.get(mapping.format, "ambix" if found_in == FOA_FOLDER else None)
+    kind = _format(mapping, found_in)
     recordings = [
         AnnotatedRecording(
             name,
@@ -245,6 +244,12 @@ def _files(folder: Path, *suffixes: str) -> Iterator[Path]:
     """Yield files however deep, in linked folders too: corpora lie on other disks."""
     for parent, _, names in os.walk(folder, followlinks=True):
         yield from (Path(parent, name) for name in names if name.lower().endswith(suffixes))
+
+
+def _format(mapping: CorpusMap, found_in: str) -> AmbisonicFormat | None:
+    if mapping.format == "auto":
+        return "ambix" if found_in == FOA_FOLDER else None
+    return None if mapping.format == "capsules" else mapping.format
 
 
 def _below(path: Path, folder: str) -> Path:

@@ -77,7 +77,7 @@ class AnnotatedAudio:
     ----------
     name, room
         Of the recording.
-    recording
+    path
         The file.
     decoded
         (samples, 4) of the whole recording at 24 kHz, or None where the file itself is read.
@@ -89,7 +89,7 @@ class AnnotatedAudio:
 
     name: str
     room: str
-    recording: Recording
+    path: Path
     decoded: Path | None
     sources: tuple[RecordedSource, ...]
     ignored: NDArray[np.bool_]
@@ -108,7 +108,7 @@ class AnnotatedAudio:
             If the file cannot be read there.
         """
         start, count = first * SAMPLES_PER_FRAME, frames * SAMPLES_PER_FRAME
-        path = self.recording.path
+        path = self.path
         if self.decoded is not None:
             samples = np.load(self.decoded, mmap_mode="r")[start : start + count]
         else:
@@ -192,7 +192,7 @@ def annotated_audio(
     audio = AnnotatedAudio(
         recording.name,
         recording.room,
-        opened,
+        opened.path,
         decoded,
         tuple(_sources(events, opened.frames)),
         ignored,
@@ -362,7 +362,8 @@ def _sources(events: Sequence[Event], frames: int) -> list[RecordedSource]:
 def _can_seek(recording: Recording) -> bool:
     """Return whether windows can be read from the file itself."""
     return (
-        recording.ambisonics is None
+        recording.converter is None
+        and recording.gain == 1
         and recording.sample_rate == SAMPLE_RATE
         and recording.path.suffix.lower() in AUDIO_SUFFIXES
     )
@@ -380,7 +381,7 @@ def _decode(recording: Recording, cache: Path) -> Path:
         np.load(entry, mmap_mode="r")
         return entry
 
-    suffix = f".{recording.ambisonics or 'capsules'}.npy"
+    suffix = f".{recording.layout}.npy"
     return cached(cache, recording.path, suffix, make, read)
 
 
@@ -394,7 +395,7 @@ def _check_sound(audio: AnnotatedAudio, said: Path) -> None:
         if audio.window(start, step).any():
             return
     raise DataError(
-        audio.recording.path,
+        audio.path,
         expected=f"sound, as {said.name} has events",
         found="silence from beginning to end",
     )
