@@ -10,7 +10,7 @@ EXAMPLES ?= 100
 READER ?= annotation JSON
 SECONDS ?= 600
 
-.PHONY: demo chromium test lint docs bench fuzz fuzz-guided fuzz-api soak wheel-check clean
+.PHONY: demo chromium test lint docs bench fuzz fuzz-guided fuzz-api soak wheel-check audit sbom clean
 
 $(LIGHT): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -51,6 +51,7 @@ bench: $(READY)
 fuzz: $(READY)
 	# Damaged files for every reader; INPUTS of each, from a new seed every time.
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.fuzz --inputs $(INPUTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.fuzz --inputs $(INPUTS) --structured
 
 fuzz-guided: $(READY)
 	# For as long as wished, towards code not yet reached: make fuzz-guided READER='events CSV' SECONDS=3600
@@ -70,5 +71,15 @@ wheel-check:
 	# The wheel in an environment of its own: demo, README's Python, and nothing left afterwards.
 	$(PYTHON) tests/wheel_check.py
 
+audit: $(LIGHT)
+	# Known vulnerabilities of the pinned packages, by the Python Packaging Advisory Database.
+	$(BIN)/pip install --quiet --disable-pip-version-check 'pip-audit>=2.9'
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
+
+sbom: $(LIGHT)
+	# What is installed, with versions and licences, as a CycloneDX bill of materials.
+	$(BIN)/pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7'
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-file sbom.json $(BIN)/python
+
 clean:
-	rm -rf $(VENV) demo build site
+	rm -rf $(VENV) demo build site sbom.json

@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import venv
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -134,6 +135,28 @@ def check_installed(python: Path, saiseld: Path, place: Path, home: Path) -> Non
     print(run(python, "-c", example, folder=place, home=home)[-600:], end="")
 
 
+def check_licences(wheel: Path) -> None:
+    """End unless the wheel holds the licence of all that it holds, and says so."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        told = archive.read(metadata).decode()
+        texts = {
+            name.rpartition("/licenses/")[2]: archive.read(name).decode()
+            for name in names
+            if "/licenses/" in name
+        }
+    expected = {
+        "LICENSE": "MIT License",
+        "NOTICE": "YAMNet",
+        "LICENSES/Apache-2.0.txt": "Apache License",
+    }
+    missing = [name for name, words in expected.items() if words not in texts.get(name, "")]
+    if missing or "License-Expression: MIT AND Apache-2.0" not in told:
+        sys.exit(f"licences missing: {missing or 'the expression'}")
+    print(f"licences: {', '.join(sorted(texts))}")
+
+
 def main() -> None:
     """Check it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -148,6 +171,7 @@ def main() -> None:
         run(*pip, "--wheel-dir", work, ROOT, folder=place, home=home)
         (wheel,) = work.glob("*.whl")
         print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
+        check_licences(wheel)
         venv.create(work / "venv", with_pip=True)
         python, saiseld = (work / "venv" / "bin" / tool for tool in ("python", "saiseld"))
         install = [python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt"]

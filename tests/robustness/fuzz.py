@@ -28,7 +28,7 @@ HANG_S = 5.0
 """An input that takes more CPU time hangs, on a busy machine as on a quiet one."""
 STUCK_S = 120.0
 """A process that waits, or that no signal of its own reaches, is killed after this."""
-MEMORY_MB = 1500
+MEMORY_MB = 1000
 """What a reader may add to the memory of a process in which it is loaded."""
 _ADDRESS_SPACE = 24 << 30
 _LONGEST_LINE = 3000
@@ -61,12 +61,18 @@ class Tally:
         return len(self.findings) + (self.peak_mb > MEMORY_MB)
 
 
-def damaged(reader: str, seed: int, index: int, examples: list[bytes]) -> bytes:
-    """Return input ``index`` of a reader."""
+def damaged(
+    reader: str, seed: int, index: int, examples: list[bytes], *, structured: bool = False
+) -> bytes:
+    """Return input ``index`` of a reader; ``structured`` changes parts that its format has."""
     from tests.robustness.mutate import mutated
+    from tests.robustness.structured import changed
 
-    random = Random(f"{reader} {seed} {index}")
-    return mutated(random.choice(examples), examples, random)
+    random = Random(f"{reader} {seed} {index}{' structured' * structured}")
+    example = random.choice(examples)
+    if structured:
+        return changed(reader, example, examples, random)
+    return mutated(example, examples, random)
 
 
 def try_reader(reader: Any, content: bytes, folder: Path) -> tuple[str, str]:
@@ -119,7 +125,7 @@ def memory_peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def _work(connection: Connection, reader: str, seed: int, indices: range) -> None:
+def _work(connection: Connection, reader: str, seed: int, indices: range, structured: bool) -> None:
     """Send index, outcome and what was told of every input, then memory and time."""
     from saiseld.runtime.parallel import die_with_parent
     from tests.robustness.readers import READERS
@@ -136,14 +142,14 @@ def _work(connection: Connection, reader: str, seed: int, indices: range) -> Non
         at_first = memory_peak_mb()
         for index in indices:
             connection.send(("begin", index, "", ""))
-            content = damaged(reader, seed, index, examples)
+            content = damaged(reader, seed, index, examples, structured=structured)
             connection.send(("end", index, *try_reader(own, content, folder)))
         usage = resource.getrusage(resource.RUSAGE_SELF)
         spent = usage.ru_utime + usage.ru_stime
         connection.send(("over", 0, memory_peak_mb() - at_first, spent))
 
 
-def fuzz(reader: str, seed: int, count: int, first: int = 0) -> Tally:
+def fuzz(reader: str, seed: int, count: int, first: int = 0, *, structured: bool = False) -> Tally:
     """Try inputs ``first`` to ``first + count - 1`` of a reader in processes of their own."""
     tally = Tally(reader)
     following, last = first, first + count
@@ -154,7 +160,9 @@ def fuzz(reader: str, seed: int, count: int, first: int = 0) -> Tally:
     while following < last:
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(
-            target=_work, args=(theirs, reader, seed, range(following, last)), daemon=True
+            target=_work,
+            args=(theirs, reader, seed, range(following, last), structured),
+            daemon=True,
         )
         process.start()
         theirs.close()
@@ -217,14 +225,19 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--reader", choices=READERS, action="append", help="all by default")
     parser.add_argument("--only", type=int, help="show what this one input does")
+    parser.add_argument(
+        "--structured", action="store_true", help="change parts of a format, not bytes"
+    )
     options = parser.parse_args()
     readers = options.reader or list(READERS)
     if options.only is not None:
-        _show(READERS[readers[0]], readers[0], options.seed, options.only)
+        _show(READERS[readers[0]], readers[0], options)
         return
     tallies = []
     for reader in readers:
-        tallies.append(fuzz(reader, options.seed, options.inputs, options.first))
+        tallies.append(
+            fuzz(reader, options.seed, options.inputs, options.first, structured=options.structured)
+        )
         print(table(tallies[-1:], options.seed).splitlines()[2], file=sys.stderr, flush=True)
         for index, told in tallies[-1].findings[:20]:
             print(f"{reader}, seed {options.seed}, input {index}: {told}", file=sys.stderr)
@@ -232,14 +245,15 @@ def main() -> None:
     sys.exit(any(tally.bad for tally in tallies))
 
 
-def _show(reader: Any, name: str, seed: int, index: int) -> None:
+def _show(reader: Any, name: str, options: argparse.Namespace) -> None:
     with TemporaryDirectory() as scratch:
         first, folder = Path(scratch) / "examples", Path(scratch) / "input"
         first.mkdir()
         folder.mkdir()
         examples = [path.read_bytes() for path in reader.examples(first)]
         path = folder / reader.file
-        path.write_bytes(damaged(name, seed, index, examples))
+        content = damaged(name, options.seed, options.only, examples, structured=options.structured)
+        path.write_bytes(content)
         reader.read(path)
 
 

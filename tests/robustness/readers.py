@@ -7,6 +7,8 @@ checks here are what "allows" means, written down apart from the readers' own.
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -21,6 +23,7 @@ import torch
 from PIL import Image
 
 from saiseld.acoustics.covariance import visibility
+from saiseld.acoustics.graphs import GraphUpLAM
 from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.data.label_columns import label_columns
 from saiseld.data.recordings import open_recording
@@ -34,7 +37,17 @@ from saiseld.formats.candidates import iter_candidates, read_candidates, write_c
 from saiseld.formats.checkpoint import load_weights, read_checkpoint, write_checkpoint
 from saiseld.formats.events import Event, read_events, write_events
 from saiseld.formats.features import AcousticImages, Features, write_features
+from saiseld.formats.sound_events import SoundEvent, read_sound_events, write_sound_events
+from saiseld.pipeline.results import (
+    Provenance,
+    Results,
+    RunRecord,
+    read_run_record,
+    write_made,
+)
+from saiseld.pipeline.weights import PACKAGED
 from saiseld.runtime.cache import CHECKSUM_SUFFIX
+from saiseld.serve.jobs import ErrorDetail, JobRequest, Jobs
 from saiseld.simulation.recipes import read_recipe
 from saiseld.training.detector.recipes import read_recipe as read_training_recipe
 from saiseld.training.detector.run_state import load_run_state, save_run_state
@@ -316,11 +329,83 @@ def _copied(values: object) -> list[bytes]:
     return [np.asarray(array).tobytes() for array in arrays]
 
 
+def _sound_events(folder: Path) -> list[Path]:
+    events = [
+        SoundEvent(k, 11, "Bell", k / 2, k / 2 + 1, 10.0 * k, 5.0, 150.0, 0.5) for k in (1, 2)
+    ]
+    write_sound_events(folder / "a.events.csv", events)
+    return [folder / "a.events.csv"]
+
+
+def _read_sound_events(path: Path) -> None:
+    for event in read_sound_events(path):
+        assert 0 <= event.start_s <= event.end_s <= MAX_FRAMES / 10 and 0 <= event.score <= 1
+        assert abs(event.azimuth) <= 180 and abs(event.elevation) <= 90
+        assert event.distance_cm is None or 0 <= event.distance_cm < 1e9
+
+
+def _records(folder: Path) -> list[Path]:
+    made_from = Provenance("a", "b", {"w": "d"}, "s", "capsules")
+    results = Results(folder, "take")
+    write_made(results, RunRecord(made_from, 3, 1))
+    return [results.provenance]
+
+
+def _read_record(path: Path) -> None:
+    found = read_run_record(Results(path.parent, "take"))
+    assert 0 <= found.missing_pictures <= found.frames <= MAX_FRAMES
+    assert all(isinstance(text, str) for text in found.provenance.weights.values())
+    found.provenance.difference(found.provenance)
+    assert all(isinstance(note, str) for note in found.notes())
+
+
+def _graphs(folder: Path) -> list[Path]:
+    return [Path(shutil.copy(PACKAGED / "uplam.upsample.onnx", folder))]
+
+
+def _read_graph(path: Path) -> None:
+    for name in ("uplam.safetensors", "uplam.map.onnx"):
+        if not (path.parent / name).exists():
+            shutil.copy(PACKAGED / name, path.parent)
+    sound = np.random.default_rng(0).standard_normal((2, 9, 4, 4))
+    latent = GraphUpLAM(path.with_name("uplam.safetensors"))((sound + 0j).astype(np.complex64))
+    assert latent.shape == (2, 9, 484) and np.isfinite(latent).all()
+
+
+def _job_tables(folder: Path) -> list[Path]:
+    jobs = Jobs(folder / "served")
+    first, second = (jobs.create(JobRequest(), 10).id for _ in range(2))
+    jobs.queue(first)
+    jobs.claim()
+    jobs.end(first, ["hums"], ErrorDetail(message="no"))
+    jobs.touch(second)
+    with sqlite3.connect(jobs.folder / "jobs.sqlite") as table:
+        table.execute("PRAGMA journal_mode = DELETE")
+    table.close()
+    return [jobs.folder / "jobs.sqlite"]
+
+
+def _read_jobs(path: Path) -> None:
+    for leftover in path.parent.glob("jobs.sqlite-*"):
+        leftover.unlink()
+    jobs = Jobs(path.parent)
+    for job in jobs.all():
+        assert set(job.id) <= set("0123456789abcdef") and jobs.get(job.id) is not None
+    jobs.sweep(3600.0, deleted=True)
+    jobs.stopped("stopped")
+    jobs.claim()
+    assert jobs.waiting() >= 0
+
+
 def iter_readers() -> Iterator[tuple[str, Reader]]:
     """Yield name and reader."""
     yield "annotation JSON", Reader("a.json", _annotations, _read_annotations)
     yield "candidates Parquet", Reader("take.candidates.parquet", _candidates, _read_candidates)
     yield "events CSV", Reader("a.csv", _events, _read_events)
+    yield "sound events CSV", Reader("a.events.csv", _sound_events, _read_sound_events)
+    yield "provenance", Reader("take.provenance", _records, _read_record)
+    yield "graph ONNX", Reader("uplam.upsample.onnx", _graphs, _read_graph)
+    yield "jobs sqlite", Reader("jobs.sqlite", _job_tables, _read_jobs)
     yield "features", Reader("a.features.safetensors", _features, _read_features)
     yield "weights safetensors", Reader("a.safetensors", _safetensors, _read_checkpoint)
     yield "weights pth", Reader("a.pth", _pth, _read_checkpoint)

@@ -11,12 +11,20 @@ from saiseld.runtime.errors import SaiseldError
 from tests.robustness.fuzz import fuzz, table
 from tests.robustness.mutate import mutated
 from tests.robustness.readers import READERS
+from tests.robustness.structured import CHANGES
 
 
 @pytest.mark.parametrize("reader", READERS)
 def test_damaged_files_are_refused_or_read_as_what_they_are(reader: str) -> None:
     tally = fuzz(reader, seed=0, count=40)
     assert tally.inputs == 40
+    assert not tally.bad, (tally.findings, table([tally], 0))
+
+
+@pytest.mark.parametrize("reader", CHANGES)
+def test_well_formed_files_of_other_content_are_refused_or_read(reader: str) -> None:
+    tally = fuzz(reader, seed=0, count=25, structured=True)
+    assert tally.inputs == 25
     assert not tally.bad, (tally.findings, table([tally], 0))
 
 

@@ -205,7 +205,7 @@ class Jobs:
         columns = [row["name"] for row in table.execute("PRAGMA table_info(jobs)")]
         if others or tuple(columns) != _COLUMNS:
             raise self._wrong("schema", ", ".join(_COLUMNS), ", ".join([*columns, *others]))
-        if (state := table.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        if (state := table.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
             raise self._wrong("content", "a table that is whole", str(state))
         for row in table.execute("SELECT * FROM jobs"):
             if not (isinstance(row["id"], str) and _ID.fullmatch(row["id"])):
