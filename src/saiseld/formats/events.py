@@ -1,4 +1,4 @@
-"""Events of a recording, in and out: the CSV of STARSS23 (docs/data.md#the-tree).
+"""Events of a recording, in and out: the CSV of STARSS23 (docs/data.md#the-layout-of-a-dataset).
 
 One row per active source and frame: ``frame,class,source,azimuth,elevation`` and, from 2023 on,
 ``distance_cm``. Angles are degrees, azimuth positive to the left; frames are zero-based at 10 FPS.

@@ -66,7 +66,7 @@ def audio(corpus_folder) -> AnnotatedAudio:
     return annotated_audio(corpus.recordings[0], corpus.mapping, corpus_folder / "cache", "events")
 
 
-TAU2020 = read_corpus_map("tau2020")
+FIRST_YEAR = read_corpus_map("tau2020")
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ TAU2020 = read_corpus_map("tau2020")
         (("eigen_dev/dev-{}-sony/", "metadata_dev/dev-{}-sony/"), None, None),
         (("foa_dev/dev-{}-tau/", "metadata_dev/dev-{}-tau/"), None, "ambix"),
         (("foa_dev/dev-{}/", "metadata_dev/dev-{}/"), read_corpus_map("tau2021"), "ambix"),
-        (("foa_dev/", "metadata_dev/"), TAU2020, "ambix"),
-        (("", ""), TAU2020, None),
+        (("foa_dev/", "metadata_dev/"), FIRST_YEAR, "ambix"),
+        (("", ""), FIRST_YEAR, None),
         (("sounds/", "annotations/"), CorpusMap(classes={0: "Bell"}, test=("fold1*",)), None),
     ],
 )
