@@ -91,7 +91,7 @@ def sparse_points(box: ArrayLike, energy_map: ArrayLike) -> list[Points]:
 
 SPOT_SIGMA, SPOT_RADIUS = 12.0, 17.0
 """Degrees: what overlaps best with labels round a direction that is not known well. Round one that
-is, the label method's own Gaussian (`BLOB_SIGMA`) does (docs/decision.md#fusion-of-both-branches)."""
+is, the label method's own Gaussian (`BLOB_SIGMA`) does (docs/decision.md#fusion)."""
 
 
 def blob_points(

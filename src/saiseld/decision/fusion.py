@@ -30,7 +30,7 @@ REACH_DEG = 20.0
 """Directions of one class this near are of one source; a label's mask ends about here."""
 
 AGREED_DEG = 8.0
-"""Eye and ear this near to one another know a direction well (docs/decision.md#fusion-of-both-branches)."""
+"""Eye and ear this near to one another know a direction well (docs/decision.md#fusion)."""
 
 Sense = Literal["both", "ear", "eye"]
 FloatArray = NDArray[np.float64]

@@ -87,7 +87,7 @@ TOGETHER = System("together", "spot", "raw", 1, senses="both", least=0.05)
 """Not in KIST2026: eye and ear; the ear alone where there is no picture.
 
 What is less sure is mostly in a wrong place; without it two masks a frame are left of six
-(docs/decision.md#fusion-of-both-branches).
+(docs/decision.md#fusion).
 """
 
 SURE = replace(TOGETHER, name="sure", least=0.25)
