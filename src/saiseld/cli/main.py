@@ -28,7 +28,6 @@ COMMANDS = (
     "detect",
     "evaluate",
     "label",
-    "collect",
     "simulate",
     "responses",
     "calibrate",

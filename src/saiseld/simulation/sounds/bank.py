@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -36,6 +36,13 @@ FOLDER_ALIASES: Mapping[str, str] = {
 """Folder names of FSD50K-based banks and what `CLASS_FOLDERS` calls them."""
 
 
+INTERFERERS = "interferers"
+"""Folder of sounds without a class: real recordings hold them, and nobody annotates them."""
+
+BANK_FOLDERS = (*CLASS_FOLDERS, INTERFERERS)
+"""Folders of a bank."""
+
+
 class SoundBank(Protocol):
     """Anything that can give dry sounds."""
 
@@ -66,10 +73,13 @@ class FolderBank:
         For each split and class, the files.
     skipped
         Files that could not be used, with the reason.
+    interferers
+        For each split, sounds without a class (`INTERFERERS`); no part of ``files``.
     """
 
     clips: Mapping[Half, Sequence[Sequence[Path]]]
     skipped: Sequence[str] = ()
+    interferers: Mapping[Half, Sequence[Path]] = field(default_factory=dict)
 
     def files(self) -> list[Path]:
         """Return all clips, train first."""
@@ -119,28 +129,29 @@ def read_bank(
         raise DataError(folder, expected="a folder of class folders", found="no such folder")
     skipped: list[str] = []
     if (folder / "train").is_dir() or (folder / "test").is_dir():
-        clips = {s: _read_classes(folder / s, mapping, classes, skipped) for s in ("train", "test")}
-    else:
-        found = _read_classes(folder, mapping, classes, skipped)
-        clips = {
-            "train": [c[0::2] for c in found],
-            "test": [c[1::2] or c for c in found],
+        halves = {
+            s: _read_folders(folder / s, mapping, classes, skipped) for s in ("train", "test")
         }
-    return FolderBank(clips, tuple(skipped))  # type: ignore[arg-type]
+    else:
+        found = _read_folders(folder, mapping, classes, skipped)
+        halves = {"train": [c[0::2] for c in found], "test": [c[1::2] or c for c in found]}
+    clips = {half: parts[:NUM_CLASSES] for half, parts in halves.items()}
+    others = {half: parts[NUM_CLASSES] for half, parts in halves.items()}
+    return FolderBank(clips, tuple(skipped), others)  # type: ignore[arg-type]
 
 
-def _read_classes(
+def _read_folders(
     folder: Path, mapping: Mapping[str, str], classes: Collection[int], skipped: list[str]
 ) -> list[list[Path]]:
-    clips: list[list[Path]] = [[] for _ in range(NUM_CLASSES)]
+    clips: list[list[Path]] = [[] for _ in BANK_FOLDERS]
     if not folder.is_dir():
         raise DataError(folder, expected="a folder of class folders", found="no such folder")
     for sub in sorted(path for path in folder.iterdir() if path.is_dir()):
         name = mapping.get(sub.name, sub.name)
-        if name not in CLASS_FOLDERS:
+        if name not in BANK_FOLDERS:
             raise DataError(
                 sub,
-                expected=f"a class folder ({', '.join(CLASS_FOLDERS)})",
+                expected=f"a class folder ({', '.join(BANK_FOLDERS)})",
                 found=sub.name,
                 advice="Rename the folder or give a mapping",
             )
@@ -154,7 +165,7 @@ def _read_classes(
                 skipped.append(str(error))
         if not usable:
             raise DataError(sub, expected="at least one usable clip", found=f"{len(files)} files")
-        clips[CLASS_FOLDERS.index(name)] += usable
+        clips[BANK_FOLDERS.index(name)] += usable
     for class_id in classes:
         if not clips[class_id]:
             raise DataError(

@@ -24,7 +24,7 @@ from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.conventions.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.training.seld.recipes import SceneRanges
 from saiseld.training.seld.responses import CHANNELS, Place, Room
-from saiseld.training.seld.sounds import PROCEDURAL, Clip, SoundPool
+from saiseld.training.seld.sounds import INTERFERER, PROCEDURAL, Clip, SoundPool
 
 Signal = NDArray[np.float32]
 
@@ -43,7 +43,7 @@ class Track:
     Parameters
     ----------
     class_id
-        Of the source.
+        Of the source; -1 for one without a class, which nobody annotates.
     active
         (T,) whether it sounds.
     azimuth, elevation, distance_cm
@@ -101,7 +101,9 @@ class Mixer:
         self, sounds: SoundPool, rooms: Sequence[Room], ranges: SceneRanges, frames: int
     ) -> None:
         self.sounds, self.rooms, self.ranges, self.frames = sounds, rooms, ranges, frames
-        self._by_source = [sounds.by_source(class_id) for class_id in range(NUM_CLASSES)]
+        self._by_source = {
+            class_id: sounds.by_source(class_id) for class_id in range(INTERFERER, NUM_CLASSES)
+        }
 
     def scene(self, rng: np.random.Generator) -> Scene:
         """Return a scene."""
@@ -120,6 +122,12 @@ class Mixer:
                 tracks.append(track)
                 heard += wet
                 wet_power.append(float(np.square(wet[:, track.samples_mask]).mean()))
+        if self._by_source[INTERFERER] and rng.random() < ranges.interferers:
+            place = self._place(room, INTERFERER, tracks, rng)
+            start, dry = self._dry(INTERFERER, rng)
+            track, wet = self._sounding(room, place, INTERFERER, start, dry, rng)
+            heard += wet
+            tracks.append(track)  # of no class: losses pass over it
         reference = max(wet_power, default=1e-2)
         heard += self._noise(reference, rng)
         return Scene(self._captured(heard, rng), tuple(tracks))
@@ -157,7 +165,8 @@ class Mixer:
         fade = SAMPLE_RATE // 200
         if len(signal) > 2 * fade:
             signal[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
-        gain = ranges.level_db[class_id] + rng.normal(0, ranges.level_spread_db)
+        level = 0.0 if class_id == INTERFERER else ranges.level_db[class_id]
+        gain = level + rng.normal(0, ranges.level_spread_db)
         return start, np.asarray(signal * np.float32(10 ** (gain / 20)))
 
     def _repeated(self, signal: Signal, samples: int, rng: np.random.Generator) -> Signal:

@@ -23,6 +23,8 @@ class SceneRanges(RecipeModel):
     """How often 0, 1, 2, ... sources are in a scene; need not sum to 1."""
     class_weights: tuple[float, ...] = (1.0,) * NUM_CLASSES
     """How often each class is drawn."""
+    interferers: float = Field(default=0.15, ge=0, le=1)
+    """How often a scene holds a sound without a class, which nobody annotates, too."""
     same_class: float = Field(default=0.1, ge=0, le=1)
     """How often a further source is of a class that is there already."""
     procedural: float = Field(default=0.35, ge=0, le=1)

@@ -26,6 +26,9 @@ from saiseld.runtime.parallel import run_all
 from saiseld.simulation.sounds.bank import FolderBank, ProceduralBank, decode, levelled
 
 ATTRIBUTION = "ATTRIBUTION.csv"
+INTERFERER = -1
+"""Class of sounds that have none."""
+
 PROCEDURAL = "synthesis"
 """Source of procedural clips."""
 
@@ -66,7 +69,7 @@ class SoundPool:
         procedural clips every fifth, whose voices are others.
         """
         apart: set[tuple[int, str]] = set()
-        for class_id in range(NUM_CLASSES):
+        for class_id in range(INTERFERER, NUM_CLASSES):
             counts: dict[str, int] = {}
             for clip in self.clips:
                 if clip.class_id == class_id and clip.source != PROCEDURAL:
@@ -115,6 +118,10 @@ def sound_pool(
         (class_id, path, source.get(str(path.relative_to(folder))) or _named_source(path))
         for class_id, paths in enumerate(bank.clips["train"])
         for path in paths
+    ]
+    named += [
+        (INTERFERER, path, source.get(str(path.relative_to(folder))) or _named_source(path))
+        for path in bank.interferers.get("train", ())
     ]
     whole = blake2b(digest_size=8)
     for class_id, path, name in named:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from saiseld_sounds.voices import median_pitch, voice_fits
 
 from saiseld.conventions.timebase import SAMPLE_RATE
-from saiseld.simulation.collecting.voices import median_pitch, voice_fits
 
 
 def vowel(pitch: float, seconds: float = 0.8) -> np.ndarray:

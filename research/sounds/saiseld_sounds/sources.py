@@ -10,10 +10,10 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from rich.progress import track
 
-from saiseld.conventions.taxonomy import CLASS_FOLDERS
 from saiseld.runtime.errors import DataError, RecipeError
 from saiseld.runtime.toml import read_toml
-from saiseld.simulation.collecting.packages import (
+from saiseld.simulation.sounds.bank import BANK_FOLDERS, Half
+from saiseld_sounds.packages import (
     Manager,
     Member,
     fetch,
@@ -21,8 +21,7 @@ from saiseld.simulation.collecting.packages import (
     read_members,
     version_of,
 )
-from saiseld.simulation.collecting.soundfonts import Play
-from saiseld.simulation.sounds.bank import Half
+from saiseld_sounds.soundfonts import Play
 
 
 class Package(BaseModel):
@@ -87,8 +86,8 @@ class Clips(Files):
     @field_validator("class_folder")
     @classmethod
     def _is_a_class(cls, name: str) -> str:
-        if name not in CLASS_FOLDERS:
-            raise ValueError(f"a class: {', '.join(CLASS_FOLDERS)}")
+        if name not in BANK_FOLDERS:
+            raise ValueError(f"a class: {', '.join(BANK_FOLDERS)}")
         return name
 
 

@@ -7,9 +7,9 @@ import struct
 
 import numpy as np
 import pytest
+from saiseld_sounds.soundfonts import RATE, Song, draw_notes, midi_file, play_songs
 
 from saiseld.runtime.errors import DataError
-from saiseld.simulation.collecting.soundfonts import RATE, Song, draw_notes, midi_file, play_songs
 
 needs_fluidsynth = pytest.mark.skipif(shutil.which("fluidsynth") is None, reason="needs fluidsynth")
 

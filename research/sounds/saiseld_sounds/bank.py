@@ -20,8 +20,10 @@ from rich.progress import track
 from saiseld.conventions.taxonomy import CLASS_FOLDERS
 from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.runtime.errors import AudioError, DataError
-from saiseld.simulation.collecting.attribution import Item, file_name
-from saiseld.simulation.collecting.clips import (
+from saiseld.simulation.sounds.bank import BANK_FOLDERS, INTERFERERS, Half
+from saiseld.simulation.sounds.synthesis import synthesise
+from saiseld_sounds.attribution import Item, file_name
+from saiseld_sounds.clips import (
     MIN_CLIP_SECONDS,
     MIN_HIT_SECONDS,
     RHYTHMS,
@@ -32,12 +34,10 @@ from saiseld.simulation.collecting.clips import (
     level,
     sequence,
 )
-from saiseld.simulation.collecting.copies import Seen
-from saiseld.simulation.collecting.soundfonts import RATE, Song, draw_notes, play_songs
-from saiseld.simulation.collecting.sources import Clips, Store
-from saiseld.simulation.collecting.voices import PITCH_HZ, median_pitch, voice_fits
-from saiseld.simulation.sounds.bank import Half
-from saiseld.simulation.sounds.synthesis import synthesise
+from saiseld_sounds.copies import Seen
+from saiseld_sounds.soundfonts import RATE, Song, draw_notes, play_songs
+from saiseld_sounds.sources import Clips, Store
+from saiseld_sounds.voices import PITCH_HZ, median_pitch, voice_fits
 
 Load = Callable[[], tuple[Signal, int]]
 """Gives a sound's samples and rate in Hz."""
@@ -98,11 +98,13 @@ def fill_bank(
     """
     items: list[Item] = []
     left_out: list[str] = []
-    for class_folder in track(CLASS_FOLDERS, "classes"):
+    for class_folder in track(BANK_FOLDERS, "classes"):
         seen = Seen(held_out)  # of both splits: no test clip has a copy in training
         for split in ("train", "test"):
             chosen = [e for e in entries if (e.class_folder, e.split) == (class_folder, split)]
             clips = collect_class(class_folder, split, chosen, store, seen, left_out)
+            if not clips and class_folder == INTERFERERS:
+                continue
             if not clips:
                 raise DataError(
                     f"{split}/{class_folder}", expected="at least one usable clip", found="none"
@@ -150,7 +152,7 @@ def collect_class(
             of_source[clip.source] += 1
             clips.append(clip)
             seconds += len(clip.signal) / SAMPLE_RATE
-    rng = np.random.default_rng([CLASS_FOLDERS.index(class_folder), split == "test"])
+    rng = np.random.default_rng([BANK_FOLDERS.index(class_folder), split == "test"])
     hits = [c for e in entries if e.single_hits for c in _read(e, store, seen, left_out)]
     groups = _groups(hits)
     sequences: Counter[str] = Counter()
@@ -159,7 +161,8 @@ def collect_class(
         if sequences.total() < MAX_SEQUENCES[split] and sequences[source] < SOURCE_SEQUENCES[split]:
             sequences[source] += 1
             clips.append(_sequence(group, class_folder, rng))
-    while split == "train" and len(clips) < MIN_TRAIN_CLIPS:
+    filled = split == "train" and class_folder != INTERFERERS
+    while filled and len(clips) < MIN_TRAIN_CLIPS:
         clips.append(_procedural(class_folder, rng))
     return clips
 

@@ -22,18 +22,18 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+from saiseld_sounds import bank, clips, copies, packages
+from saiseld_sounds.collect import SOURCES, collect
+from saiseld_sounds.nested import read_openclonk_group, read_qt_resource
+from saiseld_sounds.packages import fetch, read_members, version_of
+from saiseld_sounds.panoramas import decode_panorama, tone_map
+from saiseld_sounds.sources import read_sources
+from saiseld_sounds.voices import PITCH_HZ
 
 from saiseld.conventions.taxonomy import CLASS_FOLDERS
 from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.runtime.errors import AudioError, DataError, OutputError, RecipeError
-from saiseld.simulation.collecting import bank, clips, copies, packages
-from saiseld.simulation.collecting.collect import SOURCES, collect
-from saiseld.simulation.collecting.nested import read_openclonk_group, read_qt_resource
-from saiseld.simulation.collecting.packages import fetch, read_members, version_of
-from saiseld.simulation.collecting.panoramas import decode_panorama, tone_map
-from saiseld.simulation.collecting.sources import read_sources
-from saiseld.simulation.collecting.voices import PITCH_HZ
-from saiseld.simulation.sounds.bank import read_bank
+from saiseld.simulation.sounds.bank import BANK_FOLDERS, read_bank
 
 # Made-up packages -------------------------------------------------------------------------------
 
@@ -502,7 +502,7 @@ def test_a_wrong_table_is_told(world, old, new, complaint):
 def test_the_shipped_table_has_every_class_on_both_sides():
     sources = read_sources(SOURCES)
     sides = {(entry.class_folder, entry.split) for entry in sources.clips}
-    assert sides == {(name, split) for name in CLASS_FOLDERS for split in ("train", "test")}
+    assert sides == {(name, split) for name in BANK_FOLDERS for split in ("train", "test")}
     hits = {entry.class_folder for entry in sources.clips if entry.single_hits}
     assert hits == set(clips.RHYTHMS)
     assert {entry.split for entry in sources.panoramas} == {"train", "test"}

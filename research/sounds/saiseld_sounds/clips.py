@@ -124,8 +124,8 @@ class Rhythm:
 
 RHYTHMS = {
     "clapping": Rhythm((2.5, 5.0), (6, 16)),
-    "domestic_sounds": Rhythm((4.0, 8.0), (8, 30)),
     "footsteps": Rhythm((1.5, 2.2), (5, 10)),
+    "interferers": Rhythm((4.0, 8.0), (8, 30)),
     "knock": Rhythm((3.0, 5.0), (2, 6)),
     "musical_instrument": Rhythm((1.5, 6.0), (4, 24)),
 }

@@ -6,9 +6,9 @@ import io
 
 import numpy as np
 import soundfile
+from saiseld_sounds.copies import Seen
 
 from saiseld.conventions.timebase import SAMPLE_RATE
-from saiseld.simulation.collecting.copies import Seen
 
 
 def babble(seed: int, seconds: float = 3.0) -> np.ndarray:

@@ -16,10 +16,10 @@ from rich.console import Console
 
 from saiseld.runtime.errors import DataError, OutputError
 from saiseld.runtime.files import output_folder
-from saiseld.simulation.collecting.attribution import Item, file_name, summary, write_attribution
-from saiseld.simulation.collecting.bank import fill_bank, read_held_out
-from saiseld.simulation.collecting.panoramas import decode_panorama
-from saiseld.simulation.collecting.sources import Files, Sources, Store, read_sources
+from saiseld_sounds.attribution import Item, file_name, summary, write_attribution
+from saiseld_sounds.bank import fill_bank, read_held_out
+from saiseld_sounds.panoramas import decode_panorama
+from saiseld_sounds.sources import Files, Sources, Store, read_sources
 
 SOURCES = Path(__file__).with_name("sound_sources.toml")
 """The table of sources that comes with the package."""

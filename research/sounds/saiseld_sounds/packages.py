@@ -22,7 +22,7 @@ from typing import BinaryIO, Literal
 from urllib.parse import unquote
 
 from saiseld.runtime.errors import DataError
-from saiseld.simulation.collecting.nested import NESTED_READERS
+from saiseld_sounds.nested import NESTED_READERS
 
 Manager = Literal["apt", "npm", "pip"]
 Member = tuple[str, bytes]

@@ -1,0 +1,1 @@
+"""Collects sounds and rooms from public packages: ``python -m saiseld_sounds``."""

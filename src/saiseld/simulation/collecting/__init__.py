@@ -1,1 +1,0 @@
-"""Collects sounds and rooms from public packages: ``saiseld collect``."""
