@@ -7,10 +7,11 @@ import pytest
 from scipy.interpolate import griddata
 from tests import GOLDEN
 
+from saiseld.conventions.label_law import THRESHOLD
 from saiseld.conventions.sphere import angles_of_vector, fibonacci_sphere
 from saiseld.formats.annotation import read_annotations, write_annotations
 from saiseld.labels import Event, annotate, sparse_image
-from saiseld.labels.annotate import THRESHOLD, canvas, event_blobs, standardise
+from saiseld.labels.annotate import canvas, event_blobs, standardise
 from saiseld.runtime.errors import DataError
 
 

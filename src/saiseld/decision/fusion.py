@@ -21,7 +21,14 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from saiseld.conventions.sphere import angles_of_vector, unit_vector, wrap_azimuth
-from saiseld.decision.emission import BLOB_RADIUS, SPOT_RADIUS, centroid_directions, spots
+from saiseld.decision.emission import (
+    BLOB_RADIUS,
+    SPOT_RADIUS,
+    centroid_directions,
+    extents,
+    law_shapes,
+    spots,
+)
 from saiseld.formats.candidates import Candidates
 from saiseld.runtime.errors import CandidateError, CheckpointError
 from saiseld.runtime.files import write_bytes
@@ -256,6 +263,45 @@ def _with_products(values: FloatArray) -> FloatArray:
     return np.hstack([values, values[:, first] * values[:, second]])
 
 
+class Extent(msgspec.Struct, frozen=True):
+    """How far a mask reaches: linear in the extents of both branches' boxes, in degrees.
+
+    Parameters
+    ----------
+    both
+        Constant, weight of the audio branch's extent and weight of the detector's.
+    audio, detector
+        Constant and weight, where only one has a candidate.
+    """
+
+    both: tuple[float, float, float]
+    audio: tuple[float, float]
+    detector: tuple[float, float]
+
+    def of(
+        self, found: Matches, detector: Candidates | None, audio: Candidates | None
+    ) -> FloatArray:
+        """Return (R,) degrees from a candidate's direction to where its mask ends."""
+        at_audio, at_detector = found.ear_row >= 0, found.eye_row >= 0
+        own = [
+            np.zeros(len(at_audio)) if table is None else _rows(extents(table), rows)
+            for table, rows in ((audio, found.ear_row), (detector, found.eye_row))
+        ]
+        reach = np.where(
+            at_audio & at_detector,
+            self.both[0] + self.both[1] * own[0] + self.both[2] * own[1],
+            np.where(
+                at_audio,
+                self.audio[0] + self.audio[1] * own[0],
+                self.detector[0] + self.detector[1] * own[1],
+            ),
+        )
+        return np.asarray(reach.clip(*EXTENTS_DEG))
+
+
+EXTENTS_DEG = 6.0, 24.0
+"""Least and largest extent of a mask: 5 to 95 % of labels end at 7 to 22 degrees."""
+
 FORMAT_VERSION = 2
 
 
@@ -270,6 +316,8 @@ class Fusion(msgspec.Struct, frozen=True):
         How far a direction is moved from the ear's to the eye's, from 0 to 1.
     rooms, recordings
         What it was fitted on.
+    extent
+        How far masks reach, drawn by the labels' law; spots of two kinds without it.
     """
 
     both: Worth
@@ -279,6 +327,7 @@ class Fusion(msgspec.Struct, frozen=True):
     rooms: list[str]
     recordings: list[str]
     format_version: int = FORMAT_VERSION
+    extent: Extent | None = None
 
     def model(self, sense: Sense) -> Worth:
         """Return the model for what there is."""
@@ -357,7 +406,7 @@ def fuse(eye: Candidates | None, ear: Candidates | None, fusion: Fusion) -> Cand
     sense: Sense = "both" if len(parts) == 2 else "ear" if eye is None else "eye"
     found = meet(eye, ear)
     score = expit(fusion.model(sense).odds(evidence_of(found, sense)))
-    table = merged(found, eye, ear, fusion.toward_eye)
+    table = merged(found, eye, ear, fusion.toward_eye, fusion.extent)
     order = np.lexsort((-score, found.frame))
     return replace(
         table.take(order),
@@ -373,12 +422,16 @@ def evidence_of(found: Matches, sense: Sense) -> FloatArray:
 
 
 def merged(
-    found: Matches, eye: Candidates | None, ear: Candidates | None, toward_eye: float
+    found: Matches,
+    eye: Candidates | None,
+    ear: Candidates | None,
+    toward_eye: float,
+    extent: Extent | None = None,
 ) -> Candidates:
     """Return the table of candidates that have met, in their order, all of score 0.
 
-    Box and energies are those of a spot (emission ``"spot"``) round the direction, as labels
-    have it where both agree.
+    Box and energies are those of a mask round the direction: by the labels' law (emission
+    ``"law"``), or of a spot (``"spot"``) without an extent.
     """
     at_ear, at_eye = found.ear_row >= 0, found.eye_row >= 0
     columns: dict[str, Any] = {
@@ -404,10 +457,14 @@ def merged(
         azimuth, elevation = angles_of_vector((1 - toward_eye) * heard + toward_eye * toward)
         columns["azimuth"][both] = wrap_azimuth(azimuth)
         columns["elevation"][both] = elevation
-    apart = found.evidence[:, EVIDENCE["both"].index("apart")] * REACH_DEG
-    agreed = at_ear & at_eye & (apart <= AGREED_DEG)
-    reach = np.where(agreed, BLOB_RADIUS, SPOT_RADIUS)
-    columns["box"], columns["energy_map"] = spots(columns["azimuth"], columns["elevation"], reach)
+    where = columns["azimuth"], columns["elevation"]
+    if extent is None:
+        apart = found.evidence[:, EVIDENCE["both"].index("apart")] * REACH_DEG
+        agreed = at_ear & at_eye & (apart <= AGREED_DEG)
+        reach = np.where(agreed, BLOB_RADIUS, SPOT_RADIUS)
+        columns["box"], columns["energy_map"] = spots(*where, reach)
+    else:
+        columns["box"], columns["energy_map"] = law_shapes(*where, extent.of(found, eye, ear))
     base = ear if ear is not None else eye
     assert base is not None
     return Candidates(recording=base.recording, frames=base.frames, **columns)

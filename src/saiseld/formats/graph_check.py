@@ -78,6 +78,7 @@ OPERATORS = frozenset(
         "Less",
         "LessOrEqual",
         "Log",
+        "LogSoftmax",
         "MatMul",
         "Max",
         "MaxPool",

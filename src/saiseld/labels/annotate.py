@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from scipy.sparse import csr_array
 from scipy.spatial import Delaunay
-from scipy.special import expit
 
+from saiseld.conventions.label_law import THRESHOLD, amplitude
 from saiseld.conventions.sphere import (
     HEIGHT,
     WIDTH,
@@ -27,12 +27,6 @@ FloatArray = NDArray[np.float64]
 
 SIGMA_DEG = 10.0
 """Width of the Gaussian that confines an event's mask; a circle of 20 degrees holds two of it."""
-
-THRESHOLD = 4e-5
-"""Energy below which a pixel is outside the mask."""
-
-ENERGY_MEAN, ENERGY_STD = 6.131814582534336e-4, 4.8684798377322537e-4
-"""Mean and standard deviation of raw energies over the public corpus."""
 
 _EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 
@@ -117,7 +111,7 @@ def event_blobs(field: FloatArray, azimuth: float, elevation: float) -> list[Flo
 
 def standardise(blob: FloatArray) -> FloatArray:
     """Return a blob (n, 3) with raw energies mapped to (0, 1) by the corpus' mean and deviation."""
-    return np.column_stack([blob[:, :2], expit((blob[:, 2] - ENERGY_MEAN) / ENERGY_STD)])
+    return np.column_stack([blob[:, :2], amplitude(blob[:, 2])])
 
 
 @cache

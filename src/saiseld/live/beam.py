@@ -1,51 +1,22 @@
 """Listen in one direction: a filter-and-sum beam of the four capsules on their rigid sphere.
 
-At each frequency the weights let the wanted direction through unchanged and take as little as they
-can of sound from all round (maximum directivity), with so much loading that the capsules' own
-noise is hardly raised: ``w = (R + e I)^-1 h / (h^H (R + e I)^-1 h)`` with the responses h of
-`saiseld.conventions.rigid_sphere` and their mean R over all directions (Van Trees, "Optimum Array
-Processing", 2002, ch. 2.6 and 6.6).
+The weights are those of `saiseld.acoustics.beamforming`, as filters.
 """
 
 from __future__ import annotations
-
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import oaconvolve
 
-from saiseld.conventions.arrays import RADIUS_M, TETRAHEDRON, eigenmike_xyz
-from saiseld.conventions.rigid_sphere import SPEED_OF_SOUND, rigid_sphere_response
-from saiseld.conventions.sphere import fibonacci_sphere, unit_vector
+from saiseld.acoustics.beamforming import beam_weights
+from saiseld.conventions.arrays import TETRAHEDRON
+from saiseld.conventions.sphere import unit_vector
 from saiseld.conventions.timebase import SAMPLE_RATE
 
 TAPS = 256
 DELAY = TAPS // 2
 """Samples by which a beam is late."""
-_LOADING = 0.01
-
-Complex = NDArray[np.complex128]
-
-
-@cache
-def _capsules() -> NDArray[np.float64]:
-    return eigenmike_xyz()[list(TETRAHEDRON)] / RADIUS_M
-
-
-def _responses(directions: NDArray[np.float64]) -> Complex:
-    """Return the (F, D, 4) responses to unit vectors (D, 3)."""
-    frequency = np.fft.rfftfreq(TAPS, 1 / SAMPLE_RATE)
-    ka = 2 * np.pi * frequency * RADIUS_M / SPEED_OF_SOUND
-    return rigid_sphere_response(ka, np.clip(directions @ _capsules().T, -1, 1))
-
-
-@cache
-def _loaded_inverse() -> Complex:
-    """Return the (F, 4, 4) inverse of the loaded covariance of sound from all round."""
-    heard = _responses(fibonacci_sphere().T)
-    around = np.einsum("fdm,fdn->fmn", heard, heard.conj()) / heard.shape[1]
-    return np.linalg.inv(around + _LOADING * np.eye(len(TETRAHEDRON)))
 
 
 def beam_filters(azimuth: float, elevation: float) -> NDArray[np.float32]:
@@ -54,9 +25,8 @@ def beam_filters(azimuth: float, elevation: float) -> NDArray[np.float32]:
     A plane wave from there comes out as it would be heard at the centre without the sphere, `DELAY`
     samples late.
     """
-    wanted = _responses(unit_vector(azimuth, elevation)[None])[:, 0]
-    steered = np.einsum("fmn,fn->fm", _loaded_inverse(), wanted)
-    weights = steered / np.einsum("fm,fm->f", wanted.conj(), steered)[:, None]
+    frequency = np.fft.rfftfreq(TAPS, 1 / SAMPLE_RATE)
+    weights = beam_weights(frequency, unit_vector(azimuth, elevation))
     shift = np.exp(-2j * np.pi * np.arange(len(weights)) * DELAY / TAPS)
     filters = np.fft.irfft(weights.conj().T * shift, TAPS)
     return np.asarray(filters * np.hanning(TAPS + 1)[:-1], np.float32)

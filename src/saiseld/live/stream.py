@@ -356,9 +356,9 @@ def _listener(imager: Imager, latency: Latency) -> SlidingWindowInference | LowL
 
     ear = imager.hearing.ear
     if latency == "exact":
-        return SlidingWindowInference(ear.window)
+        return SlidingWindowInference(ear.window, ear.recognition)
     # One view: what is lost by the missing future is more than the others would bring.
-    return LowLatencyInference(ear.with_views(1).window, PROMPT_HOP, PROMPT_AHEAD)
+    return LowLatencyInference(ear.with_views(1).window, PROMPT_HOP, PROMPT_AHEAD, ear.recognition)
 
 
 def _turned(blob: NDArray[np.float64], turn: float) -> NDArray[np.float64]:

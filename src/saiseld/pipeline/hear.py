@@ -14,12 +14,16 @@ from saiseld.runtime.files import output_folder
 from saiseld.runtime.parallel import run_all
 from saiseld.seld.audio_branch import AudioBranch
 from saiseld.seld.decode import candidates
+from saiseld.seld.recogniser import recogniser_beside
 
 
 @cache
 def load_audio_branch(weights: Path, device: Device = "cpu") -> tuple[AudioBranch, str]:
     """Return an ear and a name for its weights, read once a process."""
-    return AudioBranch.load(weights, device=device), content_digest(weights)
+    beside = recogniser_beside(weights)
+    files = [weights] if beside is None else [weights, beside]
+    digest = "+".join(content_digest(path) for path in files)
+    return AudioBranch.load(weights, device=device), digest
 
 
 def hear_recording(weights: Path, recording: Recording, folder: Path) -> Path | None:

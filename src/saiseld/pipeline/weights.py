@@ -62,6 +62,12 @@ class Weights:
         return self.folder / "fusion.json"
 
     @property
+    def recogniser(self) -> Path | None:
+        """What recognises the sources that the audio branch localises, if there is one."""
+        path = self.folder / "recogniser.safetensors"
+        return path if path.is_file() else None
+
+    @property
     def can_hear(self) -> bool:
         """Whether there is a hearing network, and a model to weigh it."""
         return (self.folder / "seld.safetensors").is_file() and self.fusion.is_file()
@@ -74,7 +80,7 @@ def digests(weights: Weights, *, eye_alone: bool = False, fast: bool = False) ->
     """
     paths = [weights.front_end, weights.detector, weights.matchability]
     if weights.can_hear and not eye_alone:
-        paths += [weights.ear, weights.fusion]
+        paths += [weights.ear, weights.recogniser, weights.fusion]
     checkpoints = [path for path in paths if path is not None]
     graphs = [
         graph

@@ -14,10 +14,12 @@ from scipy.special import expit
 
 from saiseld.formats.graph import check_torch_for, has_graphs
 from saiseld.runtime.devices import Device
+from saiseld.seld.extent import ExtentModel, extent_beside
 from saiseld.seld.graphs import GRAPHS, GraphSeld
 from saiseld.seld.inference import SlidingWindowInference
 from saiseld.seld.inputs import VIEWS, Inputs, inputs, smoothing
 from saiseld.seld.output import MAPS, ROWS, Array, SeldOutput
+from saiseld.seld.recogniser import SourceRecognition, recogniser_beside
 
 SMOOTH_FRAMES = 11
 """Frames over which probabilities are averaged: sounds last, and doubts do not."""
@@ -52,16 +54,30 @@ class AudioBranch:
         What hears one window.
     views
         How many ways it looks at a sound: all (`VIEWS`) hear better, one is faster.
+    recognition
+        What recognises the sources that the network localises; the network's classes if None.
+    extent
+        What tells how wide a source's label is; nothing does if None.
     """
 
-    def __init__(self, network: Network, *, views: int = len(VIEWS)) -> None:
+    def __init__(
+        self,
+        network: Network,
+        *,
+        views: int = len(VIEWS),
+        recognition: SourceRecognition | None = None,
+        extent: ExtentModel | None = None,
+    ) -> None:
         self.network, self.views = network, views
+        self.recognition, self.extent = recognition, extent
 
     @classmethod
     def load(
         cls, path: str | Path, *, views: int = len(VIEWS), device: Device = "cpu"
     ) -> AudioBranch:
         """Read weights: on the CPU by the graphs beside them if there are any, else in torch.
+
+        A recogniser's checkpoint and a model of extents beside them are used too.
 
         Raises
         ------
@@ -70,20 +86,27 @@ class AudioBranch:
             run them and is not installed.
         """
         if device == "cpu" and has_graphs(path, GRAPHS):
-            return cls(GraphSeld(path), views=views)
-        check_torch_for(path)
-        from saiseld.seld.model import Seld
+            network: Network = GraphSeld(path)
+        else:
+            check_torch_for(path)
+            from saiseld.seld.model import Seld
 
-        return cls(Seld.load(path).to(device), views=views)
+            network = Seld.load(path).to(device)
+        beside = recogniser_beside(path)
+        recognition = None if beside is None else SourceRecognition.load(beside)
+        return cls(network, views=views, recognition=recognition, extent=extent_beside(path))
 
     def with_views(self, views: int) -> AudioBranch:
         """Return the same ear looking so many times."""
-        return AudioBranch(self.network, views=views)
+        return AudioBranch(
+            self.network, views=views, recognition=self.recognition, extent=self.extent
+        )
 
     def window(self, audio: Array, *, last: int | None = None) -> Array:
         """Return what is heard in one window: (T, 14 + 14 * 484 + 13), see below.
 
-        Probabilities of classes and of maps, averaged over `SMOOTH_FRAMES`, and log metres.
+        Probabilities of classes and of maps, averaged over `SMOOTH_FRAMES`, and log metres; with a
+        model of extents 484 more, the log energies at the peaks of labels.
 
         Parameters
         ----------
@@ -102,7 +125,11 @@ class AudioBranch:
             self.network(audio, shown, self.views, asked), [ROWS + MAPS], axis=1
         )
         likely = smoothing(asked, SMOOTH_FRAMES)[-wanted:] @ expit(logits)
-        return np.concatenate([likely, distance[-wanted:]], axis=1)
+        parts = [likely, distance[-wanted:]]
+        if self.extent is not None:
+            near = shown.covariance[-min(wanted + 1, frames) :]
+            parts.append(self.extent.log_energy(near)[-wanted:])
+        return np.concatenate(parts, axis=1)
 
     def __call__(self, audio: Array) -> SeldOutput:
         """Return what is heard in a recording.
@@ -113,7 +140,9 @@ class AudioBranch:
             (N, 4) samples at 24 kHz; what is left after the last whole frame is not heard.
         """
         parts = list(self.blocks([audio]))
-        names = ("classes", "maps", "anything", "distance_cm", "silent")
+        names = ["classes", "maps", "anything", "distance_cm", "silent"]
+        if self.extent is not None:
+            names.append("log_energy")
         return SeldOutput(0, *(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
     def blocks(self, audio: Iterable[Array]) -> Iterator[SeldOutput]:
@@ -129,7 +158,7 @@ class AudioBranch:
         AudioError
             If a block has not four channels, or there is not one whole frame.
         """
-        listener = SlidingWindowInference(self.window)
+        listener = SlidingWindowInference(self.window, self.recognition)
         for block in audio:
             yield from listener.push(block)
         yield from listener.close()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.special import expit
 
+from saiseld.conventions.label_law import extent_deg
 from saiseld.conventions.sphere import (
     HEIGHT,
     WIDTH,
@@ -33,6 +34,8 @@ MOST = 12
 EXTENT_DEG = 21.0
 """From a direction to the edges of its box: the label method's Gaussian of 10 degrees ends here."""
 SIGMA_DEG = 10.0
+EXTENTS_DEG = 6.0, 24.0
+"""Least and largest extent of a label: 5 to 95 % of labels end at 7 to 22 degrees."""
 
 _CELL_DEG = 2
 _NEAREST = 6
@@ -146,10 +149,12 @@ class Shape(NamedTuple):
     energy_map: NDArray[np.float16]
 
 
-def shapes(direction: FloatArray, maps: NDArray[np.floating]) -> Shape:
+def shapes(
+    direction: FloatArray, maps: NDArray[np.floating], extent: FloatArray | None = None
+) -> Shape:
     """Return boxes and energy maps of directions.
 
-    The box holds what is nearer than `EXTENT_DEG`, as far as a canvas can; the energy is the label
+    The box holds what is nearer than the extent, as far as a canvas can; the energy is the label
     method's Gaussian of 10 degrees times how likely the map finds the place, relative to its peak.
 
     Parameters
@@ -158,11 +163,14 @@ def shapes(direction: FloatArray, maps: NDArray[np.floating]) -> Shape:
         (n, 3) unit vectors.
     maps
         (n, 484) logits.
+    extent
+        (n,) degrees from a direction to the edges of its box; `EXTENT_DEG` without it.
     """
+    reach = np.full(len(direction), EXTENT_DEG) if extent is None else extent
     azimuth, elevation = angles_of_vector(direction)
     x, y = pixel_of_angles(azimuth, elevation)
-    wide = np.minimum(EXTENT_DEG / np.maximum(np.cos(np.radians(elevation)), 0.2), 90.0)
-    top, bottom = np.maximum(y - EXTENT_DEG, 0), np.minimum(y + EXTENT_DEG, HEIGHT)
+    wide = np.minimum(reach / np.maximum(np.cos(np.radians(elevation)), 0.2), 90.0)
+    top, bottom = np.maximum(y - reach, 0), np.minimum(y + reach, HEIGHT)
     box = np.stack([x - wide, top, x + wide, bottom], axis=-1)
     cell = (np.arange(MAP_SIZE) + 0.5) / MAP_SIZE
     across = box[:, :1] + cell * (box[:, 2:3] - box[:, :1])
@@ -232,7 +240,11 @@ def _decoded(
     frame, class_id, rank, value = (part[order] for part in (frame, class_id, rank, value))
     maps = heard.maps[frame, class_id]
     direction = refined(maps, found.point[frame, class_id, rank])
-    box, energy = shapes(direction, maps)
+    extent = None
+    if heard.log_energy is not None:
+        peak = heard.log_energy[frame, found.point[frame, class_id, rank]]
+        extent = extent_deg(np.exp(peak.astype(float))).clip(*EXTENTS_DEG)
+    box, energy = shapes(direction, maps, extent)
     azimuth, elevation = angles_of_vector(direction)
     nothing = np.zeros(len(frame), np.float32)
     return Candidates(

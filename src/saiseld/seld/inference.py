@@ -27,6 +27,9 @@ from saiseld.seld.output import MAPS, ROWS, WINDOW_FRAMES, Array, SeldOutput
 HOP_FRAMES = WINDOW_FRAMES // 2
 """From one window to the next."""
 
+BEFORE_FRAMES, AFTER_FRAMES = 10, 5
+"""Frames of sound before and after its own that a refinement is given: an encoder needs context."""
+
 DEAD_DB = 50.0
 """A channel this far below the loudest is taken for dead."""
 
@@ -46,6 +49,24 @@ class Window(Protocol):
         ...
 
 
+class Refinement(Protocol):
+    """What refines an output by the sound round it; see `saiseld.seld.recogniser`."""
+
+    def __call__(self, output: SeldOutput, audio: Array, before: int, /) -> SeldOutput:
+        """Return the output of T frames refined.
+
+        Parameters
+        ----------
+        output
+            Of T frames.
+        audio
+            (n, 4) samples of whole frames: ``before`` frames, the T frames, and what follows.
+        before
+            See ``audio``.
+        """
+        ...
+
+
 class SlidingWindowInference:
     """Hears a recording as it comes; see the module.
 
@@ -53,11 +74,14 @@ class SlidingWindowInference:
     ----------
     window
         What hears a window.
+    refinement
+        What refines the outputs, each frame once; nothing if None.
     """
 
-    def __init__(self, window: Window) -> None:
-        self._window = window
+    def __init__(self, window: Window, refinement: Refinement | None = None) -> None:
+        self._window, self._refinement = window, refinement
         self._held = np.empty((0, CHANNELS), np.float32)
+        self._past = np.empty((0, CHANNELS), np.float32)
         self._start = 0
         # Second half of the window before, waiting for the first half of the next one.
         self._waiting: Array | None = None
@@ -121,8 +145,16 @@ class SlidingWindowInference:
                 said = None
         self._held = self._held[HOP_FRAMES * SAMPLES_PER_FRAME :]
         self._start += HOP_FRAMES
+        past, known = self._past, audio[: count * SAMPLES_PER_FRAME]
+        if self._refinement is not None:
+            self._past = np.concatenate([past, known])[-BEFORE_FRAMES * SAMPLES_PER_FRAME :]
         if said is not None:
-            yield _heard(start, said[:count], audio)
+            output = _heard(start, said[:count], audio)
+            if self._refinement is not None:
+                near = audio[: (count + AFTER_FRAMES) * SAMPLES_PER_FRAME]
+                count_past = len(past) // SAMPLES_PER_FRAME
+                output = self._refinement(output, np.concatenate([past, near]), count_past)
+            yield output
 
 
 class LowLatencyInference:
@@ -139,10 +171,15 @@ class LowLatencyInference:
         Frames from one window to the next.
     ahead
         Frames that are waited for after a frame.
+    refinement
+        What refines the outputs; nothing if None.
     """
 
-    def __init__(self, window: Window, hop: int, ahead: int) -> None:
+    def __init__(
+        self, window: Window, hop: int, ahead: int, refinement: Refinement | None = None
+    ) -> None:
         self._window, self._hop, self._ahead = window, hop, ahead
+        self._refinement = refinement
         self._held = np.empty((0, CHANNELS), np.float32)
         self._first = 0  # frame that the samples that are held begin with
         self._start = 0  # frame that is told next
@@ -174,7 +211,13 @@ class LowLatencyInference:
                 self._is_doubted = True
                 _warn_of_doubts(audio)
             said = self._window(audio.T, last=end - self._start)[: told - self._start]
-            yield _heard(self._start, said, audio[(self._start - first) * SAMPLES_PER_FRAME :])
+            own = self._start - first
+            output = _heard(self._start, said, audio[own * SAMPLES_PER_FRAME :])
+            if self._refinement is not None:
+                before = min(own, BEFORE_FRAMES)
+                near = audio[(own - before) * SAMPLES_PER_FRAME :]
+                output = self._refinement(output, near, before)
+            yield output
         self._start = told
 
 
@@ -231,13 +274,15 @@ def _heard(start: int, said: Array, audio: Array) -> SeldOutput:
     count = len(said)
     maps = said[:, ROWS : ROWS + MAPS].reshape(count, ROWS, -1)
     sound = audio[: count * SAMPLES_PER_FRAME].reshape(count, -1)
+    distance, energy = np.split(said[:, ROWS + MAPS :], [NUM_CLASSES], axis=1)
     return SeldOutput(
         start,
         _logit(said[:, :NUM_CLASSES]),
         _logit(maps[:, :NUM_CLASSES]),
         _logit(maps[:, NUM_CLASSES]),
-        100 * np.exp(said[:, ROWS + MAPS :]),
+        100 * np.exp(distance),
         np.square(sound).mean(1) < SILENT_RMS**2,
+        energy if energy.shape[1] else None,
     )
 
 

@@ -93,9 +93,8 @@ def inputs(audio: Array) -> Inputs:
     frames = audio.shape[1] // SAMPLES_PER_FRAME
     audio = audio * np.float32(_LEVEL / np.sqrt(np.square(audio).mean() + _FLOOR**2))
     tables = _tables()
-    parts = _products(_spectra(audio, frames * HOPS_PER_FRAME))
-    magnitude = np.sqrt(parts[:CHANNELS].mean(0))
-    mels = np.log(magnitude @ tables.mel / (WINDOW / 400) + np.float32(1e-3))
+    parts = _products(spectra(audio, frames * HOPS_PER_FRAME))
+    mels = log_mels(np.sqrt(parts[:CHANNELS].mean(0)))
     by_step = (parts.reshape(-1, parts.shape[-1]) @ tables.mel).reshape(COVARIANCE, -1, MELS)
     loud = by_step[:CHANNELS].sum(0)
     onset = _onsets(loud)
@@ -112,21 +111,32 @@ def inputs(audio: Array) -> Inputs:
     return Inputs(mels, np.stack([by_frame.mean(1), by_frame.max(1), share]), covariance)
 
 
-def _spectra(audio: Array, steps: int) -> NDArray[np.complex64]:
+def spectra(audio: Array, steps: int) -> NDArray[np.complex64]:
     """Return (4, steps, bins) of the bins that are in some mel band.
 
     Phases count from each window's begin; what is made of them does not depend on that.
     """
     padded = np.pad(audio, ((0, 0), (WINDOW // 2, WINDOW // 2)))
     windows = sliding_window_view(padded, WINDOW, axis=1)[:, ::HOP][:, :steps]
-    spectra: NDArray[np.complex64] = rfft(windows * _tables().window, FFT)
-    return spectra[..., _tables().bins]
+    whole: NDArray[np.complex64] = rfft(windows * _tables().window, FFT)
+    return whole[..., _tables().bins]
 
 
-def _products(spectra: NDArray[np.complex64]) -> Array:
+def log_mels(magnitude: Array) -> Array:
+    """Return (steps, 64) natural log of mel magnitudes + 0.001 of magnitudes (steps, bins)."""
+    mels = magnitude @ _tables().mel / np.float32(WINDOW / 400)
+    return np.asarray(np.log(mels + np.float32(1e-3)))
+
+
+def used_frequencies() -> FloatArray:
+    """Return the frequencies in Hz of the bins that `spectra` returns."""
+    return frequencies()[_tables().bins]
+
+
+def _products(spectrum: NDArray[np.complex64]) -> Array:
     """Return (16, ...): powers, then real and imaginary parts of ``x_i conj(x_j)``, i < j."""
-    real, imaginary = np.ascontiguousarray(spectra.real), np.ascontiguousarray(spectra.imag)
-    parts = np.empty((COVARIANCE, *spectra.shape[1:]), np.float32)
+    real, imaginary = np.ascontiguousarray(spectrum.real), np.ascontiguousarray(spectrum.imag)
+    parts = np.empty((COVARIANCE, *spectrum.shape[1:]), np.float32)
     parts[:CHANNELS] = np.square(real) + np.square(imaginary)
     for row, (i, j) in enumerate(zip(_FIRST, _SECOND, strict=True), start=CHANNELS):
         parts[row] = real[i] * real[j] + imaginary[i] * imaginary[j]

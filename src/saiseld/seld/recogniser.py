@@ -1,0 +1,253 @@
+"""Recognition on the source: a beam towards each source that was localised, and an encoder on it.
+
+What the network says of a mixture it says of all that sounds; a beam (about 6 dB, with soft nulls
+on the other sources, `saiseld.acoustics.beamforming`) leaves mostly one source, and the classes of
+that are recognised by a head on a pretrained encoder. Both opinions and the encoder's own, mapped
+from AudioSet to the 13 classes, are joined with weights fitted by class (`Joint`), and the maps of
+all classes round the source are set to the result; directions stay the network's.
+
+`Recogniser` is the interface: whatever turns log-mels of one beam into opinions frame by frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit, softmax
+
+from saiseld.acoustics.beamforming import beam_weights
+from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.conventions.timebase import SAMPLES_PER_FRAME
+from saiseld.formats.checkpoint import read_arrays
+from saiseld.formats.graph import Graph
+from saiseld.seld.inputs import HOPS_PER_FRAME, MELS, log_mels, smoothing, spectra, used_frequencies
+from saiseld.seld.output import GRID, Array, SeldOutput
+
+RECOGNISER = "recogniser.safetensors"
+"""File name of a recogniser's checkpoint, beside that of the network."""
+
+GRAPH = "beam"
+"""Name of the graph beside a recogniser's checkpoint."""
+
+MAX_SOURCES = 3
+"""Most sources that are recognised at a time; four capsules can null no more than two others."""
+
+APART_DEG = 25.0
+"""Two sources are at least this far apart."""
+
+PEAK_DEG = 15.0
+"""A source is a peak: nothing this near to it is likelier."""
+
+REACH_DEG = 20.0
+"""Directions this near to a source are the source's."""
+
+MIN_ACTIVITY = 0.1
+"""Least mean probability, over the frames, that anything sounds from a source's direction."""
+
+SMOOTH_FRAMES = 11
+"""Frames over which opinions on a beam are averaged."""
+
+LIMIT = 8.0
+"""Largest log odds that count."""
+
+_LEVEL, _FLOOR = 0.05, 2e-5
+
+FloatArray = NDArray[np.float64]
+
+
+class Recogniser(Protocol):
+    """What recognises the sound of one beam."""
+
+    def __call__(self, mels: Array, /) -> tuple[Array, Array]:
+        """Return log probabilities (T, 14) and AudioSet evidence (T, 13).
+
+        The last of the 14 is that of no class; evidence is the largest logit of the AudioSet
+        classes that belong to a class.
+
+        Parameters
+        ----------
+        mels
+            (T, 10, 64) natural log-mels of T frames.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Joint:
+    """A multinomial logistic model of three opinions: what a source is, if there is one.
+
+    All columns are by class, the last one no class. Whether something sounds from a direction stays
+    the network's word: a class's probability is that of the network's strongest class there, times
+    the model's share of the class.
+
+    Parameters
+    ----------
+    weight
+        (3, 14) of the network's log odds, the head's log probabilities and AudioSet's evidence.
+    bias
+        (14,).
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+
+    def probabilities(self, network: Array, head: Array, audioset: Array) -> FloatArray:
+        """Return (..., 13) of (..., 13), (..., 14) and (..., 13)."""
+        odds = self.weight[1] * head + self.bias
+        odds[..., :NUM_CLASSES] += self.weight[0, :NUM_CLASSES] * network.clip(-LIMIT, LIMIT)
+        odds[..., :NUM_CLASSES] += self.weight[2, :NUM_CLASSES] * audioset.clip(-LIMIT, LIMIT)
+        sounds = network.max(-1, keepdims=True)
+        odds[..., NUM_CLASSES:] += self.weight[0, NUM_CLASSES] * sounds.clip(-LIMIT, LIMIT)
+        return np.asarray(expit(sounds) * softmax(odds, axis=-1)[..., :NUM_CLASSES])
+
+
+class SourceRecognition:
+    """Recognises the sources of what the network localised.
+
+    Parameters
+    ----------
+    recogniser
+        What recognises a beam.
+    joint
+        What its opinion weighs beside the network's.
+    """
+
+    def __init__(self, recogniser: Recogniser, joint: Joint) -> None:
+        self.recogniser, self.joint = recogniser, joint
+
+    @classmethod
+    def load(cls, path: str | Path) -> SourceRecognition:
+        """Read a checkpoint of `saiseld.training.seld.recognition` by the graph beside it.
+
+        Raises
+        ------
+        CheckpointError
+            If it is not one, or its graph is missing or another's.
+        """
+        arrays = read_arrays(path, ("joint.weight", "joint.bias"))
+        joint = Joint(*(np.asarray(arrays[k], float) for k in ("joint.weight", "joint.bias")))
+        return cls(GraphRecogniser(path), joint)
+
+    def __call__(self, output: SeldOutput, audio: Array, before: int) -> SeldOutput:
+        """Return the output with the classes of its sources recognised.
+
+        Parameters
+        ----------
+        output
+            Of T frames.
+        audio
+            (n, 4) samples, n of whole frames: ``before`` frames before the output's first one, its
+            frames, and any number after.
+        before
+            See ``audio``.
+        """
+        sources = source_directions(output)
+        if not len(sources):
+            return output
+        rows = slice(before, before + len(output))
+        opinions = [self._opinion(mels, rows) for mels in beam_mels(audio, sources)]
+        return recognised(output, sources, opinions, self.joint)
+
+    def _opinion(self, mels: Array, rows: slice) -> tuple[Array, Array]:
+        smooth = smoothing(len(mels), SMOOTH_FRAMES)[rows]
+        head, audioset = self.recogniser(mels)
+        return smooth @ head, smooth @ audioset
+
+
+def recogniser_beside(weights: str | Path) -> Path | None:
+    """Return the recogniser's checkpoint beside a network's, None if there is none."""
+    path = Path(weights).with_name(RECOGNISER)
+    return path if path.is_file() else None
+
+
+class GraphRecogniser:
+    """A `Recogniser` of the graph beside a checkpoint, on one thread of the CPU."""
+
+    def __init__(self, weights: str | Path) -> None:
+        self._graph = Graph(weights, GRAPH, ("n 14", "n 13"))
+
+    def __call__(self, mels: Array, /) -> tuple[Array, Array]:
+        """See `Recogniser`."""
+        head, audioset = self._graph(mels, n=len(mels))
+        return head, audioset
+
+
+def source_directions(output: SeldOutput) -> FloatArray:
+    """Return (K, 3) unit vectors of what sounds in some frames, the likeliest first; K may be 0."""
+    likely = expit(output.maps.max(1)).mean(0)
+    near = np.cos(np.radians(PEAK_DEG)) < GRID.T @ GRID
+    is_peak = likely >= np.where(near, likely, 0.0).max(1)
+    points = np.flatnonzero(is_peak & (likely >= MIN_ACTIVITY))
+    found: list[FloatArray] = []
+    for point in points[np.argsort(-likely[points], kind="stable")]:
+        way = GRID[:, point]
+        if all(way @ other < np.cos(np.radians(APART_DEG)) for other in found):
+            found.append(way)
+    return np.array(found[:MAX_SOURCES]).reshape(-1, 3)
+
+
+def beam_mels(audio: Array, sources: FloatArray) -> list[Array]:
+    """Return log-mels (T, 10, 64) of a beam towards each source, nulls on the others.
+
+    Parameters
+    ----------
+    audio
+        (n, 4) samples of T frames.
+    sources
+        (K, 3) unit vectors.
+    """
+    frames = len(audio) // SAMPLES_PER_FRAME
+    spectrum = spectra(np.ascontiguousarray(audio.T), frames * HOPS_PER_FRAME)
+    made = []
+    for number, look in enumerate(sources):
+        others = np.delete(sources, number, axis=0)
+        weights = beam_weights(used_frequencies(), look, others if len(others) else None)
+        conjugate = weights.conj().astype(np.complex64)
+        magnitude = np.abs(np.einsum("csf,fc->sf", spectrum, conjugate))
+        # The level that `saiseld.seld.inputs` brings a window to, by Parseval's theorem.
+        level = np.sqrt(np.square(magnitude).mean() / _POWER + _FLOOR**2)
+        mels = log_mels(magnitude * np.float32(_LEVEL / level))
+        made.append(mels.reshape(frames, HOPS_PER_FRAME, MELS))
+    return made
+
+
+_POWER = 225.0
+"""Mean power of a bin of white noise of power 1: the sum of the squared window of 600 samples."""
+
+
+def source_logits(output: SeldOutput, sources: FloatArray) -> Array:
+    """Return (T, K, 13): each class's largest logit within `REACH_DEG` of each source."""
+    near = regions(sources)
+    return np.stack([output.maps[:, :, own].max(2) for own in near], axis=1)
+
+
+def regions(sources: FloatArray) -> NDArray[np.bool_]:
+    """Return (K, 484): the directions of the grid that are each source's."""
+    cosine = sources @ GRID
+    nearest = cosine.argmax(0) == np.arange(len(sources))[:, None]
+    return np.asarray(nearest & (cosine > np.cos(np.radians(REACH_DEG))))
+
+
+def recognised(
+    output: SeldOutput, sources: FloatArray, opinions: list[tuple[Array, Array]], joint: Joint
+) -> SeldOutput:
+    """Return the output with the maps of all classes round each source set by the joint model.
+
+    The shape of a map round a source is that of the network's strongest class there.
+    """
+    network = source_logits(output, sources)
+    head, audioset = (np.stack(part, axis=1) for part in zip(*opinions, strict=True))
+    likely = joint.probabilities(network, head, audioset)
+    odds = logit(np.clip(likely, 1e-6, 1 - 1e-6)).astype(np.float32)
+    maps = output.maps.copy()
+    every = np.arange(len(output))
+    for number, own in enumerate(regions(sources)):
+        best = network[:, number].argmax(1)
+        shape = output.maps[every, best][:, own]
+        shape = shape - shape.max(1, keepdims=True)
+        maps[:, :, own] = odds[:, number, :, None] + shape[:, None]
+    return replace(output, maps=maps)
