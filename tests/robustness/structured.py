@@ -320,7 +320,9 @@ def _parquet(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
             kind = random.choice((pa.int64(), pa.float64(), pa.string(), pa.int8(), pa.float32()))
             table = table.set_column(place, name, table[name].cast(kind))
         elif what == 1:
-            encoding = random.choice(("DELTA_BINARY_PACKED", "BYTE_STREAM_SPLIT", "PLAIN"))
+            whole = pa.types.is_integer(table.schema.field(name).type)
+            other = "DELTA_BINARY_PACKED" if whole else "BYTE_STREAM_SPLIT"
+            encoding = random.choice((other, "PLAIN"))
             options |= {"use_dictionary": False, "column_encoding": {name: encoding}}
         elif what == 2 and name != "energy_map":
             values = table[name].to_numpy().copy()
@@ -345,7 +347,12 @@ def _parquet(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
     except (pa.ArrowException, KeyError, ValueError, OverflowError):
         pass
     file = io.BytesIO()
-    pq.write_table(table, file, write_page_checksum=random.random() < 0.5, **options)
+    checksum = random.random() < 0.5
+    try:
+        pq.write_table(table, file, write_page_checksum=checksum, **options)
+    except (pa.ArrowException, OSError):  # an encoding that this type does not have
+        file = io.BytesIO()
+        pq.write_table(table, file, write_page_checksum=checksum)
     written = file.getvalue()
     return mutated(written, others, random) if random.random() < 0.3 else written
 
