@@ -240,7 +240,8 @@ def test_cameras_that_are_none_are_told(monkeypatch) -> None:
         open_live(SourceConfig(source="udp://127.0.0.1:0", video="nothing.mp4"))
 
 
-def test_what_a_user_calls_a_source(tmp_path, portaudio) -> None:
+def test_what_a_user_calls_a_source(tmp_path, portaudio, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(bytes(100))))
     sound, camera = open_live(SourceConfig())
     assert isinstance(sound, FileSource) and isinstance(camera, FileCamera)
     sound, camera = open_live(SourceConfig(source=str(next(DEMO.glob("*.wav")))))

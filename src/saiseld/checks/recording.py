@@ -35,7 +35,7 @@ Format = Literal["auto", "mic", "em32", "foa", "n3d", "fuma", "a-format"]
 """What a recording's channels are. ``mic``: the tetrahedron's capsules; ``em32``: all 32; ``foa``:
 ambiX (ACN in SN3D) of any order; ``n3d``, ``fuma``, ``a-format``: see `AmbisonicFormat`."""
 FORMATS: tuple[Format, ...] = get_args(Format)
-_AMBISONICS: dict[Format, AmbisonicFormat] = {
+AMBISONICS: dict[Format, AmbisonicFormat] = {
     "foa": "ambix",
     "n3d": "n3d",
     "fuma": "fuma",
@@ -128,8 +128,8 @@ def check_opened(
             expected=f"{number} (--format {channels})",
             found=f"{recording.channels}",
         )
-    if channels in _AMBISONICS:
-        converter = AmbisonicConverter(_AMBISONICS[channels])
+    if channels in AMBISONICS:
+        converter = AmbisonicConverter(AMBISONICS[channels])
         converted, findings = recording.converted_by(converter), []
         if recording.says not in (None, converter.format):
             what = f"the file says that it holds {recording.says}, read as {converter.name}"

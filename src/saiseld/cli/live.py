@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from saiseld.cli.options import Channels as Kind
 from saiseld.cli.options import Device, Fast, Host, Threshold, Token, Weights
+
+_FIRST_FOUR = "1,2,3,4"
 
 if TYPE_CHECKING:
     from saiseld.live.arrays import ChannelMap
@@ -20,8 +23,9 @@ if TYPE_CHECKING:
 Source = Annotated[
     str | None,
     typer.Argument(
-        help="A recording; device or device:NAME (microphones); - (raw samples on standard "
-        "input); tcp://HOST:PORT or udp://HOST:PORT to listen at. The packaged scene without."
+        help="A recording; device or device:NAME (microphones); - (WAV, FLAC or raw samples on "
+        "standard input); tcp://HOST:PORT or udp://HOST:PORT to listen at. The packaged scene "
+        "without."
     ),
 ]
 Camera = Annotated[
@@ -56,8 +60,9 @@ def live(
     rate: Annotated[int, typer.Option(help="Of a device or raw stream, in Hz.")] = 48_000,
     source_channels: Annotated[int, typer.Option(min=1, help="Of a device or raw stream.")] = 4,
     form: Form = "int16",
-    channels: Channels = "1,2,3,4",
+    channels: Channels = _FIRST_FOUR,
     array: Array = None,
+    kind: Kind = "auto",
     camera_late: Late = 0.0,
     record: Record = None,
     segment: Annotated[float, typer.Option(min=1, help="Seconds of a segment.")] = 60.0,
@@ -87,18 +92,22 @@ def live(
     if list_devices:
         _print_devices()
         return
-    asked = SourceConfig(source, video, loop, source_channels, rate, form, camera_late)
+    asked = SourceConfig(source, video, loop, source_channels, rate, form, camera_late, kind)
     chosen = _channel_map(channels, array)
     if find_channels is not None:
         _find_channels(asked, find_channels)
         return
+    from saiseld.conventions.arrays import TETRAHEDRON
     from saiseld.decision.systems import system_named
+    from saiseld.live.arrays import ChannelMap
     from saiseld.live.session import MOST_BEHIND_S, run
     from saiseld.live.stream import Stream
     from saiseld.pipeline.defaults import VIEWING_THRESHOLD
     from saiseld.pipeline.imager import Imager
 
     sound, camera = open_live(asked)
+    if sound.channels == 32 and array is None and channels == _FIRST_FOUR:
+        chosen = ChannelMap(tuple(number + 1 for number in TETRAHEDRON))
     stream = Stream(
         Imager(weights, device=device, fast=fast, threads=1),
         video=camera is not None,

@@ -109,22 +109,29 @@ def decoded_tracks(path: Path, tracks: Tracks) -> Iterator[NDArray[np.float32]]:
     AudioError
         If it cannot be decoded to the end.
     """
+    samples = 0
     with refusing(AudioError, path, "audio to the end"), open_container(path, AudioError) as file:
-        parts = [_Track(file.streams.audio[number]) for number in tracks.numbers]
-        by_stream = {part.stream.index: part for part in parts}
-        starts = [part.start for part in parts if part.start is not None]
-        for part in parts:
-            part.delay_from(min(starts, default=0.0), tracks.sample_rate)
-        samples = 0
-        for packet in file.demux([part.stream for part in parts]):
-            by_stream[packet.stream.index].take(
-                cast("av.Packet[av.audio.stream.AudioStream]", packet)
-            )
-            whole = min(part.held for part in parts)
-            if whole >= _PIECE or (whole and packet.size == 0):
-                samples += whole
-                FRAMES.check(samples * FPS // tracks.sample_rate, AudioError, path)
-                yield np.concatenate([part.give(whole) for part in parts], axis=1)
+        for piece in samples_of(file, tracks, _PIECE):
+            samples += len(piece)
+            FRAMES.check(samples * FPS // tracks.sample_rate, AudioError, path)
+            yield piece
+
+
+def samples_of(
+    container: av.container.InputContainer, tracks: Tracks, least: int = 1
+) -> Iterator[NDArray[np.float32]]:
+    """Yield (n, channels) samples of an open file, n at least ``least`` but for the last."""
+    parts = [_Track(container.streams.audio[number]) for number in tracks.numbers]
+    by_stream = {part.stream.index: part for part in parts}
+    starts = [part.start for part in parts if part.start is not None]
+    for part in parts:
+        part.delay_from(min(starts, default=0.0), tracks.sample_rate)
+    for packet in container.demux([part.stream for part in parts]):
+        sound = cast("av.Packet[av.audio.stream.AudioStream]", packet)
+        by_stream[packet.stream.index].take(sound)
+        whole = min(part.held for part in parts)
+        if whole >= least or (whole and packet.size == 0):
+            yield np.concatenate([part.give(whole) for part in parts], axis=1)
 
 
 def _start(stream: av.audio.stream.AudioStream) -> float | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import av
 
@@ -24,7 +24,9 @@ _CONTAINERS = (
 )
 """Where four bytes tell a container, which bytes, and FFmpeg's name of it."""
 
-_OGG_LAST, _OGG_TAIL = 4, 1 << 17
+_FORWARDS = ("flac", "matroska", "ogg")
+_STREAM_BUFFER = 1 << 12
+_OGG_TAIL = 1 << 17
 _MATROSKA_SEGMENT = b"\x18\x53\x80\x67"
 
 
@@ -51,6 +53,64 @@ def open_container(path: Path, kind: type[InputError]) -> av.container.InputCont
         )
 
 
+def open_stream(
+    stream: Readable, start: bytes, name: str, kind: type[InputError]
+) -> av.container.InputContainer | None:
+    """Open a FLAC, Matroska or Ogg stream that is read forwards; None where it is none of these.
+
+    Parameters
+    ----------
+    stream
+        Its bytes after the first of them.
+    start
+        The first twelve bytes.
+    name
+        What an error calls it.
+    kind
+        Of the error where it cannot be read.
+    """
+    container = _container_of(start)
+    if container not in _FORWARDS:
+        if container is None:
+            return None
+        raise kind(
+            name,
+            expected=f"a stream that can be read forwards: {', '.join(_FORWARDS)}, or WAV",
+            found=container,
+            advice="Give the file itself",
+        )
+    with refusing(kind, name, "a readable stream"):
+        return av.open(
+            _Forwards(stream, start),
+            mode="r",
+            format=container,
+            buffer_size=_STREAM_BUFFER,
+            options={"protocol_whitelist": "", "probesize": "32768", "analyzeduration": "0"},
+            metadata_errors="replace",
+        )
+
+
+class Readable(Protocol):
+    """What bytes are read from, forwards."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to ``size`` bytes, none at the end."""
+        ...
+
+
+class _Forwards:
+    """A stream with its first bytes put back; FFmpeg does not look back where there is no seek."""
+
+    def __init__(self, stream: Readable, start: bytes) -> None:
+        self._stream, self._start = stream, start
+
+    def read(self, size: int) -> bytes:
+        if self._start:
+            content, self._start = self._start[:size], self._start[size:]
+            return content
+        return self._stream.read(size)
+
+
 def missing_bytes(path: Path, kind: type[InputError]) -> int:
     """Return how many bytes a file lacks of what its outermost structure announces.
 
@@ -73,7 +133,11 @@ def missing_bytes(path: Path, kind: type[InputError]) -> int:
 def _container(path: Path, kind: type[InputError]) -> tuple[str | None, bytes]:
     with refusing(kind, path, "a readable file"), path.open("rb") as file:
         start = file.read(12)
-    return next((n for at, marks, n in _CONTAINERS if start[at : at + 4] in marks), None), start
+    return _container_of(start), start
+
+
+def _container_of(start: bytes) -> str | None:
+    return next((n for at, marks, n in _CONTAINERS if start[at : at + 4] in marks), None)
 
 
 def _mov_end(file: BinaryIO, size: int) -> int:

@@ -15,9 +15,10 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol
+from typing import BinaryIO, Literal
 
 from saiseld.data.ambisonics import AmbisonicFormat
+from saiseld.data.containers import Readable
 from saiseld.data.pcm import SampleFormat
 
 Extent = Literal["whole", "open", "wrapped", "cut"]
@@ -52,14 +53,6 @@ _AIFC_FORMATS = {
 }
 _CAF_LAYOUTS: dict[int, AmbisonicFormat] = {107: "fuma", 190: "ambix", 191: "n3d"}
 """Upper halves of Core Audio's channel layout tags of ambisonics."""
-
-
-class Readable(Protocol):
-    """What bytes are read from, forwards."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return up to ``size`` bytes, none at the end."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +152,14 @@ def read_sound_header(source: Readable, start: bytes = b"") -> SoundHeader | Non
     return None
 
 
+def announced_bytes(header: SoundHeader) -> int | None:
+    """Return how many bytes of samples a header announces; None where it leaves that open."""
+    length = header.length
+    if not length or _is_open(header, length):
+        return None
+    return length
+
+
 def header_of(path: Path) -> SoundHeader | None:
     """Return the header of a file; see `read_sound_header`."""
     with path.open("rb") as file:
@@ -172,12 +173,9 @@ def sound_extent(path: Path, header: SoundHeader) -> SoundExtent:
     step = header.sample_bytes
     if header.length is None:
         return SoundExtent(held - held % step, "open")
-    is_wide = header.container in ("RF64", "BW64", "W64", "CAF")
     if held < header.length:
-        is_open = header.length >= _OPEN_64 or (
-            not is_wide and any(low <= header.length <= high for low, high in _OPEN_32)
-        )
-        return SoundExtent(held - held % step, "open" if is_open else "cut")
+        verdict: Extent = "open" if _is_open(header, header.length) else "cut"
+        return SoundExtent(held - held % step, verdict)
     if held == header.length:
         return SoundExtent(held, "whole")
     with path.open("rb") as file:
@@ -185,8 +183,14 @@ def sound_extent(path: Path, header: SoundHeader) -> SoundExtent:
             length = header.length + wraps * 2**32
             if length <= held and _only_chunks_follow(file, header, length, size):
                 return SoundExtent(length, "wrapped" if wraps else "whole")
-    verdict: Extent = "wrapped" if header.length else "open"
+    verdict = "wrapped" if header.length else "open"
     return SoundExtent(held - held % step, verdict)
+
+
+def _is_open(header: SoundHeader, length: int) -> bool:
+    is_wide = header.container in ("RF64", "BW64", "W64", "CAF")
+    is_marked = any(low <= length <= high for low, high in _OPEN_32)
+    return length >= _OPEN_64 or (not is_wide and is_marked)
 
 
 def _riff(stream: _Bytes, container: str) -> SoundHeader | None:

@@ -12,7 +12,8 @@ from typing import Protocol
 import av
 
 from saiseld.conventions.timebase import FPS
-from saiseld.data.video import open_video
+from saiseld.data.display import check_projection, shown_size, upright
+from saiseld.data.video import open_video, timed_pictures
 from saiseld.live.intake import Picture
 from saiseld.live.sources import FileSource
 from saiseld.runtime.errors import VideoError, what_was_said
@@ -83,13 +84,8 @@ class FileCamera:
                 (picture, number / FPS) for number, picture in enumerate(open_video(self._path))
             )
             return
-        next(open_video(self._path))  # what is wrong with it is told there
-        with av.open(str(self._path)) as container:
-            first: float | None = None
-            for frame in container.decode(video=0):
-                if frame.time is not None:
-                    first = frame.time if first is None else first
-                    yield frame, frame.time - first
+        for picture in timed_pictures(self._path):
+            yield upright(picture.frame), picture.time
 
     def stop(self) -> None:
         """Let `pictures` end soon."""
@@ -142,13 +138,15 @@ class DeviceCamera:
                     for frame in container.decode(video=0):
                         if self._stopped.is_set():
                             return
-                        if frame.width == 2 * frame.height:
-                            yield frame, time.monotonic() - self._late_s
-                        else:
-                            found = f"{frame.width} x {frame.height}"
+                        check_projection(frame, self._address)
+                        width, height = shown_size(frame)
+                        if width != 2 * height:
                             raise VideoError(
-                                self._address, expected="twice as wide as high", found=found
+                                self._address,
+                                expected="twice as wide as high",
+                                found=f"{width} x {height}",
                             )
+                        yield upright(frame), time.monotonic() - self._late_s
             except (av.FFmpegError, VideoError) as error:
                 said = str(error)
             self._first = None

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from saiseld.conventions.timebase import FPS
+from saiseld.data.ambisonics import AmbisonicConverter
 from saiseld.live.camera import Camera, DeviceCamera, FileCamera
 from saiseld.live.sources import (
+    ConvertedSource,
     DeviceSource,
     FileSource,
     Form,
+    HeadedSource,
     PacketSource,
     RawSource,
     Source,
     standard_input,
+    stream_source,
     tcp_listener,
 )
-from saiseld.pipeline.open import open_checked
+from saiseld.pipeline.open import AMBISONIC_NAMES, AMBISONICS, Format, open_checked
 from saiseld.pipeline.weights import DEMO
 from saiseld.runtime.errors import AudioError, VideoError, refusing
 
@@ -26,6 +31,7 @@ DEVICE = "device"
 """What microphones are called; ``device:NAME`` is one by its number or a part of its name."""
 
 STDIN = "-"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,9 @@ class SourceConfig:
         What a device is opened with; what the samples of a raw stream are.
     camera_late_s
         Seconds from when a camera takes a picture to when it comes.
+    kind
+        What the channels are; see `saiseld.pipeline.open.open_checked`. A stream's sound is not
+        looked at beforehand: ``auto`` believes its header, and takes the others for capsules.
     """
 
     source: str | None = None
@@ -55,6 +64,7 @@ class SourceConfig:
     sample_rate: int = 48_000
     form: Form = "int16"
     camera_late_s: float = 0.0
+    kind: Format = "auto"
 
 
 def open_live(asked: SourceConfig) -> tuple[Source, Camera | None]:
@@ -73,17 +83,32 @@ def open_live(asked: SourceConfig) -> tuple[Source, Camera | None]:
     if scheme != DEVICE and source != STDIN and "://" not in source:
         return _played(Path(source), video, asked)
     camera = None if video is None else _camera(video, asked)
-    return _heard(source, scheme, asked), camera
+    return _converted(_opened(source, scheme, asked), asked.kind), camera
 
 
-def _heard(source: str, scheme: str, asked: SourceConfig) -> Source:
+def _converted(source: Source, kind: Format) -> Source:
+    said = getattr(source, "ambisonics", None) if kind == "auto" else AMBISONICS.get(kind)
+    if said is not None:
+        _log.info("%s: %s, converted to capsules", source.name, AMBISONIC_NAMES[said])
+        return ConvertedSource(source, AmbisonicConverter(said))
+    if kind == "auto" and isinstance(source, HeadedSource) and source.channels not in (4, 32):
+        _log.warning(
+            "%s: of %d channels those of --channels are taken for capsules; say --format foa if "
+            "they are ambisonics",
+            source.name,
+            source.channels,
+        )
+    return source
+
+
+def _opened(source: str, scheme: str, asked: SourceConfig) -> Source:
     raw = asked.form, asked.channels, asked.sample_rate
     if scheme == DEVICE:
         name = source.partition(":")[2]
         device = int(name) if name.isdecimal() else name or None
         return DeviceSource(device, asked.channels, asked.sample_rate)
     if source == STDIN:
-        return RawSource("standard input", standard_input, *raw)
+        return stream_source("standard input", standard_input, *raw)
     host, port = _place(source)
     if scheme == "udp":
         return PacketSource(host, port, *raw)
@@ -91,7 +116,7 @@ def _heard(source: str, scheme: str, asked: SourceConfig) -> Source:
 
 
 def _played(path: Path, video: str | None, asked: SourceConfig) -> tuple[Source, Camera | None]:
-    recording = open_checked(path, "auto", None)
+    recording = open_checked(path, asked.kind)
     sound = FileSource(recording, loop=asked.loop)
     if video is None:
         return sound, None

@@ -14,12 +14,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, Protocol, TypeAlias, cast
 
+import av
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
 from saiseld.conventions.timebase import SAMPLE_RATE
+from saiseld.data.ambisonics import AmbisonicFormat, Converter
+from saiseld.data.coded_sound import samples_of, tracks_of
+from saiseld.data.containers import open_stream
 from saiseld.data.recordings import MIN_SAMPLE_RATE, SAMPLE_RATE_HZ, Recording
-from saiseld.runtime.errors import AudioError, DeviceError, what_was_said
+from saiseld.data.sound_headers import SoundHeader, announced_bytes, read_sound_header
+from saiseld.runtime.errors import AudioError, DeviceError, refusing, what_was_said
 
 Opened: TypeAlias = Callable[[], Callable[[int], bytes]]
 """Opens a stream and returns what reads up to so many bytes of it, none at its end."""
@@ -33,6 +39,10 @@ _FULL_SCALE = 32768.0
 _MOST_WAITING = 200
 _PACKET_BYTES = 1 << 16
 _HEADER = np.dtype("<u8")
+_START_BYTES = 12
+_HEADS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b"caff")
+_LARGEST_GAP = 240_000
+"""Samples; a block farther from its place is the first of a sender that began anew."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -259,8 +269,12 @@ class RawSource:
         step = FORMS[self._form].itemsize * self.channels
         wanted = max(round(BLOCK_S * self.sample_rate), 1) * step
         read, left = self._opened(), b""
+        is_first = True
         while not self._stopped.is_set() and (content := read(wanted)):
             left += content
+            if is_first:
+                self._refuse_header(left)
+            is_first = False
             whole = len(left) - len(left) % step
             if whole:
                 yield Block(decoded(left[:whole], self._form, self.channels), time.monotonic())
@@ -271,6 +285,15 @@ class RawSource:
                 expected=f"samples of {self.channels} channels of {self._form} to the end",
                 found=f"{len(left)} bytes of {step} at the end",
                 advice="Say what comes with --rate, --source-channels and --form",
+            )
+
+    def _refuse_header(self, start: bytes) -> None:
+        if start.startswith((*_HEADS, b"fLaC")):
+            raise AudioError(
+                self.name,
+                expected="raw samples",
+                found="the header of a sound file",
+                advice="Send raw samples, or pipe the file into `saiseld live -`",
             )
 
     def stop(self) -> None:
@@ -337,6 +360,202 @@ def decoded(content: bytes, form: Form, channels: int) -> NDArray[np.float32]:
     """Return the (n, channels) samples of interleaved bytes, full scale 1."""
     samples = np.frombuffer(content, FORMS[form]).reshape(-1, channels).astype(np.float32)
     return samples / np.float32(_FULL_SCALE) if form == "int16" else samples
+
+
+class HeadedSource:
+    """A stream of bytes that begins with the header of a sound file, and is read as what it is.
+
+    Parameters
+    ----------
+    name
+        What it is called.
+    channels, sample_rate
+        As the header says.
+    samples
+        What comes after the header, (n, channels) at a time.
+    ambisonics
+        Which ambisonics the header says they are; None if it says nothing.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        channels: int,
+        sample_rate: int,
+        samples: Iterator[NDArray[np.floating]],
+        ambisonics: AmbisonicFormat | None = None,
+    ) -> None:
+        _check_rate(name, sample_rate)
+        self.name, self.channels, self.sample_rate = name, channels, sample_rate
+        self.ambisonics = ambisonics
+        self._samples = samples
+        self._stopped = threading.Event()
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield what comes; an ``AudioError`` where it cannot be decoded."""
+        with refusing(AudioError, self.name, "sound to the end"):
+            for samples in self._samples:
+                if self._stopped.is_set():
+                    return
+                yield Block(samples.astype(np.float32, copy=False), time.monotonic())
+
+    def stop(self) -> None:
+        """Let `blocks` end with what it reads next."""
+        self._stopped.set()
+
+
+def stream_source(
+    name: str, opened: Opened, form: Form, channels: int, sample_rate: int
+) -> RawSource | HeadedSource:
+    """Return a source of a stream of bytes, by its header where it has one.
+
+    WAV, RF64, BW64, W64, AIFF, CAF, FLAC, Matroska and Ogg are read as they say; all else is raw
+    samples. Waits for the first twelve bytes.
+
+    Parameters
+    ----------
+    name, opened, form, channels, sample_rate
+        As of `RawSource`.
+
+    Raises
+    ------
+    AudioError
+        If it has a header that cannot be used.
+    """
+    stream = _Stream(opened())
+    start = stream.first(_START_BYTES)
+    if not start.startswith(_HEADS) and start[8:12] != b"AVI ":
+        container = open_stream(stream, start, name, AudioError)
+        if container is None:
+            return RawSource(name, lambda: stream.put_back(start), form, channels, sample_rate)
+        return _coded_source(name, container)
+    header = None if start[8:12] == b"AVI " else read_sound_header(stream, start)
+    if header is None or header.format is None or not header.channels:
+        raise AudioError(
+            name,
+            place="header",
+            expected="a sound file that can be read forwards, of samples that are not compressed",
+            found=repr(start),
+            advice="Send WAV, FLAC or raw samples",
+        )
+    samples = _samples_after(header, stream)
+    return HeadedSource(name, header.channels, header.sample_rate, samples, header.ambisonics)
+
+
+class _Stream:
+    """Reads a stream forwards, of which the first bytes were looked at."""
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read, self._start = read, b""
+
+    def first(self, size: int) -> bytes:
+        """Return the first bytes, fewer where the stream ends before."""
+        content = b""
+        while len(content) < size and (more := self._read(size - len(content))):
+            content += more
+        return content
+
+    def put_back(self, start: bytes) -> Callable[[int], bytes]:
+        """Return what reads the stream with its first bytes again."""
+        self._start = start
+        return self.read
+
+    def read(self, size: int) -> bytes:
+        """Return up to so many bytes, none at the end."""
+        if self._start:
+            content, self._start = self._start[:size], self._start[size:]
+            return content
+        return self._read(size)
+
+
+def _samples_after(header: SoundHeader, stream: _Stream) -> Iterator[NDArray[np.floating]]:
+    assert header.format is not None
+    step = header.sample_bytes
+    wanted = max(round(BLOCK_S * header.sample_rate), 1) * step
+    remaining, held = announced_bytes(header), b""
+    while remaining is None or remaining > 0:
+        content = stream.read(wanted if remaining is None else min(wanted, remaining))
+        if not content:
+            return
+        remaining = None if remaining is None else remaining - len(content)
+        held += content
+        whole = len(held) - len(held) % step
+        if whole:
+            yield header.format.decode(held[:whole], header.channels)
+        held = held[whole:]
+
+
+def _coded_source(name: str, container: av.container.InputContainer) -> HeadedSource:
+    tracks = tracks_of(container)
+    if tracks is None:
+        raise AudioError(name, expected="a sound track", found="none that can be decoded")
+    samples = samples_of(container, tracks)
+    return HeadedSource(name, tracks.channels, tracks.sample_rate, samples, tracks.ambisonics)
+
+
+class ConvertedSource:
+    """A source whose channels are made into the tetrahedron's capsules as they come, at 24 kHz.
+
+    Parameters
+    ----------
+    source
+        What sound comes from.
+    converter
+        What makes capsules of its channels.
+
+    Raises
+    ------
+    AudioError
+        If the source has not the channels that the converter needs.
+    """
+
+    channels = 4
+    sample_rate = SAMPLE_RATE
+
+    def __init__(self, source: Source, converter: Converter) -> None:
+        converter.check(source.channels, source.name)
+        self.name = source.name
+        self._source, self._converter = source, converter
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield what the source gives, later by what the converter needs."""
+        source = self._source
+        stream = self._converter.stream(live=True)
+        resampler = soxr.ResampleStream(
+            source.sample_rate, SAMPLE_RATE, source.channels, dtype="float32", quality="VHQ"
+        )
+        is_same = source.sample_rate == SAMPLE_RATE
+        expected: int | None = None
+        for block in source.blocks():
+            samples = block.samples
+            if block.position is not None:
+                samples, expected = _in_order(block, expected)
+            samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+            if not is_same:
+                samples = resampler.resample_chunk(np.ascontiguousarray(samples))
+            made = stream.push(samples)
+            if len(made):
+                yield Block(made, block.time)
+        yield Block(stream.close(), time.monotonic())
+
+    def stop(self) -> None:
+        """Let `blocks` end soon."""
+        self._source.stop()
+
+
+def _in_order(block: Block, expected: int | None) -> tuple[NDArray[np.float32], int]:
+    """Return a counted block's samples in their place: silence where some are missing.
+
+    What comes twice or too late is left out; where a sender begins anew, so does the count.
+    """
+    assert block.position is not None
+    end = block.position + len(block.samples)
+    gap = 0 if expected is None else block.position - expected
+    if abs(gap) > _LARGEST_GAP:
+        return block.samples, end
+    if gap < 0:
+        return block.samples[-gap:], max(end, expected or 0)
+    return np.pad(block.samples, ((gap, 0), (0, 0))), end
 
 
 def standard_input() -> Callable[[int], bytes]:

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saiseld.checks.channels import LONGEST_S
+from saiseld.checks.recording import AMBISONIC_NAMES as AMBISONIC_NAMES
+from saiseld.checks.recording import AMBISONICS as AMBISONICS
 from saiseld.checks.recording import Format as Format
 from saiseld.checks.recording import check_opened
 from saiseld.checks.video import glance_at_video
