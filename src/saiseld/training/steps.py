@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 
 from saiseld.runtime.errors import RecipeError
+
+_log = logging.getLogger(__name__)
 
 
 def read(values: Mapping[str, Tensor]) -> dict[str, float]:
@@ -20,6 +23,20 @@ def read(values: Mapping[str, Tensor]) -> dict[str, float]:
     """
     together = torch.stack([value.detach() for value in values.values()])
     return dict(zip(values, together.tolist(), strict=True))
+
+
+def usable_precision(precision: str, device: torch.device) -> str:
+    """Return a recipe's precision, or full precision where the processor has no other.
+
+    A CPU without bfloat16 arithmetic computes in it all the same, five times slower than in full
+    precision.
+    """
+    if precision == "no" or device.type != "cpu":
+        return precision
+    if precision == "bf16" and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return precision
+    _log.info("no %s on this processor: training in full precision", precision)
+    return "no"
 
 
 def check_finite(values: Mapping[str, float], state: Path, place: str) -> None:

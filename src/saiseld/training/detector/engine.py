@@ -45,7 +45,7 @@ from saiseld.training.detector.run_state import (
 from saiseld.training.detector.sampling import epoch_frames, public_epoch_frames
 from saiseld.training.detector.start_weights import start_from
 from saiseld.training.logs import RunLog, run_log
-from saiseld.training.steps import check_finite, read
+from saiseld.training.steps import check_finite, read, usable_precision
 
 STATE = "state.pt"
 WEIGHTS = "detector.safetensors"
@@ -90,12 +90,13 @@ class Trainer:
         workers: int = 0,
         device: DeviceName = "auto",
     ) -> None:
-        on_cpu = device_of(device) == "cpu"
+        found = device_of(device)
+        on_cpu = found == "cpu"
         self.data, self.recipe, self.workers = data, recipe, workers
         self.output = output_folder(output)
         self.accelerator = Accelerator(
             cpu=on_cpu,
-            mixed_precision=_usable(recipe.precision),
+            mixed_precision=usable_precision(recipe.precision, torch.device(found)),
             # A batch without a sound leaves the energy and distance heads out.
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
@@ -311,16 +312,6 @@ class Trainer:
             "epoch": self.epoch,
             "selection": json_values(scores),
         }
-
-
-def _usable(precision: str) -> str:
-    """Return a recipe's precision, or full precision where the processor has no other."""
-    if torch.cuda.is_available() or precision == "no":
-        return precision
-    if precision == "bf16" and torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        return precision
-    _log.info("no %s on this processor: training in full precision", precision)
-    return "no"
 
 
 def _on(device: torch.device, target: FrameTargets) -> FrameTargets:

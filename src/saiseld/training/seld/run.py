@@ -43,7 +43,7 @@ from saiseld.training.seld.windows import (
     shown,
     turned,
 )
-from saiseld.training.steps import check_finite, read
+from saiseld.training.steps import check_finite, read, usable_precision
 
 STATE = "state.pt"
 WEIGHTS = "seld.safetensors"
@@ -90,6 +90,7 @@ class Trainer:
         self.device = torch.device(device_of(device))
         self.data, self.recipe, self.workers = data, recipe, workers
         self.output = output_folder(output)
+        self._is_bf16 = usable_precision(recipe.precision, self.device) == "bf16"
         # Scenes are heard by the prior as it was given, where they are made.
         self.prior = copy.deepcopy(frozen(data.prior)).to(self.device)
         if recipe.prior_rate:
@@ -178,8 +179,7 @@ class Trainer:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * share
         self.network.train()
-        bf16 = recipe.precision == "bf16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._is_bf16):
             embedding = (
                 self.prior(None, given.mels) if recipe.prior_rate else batch["embedding"].float()
             )
