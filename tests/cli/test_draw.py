@@ -1,7 +1,5 @@
 """``saiseld draw`` shows again what was imaged."""
 
-DRAWN = {"rec.events.csv", "rec.overlay.mp4", "index.html"}
-
 
 def test_what_was_imaged_is_drawn_again(untrained, tmp_path, saiseld) -> None:
     out, again = tmp_path / "out", tmp_path / "again"

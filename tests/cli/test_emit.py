@@ -18,7 +18,7 @@ def test_table_of_another_schema_is_refused(tmp_path, saiseld) -> None:
     header = json.loads(table.schema.metadata[b"saiseld"]) | {"schema_version": 99}
     pq.write_table(table.replace_schema_metadata({"saiseld": json.dumps(header)}), path)
     code, told = saiseld("emit", tmp_path, "--system", "TASK3B_3", "-o", tmp_path / "out")
-    assert code == 2 and "schema_version: expected 1, found 99" in told
+    assert code == 2 and "schema_version: expected 2, found 99" in told
     assert not any((tmp_path / "out").glob("*.json"))
 
 

@@ -112,10 +112,52 @@ def test_one_bad_file_does_not_stop_a_folder(untrained, tmp_path, saiseld) -> No
     (takes / "b.wav").write_text("no sound")
     command = ("image", takes, "--weights", untrained, "-o", out, "--no-overlay")
     code, told = saiseld(*command)
-    assert code == 2 and not (out / "a.json").exists()
+    assert code == 2 and (out / "a.json").exists() and not (out / "c.json").exists()
     code, told = saiseld(*command, "--keep-going")
     assert code == 1 and "b.wav: expected" in told and "1 of 3 failed: b" in told
     assert {"a.json", "c.json"} <= names(out)
+
+
+def test_a_broken_file_that_is_named_first_does_not_stop_the_others(
+    untrained, tmp_path, saiseld
+) -> None:
+    (tmp_path / "broken.wav").write_text("no sound")
+    named = (tmp_path / "broken.wav", tmp_path / "absent.wav", untrained / "rec.wav")
+    command = ("image", *named, "--weights", untrained, "-o", tmp_path / "out", "--no-overlay")
+    code, told = saiseld(*command, "--keep-going")
+    assert code == 1 and "2 of 3 failed: broken, absent" in told
+    assert "rec.json" in names(tmp_path / "out")
+    assert saiseld(*command)[0] == 2
+
+
+def test_what_is_asked_for_beyond_what_is_there_is_drawn(untrained, tmp_path, saiseld) -> None:
+    command = ("image", untrained / "rec.wav", "--weights", untrained, "-o", tmp_path)
+    assert saiseld(*command, "--no-overlay")[0] == 0
+    masks = (tmp_path / "rec.json").stat().st_mtime_ns
+    events = (tmp_path / "rec.events.csv").read_bytes()
+    code, told = saiseld(*command, "--no-overlay", "--threshold", 0)
+    assert code == 0 and "drawn again" in told
+    assert (tmp_path / "rec.events.csv").read_bytes() != events
+    assert "already imaged" in saiseld(*command, "--no-overlay", "--threshold", 0)[1]
+    assert "drawn again" in saiseld(*command, "--threshold", 0, "--starss")[1]
+    assert names(tmp_path) == {*RESULTS, "rec.csv"}
+    # Back to the usual threshold: nothing that was drawn at another one is left.
+    assert saiseld(*command, "--no-overlay")[0] == 0
+    assert (tmp_path / "rec.events.csv").read_bytes() == events
+    assert names(tmp_path) == RESULTS - {"rec.overlay.mp4"}
+    assert (tmp_path / "rec.json").stat().st_mtime_ns == masks
+
+
+def test_a_recording_is_opened_once(untrained, tmp_path, saiseld, monkeypatch) -> None:
+    from saiseld.data import recordings
+
+    opened = []
+    check = recordings._check_shape
+    monkeypatch.setattr(
+        recordings, "_check_shape", lambda *what: opened.append(what) or check(*what)
+    )
+    command = ("image", untrained / "rec.wav", "--weights", untrained, "-o", tmp_path)
+    assert saiseld(*command)[0] == 0 and len(opened) == 1
 
 
 def test_nothing_of_a_recordings_name_takes_effect(untrained, tmp_path, saiseld) -> None:
@@ -149,7 +191,7 @@ def test_user_mistakes_are_one_line_and_exit_2(untrained, tmp_path, saiseld) -> 
         ((tmp_path / "text.wav", *weights, "-o", tmp_path), "expected a WAV or FLAC"),
         ((recording, "--weights", tmp_path, "-o", tmp_path), "Train them with `saiseld train"),
         ((recording, *weights, "-o", tmp_path / "file" / "x"), "a folder that can be written"),
-        ((recording, *weights, "-o", tmp_path, "--system", "TASK3B_9"), "expected one of Baseline"),
+        ((recording, *weights, "-o", tmp_path, "--system", "TASK3B_9"), "expected one of audiovisual"),
         ((recording, *weights, "-o", tmp_path, "--video", tmp_path / "no.mp4"), "no such file"),
     ):
         code, told = saiseld("image", *command)

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -5,16 +6,22 @@ import pytest
 from tests.reference.perturbed_labels import perturbed
 
 from saiseld.decision.detection_features import detection_features
+from saiseld.decision.fusion import Fusion
 from saiseld.decision.systems import (
     DENSE,
-    SUBMITTED,
+    KIST_SUBMISSION,
+    OLD_NAMES,
     SYSTEMS,
+    DecisionModels,
     decide,
+    ranked,
     system_named,
+    system_of_json,
 )
 from saiseld.formats.annotation import encode_annotations, read_annotations, write_annotations
-from saiseld.formats.candidates import read_candidates, write_candidates
+from saiseld.formats.candidates import joined, read_candidates, write_candidates
 from saiseld.pipeline.emit import emit_recording
+from saiseld.pipeline.weights import find_weights
 from saiseld.runtime.errors import CandidateError, OutputError, RecipeError
 
 FILE = "fold4_room1_mix001.candidates.parquet"
@@ -27,14 +34,22 @@ def table():
     return replace(table, matchability=chance)
 
 
+@pytest.fixture(scope="module")
+def both(table):
+    """The table with the same rows in the audio branch, and the packaged fusion model."""
+    audio = replace(table, branches=("audio",), branch=np.full(len(table), "audio"), provenance={})
+    fusion = Fusion.load(find_weights().fusion).as_json()
+    return joined([replace(table, provenance={"fusion": fusion}), audio])
+
+
 def kept(masks):
     return [(m.frame, m.class_id, m.segmentation[0].tobytes()) for m in masks]
 
 
 def test_portfolio_is_two_rankings_by_two_caps():
-    found = {(SYSTEMS[name].ranking, SYSTEMS[name].cap) for name in SUBMITTED}
+    found = {(SYSTEMS[name].ranking, SYSTEMS[name].max_per_class) for name in KIST_SUBMISSION}
     assert found == {(r, c) for r in ("raw", "matchability") for c in (1, 3)}
-    assert {SYSTEMS[name].emission for name in SUBMITTED} == {"grid3"}
+    assert {SYSTEMS[name].emission for name in KIST_SUBMISSION} == {"grid3"}
 
 
 @pytest.mark.parametrize("raw, matchability", [("TASK3B_3", "TASK3B_1"), ("TASK3B_4", "TASK3B_2")])
@@ -46,24 +61,24 @@ def test_ranking_moves_only_the_scores(table, raw, matchability):
 
 
 def test_caps_and_budget_hold(table):
-    for name in SUBMITTED:
+    for name in KIST_SUBMISSION:
         masks = decide(table, system_named(name))
         frames = np.array([m.frame for m in masks])
         groups = frames * 13 + [m.class_id for m in masks]
-        assert np.unique(groups, return_counts=True)[1].max() <= system_named(name).cap
+        assert np.unique(groups, return_counts=True)[1].max() <= system_named(name).max_per_class
         assert np.unique(frames, return_counts=True)[1].max() <= 6
         assert len({(m.frame, m.instance_id) for m in masks}) == len(masks)
 
 
 def test_frame_without_detections_emits_nothing(table):
     gap = table.take((table.frame < 5) | (table.frame > 9))
-    frames = {m.frame for name in SUBMITTED for m in decide(gap, system_named(name))}
+    frames = {m.frame for name in KIST_SUBMISSION for m in decide(gap, system_named(name))}
     assert frames == set(range(20)) - set(range(5, 10))
 
 
 @pytest.mark.parametrize("name", list(SYSTEMS))
-def test_recording_without_detections_is_an_empty_file(table, name, tmp_path):
-    write_candidates(tmp_path / FILE, table.take(np.zeros(0, int)))
+def test_recording_without_detections_is_an_empty_file(both, name, tmp_path):
+    write_candidates(tmp_path / FILE, both.take(np.zeros(0, int)))
     emit_recording(tmp_path / FILE, {system_named(name): tmp_path})
     assert read_annotations(tmp_path / "fold4_room1_mix001.json", predictions=True) == []
 
@@ -89,19 +104,71 @@ def test_missing_matchability_is_one_clear_error(table):
 
 
 def test_unknown_system_names_the_known_ones():
-    with pytest.raises(RecipeError, match="expected one of Baseline, Sparse peaks, TASK3B_3"):
+    with pytest.raises(RecipeError) as refused:
         system_named("TASK3B_5")
+    assert refused.value.expected == f"one of {', '.join(SYSTEMS)}"
 
 
-def test_written_masks_are_the_decided_ones(table, tmp_path):
+def test_old_names_are_taken_with_a_notice(caplog):
+    for old, new in OLD_NAMES.items():
+        assert system_named(old) is SYSTEMS[new]
+        assert new in caplog.records[-1].getMessage()
+
+
+def test_a_system_is_what_a_table_says_of_it():
+    for system in SYSTEMS.values():
+        assert system_of_json(json.loads(json.dumps(system.as_json()))) == system
+    with pytest.raises(RecipeError) as refused:
+        system_of_json({"name": "x"})
+    assert refused.value.source == "system"
+
+
+def test_branches_are_taken_apart(table, both):
+    for name in ("TASK3B_3", "TASK3B_2", "Baseline"):
+        alone, of_both = (decide(one, system_named(name)) for one in (table, both))
+        assert encode_annotations(alone) == encode_annotations(of_both)
+    fused = ranked(both, system_named("audiovisual"))
+    assert set(fused.branch) <= {"both", "audio", "detector"} and "both" in set(fused.branch)
+
+
+def test_a_missing_branch_is_refused_and_says_what_to_run(both):
+    for branch, name in (("detector", "audio"), ("audio", "TASK3B_3"), ("audio", "audiovisual")):
+        with pytest.raises(CandidateError) as refused:
+            decide(both.of_branch(branch), system_named(name))
+        error = refused.value
+        assert error.place == "branch" and branch in error.found and "saiseld" in error.advice
+
+
+def test_without_a_picture_the_audio_branch_decides(both):
+    blind = replace(both, pictured=np.zeros(len(both), bool))
+    together = ranked(blind, SYSTEMS["audiovisual"])
+    alone = ranked(both, SYSTEMS["audio"])
+    np.testing.assert_array_equal(together.score, alone.score)
+    assert len(decide(blind.of_branch("audio"), SYSTEMS["audiovisual"])) > 0
+    some = replace(both, pictured=both.frame < 10)
+    late = ranked(some, SYSTEMS["audiovisual"])
+    np.testing.assert_array_equal(late.score[late.frame >= 10], alone.score[alone.frame >= 10])
+
+
+def test_a_fusion_model_is_needed_and_taken_from_the_table_or_given(both):
+    bare, models = replace(both, provenance={}), DecisionModels(Fusion.load(find_weights().fusion))
+    with pytest.raises(CandidateError) as refused:
+        decide(bare, SYSTEMS["audiovisual"])
+    assert refused.value.place == "fusion"
+    given = decide(bare, SYSTEMS["audiovisual"], models)
+    own = decide(both, SYSTEMS["audiovisual"])
+    assert encode_annotations(given) == encode_annotations(own)
+
+
+def test_written_masks_are_the_decided_ones(both, tmp_path):
     """A scorer that reads the file sees the very numbers that were decided."""
-    write_candidates(tmp_path / FILE, table)
+    write_candidates(tmp_path / FILE, both)
     systems = {system: tmp_path / name for name, system in SYSTEMS.items()}
     sizes = emit_recording(tmp_path / FILE, systems)
     for system, folder in systems.items():
         path = folder / "fold4_room1_mix001.json"
         assert path.stat().st_size == sizes[system.name]
-        for read, made in zip(read_annotations(path), decide(table, system), strict=True):
+        for read, made in zip(read_annotations(path), decide(both, system), strict=True):
             assert kept([read]) == kept([made])
             assert read.score == pytest.approx(made.score, abs=1e-9)
 
@@ -112,7 +179,7 @@ def test_only_the_baseline_tells_full_width_from_what_a_file_keeps(table, tmp_pa
     wide = replace(table, energy_map=maps, distance_cm=500 * chance.random(len(table)))
     write_candidates(tmp_path / FILE, wide)
     stored = read_candidates(tmp_path / FILE)
-    for name in (*SUBMITTED, "Baseline"):
+    for name in (*KIST_SUBMISSION, "Baseline"):
         direct, filed = (
             encode_annotations(decide(own, system_named(name))) for own in (wide, stored)
         )

@@ -13,7 +13,7 @@ from saiseld.formats.candidates import (
     candidate_files,
     candidate_writer,
     iter_candidates,
-    joined_candidates,
+    joined,
     read_candidates,
     write_candidates,
 )
@@ -102,10 +102,10 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     write_candidates(path, table())
     arrow = pq.read_table(path)
     header = arrow.schema.metadata[b"saiseld"].replace(
-        b'"schema_version": 1', b'"schema_version": 9'
+        b'"schema_version": 2', b'"schema_version": 9'
     )
     pq.write_table(arrow.replace_schema_metadata({"saiseld": header}), path)
-    with pytest.raises(CandidateError, match="schema_version: expected 1, found 9"):
+    with pytest.raises(CandidateError, match="schema_version: expected 2, found 9"):
         read_candidates(path)
 
 
@@ -128,7 +128,7 @@ def test_blocks_of_whole_frames(tmp_path: Path) -> None:
     assert len(blocks) > 2
     for before, after in pairwise(blocks):
         assert before.frame[-1] < after.frame[0]
-    back = joined_candidates(blocks)
+    back = joined(blocks)
     np.testing.assert_array_equal(back.frame, whole.frame)
     np.testing.assert_array_equal(back.energy_map, whole.energy_map)
     write_candidates(path, table(0))

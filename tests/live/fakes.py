@@ -8,16 +8,19 @@ import numpy as np
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
-from saiseld.decision.systems import system_named
-from saiseld.formats.candidates import MAP_SIZE, Candidates
+from saiseld.decision.fusion import EVIDENCE
+from saiseld.decision.systems import DecisionModels, system_named
+from saiseld.formats.candidates import MAP_SIZE
 from saiseld.formats.features import AcousticImages
 from saiseld.seld.output import MAPS, ROWS
 
 SILENT, LOUD = 0.0, 0.1
 
 
-class FakeEar:
-    """Hears a class as far as a frame is loud, from everywhere alike: the peak is the first."""
+class FakeAudioBranch:
+    """Finds a class as far as a frame is loud, from everywhere alike: the peak is the first."""
+
+    views = 1
 
     def with_views(self, views):
         return self
@@ -30,56 +33,74 @@ class FakeEar:
         return said if last is None else said[-last:]
 
 
-class FakeHearing:
-    digest = "fake"
-    ear = FakeEar()
+class FakeFusion:
+    """The detector's own score where both branches are asked, else the audio branch's."""
 
-    def alone(self, table):
+    toward_eye = 1.0
+
+    def model(self, sense):
+        names = list(EVIDENCE[sense])
+
+        def odds(evidence):
+            if sense == "ear":
+                return evidence[:, names.index("ear")]
+            missing = evidence[:, names.index("eye_missing")] > 0
+            return np.where(missing, -7.0, evidence[:, names.index("eye")])
+
+        return SimpleNamespace(odds=odds)
+
+
+class FakeDetector:
+    """Finds one thing in each frame; its score is the picture's first value."""
+
+    size, projection = "compact", "great_circle"
+
+    def __init__(self, context: int) -> None:
+        self.context = context
+        self.latents: list[np.ndarray] = []
+
+    def find(self, rgb, latent, *, keep=None):
+        self.latents += list(latent[:, :, 0])
+        return [
+            {
+                "boxes": np.array([[100, 80, 120, 100]], np.float32),
+                "labels": np.array([8]),
+                "scores": picture[:1, 0, 0].astype(np.float32),
+                "measured": np.ones(1, bool),
+                "energy_maps": np.ones((1, MAP_SIZE, MAP_SIZE), np.float32),
+                "distances": np.full(1, 0.4, np.float32),
+            }
+            for picture in rgb
+        ]
+
+
+class FakeFrontEnd:
+    def images_of_block(self, audio):
+        count = len(audio) // SAMPLES_PER_FRAME
+        latent = np.broadcast_to(audio[::SAMPLES_PER_FRAME, :1, None], (count, 9, 484)).astype(
+            np.float32
+        )
+        return AcousticImages(latent, np.ones(count, np.float32), np.ones(count, np.float32))
+
+
+class FakeNetworks:
+    def __init__(self, context: int, threads: int = 1) -> None:
+        self.threads = threads
+        self.detector, self.front_end = FakeDetector(context), FakeFrontEnd()
+        self.audio = FakeAudioBranch()
+        self.decision_models = DecisionModels(FakeFusion())
+
+    def calibrated(self, table):
         return table
 
-    def together(self, eye, ear, start, pictured):
-        return eye
-
-
-def seen(picture, name: str) -> Candidates:
-    """Return one candidate whose score is the picture's first byte."""
-    value = 0.0 if picture is None else float(picture[0, 0, 0]) / 255
-    one = np.ones(1, np.float32)
-    return Candidates(
-        recording=name,
-        frames=1,
-        frame=np.zeros(1, np.int32),
-        class_id=np.full(1, 7, np.int8),
-        score=one * np.float32(value),
-        box=np.array([[100, 80, 120, 100]], np.float32),
-        azimuth=70 * one,
-        elevation=0 * one,
-        distance_cm=200 * one,
-        has_map=np.ones(1, bool),
-        energy_map=np.ones((1, MAP_SIZE, MAP_SIZE), np.float16),
-        closure=one,
-        diffuseness=one,
-        matchability=one,
-        provenance={"imager": "detector"},
-    )
+    def provenance(self, branches):
+        return {"imager": "engine"}
 
 
 class FakeImager:
-    def __init__(self, system: str = "together", context: int = 0) -> None:
+    def __init__(self, system: str = "audiovisual", context: int = 0) -> None:
         self.default_system = system_named(system)
-        self.hearing = FakeHearing()
-        self.detector = SimpleNamespace(context=context)
-        self.front_end = self
-        self.looked: list[np.ndarray] = []
-
-    def images_of(self, blocks):
-        for block in blocks:
-            latent = np.full((1, 9, 484), block[0, 0], np.float32)
-            yield AcousticImages(latent, np.ones(1, np.float32), np.ones(1, np.float32))
-
-    def look(self, images, pictures, name):
-        self.looked.append(images.latent[0, :, 0])
-        return seen(pictures[0], name)
+        self.networks = FakeNetworks(context)
 
 
 def sound(frames: int, level: float = LOUD) -> np.ndarray:

@@ -182,7 +182,7 @@ def test_sound_ten_times_too_fast_is_all_there_and_little_of_it_waits(monkeypatc
         return take(inbox)
 
     monkeypatch.setattr(Inbox, "take", noted)
-    stream = Stream(FakeImager(), video=False, most_behind=1.5)
+    stream = Stream(FakeImager(), video=False, max_lag_s=1.5)
     run(Fast(sound(120)), None, stream, [frames.append], channels=PLAIN)
     assert [frame.frame for frame in frames] == list(range(120))
     assert max(waited) <= 0.5 * 24_000 + 1200

@@ -9,7 +9,7 @@ from scipy.signal import resample_poly
 from tests.live.fakes import FakeImager, picture, push_all, sound
 
 from saiseld.conventions.timebase import SAMPLES_PER_FRAME
-from saiseld.data.recordings import read_audio, recording_of_array
+from saiseld.data.recordings import read_audio
 from saiseld.data.video import open_video
 from saiseld.decision.systems import system_named
 from saiseld.live.frames import FLOOR_DB, HEAT_SHAPE
@@ -54,7 +54,7 @@ def test_exact_masks_are_those_of_image(
     (path,) = DEMO.glob("*.wav")
     audio = read_audio(path)[: 77 * SAMPLES_PER_FRAME]  # two windows and a bit
     shown = path.with_suffix(".mp4") if video else None
-    expected = imager.image(recording_of_array(audio, 24_000), shown).masks
+    expected = imager(audio, shown, sample_rate=24_000).masks
     stream = Stream(imager, video=video, latency="exact")
     pictures = list(open_video(shown)) if shown else []
     frames = []
@@ -76,14 +76,14 @@ def test_exact_masks_are_those_of_image(
 def test_another_rate_is_resampled_as_image_does(imager: Imager) -> None:
     (path,) = DEMO.glob("*.wav")
     audio = resample_poly(read_audio(path)[: 24_000 * 6], 147, 80).astype(np.float32)
-    expected = imager.image(recording_of_array(audio, 44_100)).masks
+    expected = imager(audio, sample_rate=44_100).masks
     stream = Stream(imager, video=False, latency="exact", sample_rate=44_100)
     frames = push_all(stream, audio, 1713, rate=44_100)
     assert len(frames) == 60
     assert_same([mask for frame in frames for mask in frame.masks], expected)
 
 
-@pytest.mark.parametrize("latency", ["exact", "prompt"])
+@pytest.mark.parametrize("latency", ["exact", "low"])
 @pytest.mark.parametrize("size", [333, SAMPLES_PER_FRAME, 100_000])
 def test_every_frame_once_with_its_own_sound(latency, size) -> None:
     audio = sound(123)
@@ -96,26 +96,28 @@ def test_every_frame_once_with_its_own_sound(latency, size) -> None:
 
 
 def test_a_frame_is_known_as_soon_as_its_latency_says() -> None:
-    for latency in ("exact", "prompt"):
+    for latency in ("exact", "low"):
         stream = Stream(FakeImager(), video=False, latency=latency)
         audio, late = sound(200), []
         for number in range(200):
             block = audio[number * SAMPLES_PER_FRAME :][:SAMPLES_PER_FRAME]
             stream.push(block, (number + 1) / 10)
-            stream._jobs[-1].result() if stream._jobs else None
+            branch = stream._engine._branches[-1]  # its thread is waited for
+            branch._running[-1].result() if branch._running else None
             late += [(number + 1) / 10 - f.captured for f in stream.push(block[:0], number / 10)]
         assert max(late) == pytest.approx(stream.delay)
         stream.close()
 
 
-def test_the_eye_alone_with_neighbours_on_both_sides() -> None:
+def test_the_detector_alone_with_neighbours_on_both_sides() -> None:
     imager = FakeImager("TASK3B_3", context=2)
     push_all(Stream(imager, video=False), sound(6), 5000)
     latents = np.arange(6) / 100_000
-    for frame, looked in enumerate(imager.looked):
+    latents_seen = imager.networks.detector.latents
+    for frame, looked in enumerate(latents_seen):
         near = [np.clip(frame + offset, 0, 5) for offset in (0, -1, 1, -2, 2)]
         np.testing.assert_allclose(looked.reshape(5, 9)[:, 0], latents[near], rtol=1e-6)
-    assert len(imager.looked) == 6
+    assert len(latents_seen) == 6
 
 
 def test_a_system_of_whole_recordings_is_refused() -> None:
@@ -197,7 +199,7 @@ def test_a_sender_that_begins_anew_goes_on(caplog) -> None:
     assert "counts anew" in caplog.text
 
 
-def test_a_camera_that_stops_leaves_the_ear_alone() -> None:
+def test_a_camera_that_stops_leaves_the_audio_branch_alone() -> None:
     stream = Stream(FakeImager(), video=True)
     audio, frames = sound(60), []
     for number in range(60):
@@ -225,14 +227,15 @@ def test_a_picture_is_scaled_and_given_as_it_came() -> None:
 
 def test_an_array_that_is_turned_sees_the_picture_turned_and_points_into_it() -> None:
     imager, looked = FakeImager(), []
-    look = imager.look
+    detector = imager.networks.detector
+    find = detector.find
 
-    def keep(images, pictures, name):
-        looked.append(pictures[0])
-        return look(images, pictures, name)
+    def noted(rgb, latent, **options):
+        looked.append(np.rint(255 * rgb[0].transpose(1, 2, 0)))
+        return find(rgb, latent, **options)
 
-    imager.look = keep
-    stream = Stream(imager, video=True, turn=30.0)
+    detector.find = noted
+    stream = Stream(imager, video=True, yaw_deg=30.0)
     given = picture(200)
     given[:, 150] = 0  # azimuth 30: where the array's front points
     stream.picture(given, 0.0)
@@ -277,15 +280,16 @@ def test_work_that_is_late_is_not_begun_and_memory_stays(monkeypatch) -> None:
     """Sound comes 10 times too fast for an eye that takes as long as a frame lasts."""
     now = 0.0
     imager = FakeImager("TASK3B_3")
-    look = imager.look
+    detector = imager.networks.detector
+    find = detector.find
 
-    def slow(*arguments):
+    def slow(*arguments, **options):
         nonlocal now
         now += 0.1
-        return look(*arguments)
+        return find(*arguments, **options)
 
-    monkeypatch.setattr(imager, "look", slow)
-    stream = Stream(imager, video=False, most_behind=1.0, clock=lambda: now)
+    monkeypatch.setattr(detector, "find", slow)
+    stream = Stream(imager, video=False, max_lag_s=1.0, clock=lambda: now)
     audio, frames = sound(1000), []
     for number in range(1000):
         arrived = (number + 1) / 100

@@ -13,6 +13,7 @@ import torch
 
 from saiseld.acoustics.uplam import UpLAM
 from saiseld.data.recordings import open_recording
+from saiseld.decision.systems import SYSTEMS, ranked
 from saiseld.detector.graphs import GraphDetector
 from saiseld.detector.model import Detector
 from saiseld.formats import graph
@@ -22,6 +23,7 @@ from saiseld.formats.graph import Graph, graph_path
 from saiseld.pipeline.export import export_system
 from saiseld.pipeline.image import image_recordings
 from saiseld.pipeline.imager import Imager
+from saiseld.pipeline.networks import NetworkOptions
 from saiseld.pipeline.results import Results, read_run_record
 from saiseld.pipeline.weights import DEMO
 from saiseld.runtime.errors import CheckpointError, DeviceError, OutputError
@@ -68,9 +70,11 @@ def test_the_exported_system_images_as_the_given_one(
     given: Path, exported: Path, recording: Path
 ) -> None:
     in_torch, without = Imager(given), Imager(exported)
-    assert isinstance(in_torch.detector, Detector) and isinstance(without.detector, GraphDetector)
+    assert isinstance(in_torch.networks.detector, Detector) and isinstance(
+        without.networks.detector, GraphDetector
+    )
     opened = open_recording(recording)
-    (expected,), (found,) = (list(imager.blocks(opened, [])) for imager in (in_torch, without))
+    (expected,), (found,) = (list(imager.blocks(opened)) for imager in (in_torch, without))
     assert found.frames == expected.frames == 11
     np.testing.assert_array_equal(found.candidates.frame, expected.candidates.frame)
     np.testing.assert_array_equal(found.candidates.class_id, expected.candidates.class_id)
@@ -84,14 +88,13 @@ def test_the_fast_form_scores_a_little_differently() -> None:
     usual, fast = Imager(device="cpu"), Imager(fast=True)
     best = {}
     for imager in (usual, fast):
-        for senses in ("eye", "both"):
-            (block,) = imager.sensed(recording, video, senses)
-            score = best[imager.fast, senses] = np.zeros((block.frames, 13), np.float32)
-            np.maximum.at(
-                score, (block.candidates.frame, block.candidates.class_id), block.candidates.score
-            )
-    for senses in ("eye", "both"):
-        one, other = best[False, senses], best[True, senses]
+        table = imager.detect(recording, video)
+        for name in ("TASK3B_3", "audiovisual"):
+            rows = ranked(table, SYSTEMS[name])
+            score = best[imager is fast, name] = np.zeros((table.frames, 13), np.float32)
+            np.maximum.at(score, (rows.frame, rows.class_id), rows.score)
+    for name in ("TASK3B_3", "audiovisual"):
+        one, other = best[False, name], best[True, name]
         assert 1e-4 < np.abs(one - other).mean() < 0.02
         assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.97
 
@@ -115,21 +118,21 @@ def test_the_fast_form_is_for_the_cpu() -> None:
 
 
 def test_results_say_that_they_are_of_the_fast_form(tmp_path: Path, recording: Path) -> None:
-    image_recordings([recording], tmp_path, fast=True)
+    image_recordings([recording], tmp_path, networks=NetworkOptions(fast=True))
     made = read_run_record(Results(tmp_path, "rec"))
     assert made.provenance.fast and "detector.rpn.fast.onnx" in made.provenance.weights
     assert read_provenance(tmp_path / "rec.candidates.parquet")["made_from"]["fast"]
     assert "fast form" in (tmp_path / "index.html").read_text()
-    assert image_recordings([recording], tmp_path, fast=True) == {"rec": None}
+    assert image_recordings([recording], tmp_path, networks=NetworkOptions(fast=True)) == {
+        "rec": None
+    }
     with pytest.raises(OutputError, match=r"another fast"):
         image_recordings([recording], tmp_path)
 
 
 def test_threads_change_no_number(exported: Path, recording: Path) -> None:
     opened = open_recording(recording)
-    one, three = (
-        next(iter(Imager(exported, threads=n).blocks(opened, []))).candidates for n in (1, 3)
-    )
+    one, three = (next(iter(Imager(exported, threads=n).blocks(opened))).candidates for n in (1, 3))
     for name in ("frame", "score", "box", "energy_map"):
         np.testing.assert_array_equal(getattr(one, name), getattr(three, name))
 
@@ -147,7 +150,7 @@ def test_it_images_without_loading_torch(exported: Path, recording: Path) -> Non
 
 def test_nothing_is_reported_of_who_images(tmp_path: Path) -> None:
     """Some releases of ONNX Runtime keep a device's name for that."""
-    program = "import saiseld, numpy; saiseld.image(audio=numpy.zeros((4800, 4), numpy.float32))"
+    program = "import saiseld, numpy; saiseld.image(numpy.zeros((4800, 4)), sample_rate=24_000)"
     known = {k: v for k, v in os.environ.items() if k not in ("XDG_CACHE_HOME", "MPLCONFIGDIR")}
     subprocess.run([sys.executable, "-c", program], check=True, env=known | {"HOME": str(tmp_path)})
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -10,15 +10,17 @@ from PIL import Image
 from tests.untrained import write_front_end, write_noise
 
 import saiseld
-from saiseld.data.recordings import open_recording
+from saiseld.data.recordings import open_recording, read_audio
 from saiseld.decision.systems import decide, system_named
 from saiseld.detector.model import Detector
-from saiseld.formats.annotation import EnergyMask
+from saiseld.formats.annotation import EnergyMask, encode_annotations
 from saiseld.formats.candidates import candidate_writer, read_candidates
 from saiseld.formats.features import AcousticImages
-from saiseld.pipeline.defaults import EYE_SYSTEM
-from saiseld.pipeline.imager import Block, Imager
-from saiseld.runtime.errors import CheckpointError, RecipeError
+from saiseld.pipeline.defaults import system_of
+from saiseld.pipeline.engine import Block
+from saiseld.pipeline.imager import Imager
+from saiseld.pipeline.networks import NetworkOptions, load_networks
+from saiseld.runtime.errors import AudioError, CheckpointError
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def test_pictures_are_scaled_as_the_detector_learnt_them(
     noise = np.random.default_rng(0).integers(0, 256, (200, 400, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "rec_0000.png")
     for scaling in ("bicubic", "bilinear"):
-        monkeypatch.setattr(imager.detector, "frame_scaling", scaling)
+        monkeypatch.setattr(imager.networks.detector, "frame_scaling", scaling)
         (picture,) = imager.pictures(tmp_path)
         wanted = Image.fromarray(noise).resize((360, 180), Image.Resampling[scaling.upper()])
         assert np.array_equal(picture, wanted)
@@ -73,7 +75,7 @@ def test_masks_are_those_of_the_candidates(folder: Path, imager: Imager, tmp_pat
     assert sum(block.frames for block in blocks) == prediction.missing_pictures == 5
     table = read_candidates(tmp_path / "rec.candidates.parquet")
     assert table.frames == 5 and len(prediction.masks) > 0
-    again = decide(table, EYE_SYSTEM)
+    again = decide(table, system_of(table))
     for mask, other in zip(prediction.masks, again, strict=True):
         assert (mask.frame, mask.class_id, mask.score) == (other.frame, other.class_id, other.score)
         # The table keeps energy maps in 16 bits; so does what is emitted.
@@ -85,15 +87,15 @@ def test_neighbouring_frames_are_those_of_the_recording(folder: Path, tmp_path: 
     torch.manual_seed(0)
     Detector("compact", "great_circle", context=1).save(tmp_path / "detector.safetensors")
     imager, recording = Imager(tmp_path), open_recording(folder / "rec.wav")
-    whole = list(imager.front_end.images(recording))
+    whole = list(imager.networks.front_end.images(recording))
     assert [len(block.latent) for block in whole] == [5]
     parts = [
         AcousticImages(w.latent[a:b], w.closure[a:b], w.diffuseness[a:b])
         for w in whole
         for a, b in ((0, 2), (2, 3), (3, 5))
     ]
-    (one,) = imager.blocks(recording, [], whole)
-    others = list(imager.blocks(recording, [], parts))
+    (one,) = imager.blocks(recording, images=whole)
+    others = list(imager.blocks(recording, images=parts))
     assert [block.frames for block in others] == [2, 1, 2]
     frame = np.concatenate([block.candidates.frame for block in others])
     np.testing.assert_array_equal(frame, one.candidates.frame)
@@ -106,7 +108,7 @@ def test_running_every_head_changes_no_mask(folder: Path, imager: Imager) -> Non
     for name in ("TASK3B_3", "TASK3B_4", "Sparse peaks"):
         emitted = []
         for options in ({}, {"keep": None}):
-            blocks = imager.blocks(recording, [], **options)
+            blocks = imager.blocks(recording, **options)
             system = system_named(name)
             emitted.append([m for block in blocks for m in decide(block.candidates, system)])
         for saved, whole in zip(*emitted, strict=True):
@@ -124,7 +126,7 @@ def test_a_covered_lens_is_as_good_as_no_picture(folder: Path, imager: Imager) -
     recording = open_recording(folder / "rec.wav")
     covered = np.random.default_rng(1).integers(0, 3, (180, 360, 3), dtype=np.uint8)
     (block,) = imager.blocks(recording, [covered] * 5)
-    (without,) = imager.blocks(recording, [])
+    (without,) = imager.blocks(recording)
     assert block.missing_pictures == 5
     np.testing.assert_array_equal(block.candidates.score, without.candidates.score)
     np.testing.assert_array_equal(block.candidates.box, without.candidates.box)
@@ -134,7 +136,7 @@ def test_the_picture_matters_and_where_it_ends_is_counted(folder: Path, imager: 
     recording = open_recording(folder / "rec.wav")
     picture = np.random.default_rng(1).integers(0, 255, (180, 360, 3), dtype=np.uint8)
     (block,) = imager.blocks(recording, [picture, None, picture])
-    (without,) = imager.blocks(recording, [])
+    (without,) = imager.blocks(recording)
     assert block.missing_pictures == 3 and without.missing_pictures == 5
     first = block.candidates.frame == 0
     assert not np.array_equal(
@@ -142,9 +144,30 @@ def test_the_picture_matters_and_where_it_ends_is_counted(folder: Path, imager: 
     )
 
 
-def test_a_rule_over_the_whole_recording_is_refused(folder: Path, imager: Imager) -> None:
-    with pytest.raises(RecipeError, match="expected one that decides frame by frame"):
-        imager.image(open_recording(folder / "rec.wav"), system=system_named("Baseline"))
+def test_an_imager_takes_a_path_an_array_or_an_opened_recording(
+    folder: Path, imager: Imager
+) -> None:
+    path = folder / "rec.wav"
+    expected = encode_annotations(imager(path).masks)
+    for source, rate in (
+        (str(path), None),
+        (open_recording(path), None),
+        (read_audio(path), 24_000),
+    ):
+        found = imager(source, sample_rate=rate)
+        assert encode_annotations(found.masks) == expected
+    with pytest.raises(AudioError) as refused:
+        imager(read_audio(path))
+    assert refused.value.place == "sample_rate"
+
+
+def test_networks_are_kept_loaded_until_their_files_change(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "w")
+    options = NetworkOptions(tmp_path / "w")
+    first = load_networks(options)
+    assert load_networks(options) is first
+    (tmp_path / "w" / "uplam.safetensors").touch()
+    assert load_networks(options) is not first
 
 
 def test_front_end_and_detector_must_belong_together(folder: Path, tmp_path: Path) -> None:

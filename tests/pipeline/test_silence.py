@@ -5,6 +5,7 @@ import pytest
 
 from saiseld.data.recordings import recording_of_array
 from saiseld.pipeline.imager import load_imager
+from saiseld.pipeline.networks import NetworkOptions
 from saiseld.pipeline.weights import DEMO
 
 SECONDS = 2
@@ -25,7 +26,7 @@ NOISE = np.random.default_rng(0).standard_normal((SECONDS * 24_000, 4))
 def test_nothing_is_told_of_nothing(audio: np.ndarray) -> None:
     recording = recording_of_array(audio.astype(np.float32), 24_000)
     for video in (None, DEMO / "fold4_room2_mix001.mp4"):
-        prediction = load_imager(None).image(recording, video)
+        prediction = load_imager(NetworkOptions()).image(recording, video)
         assert prediction.events() == []
         # Not by a hair: no mask is worth a quarter of the threshold.
         assert max((mask.score or 0.0 for mask in prediction.masks), default=0.0) < 0.05

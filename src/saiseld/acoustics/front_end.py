@@ -81,9 +81,10 @@ class FrontEnd:
 
     def images_of(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[AcousticImages]:
         """Yield the acoustic images of each block of (n x 2400, 4) samples, as they are read."""
-        return in_threads(self._images, blocks, self._threads)
+        return in_threads(self.images_of_block, blocks, self._threads)
 
-    def _images(self, audio: NDArray[np.float32]) -> AcousticImages:
+    def images_of_block(self, audio: NDArray[np.float32]) -> AcousticImages:
+        """Return the acoustic images of (n x 2400, 4) samples."""
         covariance = visibility(audio[:, self._channels], dtype=np.complex64)
         latent = self._latents(covariance)
         return AcousticImages(latent, closure(covariance), diffuseness(covariance))

@@ -88,7 +88,7 @@ def calibrate(
     learned, folder = Matchability.load(model), steps.calibrated_folder(candidates, output)
     goal = None if risk is None else Goal.parse(risk, delta)
     truth = {} if goal is None else steps.labels_unseen(candidates, labels, learned)
-    unseen = steps.calibrate_recordings(candidates, learned, folder, jobs=jobs)
+    unseen = steps.calibrate_recordings(candidates, model, folder, jobs=jobs)
     warn_of_unseen_classes(unseen)
     typer.echo(f"{len(unseen)} tables calibrated: {folder}")
     if goal is not None:

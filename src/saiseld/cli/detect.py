@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from saiseld.cli.options import (
+    Channels,
     Device,
+    Fast,
     Half,
     Jobs,
     OnCluster,
@@ -24,13 +26,17 @@ def detect(
     recordings: Recordings,
     output: Results,
     video: Video = None,
+    channels: Channels = "auto",
     features: Annotated[
         Path | None,
-        typer.Option(help="Folder of features files (`saiseld features`), instead of the sound."),
+        typer.Option(
+            help="Folder of features files (`saiseld features`); the detector takes them."
+        ),
     ] = None,
     weights: Weights = None,
     device: Device = "auto",
     half: Half = False,
+    fast: Fast = False,
     all_maps: Annotated[
         bool,
         typer.Option(help="Energy map and distance of every candidate, not of emittable ones."),
@@ -38,21 +44,23 @@ def detect(
     jobs: Jobs = 1,
     cluster: OnCluster = None,
 ) -> None:
-    """Keep every detection of score 0.01 or more, one table a recording; finished ones are kept.
+    """Keep every candidate of both branches, one table a recording; finished ones are kept.
+
+    Whatever a later `emit`, `draw` or `submit` decides, it decides on this table.
 
     saiseld detect STAIRS26/eigen_dev --video STAIRS26/video_dev -o candidates
     """
     from saiseld.pipeline.detect import detect_recordings
+    from saiseld.pipeline.networks import NetworkOptions
 
     with workers(jobs, cluster) as at_work:
         found = detect_recordings(
             recordings,
             output,
             video=video,
+            kind=channels,
             features=features,
-            weights=weights,
-            device=device,
-            half=half,
+            networks=NetworkOptions(weights, device, half, fast),
             all_maps=all_maps,
             jobs=at_work,
         )

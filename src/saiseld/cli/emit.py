@@ -7,16 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from saiseld.cli.options import Jobs, Model, Tables
+from saiseld.cli.options import FusionWeights, Jobs, Model, SystemName, Tables
 
 
 def emit(
     candidates: Tables,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for <recording>.json.")],
-    system: Annotated[
-        str,
-        typer.Option(help="Baseline, 'Sparse peaks', TASK3B_1 to TASK3B_4, dense, blob, together."),
-    ] = "TASK3B_1",
+    system: SystemName = None,
+    weights: FusionWeights = None,
     model: Model = None,
     emission: Annotated[
         str | None,
@@ -40,29 +38,29 @@ def emit(
 ) -> None:
     """Decide what is kept, how it is ranked and which points are written, and write it.
 
-    saiseld emit candidates/ --system TASK3B_3 -o predictions
-    """
-    from dataclasses import replace
+    Without --system, each table's own: the one that it was imaged with, or the default.
 
+        saiseld emit candidates/ --system TASK3B_3 -o predictions
+    """
     from saiseld.cli.printing import emit_dcase_csvs
     from saiseld.decision.systems import system_named
     from saiseld.formats.annotation import MAX_PREDICTION_BYTES
     from saiseld.pipeline.emit import emit_recordings
     from saiseld.runtime.files import output_folder
 
-    chosen = system_named(system)
-    if emission is not None:
-        chosen = replace(chosen, emission=emission)
+    chosen = None if system is None else system_named(system)
     if form == "dcase-csv":
         return emit_dcase_csvs(candidates, output, chosen, class_thresholds, model, jobs)
-    folders = {chosen: output_folder(output)}
     written = emit_recordings(
         candidates,
-        folders,
+        {chosen: output_folder(output)},
+        weights=weights,
         model=model,
         threshold=threshold,
         max_bytes=MAX_PREDICTION_BYTES if limit else None,
+        emission=emission,
         jobs=jobs,
     )
     largest = max(size for sizes in written.values() for size in sizes.values())
-    typer.echo(f"{system}: {len(written)} recordings, the largest {largest:,} bytes: {output}")
+    used = ", ".join(dict.fromkeys(name for sizes in written.values() for name in sizes))
+    typer.echo(f"{used}: {len(written)} recordings, the largest {largest:,} bytes: {output}")

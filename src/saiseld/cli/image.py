@@ -15,6 +15,7 @@ from saiseld.cli.options import (
     OnCluster,
     Recordings,
     Results,
+    SystemName,
     Threshold,
     Video,
     Weights,
@@ -31,13 +32,7 @@ def image(
     device: Device = "auto",
     half: Half = False,
     fast: Fast = False,
-    system: Annotated[
-        str | None,
-        typer.Option(
-            help="together (ear and eye), sure (what of it is likely), ear, or the eye's: "
-            "TASK3B_1, 'Sparse peaks'."
-        ),
-    ] = None,
+    system: SystemName = None,
     threshold: Threshold = None,
     overlay: Annotated[bool, typer.Option(help="Write the overlay video.")] = True,
     starss: Annotated[
@@ -55,8 +50,8 @@ def image(
     """Paint who sounds where, and list it: masks, candidates, events, overlay video and page.
 
     Recordings that were imaged from the same files are left alone: the same command goes on where
-    it was stopped. Masks and candidates keep everything; events, overlay and page show what is
-    credible.
+    it was stopped, and another --threshold, --overlay or --starss is drawn from what is there.
+    Masks and candidates keep everything; events, overlay and page show what is credible.
 
         saiseld image meeting.wav --video meeting.mp4 -o out
         saiseld image recordings --video videos -o out --fast
@@ -67,8 +62,9 @@ def image(
     from saiseld.decision.systems import system_named
     from saiseld.pipeline.defaults import VIEWING_THRESHOLD
     from saiseld.pipeline.image import Failed, ImageOptions, image_recordings
+    from saiseld.pipeline.networks import NetworkOptions
 
-    wanted = ImageOptions(
+    options = ImageOptions(
         system=None if system is None else system_named(system),
         threshold=VIEWING_THRESHOLD if threshold is None else threshold,
         overlay=overlay,
@@ -81,11 +77,8 @@ def image(
             output,
             video=video,
             kind=channels,
-            weights=weights,
-            device=device,
-            half=half,
-            fast=fast,
-            wanted=wanted,
+            networks=NetworkOptions(weights, device, half, fast),
+            options=options,
             keep_going=keep_going,
             jobs=at_work,
             on_done=partial(print_imaged, output),

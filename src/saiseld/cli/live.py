@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from saiseld.cli.options import Channels as Kind
-from saiseld.cli.options import Device, Fast, Host, Threshold, Token, Weights
+from saiseld.cli.options import Device, Fast, Host, SystemName, Threshold, Token, Weights
 
 _FIRST_FOUR = "1,2,3,4"
 
@@ -32,8 +32,8 @@ Camera = Annotated[
     str | None, typer.Option(help="Camera (/dev/video0, rtsp://...), video or folder of frames.")
 ]
 Latency = Annotated[
-    Literal["prompt", "exact"],
-    typer.Option(help="Know a frame after 1 s, or after 5 s exactly as `image` does."),
+    str,
+    typer.Option(help="low: a frame is known after 1 s; exact: after 5 s, as `image` has it."),
 ]
 Form = Annotated[Literal["int16", "float32"], typer.Option(help="Of a raw stream's samples.")]
 Channels = Annotated[
@@ -56,7 +56,7 @@ def live(
     source: Source = None,
     video: Camera = None,
     loop: Annotated[bool, typer.Option("--loop", help="Begin a recording again.")] = False,
-    latency: Latency = "prompt",
+    latency: Latency = "low",
     rate: Annotated[int, typer.Option(help="Of a device or raw stream, in Hz.")] = 48_000,
     source_channels: Annotated[int, typer.Option(min=1, help="Of a device or raw stream.")] = 4,
     form: Form = "int16",
@@ -74,7 +74,7 @@ def live(
     weights: Weights = None,
     device: Device = "auto",
     fast: Fast = False,
-    system: Annotated[str | None, typer.Option(help="As of `saiseld image`.")] = None,
+    system: SystemName = None,
     threshold: Threshold = None,
     list_devices: Annotated[bool, typer.Option("--list-devices", help="List, and end.")] = False,
     find_channels: Find = None,
@@ -101,7 +101,7 @@ def live(
     from saiseld.decision.systems import system_named
     from saiseld.live.arrays import ChannelMap
     from saiseld.live.session import MOST_BEHIND_S, run
-    from saiseld.live.stream import Stream
+    from saiseld.live.stream import Stream, latency_named
     from saiseld.pipeline.defaults import VIEWING_THRESHOLD
     from saiseld.pipeline.imager import Imager
 
@@ -111,12 +111,12 @@ def live(
     stream = Stream(
         Imager(weights, device=device, fast=fast, threads=1),
         video=camera is not None,
-        latency=latency,
+        latency=latency_named(latency),
         sample_rate=sound.sample_rate,
         system=None if system is None else system_named(system),
         threshold=VIEWING_THRESHOLD if threshold is None else threshold,
-        most_behind=MOST_BEHIND_S,
-        turn=chosen.turn,
+        max_lag_s=MOST_BEHIND_S,
+        yaw_deg=chosen.turn,
     )
     printer = _Printer(stream)
     with ExitStack() as opened:

@@ -62,6 +62,14 @@ Steps = Annotated[
     int | None,
     typer.Option(min=1, help="Train for so many steps and no more, to try a recipe."),
 ]
+SystemName = Annotated[
+    str | None,
+    typer.Option(
+        "--system",
+        help="audiovisual (the default), audiovisual-precise, audio, or the detector's: TASK3B_1 "
+        "to TASK3B_4, 'Sparse peaks', Baseline, dense, blob.",
+    ),
+]
 Jobs = Annotated[int, typer.Option(min=1, help="Recordings at a time.")]
 OnCluster = Annotated[
     str | None,
@@ -71,6 +79,12 @@ OnCluster = Annotated[
     ),
 ]
 Tables = Annotated[Path, typer.Argument(help="Candidate table, or a folder of them.")]
+FusionWeights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights", help="Weights folder with another fusion model than the tables were made with."
+    ),
+]
 Model = Annotated[
     Path | None, typer.Option(help="Matchability model, if the candidates are not calibrated.")
 ]

@@ -33,6 +33,9 @@ def print_imaged(folder: Path, name: str, outcome: Outcome) -> None:
         typer.secho(f"error: {outcome.error}", fg="red", err=True)
     else:
         print_events(name, outcome.events)
+        if outcome.drawn_again:
+            typer.echo(f"{name}: drawn again from the masks that were there", err=True)
+            return
         told = f"{Results(folder, name).masks}: {outcome.masks} masks in {outcome.frames} frames, "
         told += f"{outcome.size:,} bytes"
         if outcome.missing_pictures:
@@ -70,13 +73,14 @@ def print_seld(scores: Mapping[str, SeldScores], json: Path | None) -> None:
 def emit_dcase_csvs(
     candidates: Path,
     output: Path,
-    system: System,
+    system: System | None,
     class_thresholds: Path | None,
     model: Path | None,
     jobs: int,
 ) -> None:
     """Write DCASE CSVs of candidate tables and say what was written."""
     from saiseld.decision.class_thresholds import ClassThresholds
+    from saiseld.decision.systems import system_named
     from saiseld.evaluation.corpus import listed
     from saiseld.pipeline.source_csv import emit_csvs
     from saiseld.runtime.errors import DataError
@@ -90,6 +94,8 @@ def emit_dcase_csvs(
             advice="`saiseld calibrate` makes both",
         )
     chosen = ClassThresholds.load(class_thresholds)
+    if system is None:
+        system = system_named(chosen.system)
     if chosen.system != system.name:
         raise DataError(
             class_thresholds,

@@ -32,12 +32,12 @@ def serve(
     """
     import threading
 
-    from saiseld.pipeline.weights import digests, find_weights
+    from saiseld.pipeline.weights import find_weights
     from saiseld.serve.api import serve as serve_jobs
     from saiseld.serve.jobs import Limits
     from saiseld.serve.worker import image_job
 
-    digests(find_weights(weights))
+    find_weights(weights).checked()
     limits = Limits(
         upload_bytes=int(max_gb * 1e9),
         jobs=max_jobs,

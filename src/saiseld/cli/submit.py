@@ -7,28 +7,56 @@ from typing import Annotated
 
 import typer
 
-from saiseld.cli.options import Jobs, Model, Tables
+from saiseld.cli.options import FusionWeights, Jobs, Model, Tables
+
+UNNAMED = ("Author", "INST")
+"""Author and institute where none is given."""
 
 
 def submit(
     candidates: Tables,
     output: Annotated[Path, typer.Option("--output", "-o", help="The zip to write.")],
+    system: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--system",
+            help="One of four systems, in their order; audiovisual, audiovisual-precise, audio and "
+            "TASK3B_3 by default.",
+        ),
+    ] = None,
+    weights: FusionWeights = None,
     model: Model = None,
-    author: Annotated[
-        str, typer.Option(help="Family name of the corresponding author.")
-    ] = "Author",
-    institute: Annotated[str, typer.Option(help="Abbreviation of the institute.")] = "INST",
+    author: Annotated[str, typer.Option(help="Family name of the corresponding author.")] = UNNAMED[
+        0
+    ],
+    institute: Annotated[str, typer.Option(help="Abbreviation of the institute.")] = UNNAMED[1],
     jobs: Jobs = 1,
 ) -> None:
-    """Write TASK3B_1 to TASK3B_4, check every file against the official limits, and zip them.
+    """Write four systems, check every file against the official limits, and zip them.
 
-    saiseld submit candidates/ --model matchability.skops -o submission.zip
+    saiseld submit candidates/ --author Kwon --institute KIST -o submission.zip
+    saiseld submit candidates/ --system TASK3B_1 --system TASK3B_2 --system TASK3B_3 \
+            --system TASK3B_4 -o kist2026.zip
     """
-    from saiseld.decision.systems import SUBMITTED
-    from saiseld.pipeline.submit import submit_recordings
+    from saiseld.pipeline.submit import SLOTS, Author, submit_recordings, submitted_systems
 
+    systems = submitted_systems(system) if system else submitted_systems()
     count = submit_recordings(
-        candidates, output, author=author, institute=institute, model=model, jobs=jobs
+        candidates,
+        output,
+        Author(author, institute),
+        systems=systems,
+        weights=weights,
+        model=model,
+        jobs=jobs,
     )
-    recordings = count // len(SUBMITTED)
-    typer.echo(f"{count} prediction files of {recordings} recordings, read back: {output}")
+    names = ", ".join(one.name for one in systems)
+    typer.echo(f"{count} prediction files of {count // SLOTS} recordings, read back: {output}")
+    typer.echo(f"systems 1 to {SLOTS}: {names}")
+    if UNNAMED[0] == author or UNNAMED[1] == institute:
+        typer.secho(
+            f"not ready to submit: labels say {author}_{institute}; give --author and --institute",
+            fg="yellow",
+            err=True,
+        )
+    typer.echo("each meta.yaml has entries 'to be completed' by its author", err=True)

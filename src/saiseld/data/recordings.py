@@ -392,14 +392,15 @@ def _check_length(recording: Recording) -> None:
 
 
 def find_recordings(paths: Iterable[str | Path]) -> list[Path]:
-    """Return the audio files among ``paths`` and, recursively, in the folders among them.
+    """Return the files among ``paths`` and, recursively, the audio files in the folders among them.
 
-    A video counts where its sound has four channels or more and no sound file has its name.
+    A file that is named is not opened: whether it is a recording, or there, shows when it is. A video
+    counts where its sound has four channels or more and no sound file has its name.
 
     Raises
     ------
     AudioError
-        If a path is not there, a folder holds no recording, or two have the same name: results are
+        If a folder holds no recording, or two have the same name: results are
         named after recordings.
     """
     found: dict[str, Path] = {}
@@ -411,17 +412,13 @@ def find_recordings(paths: Iterable[str | Path]) -> list[Path]:
                 expected=f"recordings in it ({', '.join(AUDIO_SUFFIXES + OTHER_SUFFIXES)})",
                 found="none",
             )
-        for file in inside if path.is_dir() else [_readable(path)]:
+        for file in inside if path.is_dir() else [path]:
             if file.stem in found:
                 raise AudioError(
                     file, expected="recordings of different names", found=f"also {found[file.stem]}"
                 )
             found[file.stem] = file
     return list(found.values())
-
-
-def _readable(path: Path) -> Path:
-    return open_recording(path, any_channels=True).path
 
 
 def _recordings_in(folder: Path) -> list[Path]:

@@ -29,7 +29,7 @@ from saiseld.decision.emission import (
     law_shapes,
     spots,
 )
-from saiseld.formats.candidates import Candidates
+from saiseld.formats.candidates import BRANCHES, FUSED, Candidates
 from saiseld.runtime.errors import CandidateError, CheckpointError
 from saiseld.runtime.files import write_bytes
 
@@ -348,17 +348,33 @@ class Fusion(msgspec.Struct, frozen=True):
         """
         path = Path(path)
         try:
-            fusion = msgspec.json.decode(path.read_bytes(), type=cls)
+            content = msgspec.json.decode(path.read_bytes())
         except (OSError, msgspec.DecodeError) as error:
-            raise CheckpointError(
-                path,
-                expected="a fusion model (JSON)",
-                found=str(error),
-                advice="Train one with `saiseld train fusion`",
-            ) from error
+            raise _no_model(path, str(error)) from error
+        return cls.of_json(content, path)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `of_json` reads."""
+        return dict(msgspec.to_builtins(self))
+
+    @classmethod
+    def of_json(cls, content: object, source: str | Path) -> Fusion:
+        """Return the model that decoded JSON describes; raises what `load` does.
+
+        Parameters
+        ----------
+        content
+            Decoded JSON.
+        source
+            Where it is from, for an error.
+        """
+        try:
+            fusion = msgspec.convert(content, cls)
+        except msgspec.ValidationError as error:
+            raise _no_model(source, str(error)) from error
         if fusion.format_version != FORMAT_VERSION or not 0 <= fusion.toward_eye <= 1:
             raise CheckpointError(
-                path,
+                source,
                 expected=f"format version {FORMAT_VERSION}, toward_eye from 0 to 1",
                 found=f"{fusion.format_version}, {fusion.toward_eye}",
             )
@@ -369,12 +385,21 @@ class Fusion(msgspec.Struct, frozen=True):
             numbers = [*model.mean, *model.scale, *model.weight, model.bias]
             if sizes != expected or not np.isfinite(numbers).all() or min(model.scale) <= 0:
                 raise CheckpointError(
-                    path,
+                    source,
                     place=sense,
                     expected=f"{expected[2]} finite weights, and scales above 0",
                     found="others",
                 )
         return fusion
+
+
+def _no_model(source: str | Path, found: str) -> CheckpointError:
+    return CheckpointError(
+        source,
+        expected="a fusion model (JSON)",
+        found=found,
+        advice="Train one with `saiseld train fusion`",
+    )
 
 
 def fuse(eye: Candidates | None, ear: Candidates | None, fusion: Fusion) -> Candidates:
@@ -440,6 +465,7 @@ def merged(
         "score": np.zeros(len(at_ear), np.float32),
         "has_map": np.ones(len(at_ear), bool),
         "matchability": np.full(len(at_ear), np.nan, np.float32),
+        "branch": np.where(at_ear, np.where(at_eye, FUSED, "audio"), "detector").astype("U8"),
     }
     for name in (*_OF_EYE, *_OF_EAR):
         own = [
@@ -467,7 +493,7 @@ def merged(
         columns["box"], columns["energy_map"] = law_shapes(*where, extent.of(found, eye, ear))
     base = ear if ear is not None else eye
     assert base is not None
-    return Candidates(recording=base.recording, frames=base.frames, **columns)
+    return Candidates(base.recording, base.frames, branches=BRANCHES, **columns)
 
 
 def _rows(column: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:

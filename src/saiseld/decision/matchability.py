@@ -185,15 +185,19 @@ class Matchability:
         return self.smoother is None
 
     def predict(self, table: Candidates) -> NDArray[np.float32]:
-        """Return (N,) probabilities of matching; NaN where a row has no energy map."""
+        """Return (N,) probabilities of matching; NaN where a row has no energy map.
+
+        Rows of the audio branch are no detections: theirs is NaN too.
+        """
         probability = np.full(len(table), np.nan, np.float32)
-        if not table.has_map.any():
+        detected = table.of_branch("detector")
+        if not detected.has_map.any():
             return probability
-        found = self.probability(detection_features(table)[table.has_map])
+        found = self.probability(detection_features(detected)[detected.has_map])
         if self.smoother is not None:
-            mapped = table.take(table.has_map)
+            mapped = detected.take(detected.has_map)
             found = self.smoother.apply(evidence(found, mapped.frame, tracks(mapped)))
-        probability[table.has_map] = found
+        probability[table.has_map & (table.branch == "detector")] = found
         return probability
 
     def probability(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -213,7 +217,8 @@ class Matchability:
     def unseen_classes(self, table: Candidates) -> list[int]:
         """Return the classes of a table that no training example had."""
         seen = self.training.examples_per_class
-        return [int(c) for c in np.unique(table.class_id[table.has_map]) if not seen[c]]
+        rows = table.has_map & (table.branch == "detector")
+        return [int(c) for c in np.unique(table.class_id[rows]) if not seen[c]]
 
     def save(self, path: str | Path) -> None:
         """Write the model as skops, whole or not at all."""

@@ -6,7 +6,7 @@ where several do, by class, and what mending one kind of error would add.
     saiseld detect TREE/eigen_dev/SPLIT --video TREE/video_dev -o eye
     python -m saiseld.experiments.compare_senses eye ear TREE/labels_dev
 
-``ear`` holds the hearing network's tables (`saiseld.pipeline.hear.hear_recordings`). ``--other``
+``ear`` holds tables with rows of the audio branch (`saiseld detect`). ``--other``
 takes the eye's tables of the same sound with pictures of other recordings.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from saiseld.conventions.taxonomy import CLASS_NAMES
 from saiseld.decision.fusion import Fusion, fuse
-from saiseld.decision.systems import decide, system_named
+from saiseld.decision.systems import decide, masks_of, system_named
 from saiseld.evaluation.corpus import find_label_files
 from saiseld.evaluation.diagnosis import ERROR_KINDS, lost_precision
 from saiseld.evaluation.matched import MatchedRecording, match_recording
@@ -28,10 +28,11 @@ from saiseld.evaluation.rendering import Drawings, render_masks
 from saiseld.evaluation.systems import MatchedSystem
 from saiseld.evaluation.uncertainty import confidence_intervals
 from saiseld.formats.annotation import EnergyMask, read_annotations
-from saiseld.formats.candidates import Candidates, candidate_files, read_candidates
+from saiseld.formats.candidates import BRANCHES, Candidates, candidate_files, read_candidates
 from saiseld.pipeline.weights import find_weights
 from saiseld.runtime.parallel import run_all
 
+DETECTOR, AUDIO = BRANCHES
 PARTS = ("all frames", "one source", "several sources")
 Matched = dict[tuple[str, str], MatchedRecording]
 """A recording's matches, by row of the table and part of the frames."""
@@ -41,19 +42,20 @@ def rows_of(
     eye: Candidates, ear: Candidates, other: Candidates | None, fusion: Fusion
 ) -> dict[str, list[EnergyMask]]:
     """Return the masks of each row of the table."""
-    by_ear, together = system_named("ear"), system_named("together")
+    audio, audiovisual = system_named("audio"), system_named("audiovisual")
     heard, fused = fuse(None, ear, fusion), fuse(eye, ear, fusion)
     rows = {
-        "eye (TASK3B_3)": decide(eye, system_named("TASK3B_3")),
-        "eye, spot": decide(fuse(eye, None, fusion), together),
-        "ear": decide(heard, by_ear),
-        # What `together` leaves out cost it precision too: with as much left out they compare.
-        "ear, least as together": decide(heard, replace(by_ear, least=together.least)),
-        "together": decide(fused, together),
-        "sure": decide(fused, system_named("sure")),
+        "detector (TASK3B_3)": decide(eye, system_named("TASK3B_3")),
+        "detector, spot": masks_of(fuse(eye, None, fusion), audiovisual),
+        "audio": masks_of(heard, audio),
+        # What `audiovisual` leaves out cost it precision too: with as much left out they compare.
+        "audio, as many": masks_of(heard, replace(audio, min_score=audiovisual.min_score)),
+        "audiovisual": masks_of(fused, audiovisual),
+        "audiovisual-precise": masks_of(fused, system_named("audiovisual-precise")),
     }
     if other is not None:
-        rows["together, another picture"] = decide(fuse(other, ear, fusion), together)
+        another = fuse(other, ear, fusion)
+        rows["audiovisual, another picture"] = masks_of(another, audiovisual)
     return rows
 
 
@@ -62,7 +64,8 @@ def measure(
 ) -> Matched:
     """Match a recording's masks on every so many-th frame."""
     tables = [
-        None if path is None else _some(read_candidates(path), every) for path in (eye, ear, other)
+        None if path is None else _some(read_candidates(path).of_branch(branch), every)
+        for path, branch in ((eye, DETECTOR), (ear, AUDIO), (other, DETECTOR))
     ]
     seen, heard, wrong = tables
     assert seen is not None and heard is not None

@@ -117,7 +117,7 @@ def scored(
     known = [r.known[choice.reading].examples for r in recordings]
     if choice.column is not None:
         known = [
-            changed(examples, read_candidates(tables[r.recording]), r, choice)
+            changed(examples, read_candidates(tables[r.recording]).of_branch("detector"), r, choice)
             for examples, r in zip(known, recordings, strict=True)
         ]
     examples = joined(known)

@@ -58,14 +58,14 @@ DRAWS = 200
 _CAP3 = system_named("TASK3B_4")
 SUPPRESSED = (
     replace(_CAP3, name="cap 3"),
-    replace(_CAP3, name="cap 1", cap=1),
+    replace(_CAP3, name="cap 1", max_per_class=1),
     replace(_CAP3, name="cap 3, in 3 frames or more", min_hits=3),
     replace(_CAP3, name="cap 3, in 5 frames or more", min_hits=5),
 )
 """From permissive to suppressing: what the over-prediction finding compares."""
 
 EMISSIONS = tuple(
-    replace(_CAP3, name=f"cap 1, {emission}", cap=1, emission=emission)
+    replace(_CAP3, name=f"cap 1, {emission}", max_per_class=1, emission=emission)
     for emission in ("grid3-centre", "grid5", "grid9", "blob")
 )
 """Other points for the masks of TASK3B_3; measured only where asked for."""

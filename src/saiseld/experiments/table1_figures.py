@@ -82,7 +82,7 @@ def draw_figure2(path: Path, candidates: Path, labels: Path, cache: Path, mask: 
     mask
         Index of the detection among those TASK3B_3 emits (`typical_match`).
     """
-    table, truth = read_candidates(candidates), draw_labels(labels, cache)
+    table, truth = read_candidates(candidates).of_branch("detector"), draw_labels(labels, cache)
     emitted = {system.emission: decide(table, system)[mask] for system in (_SPARSE, _GRID)}
     drawn = {name: render(found.segmentation) for name, found in emitted.items()}
     grid = emitted[_GRID.emission]
@@ -119,7 +119,7 @@ def draw_figure3(
     path: Path, candidates: Path, labels: Path, video: Path | None, frame: int
 ) -> None:
     """Write a frame's labels above its prediction (TASK3B_3), over the picture if there is one."""
-    table = read_candidates(candidates)
+    table = read_candidates(candidates).of_branch("detector")
     picture = None
     if video is not None:
         picture = next(islice(open_video(video), frame, None), None)

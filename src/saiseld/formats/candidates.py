@@ -1,8 +1,10 @@
-"""The candidate table: every detection of a recording, measured once, decided on often.
+"""The candidate table: every candidate of a recording, measured once, decided on often.
 
-One row per detection. Any imager may fill it: nothing downstream asks which model did. Boxes are
-canvas pixels and may reach past the seam (``x0 < 0`` or ``x1 > 360``, width at most 360). Kept as
-Parquet, one file per recording, schema versioned, written whole or not at all.
+One row per candidate, of either branch: the detector's rows and those of the audio branch are in
+one table, told apart by the column ``branch``. Boxes are canvas pixels and may reach past the seam
+(``x0 < 0`` or ``x1 > 360``, width at most 360). Kept as Parquet, one file per recording, schema
+versioned, written whole or not at all. Tables of schema version 1, which held one branch, are read
+as rows of that branch.
 """
 
 from __future__ import annotations
@@ -12,11 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -27,9 +30,16 @@ from saiseld.runtime.errors import CandidateError, refusing
 from saiseld.runtime.files import atomic_path, is_plain_name, visible
 from saiseld.runtime.limits import DISTANCE_CM, FRAMES, Limit
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAP_SIZE = 28
 CANDIDATES_SUFFIX = ".candidates.parquet"
+
+Branch = Literal["detector", "audio"]
+BRANCHES: tuple[Branch, ...] = ("detector", "audio")
+"""What fills a table: the audiovisual detector, and the SELD network of the audio branch."""
+
+FUSED = "both"
+"""Branch of a row that fusion made of one of each; only in memory."""
 
 ROWS = Limit("candidate_rows", 4_000_000)
 """Detections in a table: more than a hundred a frame for an hour. A row takes 1.6 kB of memory."""
@@ -60,22 +70,35 @@ _SCHEMA = pa.schema(
         pa.field("closure", pa.float32(), nullable=False),
         pa.field("diffuseness", pa.float32(), nullable=False),
         pa.field("matchability", pa.float32(), nullable=False),
+        pa.field("branch", pa.string(), nullable=False),
+        pa.field("pictured", pa.bool_(), nullable=False),
     ]
 )
+_ADDED = ("branch", "pictured")
+_FIRST_SCHEMA = pa.schema([field for field in _SCHEMA if field.name not in _ADDED])
+"""That of version 1."""
+
+
+def _no_branch() -> NDArray[np.str_]:
+    return np.empty(0, "U8")
+
+
+def _no_picture() -> NDArray[np.bool_]:
+    return np.empty(0, bool)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """The detections of one recording, sorted by frame; N rows.
+    """The candidates of one recording, sorted by frame; N rows.
 
     Parameters
     ----------
     recording
         Its name, as in the label and prediction file names.
     frames
-        Frames in the recording, with detections or without.
+        Frames in the recording, with candidates or without.
     frame, class_id, score
-        (N,) int32, int8, float32: frame, class (0-12), the detector's raw score in [0, 1].
+        (N,) int32, int8, float32: frame, class (0-12), the branch's raw score in [0, 1].
     box
         (N, 4) float32 ``x0, y0, x1, y1``.
     azimuth, elevation
@@ -90,7 +113,13 @@ class Candidates:
     matchability
         (N,) float32: calibrated probability of matching the ground truth, NaN until calibrated.
     provenance
-        What made the table: model, projection, threshold, mode. JSON values.
+        What made the table: system, models, options. JSON values.
+    branches
+        The branches that were run, whether or not they found anything.
+    branch
+        (N,) str: which of them a row is of; all of the first one where it is not given.
+    pictured
+        (N,) bool: whether the row's frame had a picture; all had one where it is not given.
     """
 
     recording: str
@@ -108,12 +137,21 @@ class Candidates:
     diffuseness: NDArray[np.float32]
     matchability: NDArray[np.float32]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    branches: tuple[Branch, ...] = ("detector",)
+    branch: NDArray[np.str_] = field(default_factory=_no_branch)
+    pictured: NDArray[np.bool_] = field(default_factory=_no_picture)
 
     def __len__(self) -> int:
         return len(self.frame)
 
     def __post_init__(self) -> None:
         rows = len(self.frame)
+        if not self.branches or not set(self.branches) <= set(BRANCHES):
+            self._fail("branches", f"some of {', '.join(BRANCHES)}", str(self.branches))
+        if rows and not len(self.branch):
+            object.__setattr__(self, "branch", np.full(rows, self.branches[0], "U8"))
+        if rows and not len(self.pictured):
+            object.__setattr__(self, "pictured", np.ones(rows, bool))
         if not is_plain_name(self.recording):
             self._fail("recording", "a name that a file can have", repr(self.recording))
         for name in _COLUMNS:
@@ -121,6 +159,8 @@ class Candidates:
             shape = getattr(self, name).shape
             if shape != (rows, *tail):
                 self._fail(name, f"shape {(rows, *tail)}", f"{shape}")
+        known = np.isin(self.branch, (*self.branches, FUSED))
+        self._check("branch", known, f"one of {', '.join(self.branches)}")
         x0, y0, x1, y1 = self.box.T
         self._check("frame", (self.frame >= 0) & (self.frame < self.frames), "0 <= frame < frames")
         ordered = np.ones(rows, bool)
@@ -176,6 +216,12 @@ class Candidates:
         """Return the table of some rows (a boolean mask or increasing indices)."""
         return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
 
+    def of_branch(self, branch: Branch) -> Candidates:
+        """Return the rows of one branch; none where it was not run."""
+        if self.branches == (branch,):
+            return self
+        return replace(self.take(self.branch == branch), branches=(branch,))
+
     def as_stored(self) -> Candidates:
         """Return the table as narrow as its file keeps it, so that both ways decide alike."""
         return replace(
@@ -193,9 +239,8 @@ _RANGES = (
 )
 """Columns, and the least and greatest value of each by its definition."""
 
-_COLUMNS = tuple(
-    f.name for f in fields(Candidates) if f.name not in ("recording", "frames", "provenance")
-)
+_OF_TABLE = ("recording", "frames", "provenance", "branches")
+_COLUMNS = tuple(f.name for f in fields(Candidates) if f.name not in _OF_TABLE)
 
 
 def joined(parts: Sequence[Candidates]) -> Candidates:
@@ -203,13 +248,30 @@ def joined(parts: Sequence[Candidates]) -> Candidates:
 
     Where parts share a frame their rows follow one another in the order of the parts.
     """
-    columns: dict[str, Any] = {}
-    for name in _COLUMNS:
-        columns[name] = np.concatenate([getattr(part, name) for part in parts])
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS
+    }
     order = np.argsort(columns["frame"], kind="stable")
-    for name in _COLUMNS:
-        columns[name] = columns[name][order]
-    return replace(parts[0], **columns)
+    if not np.array_equal(order, np.arange(len(order))):
+        columns = {name: column[order] for name, column in columns.items()}
+    branches = tuple(dict.fromkeys(branch for part in parts for branch in part.branches))
+    frames = max(part.frames for part in parts)
+    return replace(parts[0], frames=frames, branches=branches, **columns)
+
+
+def no_candidates(recording: str, frames: int = 0) -> Candidates:
+    """Return a table without rows."""
+    columns: dict[str, Any] = {name: np.empty(0, np.float32) for name in _COLUMNS}
+    columns |= {
+        "box": np.empty((0, 4), np.float32),
+        "energy_map": np.empty((0, MAP_SIZE, MAP_SIZE), np.float16),
+        "frame": np.empty(0, np.int32),
+        "class_id": np.empty(0, np.int8),
+        "has_map": np.empty(0, bool),
+        "branch": _no_branch(),
+        "pictured": _no_picture(),
+    }
+    return Candidates(recording, frames, **columns)
 
 
 @contextmanager
@@ -229,6 +291,10 @@ def candidate_writer(path: str | Path) -> Iterator[Callable[[Candidates], None]]
                     temporary, schema, compression="zstd", write_page_checksum=True
                 )
                 writers.append(stack.enter_context(writer))
+            if (block.branch == FUSED).any():
+                raise CandidateError(
+                    path, place="branch", expected="rows of a branch", found="fused ones"
+                )
             writers[0].write_table(_arrow(block, writers[0].schema))
 
         yield append
@@ -245,6 +311,7 @@ def _header(table: Candidates) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "recording": table.recording,
         "frames": table.frames,
+        "branches": list(table.branches),
         "provenance": dict(table.provenance),
     }
 
@@ -265,6 +332,7 @@ def _arrow(table: Candidates, schema: pa.Schema) -> pa.Table:
 class _Header(msgspec.Struct):
     recording: str
     frames: Annotated[int, msgspec.Meta(ge=0)]
+    branches: tuple[Branch, ...] = ()
     provenance: dict[str, Any] = {}
 
 
@@ -281,7 +349,7 @@ def read_candidates(path: str | Path) -> Candidates:
     path = Path(path)
     file, header = _opened(path)
     rows = file.metadata.num_rows
-    scalars = [name for name in _SCHEMA.names if name != "energy_map"]
+    scalars = [name for name in file.schema_arrow.names if name != "energy_map"]
     maps = np.empty((rows, MAP_SIZE, MAP_SIZE), np.float16)
     with refusing(CandidateError, path, "a Parquet file"):
         # One thread: tables are read from many processes at once.
@@ -294,6 +362,14 @@ def read_candidates(path: str | Path) -> Candidates:
         if row != rows:
             raise CandidateError(path, expected=f"{rows} rows, as it says", found=str(row))
         return _table(path, header, columns, maps)
+
+
+def read_header(path: str | Path) -> Candidates:
+    """Return a candidate table without its rows; raises what `read_candidates` does."""
+    path = Path(path)
+    file, header = _opened(path)
+    no_maps = np.empty((0, MAP_SIZE, MAP_SIZE), np.float16)
+    return _table(path, header, file.schema_arrow.empty_table(), no_maps)
 
 
 def read_provenance(path: str | Path) -> Mapping[str, Any]:
@@ -313,7 +389,7 @@ def iter_candidates(path: str | Path) -> Iterator[Candidates]:
         for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
             block = _table(path, header, batch, _maps(batch))
             if held is not None:
-                block = joined_candidates([held, block])
+                block = joined([held, block])
             if len(block):
                 going_on = block.frame == block.frame[-1]
                 if not going_on.all():
@@ -323,14 +399,6 @@ def iter_candidates(path: str | Path) -> Iterator[Candidates]:
             no_maps = np.empty((0, MAP_SIZE, MAP_SIZE), np.float16)
             held = _table(path, header, file.read(use_threads=False), no_maps)
         yield held
-
-
-def joined_candidates(tables: Sequence[Candidates]) -> Candidates:
-    """Return the rows of several tables of one recording, in order, as one."""
-    columns: dict[str, Any] = {
-        name: np.concatenate([getattr(table, name) for table in tables]) for name in _COLUMNS
-    }
-    return replace(tables[0], **columns)
 
 
 def _opened(path: Path) -> tuple[pq.ParquetFile, _Header]:
@@ -343,7 +411,7 @@ def _opened(path: Path) -> tuple[pq.ParquetFile, _Header]:
         schema, rows = file.schema_arrow, file.metadata.num_rows
         content = (schema.metadata or {}).get(b"saiseld", b"{}")
         version = msgspec.json.decode(content, type=dict[str, Any]).get("schema_version")
-    if version != SCHEMA_VERSION:
+    if version not in (1, SCHEMA_VERSION):
         raise CandidateError(
             path,
             place="schema_version",
@@ -351,13 +419,15 @@ def _opened(path: Path) -> tuple[pq.ParquetFile, _Header]:
             found=str(version),
             advice="Run `saiseld detect` again with this version",
         )
-    if not schema.equals(_SCHEMA):
-        wrong = [n for n in _SCHEMA.names if n not in schema.names] or ["column types"]
-        raise CandidateError(
-            path, place=wrong[0], expected="the columns of schema version 1", found="others"
-        )
+    wanted = _SCHEMA if version == SCHEMA_VERSION else _FIRST_SCHEMA
+    if not schema.equals(wanted):
+        wrong = [n for n in wanted.names if n not in schema.names] or ["column types"]
+        expected = f"the columns of schema version {version}"
+        raise CandidateError(path, place=wrong[0], expected=expected, found="others")
     with refusing(CandidateError, path, "a name, frames and provenance", place="header"):
         header = msgspec.json.decode(content, type=_Header)
+        if version == 1:
+            header.branches = _branches_of_first_version(path, header.provenance)
     own = path.name.removesuffix(CANDIDATES_SUFFIX)
     if header.recording != own:
         raise CandidateError(
@@ -390,6 +460,20 @@ def _check_footer(path: Path) -> None:
         )
 
 
+def _branches_of_first_version(path: Path, provenance: Mapping[str, Any]) -> tuple[Branch, ...]:
+    """Return the one branch that a table of schema version 1 holds."""
+    imager = provenance.get("imager")
+    if imager == "fusion":
+        raise CandidateError(
+            path,
+            place="schema_version",
+            expected=f"rows of a branch (version {SCHEMA_VERSION})",
+            found="fused rows of version 1, which no other system can decide on",
+            advice="Run `saiseld image` again with this version",
+        )
+    return ("audio",) if imager == "seld" else ("detector",)
+
+
 def _maps(batch: pa.RecordBatch) -> NDArray[np.float16]:
     values = batch["energy_map"].flatten().to_numpy(zero_copy_only=False)
     return np.asarray(values.reshape(-1, MAP_SIZE, MAP_SIZE))
@@ -398,8 +482,10 @@ def _maps(batch: pa.RecordBatch) -> NDArray[np.float16]:
 def _table(
     path: Path, header: _Header, arrow: pa.Table | pa.RecordBatch, maps: NDArray[np.float16]
 ) -> Candidates:
-    plain = [n for n in _SCHEMA.names if n in _COLUMNS and n != "energy_map"]
-    columns = {n: np.asarray(arrow[n]) for n in plain}
+    names = [n for n in arrow.schema.names if n in _COLUMNS and n not in ("energy_map", "branch")]
+    columns = {n: np.asarray(arrow[n]) for n in names}
+    if "branch" in arrow.schema.names:
+        columns["branch"] = _branch_names(arrow["branch"])
     box = np.stack([np.asarray(arrow[name]) for name in ("x0", "y0", "x1", "y1")], axis=1)
     columns |= {"box": box, "energy_map": maps}
     try:
@@ -407,12 +493,21 @@ def _table(
             recording=header.recording,
             frames=header.frames,
             provenance=header.provenance,
+            branches=header.branches,
             **columns,
         )
     except CandidateError as error:
         raise CandidateError(
             path, place=error.place, expected=error.expected, found=error.found
         ) from error
+
+
+def _branch_names(column: pa.Array) -> NDArray[np.str_]:
+    """Return names as numpy has them; comparing each is far quicker than converting them."""
+    names = np.full(len(column), "?", "U8")
+    for branch in BRANCHES:
+        names[np.asarray(pc.equal(column, branch))] = branch
+    return names
 
 
 def candidate_files(folder: str | Path) -> dict[str, Path]:

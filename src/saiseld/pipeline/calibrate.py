@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from saiseld.decision.matchability import Matchability
 from saiseld.decision.risk import Goal, OperatingPoint, operating_point
@@ -19,6 +20,7 @@ from saiseld.formats.candidates import (
     read_candidates,
     write_candidates,
 )
+from saiseld.pipeline.weights import matchability_record
 from saiseld.runtime.errors import DataError
 from saiseld.runtime.files import output_folder, write_json
 from saiseld.runtime.parallel import run_all
@@ -26,15 +28,31 @@ from saiseld.runtime.parallel import run_all
 OPERATING_POINT = "operating_point.json"
 
 
-def calibrate_recording(candidates: Path, model: Matchability, output: Path) -> list[int]:
-    """Write a calibrated candidate table; return its classes that the model was trained without."""
+def calibrate_recording(
+    candidates: Path, model: Matchability, record: Mapping[str, Any], output: Path
+) -> list[int]:
+    """Write a calibrated candidate table; return its classes that the model was trained without.
+
+    Parameters
+    ----------
+    candidates
+        A candidate table's file.
+    model
+        What says how likely a detection matches.
+    record
+        What the table says of the model from then on (`saiseld.pipeline.weights.model_record`).
+    output
+        File of the calibrated table.
+    """
     table = read_candidates(candidates)
-    write_candidates(output, model.calibrate(table))
+    models = {**table.provenance.get("models", {}), **record}
+    provenance = {**table.provenance, "models": models}
+    write_candidates(output, replace(model.calibrate(table), provenance=provenance))
     return model.unseen_classes(table)
 
 
 def calibrate_recordings(
-    candidates: Path, model: Matchability, folder: Path | None = None, *, jobs: int = 1
+    candidates: Path, model: Path, folder: Path | None = None, *, jobs: int = 1
 ) -> dict[str, list[int]]:
     """Calibrate a candidate file or a folder of them, ``jobs`` at a time.
 
@@ -43,7 +61,7 @@ def calibrate_recordings(
     candidates
         A candidate table's file, or a folder of them.
     model
-        What says how likely a detection matches.
+        File of the model that says how likely a detection matches.
     folder
         Where the calibrated tables go; in place if None.
     jobs
@@ -54,8 +72,9 @@ def calibrate_recordings(
     The classes of each recording's detections that the model was trained without, by name.
     """
     folder = calibrated_folder(candidates, folder)
+    learned, record = Matchability.load(model), matchability_record(model)
     tasks = {
-        name: (path, model, folder / f"{name}{CANDIDATES_SUFFIX}")
+        name: (path, learned, record, folder / f"{name}{CANDIDATES_SUFFIX}")
         for name, path in candidate_files(candidates).items()
     }
     return run_all(calibrate_recording, tasks, jobs=jobs, title="calibrating")

@@ -1,21 +1,58 @@
-"""What is kept, emitted and shown where nobody says otherwise."""
+"""What is decided and shown where nobody says otherwise: the same for commands and in Python."""
 
 from __future__ import annotations
 
-from saiseld.decision.systems import System, system_named
-from saiseld.detector.detect import IMAGER
-from saiseld.formats.candidates import Candidates
+import logging
+from collections.abc import Sequence
 
-DEFAULT_SYSTEM = system_named("together")
-"""Eye and ear."""
+from saiseld.decision.systems import SYSTEMS, System, system_of_json
+from saiseld.formats.candidates import Branch, Candidates
 
-EYE_SYSTEM = system_named("TASK3B_3")
-"""Where there is no ear: by raw score, the better order in the calibration rooms."""
+DEFAULT_SYSTEM = SYSTEMS["audiovisual"]
+"""Both branches."""
+
+DETECTOR_SYSTEM = SYSTEMS["TASK3B_3"]
+"""Where there is no audio branch: by raw score, the better order in the calibration rooms."""
 
 VIEWING_THRESHOLD = 0.2
 """Score from which a mask is shown to a person (docs/decision.md#what-is-shown)."""
 
+_log = logging.getLogger(__name__)
+
+
+def default_system(branches: Sequence[Branch]) -> System:
+    """Return the default system; where there is no audio branch, the detector's, with a notice.
+
+    Parameters
+    ----------
+    branches
+        Those that the weights, or a table, hold.
+    """
+    if "audio" in branches:
+        return DEFAULT_SYSTEM
+    _log.warning(
+        "no audio branch (seld.safetensors, fusion.json): system %s decides instead of %s",
+        DETECTOR_SYSTEM.name,
+        DEFAULT_SYSTEM.name,
+    )
+    return DETECTOR_SYSTEM
+
 
 def system_of(table: Candidates) -> System:
-    """Return the system that a candidate table was made for."""
-    return EYE_SYSTEM if table.provenance.get("imager") == IMAGER else DEFAULT_SYSTEM
+    """Return the system that a candidate table was made with, or the default for its branches.
+
+    Raises
+    ------
+    RecipeError
+        If the table names a system that this version does not know.
+    """
+    content = table.provenance.get("system")
+    return default_system(table.branches) if content is None else system_of_json(content)
+
+
+def branches_for(system: System, *, video: bool) -> tuple[Branch, ...]:
+    """Return the branches that a system needs of a recording with or without video.
+
+    Without a picture, a system of both branches decides on the audio branch alone.
+    """
+    return ("audio",) if system.is_fused and not video else system.branches

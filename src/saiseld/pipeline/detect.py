@@ -10,46 +10,65 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from saiseld.data.recordings import Recording, find_recordings, open_recording
+import numpy as np
+from numpy.typing import NDArray
+
+from saiseld.data.recordings import Recording, find_recordings
 from saiseld.data.video import find_video
 from saiseld.decision.selection import emittable
-from saiseld.detector.detect import IMAGER
 from saiseld.formats.candidates import (
     CANDIDATES_SUFFIX,
     Candidates,
     candidate_writer,
-    joined_candidates,
+    read_candidates,
     read_provenance,
+    write_candidates,
 )
 from saiseld.formats.features import FEATURES_SUFFIX, Features
 from saiseld.pipeline.imager import Imager, load_imager
-from saiseld.pipeline.weights import Weights, digests
+from saiseld.pipeline.networks import NetworkOptions, Networks, task_device
+from saiseld.pipeline.open import Format, open_checked
 from saiseld.runtime.cache import content_digest
-from saiseld.runtime.devices import Device, DeviceName
+from saiseld.runtime.devices import DeviceName
 from saiseld.runtime.errors import OutputError
 from saiseld.runtime.files import output_folder
-from saiseld.runtime.parallel import Workers, devices_of, run_all
+from saiseld.runtime.parallel import Workers, run_all
+from saiseld.runtime.threads import one_blas_thread
+
+MAKERS = ("engine", "detector", "seld")
+"""What tables say of what filled them, those of version 0.2 too; others are of something else."""
 
 
 def detect(
-    recording: str | Path,
+    recording: str | Path | NDArray[np.floating],
     video: str | Path | None = None,
     *,
+    sample_rate: int | None = None,
     weights: str | Path | None = None,
     device: DeviceName = "auto",
+    fast: bool = False,
 ) -> Candidates:
-    """Return every detection in a recording, to decide on with `saiseld.pipeline.emit.emit`.
+    """Return every candidate in a recording, to decide on with `saiseld.pipeline.emit.emit`.
 
     Parameters
     ----------
     recording
-        4 or 32 channels.
+        4 or 32 channels: a file, or an array (samples, channels).
     video
         Its video or folder of frames, if there is one.
+    sample_rate
+        Of an array, in Hz.
     weights
         A weights folder, or None for the packaged ones.
     device
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    fast
+        Half of the time on a CPU, scores that differ a little.
+
+    Raises
+    ------
+    SaiseldError
+        If the recording, video or weights cannot be read, or an array comes without sample rate.
 
     Examples
     --------
@@ -57,9 +76,8 @@ def detect(
     >>> len(table), table.score.max()  # doctest: +SKIP
     (8712, 0.93)
     """
-    imager = Imager(weights, device=device)
-    blocks = imager.blocks(open_recording(recording), imager.pictures(video))
-    return joined_candidates([block.candidates for block in blocks])
+    options = NetworkOptions(None if weights is None else Path(weights), device, fast=fast)
+    return load_imager(options).detect(recording, video, sample_rate=sample_rate)
 
 
 def detect_recording(
@@ -84,7 +102,7 @@ def detect_recording(
     folder
         Where the table goes.
     features
-        Its features file, read instead of the sound.
+        Its features file, read instead of imaging the sound anew.
     all_maps
         Whether every detection gets an energy map and a distance, not only those that some rule
         can emit.
@@ -98,29 +116,38 @@ def detect_recording(
     DataError
         If the features are not this front end's images of this recording.
     OutputError
-        If there is a table that was not made by detecting.
+        If there is a table that something else made.
     """
-    table = _target(folder, recording)
-    made_from = _made_from(imager.weights, recording, video, features, all_maps)
+    table = folder / f"{recording.name}{CANDIDATES_SUFFIX}"
+    made_from = _made_from(imager.networks, recording, video, features, all_maps)
     if _is_made_from(table, made_from):
         return None
     images = None
     if features is not None:
-        heard = Features(features)
-        heard.check_made_by(imager.front_end.identity, recording.frames, made_from["sound"])
-        images = heard.images()
-    keep = None if all_maps else emittable
+        stored = Features(features)
+        stored.check_made_by(
+            imager.networks.front_end.identity, recording.frames, made_from["sound"]
+        )
+        images = stored.images()
     missing = 0
-    with candidate_writer(table) as append:
-        for block in imager.blocks(recording, imager.pictures(video), images, keep=keep):
-            known = {**block.candidates.provenance, "made_from": made_from}
-            append(replace(block.candidates, provenance=known))
+    with candidate_writer(table) as append, one_blas_thread():
+        for block in imager.blocks(
+            recording,
+            imager.pictures(video),
+            images=images,
+            keep=None if all_maps else emittable,
+            provenance={"made_from": made_from},
+        ):
+            append(block.candidates)
             missing += block.missing_pictures
+    model = imager.networks.decision_models.matchability
+    if model is not None:  # one that looks at other frames, too
+        write_candidates(table, model.calibrate(read_candidates(table)))
     return missing
 
 
 def _made_from(
-    weights: Weights,
+    networks: Networks,
     recording: Recording,
     video: Path | None,
     features: Path | None,
@@ -128,10 +155,11 @@ def _made_from(
 ) -> dict[str, Any]:
     return {
         "sound": content_digest(recording.path),
-        "channels": recording.ambisonics or "capsules",
+        "channels": recording.layout,
         "video": "" if video is None else content_digest(video),
         "features": {} if features is None else Features(features).provenance,
-        "weights": digests(weights, eye_alone=True),
+        "weights": networks.digests,
+        "fast": networks.options.fast,
         "all_maps": all_maps,
     }
 
@@ -141,7 +169,7 @@ def _is_made_from(table: Path, made_from: dict[str, Any]) -> bool:
     if not table.is_file():
         return False
     known = read_provenance(table)
-    if known.get("imager") != IMAGER:
+    if known.get("imager") not in MAKERS or "system" in known:
         raise OutputError(
             table,
             expected="no table, or one of `saiseld detect`",
@@ -156,10 +184,9 @@ def detect_recordings(
     folder: Path,
     *,
     video: Path | None = None,
+    kind: Format = "auto",
     features: Path | None = None,
-    weights: Path | None = None,
-    device: DeviceName = "auto",
-    half: bool = False,
+    networks: NetworkOptions | None = None,
     all_maps: bool = False,
     jobs: Workers = 1,
 ) -> dict[str, int | None]:
@@ -173,12 +200,12 @@ def detect_recordings(
         Where the tables go.
     video
         The recording's video, or a folder of several; see `saiseld.data.video.find_video`.
+    kind
+        What the recordings' channels are; see `saiseld.pipeline.open.open_checked`.
     features
-        A folder of features files, read instead of the sound.
-    weights
-        A weights folder, or None for the packaged ones.
-    device, half
-        As in `saiseld.pipeline.imager.Imager`.
+        A folder of features files, read instead of imaging the sound anew.
+    networks
+        Which networks run; the packaged ones if None.
     all_maps
         As in `detect_recording`.
     jobs
@@ -188,40 +215,35 @@ def detect_recordings(
     -------
     How many frames of each had no picture, by name; None where the table was there.
     """
-    opened = [open_recording(path) for path in find_recordings(recordings)]
+    networks = networks or NetworkOptions()
     output_folder(folder)
-    here, there = devices_of(device, jobs)
-    # A mistake in the weights is told before any work begins.
-    own_weights = load_imager(weights, here, half).weights
-    imager_of = (weights, there, half)
-    left: dict[str, tuple[Any, ...]] = {}
-    for recording in opened:
-        made_from = (
-            recording,
-            None if video is None else find_video(video, recording.name),
-            None if features is None else features / f"{recording.name}{FEATURES_SUFFIX}",
-            all_maps,
-        )
-        if features is not None:  # One that is not there is told before any work begins, too.
-            Features(features / f"{recording.name}{FEATURES_SUFFIX}")
-        table = _target(folder, recording)
-        if not table.is_file() or not _is_made_from(table, _made_from(own_weights, *made_from)):
-            left[recording.name] = (imager_of, *made_from)
-    made = run_all(_detect_task, left, jobs=jobs, folder=folder, device=there, title="detecting")
-    return {recording.name: made.get(recording.name) for recording in opened}
-
-
-def _target(folder: Path, recording: Recording) -> Path:
-    return folder / f"{recording.name}{CANDIDATES_SUFFIX}"
+    networks.find_weights().checked()
+    there = task_device(networks, jobs)
+    tasks = {
+        path.stem: (path, video, kind, features, replace(networks, device=there), all_maps)
+        for path in find_recordings(recordings)
+    }
+    return run_all(
+        _detect_task,
+        tasks,
+        jobs=jobs,
+        folder=folder,
+        device="cpu" if there == "auto" else there,
+        title="detecting",
+    )
 
 
 def _detect_task(
     folder: Path,
-    imager_of: tuple[Path | None, Device, bool],
-    recording: Recording,
+    path: Path,
     video: Path | None,
+    kind: Format,
     features: Path | None,
+    networks: NetworkOptions,
     all_maps: bool,
 ) -> int | None:
-    imager = load_imager(*imager_of)
-    return detect_recording(imager, recording, video, folder, features=features, all_maps=all_maps)
+    imager = load_imager(networks)
+    own = None if video is None else find_video(video, path.stem)
+    images = None if features is None else features / f"{path.stem}{FEATURES_SUFFIX}"
+    recording = open_checked(path, kind, own)
+    return detect_recording(imager, recording, own, folder, features=images, all_maps=all_maps)

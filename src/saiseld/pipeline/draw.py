@@ -10,12 +10,12 @@ from saiseld.conventions.timebase import time_of_frame
 from saiseld.data.recordings import Recording, open_recording
 from saiseld.data.video import find_video, open_video, video_size
 from saiseld.decision.linking import link
-from saiseld.decision.systems import decide
 from saiseld.formats.annotation import EnergyMask, read_annotations
-from saiseld.formats.candidates import CANDIDATES_SUFFIX, read_candidates
+from saiseld.formats.candidates import CANDIDATES_SUFFIX
 from saiseld.formats.events import Event, write_events
 from saiseld.formats.sound_events import SoundEvents, read_sound_events, write_sound_events
-from saiseld.pipeline.defaults import VIEWING_THRESHOLD, system_of
+from saiseld.pipeline.defaults import VIEWING_THRESHOLD
+from saiseld.pipeline.emit import masks_of_table
 from saiseld.pipeline.results import PROVENANCE_SUFFIX, Results, read_run_record, refuse_inputs
 from saiseld.runtime.errors import DataError
 from saiseld.runtime.files import output_folder
@@ -101,8 +101,7 @@ def draw_again(
     inputs = [source, recording, *([] if own is None else [own])]
     refuse_inputs([results.events, results.overlay, results.page], inputs)
     if source.name.endswith(CANDIDATES_SUFFIX):
-        table = read_candidates(source)
-        masks = decide(table, system_of(table))
+        masks = masks_of_table(source)
     else:
         masks = read_annotations(source)
     events = draw_results(results, opened, masks, own, threshold=threshold, on_frame=on_frame)

@@ -7,38 +7,65 @@ drops, block by block, what it can never emit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
+from saiseld.decision.fusion import Fusion
 from saiseld.decision.matchability import Matchability
-from saiseld.decision.systems import System, decide, selected_in_frames, system_named
+from saiseld.decision.systems import (
+    FROM_TABLE,
+    DecisionModels,
+    System,
+    decide,
+    masks_of,
+    ranked,
+    selected_in_frames,
+    system_named,
+)
 from saiseld.formats.annotation import EnergyMask, annotation_writer
 from saiseld.formats.candidates import (
     CANDIDATES_SUFFIX,
     Candidates,
     candidate_files,
     iter_candidates,
-    joined_candidates,
+    joined,
     read_candidates,
+    read_header,
 )
-from saiseld.pipeline.defaults import EYE_SYSTEM
+from saiseld.pipeline.defaults import system_of
+from saiseld.pipeline.weights import find_weights
 from saiseld.runtime.parallel import run_all
 
 
 def emit(
-    candidates: Candidates, system: System | str = EYE_SYSTEM, *, threshold: float = 0.0
+    candidates: Candidates,
+    system: System | str | None = None,
+    models: DecisionModels = FROM_TABLE,
+    *,
+    threshold: float = 0.0,
 ) -> list[EnergyMask]:
     """Return the masks that a system submits for a recording.
 
     Parameters
     ----------
     candidates
-        A recording's detections; calibrated if the system ranks by matchability.
+        A recording's candidates, of the branches that the system takes.
     system
-        What to do, or its name (`saiseld.decision.systems.SYSTEMS`).
+        What to do, or its name (`saiseld.decision.systems.SYSTEMS`); the one that the table was
+        made with if None, or the default.
+    models
+        Fusion and matchability instead of those that the table holds.
     threshold
         Leave out masks whose submitted score is below this.
+
+    Raises
+    ------
+    CandidateError
+        If the table lacks a branch or a model that the system needs.
+    RecipeError
+        If there is no such system.
 
     Examples
     --------
@@ -46,17 +73,31 @@ def emit(
     >>> table = read_candidates("meeting.candidates.parquet")  # doctest: +SKIP
     >>> scores = evaluate({"meeting": emit(table, "TASK3B_4")}, "labels")  # doctest: +SKIP
     """
-    return decide(
-        candidates, system_named(system) if isinstance(system, str) else system, threshold=threshold
-    )
+    if system is None:
+        system = system_of(candidates)
+    elif isinstance(system, str):
+        system = system_named(system)
+    return decide(candidates, system, models, threshold=threshold)
+
+
+def masks_of_table(
+    candidates: Path, system: System | None = None, models: DecisionModels = FROM_TABLE
+) -> list[EnergyMask]:
+    """Return the masks of a candidate table's file, read some frames at a time; see `emit`."""
+    system = system or system_of(read_header(candidates))
+    if not models.frame_by_frame(system):
+        return masks_of(_whole(candidates, system, models), system)
+    blocks = iter_candidates(candidates)
+    return [mask for block in blocks for mask in decide(block, system, models)]
 
 
 def emit_recording(
     candidates: Path,
-    folders: Mapping[System, Path],
-    model: Matchability | None = None,
+    folders: Mapping[System, Path] | Mapping[System | None, Path],
+    models: DecisionModels = FROM_TABLE,
     threshold: float = 0.0,
     max_bytes: int | None = None,
+    emission: str | None = None,
 ) -> dict[str, int]:
     """Write ``<recording>.json`` of several systems from one candidate file.
 
@@ -65,13 +106,13 @@ def emit_recording(
     candidates
         A candidate table's file.
     folders
-        Where each system is written.
-    model
-        Matchability model; None takes the matchability that the table holds.
-    threshold
-        As in `saiseld.decision.systems.decide`.
+        Where each system is written; None is the system that the table was made with.
+    models, threshold
+        As in `emit`.
     max_bytes
         Refuse to write a larger file: the challenge's ``MAX_PREDICTION_BYTES``.
+    emission
+        Points instead of the systems' own.
 
     Returns
     -------
@@ -79,51 +120,50 @@ def emit_recording(
 
     Raises
     ------
+    CandidateError
+        As `emit`.
     OutputError
         If a file would exceed the limit.
     """
     name = f"{candidates.name.removesuffix(CANDIDATES_SUFFIX)}.json"
-    in_blocks = [system for system in folders if system.frame_by_frame]
+    systems = {
+        system or system_of(read_header(candidates)): folder for system, folder in folders.items()
+    }
+    if emission is not None:
+        systems = {replace(one, emission=emission): folder for one, folder in systems.items()}
+    in_blocks = [system for system in systems if models.frame_by_frame(system)]
     with ExitStack() as files:
         writers = {
             system: files.enter_context(annotation_writer(folder / name, max_bytes=max_bytes))
-            for system, folder in folders.items()
+            for system, folder in systems.items()
         }
-        if in_blocks:
-            for block in _blocks(candidates, model):
-                for system in in_blocks:
-                    writers[system].append(decide(block, system, threshold=threshold))
-        for system in folders.keys() - set(in_blocks):
-            whole = _emittable(candidates, model, system)
-            writers[system].append(decide(whole, system, threshold=threshold))
+        for block in iter_candidates(candidates) if in_blocks else ():
+            for system in in_blocks:
+                writers[system].append(decide(block, system, models, threshold=threshold))
+        for system in systems.keys() - set(in_blocks):
+            rows = _whole(candidates, system, models)
+            writers[system].append(masks_of(rows, system, threshold=threshold))
     return {system.name: writer.size for system, writer in writers.items()}
 
 
-def _blocks(candidates: Path, model: Matchability | None) -> Iterator[Candidates]:
-    """Yield some frames at a time, calibrated if there is a model."""
-    if model is None:
-        yield from iter_candidates(candidates)
-    elif model.frame_by_frame:
-        yield from map(model.calibrate, iter_candidates(candidates))
-    else:
-        yield model.calibrate(read_candidates(candidates))
-
-
-def _emittable(candidates: Path, model: Matchability | None, system: System) -> Candidates:
+def _whole(candidates: Path, system: System, models: DecisionModels) -> Candidates:
     """Return what a system may emit of a recording, as one table."""
-    blocks = _blocks(candidates, model)
-    if system.cap is None:
-        return joined_candidates(list(blocks))
-    return joined_candidates([block.take(selected_in_frames(block, system)) for block in blocks])
+    model = models.matchability if system.ranking == "matchability" else None
+    if system.max_per_class is None or (model is not None and not model.frame_by_frame):
+        return ranked(read_candidates(candidates), system, models)
+    blocks = (ranked(block, system, models) for block in iter_candidates(candidates))
+    return joined([block.take(selected_in_frames(block, system)) for block in blocks])
 
 
 def emit_recordings(
     candidates: Path,
-    folders: Mapping[System, Path],
+    folders: Mapping[System, Path] | Mapping[System | None, Path],
     *,
+    weights: Path | None = None,
     model: Path | None = None,
     threshold: float = 0.0,
     max_bytes: int | None = None,
+    emission: str | None = None,
     jobs: int = 1,
 ) -> dict[str, dict[str, int]]:
     """Write the predictions of a candidate file or a folder of them, ``jobs`` at a time.
@@ -132,8 +172,10 @@ def emit_recordings(
     ----------
     candidates
         A candidate table's file, or a folder of them.
-    folders, threshold, max_bytes
+    folders, threshold, max_bytes, emission
         As in `emit_recording`.
+    weights
+        A weights folder whose fusion model is taken; None takes the one that the tables hold.
     model
         A matchability model's file; None takes the matchability that the tables hold.
     jobs
@@ -144,6 +186,12 @@ def emit_recordings(
     Bytes written, by recording and system.
     """
     files = candidate_files(candidates)
-    learned = None if model is None else Matchability.load(model)
-    tasks = {name: (path, folders, learned, threshold, max_bytes) for name, path in files.items()}
+    models = DecisionModels(
+        None if weights is None else Fusion.load(find_weights(weights).fusion),
+        None if model is None else Matchability.load(model),
+    )
+    tasks = {
+        name: (path, folders, models, threshold, max_bytes, emission)
+        for name, path in files.items()
+    }
     return run_all(emit_recording, tasks, jobs=jobs, title="emitting")

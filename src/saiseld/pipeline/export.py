@@ -66,9 +66,9 @@ def export_system(weights: Path | None, folder: Path) -> list[Path]:
         *write_detector_graphs(detector, detector_file),
     ]
     _round_fast(find_weights(folder))
-    if found.can_hear:
-        ear = Seld.load(found.ear)
-        ear_file = _safetensors(found.ear, folder)
+    if found.has_audio_branch:
+        ear = Seld.load(found.seld)
+        ear_file = _safetensors(found.seld, folder)
         _copy(found.fusion, folder / found.fusion.name)
         graphs += write_seld_graphs(ear, ear_file)
     return graphs

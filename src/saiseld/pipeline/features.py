@@ -12,9 +12,10 @@ from saiseld.data.recordings import Recording, find_recordings
 from saiseld.formats.features import FEATURES_SUFFIX, Width
 from saiseld.pipeline.open import Format, open_checked
 from saiseld.pipeline.weights import find_weights
-from saiseld.runtime.devices import Device, DeviceName
+from saiseld.runtime.cluster import Cluster
+from saiseld.runtime.devices import Device, DeviceName, device_of
 from saiseld.runtime.files import output_folder
-from saiseld.runtime.parallel import Workers, devices_of, run_all
+from saiseld.runtime.parallel import Workers, run_all
 from saiseld.runtime.threads import threads_here
 
 
@@ -69,20 +70,13 @@ def features_of_recordings(
     -------
     Whether each was made now, by name; see `features_of_recording`.
     """
-    opened = [open_checked(path, kind) for path in find_recordings(recordings)]
     checkpoint = find_weights(weights).front_end
-    here, there = devices_of(device, jobs)
-    # A mistake in them is told before any work begins.
-    front_end = _front_end(checkpoint, symmetry, here)
+    symmetry_named(symmetry)  # says a mistake before any work begins
     output_folder(folder)
+    there = jobs.device_of(device) if isinstance(jobs, Cluster) else device_of(device)
     front_end_of = (checkpoint, symmetry, there)
-    left = {
-        recording.name: (front_end_of, recording, width)
-        for recording in opened
-        if not is_current(_target(folder, recording), recording, front_end, width)
-    }
-    run_all(_features_task, left, jobs=jobs, folder=folder, device=there, title="features")
-    return {recording.name: recording.name in left for recording in opened}
+    tasks = {path.stem: (front_end_of, path, kind, width) for path in find_recordings(recordings)}
+    return run_all(_features_task, tasks, jobs=jobs, folder=folder, device=there, title="features")
 
 
 @cache
@@ -95,6 +89,7 @@ def _target(folder: Path, recording: Recording) -> Path:
 
 
 def _features_task(
-    folder: Path, front_end_of: tuple[Path, str, Device], recording: Recording, width: Width
+    folder: Path, front_end_of: tuple[Path, str, Device], path: Path, kind: Format, width: Width
 ) -> bool:
-    return features_of_recording(_front_end(*front_end_of), recording, folder, width=width)
+    front_end = _front_end(*front_end_of)
+    return features_of_recording(front_end, open_checked(path, kind), folder, width=width)

@@ -1,7 +1,8 @@
 """The main job, from file to file: masks, candidates, events, overlay video and page.
 
 The masks are written last, so a recording that has them is done; what they were made from lies
-beside them. A run that was stopped while drawing goes on from the candidate table.
+beside them. A run that was stopped while drawing goes on from the candidate table. What a run asks
+for beyond what is there, another threshold or the overlay, is drawn from the masks.
 """
 
 from __future__ import annotations
@@ -11,15 +12,23 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from saiseld.data.recordings import Recording, find_recordings
+from saiseld.data.recordings import Recording, find_recordings, open_recording
 from saiseld.data.video import find_video
-from saiseld.decision.systems import System, decide
-from saiseld.formats.annotation import MAX_PREDICTION_BYTES, EnergyMask, write_annotations
-from saiseld.formats.candidates import candidate_writer, iter_candidates
+from saiseld.decision.systems import System
+from saiseld.formats.annotation import (
+    MAX_PREDICTION_BYTES,
+    EnergyMask,
+    read_annotations,
+    write_annotations,
+)
+from saiseld.formats.candidates import candidate_writer, read_provenance
 from saiseld.formats.sound_events import SoundEvents
-from saiseld.pipeline.defaults import VIEWING_THRESHOLD
+from saiseld.pipeline.defaults import VIEWING_THRESHOLD, default_system
 from saiseld.pipeline.draw import draw_results, write_folder_page
-from saiseld.pipeline.imager import Block, Imager, load_imager
+from saiseld.pipeline.emit import masks_of_table
+from saiseld.pipeline.engine import Block
+from saiseld.pipeline.imager import Imager, load_imager
+from saiseld.pipeline.networks import NetworkOptions, Networks, task_device
 from saiseld.pipeline.open import Format, open_checked
 from saiseld.pipeline.results import (
     Provenance,
@@ -28,14 +37,18 @@ from saiseld.pipeline.results import (
     is_done,
     read_run_record,
     refuse_inputs,
-    write_made,
+    write_run_record,
 )
-from saiseld.pipeline.weights import digests, find_weights
 from saiseld.runtime.cache import content_digest
-from saiseld.runtime.devices import Device, DeviceName, device_if
-from saiseld.runtime.errors import CandidateError, DataError, SaiseldError
+from saiseld.runtime.errors import (
+    CandidateError,
+    CheckpointError,
+    DataError,
+    DeviceError,
+    SaiseldError,
+)
 from saiseld.runtime.files import output_folder
-from saiseld.runtime.parallel import Workers, devices_of, run_all, tell_share_done
+from saiseld.runtime.parallel import Workers, run_all, tell_share_done
 
 _IMAGING_SHARE = 0.6
 """Of the work on a recording, the rest being drawing; for the progress line."""
@@ -50,7 +63,7 @@ class ImageOptions:
     Parameters
     ----------
     system
-        What is kept and emitted, as in `Imager.image`; `Imager.default_system` if None.
+        What is kept and emitted, as in `Imager.image`; the default for the weights if None.
     threshold
         Show only masks scored this or more in events, overlay and page.
     overlay, frame_events
@@ -77,7 +90,9 @@ class Imaged:
     masks, frames, missing_pictures
         How many masks in how many frames, and how many of these had no picture.
     events
-        What a person is told.
+        What a person is shown.
+    drawn_again
+        Whether the masks were there and only events, overlay and page were written.
     """
 
     size: int
@@ -85,6 +100,7 @@ class Imaged:
     frames: int
     missing_pictures: int
     events: SoundEvents
+    drawn_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +114,30 @@ Outcome = Imaged | Failed | None
 """None: the results were there."""
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One recording to image.
+
+    Parameters
+    ----------
+    recording
+        Its file.
+    video
+        Its video or folder of frames, if there is one.
+    kind
+        What its channels are; see `saiseld.pipeline.open.open_checked`.
+    """
+
+    recording: Path
+    video: Path | None = None
+    kind: Format = "auto"
+
+
 def image_recording(
+    job: Job,
     imager: Imager,
-    recording: Recording,
-    video: Path | None,
     folder: Path,
-    provenance: Provenance,
-    wanted: ImageOptions | None = None,
+    options: ImageOptions | None = None,
     *,
     on_share: Callable[[float], object] = lambda share: None,
 ) -> Imaged | None:
@@ -112,70 +145,117 @@ def image_recording(
 
     Parameters
     ----------
+    job
+        The recording, which is opened here, once.
     imager
         What images.
-    recording
-        4 or 32 channels.
-    video
-        Its video or folder of frames, if there is one.
     folder
         Where the results go; every file whole or not at all.
-    provenance
-        What they are made from; see `provenance_of`.
-    wanted
+    options
         What is wanted.
     on_share
         Called with the share of the work that is done.
 
     Returns
     -------
-    What was written; None if the results were there.
+    What was written; None if all of it was there.
 
     Raises
     ------
+    AudioError, VideoError
+        If the recording or its video cannot be read.
     OutputError
         If there are results that were made from something else, or one would be an input.
     """
-    wanted = wanted or ImageOptions()
-    results = Results(folder, recording.name)
-    refuse_inputs(results.files(), [recording.path, *([] if video is None else [video])])
-    if not wanted.force and is_done(results, provenance):
-        return None
+    options = options or ImageOptions()
+    results = Results(folder, job.recording.stem)
+    recording = open_checked(job.recording, job.kind, job.video)
+    refuse_inputs(results.files(), [job.recording, *([] if job.video is None else [job.video])])
+    system = options.system or imager.default_system
+    provenance = provenance_of(recording, job.video, imager.networks, system)
+    progress = _Progress(recording.frames, on_share)
+    if not options.force and is_done(results, provenance):
+        record = read_run_record(results)
+        if _is_drawn(results, record, options):
+            return None
+        masks = read_annotations(results.masks)
+        events = _draw(results, recording, masks, job.video, options, progress, 0.0)
+        write_run_record(results, replace(record, threshold=options.threshold))
+        return _imaged(results, masks, record, events, drawn_again=True)
     results.masks.unlink(missing_ok=True)
-    done = 0
+    masks, record = _masks(imager, recording, job.video, results, provenance, system, progress)
+    events = _draw(results, recording, masks, job.video, options, progress, _IMAGING_SHARE)
+    write_run_record(results, replace(record, threshold=options.threshold))
+    # Last, since the masks say that a recording is done.
+    _write_masks(results.masks, masks)
+    return _imaged(results, masks, record, events)
 
-    def tell(frames: int, start: float, share: float) -> None:
-        nonlocal done
-        done += frames
-        on_share(start + share * done / recording.frames)
 
-    masks, missing = _masks(
-        imager,
-        recording,
-        video,
-        results,
-        provenance,
-        wanted.system or imager.default_system,
-        lambda frames: tell(frames, 0.0, _IMAGING_SHARE),
+def _imaged(
+    results: Results,
+    masks: Sequence[EnergyMask],
+    record: RunRecord,
+    events: SoundEvents,
+    *,
+    drawn_again: bool = False,
+) -> Imaged:
+    size = results.masks.stat().st_size
+    return Imaged(size, len(masks), record.frames, record.missing_pictures, events, drawn_again)
+
+
+class _Progress:
+    """Turns frames that are done into a share of the work."""
+
+    def __init__(self, frames: int, on_share: Callable[[float], object]) -> None:
+        self._frames, self._on_share, self._done = frames, on_share, 0
+
+    def add(self, frames: int, start: float, share: float) -> None:
+        self._done += frames
+        self._on_share(start + share * self._done / self._frames)
+        if self._done >= self._frames:
+            self._done = 0
+
+
+def _is_drawn(results: Results, record: RunRecord, options: ImageOptions) -> bool:
+    """Return whether all that is wanted of drawings is there."""
+    return (
+        record.threshold == options.threshold
+        and results.events.is_file()
+        and (results.overlay.is_file() or not options.overlay)
+        and (results.frame_events.is_file() or not options.frame_events)
     )
-    done = 0
-    events = draw_results(
+
+
+def _draw(
+    results: Results,
+    recording: Recording,
+    masks: Sequence[EnergyMask],
+    video: Path | None,
+    options: ImageOptions,
+    progress: _Progress,
+    start: float,
+) -> SoundEvents:
+    # Drawings of another threshold that are not wanted again would contradict the events.
+    for drawn, wanted in (
+        (results.overlay, options.overlay),
+        (results.frame_events, options.frame_events),
+    ):
+        if not wanted:
+            drawn.unlink(missing_ok=True)
+    return draw_results(
         results,
         recording,
         masks,
         video,
-        threshold=wanted.threshold,
-        overlay=wanted.overlay,
-        frame_events=wanted.frame_events,
-        on_frame=lambda: tell(1, _IMAGING_SHARE, 1 - _IMAGING_SHARE),
+        threshold=options.threshold,
+        overlay=options.overlay,
+        frame_events=options.frame_events,
+        on_frame=lambda: progress.add(1, start, 1 - start),
     )
-    # Last, since the masks say that a recording is done.
-    size = _write_masks(results.masks, masks)
-    return Imaged(size, len(masks), recording.frames, missing, events)
 
 
-def _write_masks(path: Path, masks: Sequence[EnergyMask]) -> int:
-    """Write masks in the official format and return the bytes; warn where they are too many."""
+def _write_masks(path: Path, masks: Sequence[EnergyMask]) -> None:
+    """Write masks in the official format; warn where there are too many bytes."""
     size = write_annotations(path, masks)
     if size > MAX_PREDICTION_BYTES:
         _log.warning(
@@ -185,7 +265,6 @@ def _write_masks(path: Path, masks: Sequence[EnergyMask]) -> int:
             f"{size:,}",
             f"{MAX_PREDICTION_BYTES:,}",
         )
-    return size
 
 
 def _masks(
@@ -195,53 +274,50 @@ def _masks(
     results: Results,
     provenance: Provenance,
     system: System,
-    on_frames: Callable[[int], object],
-) -> tuple[list[EnergyMask], int]:
-    """Return the masks, and how many frames had no picture.
+    progress: _Progress,
+) -> tuple[list[EnergyMask], RunRecord]:
+    """Return the masks, and what made them.
 
-    They are decided from the candidate table where an earlier run got so far.
+    They are decided from the candidate table, which is kept where an earlier run got so far.
     """
     made_from = asdict(provenance)
+    models = imager.networks.decision_models
     try:
-        made, known = read_run_record(results), None
-        found: list[EnergyMask] = []
-        for block in iter_candidates(results.candidates):
-            known = block.provenance.get("made_from")
-            if made.provenance != provenance or known != made_from:
-                break
-            found += decide(block, system)
-        else:
-            return found, made.missing_pictures
+        record = read_run_record(results)
+        known = read_provenance(results.candidates).get("made_from")
+        if record.provenance == provenance and known == made_from:
+            return masks_of_table(results.candidates, system, models), record
     except (CandidateError, DataError):
         pass
     with candidate_writer(results.candidates) as append:
 
         def write(block: Block, masks: list[EnergyMask]) -> None:
-            known = {**block.candidates.provenance, "made_from": made_from}
-            append(replace(block.candidates, provenance=known))
-            on_frames(block.frames)
+            append(block.candidates)
+            progress.add(block.frames, 0.0, _IMAGING_SHARE)
 
-        prediction = imager.image(recording, video, system=system, on_block=write)
-    write_made(results, RunRecord(provenance, recording.frames, prediction.missing_pictures))
-    return prediction.masks, prediction.missing_pictures
+        made_by = {"made_from": made_from}
+        prediction = imager.image(
+            recording, video, system=system, on_block=write, provenance=made_by
+        )
+    record = RunRecord(provenance, recording.frames, prediction.missing_pictures)
+    write_run_record(results, record)
+    if models.frame_by_frame(system):
+        return prediction.masks, record
+    # Decided on rows as wide as a file keeps them, as every later decision is.
+    return masks_of_table(results.candidates, system, models), record
 
 
 def provenance_of(
-    recording: Recording,
-    video: Path | None,
-    weights: dict[str, str],
-    system: System,
-    *,
-    fast: bool = False,
+    recording: Recording, video: Path | None, networks: Networks, system: System
 ) -> Provenance:
     """Return what the results of a recording will have been made from."""
     return Provenance(
         recording=content_digest(recording.path),
         video="" if video is None else content_digest(video),
-        weights=weights,
+        weights=networks.digests,
         system=repr(system),
-        channels=recording.ambisonics or "capsules",
-        fast=fast,
+        channels=recording.layout,
+        fast=networks.options.fast,
     )
 
 
@@ -251,16 +327,15 @@ def image_recordings(
     *,
     video: Path | None = None,
     kind: Format = "auto",
-    weights: Path | None = None,
-    device: DeviceName = "auto",
-    half: bool = False,
-    fast: bool = False,
-    wanted: ImageOptions | None = None,
+    networks: NetworkOptions | None = None,
+    options: ImageOptions | None = None,
     keep_going: bool = False,
     jobs: Workers = 1,
     on_done: Callable[[str, Outcome], object] = lambda name, outcome: None,
 ) -> dict[str, Outcome]:
     """Image recordings and those in folders, ``jobs`` at a time; see `image_recording`.
+
+    Nothing but names is looked at before the first recording is worked on.
 
     Parameters
     ----------
@@ -272,11 +347,9 @@ def image_recordings(
         The recording's video, or a folder of several; see `saiseld.data.video.find_video`.
     kind
         What the recordings' channels are; see `saiseld.pipeline.open.open_checked`.
-    weights
-        A weights folder, or None for the packaged ones.
-    device, half, fast
-        As in `saiseld.pipeline.imager.Imager`.
-    wanted
+    networks
+        Which networks run; the packaged ones if None.
+    options
         What is wanted of every recording.
     keep_going
         Whether a recording that cannot be imaged leaves the others to go on.
@@ -287,38 +360,31 @@ def image_recordings(
 
     Raises
     ------
-    AudioError, CheckpointError, OutputError
-        Before any work begins, for what cannot be read, loaded or written, or would be written
-        over; with ``keep_going`` only where it concerns all.
+    SaiseldError
+        The first one of a recording, after which no other is begun; with ``keep_going`` only where
+        it concerns all: weights, device or folder.
     """
-    wanted = wanted or ImageOptions()
+    networks, options = networks or NetworkOptions(), options or ImageOptions()
     output_folder(folder)
-    known = digests(find_weights(weights), fast=fast)
-    here, there = devices_of(device_if(fast, device), jobs)
-    imager = load_imager(weights, here, half, fast)
-    imager_of = (weights, there, half, fast)
-    system = imager.default_system if wanted.system is None else wanted.system
-    tasks: dict[str, tuple[object, ...]] = {}
-    outcomes: dict[str, Outcome] = {}
-    for path in find_recordings(recordings):
-        try:
-            left = _left(path, folder, video, kind, known, system, fast=fast, force=wanted.force)
-        except SaiseldError as error:
-            if not keep_going:
-                raise
-            outcomes[path.stem] = Failed(error)
-        else:
-            if left is not None:
-                tasks[path.stem] = (*left, imager_of, wanted, keep_going)
-                continue
-            outcomes[path.stem] = None
-        on_done(path.stem, outcomes[path.stem])
-    outcomes |= run_all(
+    weights = networks.find_weights().checked()
+    if options.system is None:
+        options = replace(options, system=default_system(weights.branches))
+    there = task_device(networks, jobs)
+    paths = find_recordings(recordings)
+    if not keep_going:
+        for path in paths:
+            if not path.is_file():
+                open_recording(path)  # says that it is not there
+    tasks = {
+        path.stem: (path, video, kind, replace(networks, device=there), options, keep_going)
+        for path in paths
+    }
+    outcomes: dict[str, Outcome] = run_all(
         _image_task,
         tasks,
         jobs=jobs,
         folder=folder,
-        device=there,
+        device="cpu" if there == "auto" else there,
         title="imaging",
         on_done=on_done,
     )
@@ -326,41 +392,22 @@ def image_recordings(
     return outcomes
 
 
-def _left(
-    path: Path,
-    folder: Path,
-    video: Path | None,
-    kind: Format,
-    weights: dict[str, str],
-    system: System,
-    *,
-    fast: bool,
-    force: bool,
-) -> tuple[Recording, Path | None, Provenance] | None:
-    """Return what a recording is imaged from, None if that was done; see `image_recordings`."""
-    own = None if video is None else find_video(video, path.stem)
-    results = Results(folder, path.stem)
-    refuse_inputs(results.files(), [path, *([] if own is None else [own])])
-    recording = open_checked(path, kind, own)
-    provenance = provenance_of(recording, own, weights, system, fast=fast)
-    done = not force and is_done(results, provenance)
-    return None if done else (recording, own, provenance)
-
-
 def _image_task(
     folder: Path,
-    recording: Recording,
+    recording: Path,
     video: Path | None,
-    provenance: Provenance,
-    imager_of: tuple[Path | None, Device, bool, bool],
-    wanted: ImageOptions,
+    kind: Format,
+    networks: NetworkOptions,
+    options: ImageOptions,
     keep_going: bool,
 ) -> Outcome:
+    imager = load_imager(networks)
     try:
-        imager = load_imager(*imager_of)
-        return image_recording(
-            imager, recording, video, folder, provenance, wanted, on_share=tell_share_done
-        )
+        own = None if video is None else find_video(video, recording.stem)
+        job = Job(recording, own, kind)
+        return image_recording(job, imager, folder, options, on_share=tell_share_done)
+    except (CheckpointError, DeviceError):
+        raise
     except SaiseldError as error:
         if not keep_going:
             raise

@@ -1,94 +1,58 @@
-"""The main job: a recording, with its video where there is one, to masks of who sounds where.
+"""The main job in Python: a recording, with its video where there is one, to masks.
 
-Everything goes block by block, so that an hour needs little more memory than five minutes.
+Everything goes block by block through the engine, so that an hour needs little more memory than
+five minutes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, cached_property
-from itertools import chain, islice, repeat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice, repeat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saiseld.acoustics.front_end import FrontEnd
-from saiseld.conventions.timebase import SAMPLE_RATE
-from saiseld.data.context import in_context
-from saiseld.data.recordings import Recording, open_recording, recording_of_array
-from saiseld.data.video import Frame, open_video, rgb_planes, shows_something
-from saiseld.decision.matchability import Matchability
+from saiseld.data.recordings import Recording
+from saiseld.data.video import Frame, open_video
 from saiseld.decision.selection import emittable
-from saiseld.decision.systems import Senses, System, decide
-from saiseld.detector.detect import candidate_table, load_detector
-from saiseld.detector.detections import Found, Keep
+from saiseld.decision.systems import System, decide, system_named
+from saiseld.detector.detections import Keep
 from saiseld.formats.annotation import EnergyMask
-from saiseld.formats.candidates import Candidates
-from saiseld.formats.features import AcousticImages
-from saiseld.pipeline.defaults import DEFAULT_SYSTEM, EYE_SYSTEM
-from saiseld.pipeline.hearing import Hearing
+from saiseld.formats.candidates import Branch, Candidates, joined
+from saiseld.formats.features import FRAMES_PER_BLOCK, AcousticImages
+from saiseld.pipeline.defaults import branches_for, default_system
+from saiseld.pipeline.engine import Block, Engine
+from saiseld.pipeline.networks import NetworkOptions, Networks, load_networks
+from saiseld.pipeline.open import open_array, open_checked
 from saiseld.pipeline.prediction import Prediction
-from saiseld.pipeline.weights import find_weights
-from saiseld.runtime.devices import DeviceName, device_if, device_of
-from saiseld.runtime.errors import CheckpointError, RecipeError
-from saiseld.runtime.threads import in_threads, one_blas_thread, threads_here
+from saiseld.pipeline.weights import Weights
+from saiseld.runtime.devices import DeviceName
+from saiseld.runtime.errors import AudioError
+from saiseld.runtime.threads import one_blas_thread
 
-BATCH = 8
-"""Frames that go through the detector together."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Block:
-    """What was detected in some frames in a row.
-
-    Parameters
-    ----------
-    candidates
-        Their detections, frames counted from the start of the recording.
-    start
-        Number of the first frame.
-    pictured
-        (n,) whether a frame had a picture.
-    """
-
-    candidates: Candidates
-    start: int
-    pictured: NDArray[np.bool_]
-
-    @property
-    def frames(self) -> int:
-        """How many frames."""
-        return len(self.pictured)
-
-    @property
-    def missing_pictures(self) -> int:
-        """How many of them without a picture."""
-        return int(np.sum(~self.pictured))
-
+Source = str | Path | Recording | NDArray[np.floating]
+"""A recording: its file, an opened one, or samples (n, 4 or 32) with a sample rate."""
 
 OnBlock = Callable[[Block, list[EnergyMask]], object]
 """Told each block as soon as it is imaged, with its masks."""
 
 
 class Imager:
-    """A trained system, loaded once and used on many recordings.
+    """A trained system, loaded once and used on many recordings: ``Imager()(recording, video)``.
 
     Parameters
     ----------
     weights
         A weights folder (`saiseld.pipeline.weights`), or None for the packaged ones.
-    device
-        ``auto``, ``cpu``, ``cuda`` or ``mps``; auto takes a GPU where torch finds one.
-    half
-        Whether a GPU computes in 16 bits; a CPU never does.
-    fast
-        Whether the eye multiplies bytes and the ear looks once, on the CPU: half of the time,
-        scores that differ a little (docs/performance.md#fast).
+    device, half, fast
+        As in `saiseld.pipeline.networks.NetworkOptions`.
     threads
-        Batches of frames at a time; as many as there are cores if None
-        (`saiseld.runtime.threads.threads_here`). No number depends on it.
+        Batches of frames at a time; as many as there are cores if None. No number depends on it.
+    networks
+        Networks that are loaded already, instead of all of these.
 
     Raises
     ------
@@ -96,6 +60,12 @@ class Imager:
         If the weights are not there or do not fit.
     DeviceError
         If the device is not there.
+
+    Examples
+    --------
+    >>> imager = Imager()  # doctest: +SKIP
+    >>> for take in ("first.wav", "second.wav"):  # doctest: +SKIP
+    ...     print(imager(take).events())
     """
 
     def __init__(
@@ -106,39 +76,41 @@ class Imager:
         half: bool = False,
         fast: bool = False,
         threads: int | None = None,
+        networks: Networks | None = None,
     ) -> None:
-        self.weights = paths = find_weights(weights)
-        self.fast = fast
-        self._device = runs_on = device_of(device_if(fast, device))
-        self._threads = threads_here() if threads is None else threads
-        self.front_end = FrontEnd(paths.front_end, device=runs_on, threads=self._threads)
-        self.detector = load_detector(paths.detector, runs_on, half=half, fast=fast)
-        reranker = paths.matchability
-        self.matchability = None if reranker is None else Matchability.load(reranker)
-        if self.front_end.projection != self.detector.projection:
-            raise CheckpointError(
-                paths.detector,
-                place="projection",
-                expected=f"that of {paths.front_end}, {self.front_end.projection}",
-                found=self.detector.projection,
-                advice="Use a front end and a detector that were trained together",
-            )
+        if networks is None:
+            folder = None if weights is None else Path(weights)
+            options = NetworkOptions(folder, device, half, fast)
+            networks = Networks(options, threads=threads)
+        self.networks = networks
+
+    @property
+    def weights(self) -> Weights:
+        """The files of its networks."""
+        return self.networks.weights
+
+    @property
+    def default_system(self) -> System:
+        """The default system; where the weights hold no audio branch, the detector's, and said."""
+        return default_system(self.networks.branches)
 
     def pictures(self, video: str | Path | None) -> Iterator[Frame | None]:
         """Yield a video's pictures as the detector is shown them; none if there is no video."""
         if video is None:
             return iter(())
-        return open_video(video, scaling=self.detector.frame_scaling)
+        return open_video(video, scaling=self.networks.detector.frame_scaling)
 
     def blocks(
         self,
         recording: Recording,
-        pictures: Iterable[Frame | None],
-        images: Iterable[AcousticImages] | None = None,
+        pictures: Iterable[Frame | None] = (),
+        branches: Sequence[Branch] | None = None,
         *,
+        images: Iterable[AcousticImages] | None = None,
         keep: Keep | None = emittable,
+        provenance: Mapping[str, Any] | None = None,
     ) -> Iterator[Block]:
-        """Yield what is detected in a recording, some frames at a time.
+        """Yield the candidates of a recording, some frames at a time.
 
         Parameters
         ----------
@@ -147,216 +119,208 @@ class Imager:
         pictures
             One a frame from frame 0 on; where it ends or gives None, or one that shows nothing (a
             covered lens), the ImageNet mean stands in.
+        branches
+            Which branches are run; all that there are if None.
         images
-            The recording's acoustic images if they are at hand (a features file).
-        keep
-            Detections that get an energy map and a distance: those that some rule can emit. None
-            for all; no emitted number depends on it.
+            The recording's acoustic images if they are at hand (a features file), in blocks of
+            `FRAMES_PER_BLOCK` frames where the audio branch is run too.
+        keep, provenance
+            As in `saiseld.pipeline.engine.Engine`.
         """
-        if images is None:
-            images = self.front_end.images(recording)
-        batches = _batches(in_context(images, self.detector.context), chain(pictures, repeat(None)))
-
-        def find(batch: _Batch) -> tuple[_Batch, list[Found]]:
-            return batch, self.detector.find(rgb_planes(batch.shown), batch.latent, keep=keep)
-
-        start = 0
-        frames: list[Found] = []
-        for batch, found in in_threads(find, batches, self._threads):
-            frames += found
-            if batch.is_last:
-                table = self._table(recording.name, recording.frames, frames, start, batch.images)
-                pictured = [picture is not None for picture in batch.pictures]
-                yield Block(table, start, np.array(pictured))
-                start += len(frames)
-                frames = []
-
-    def look(
-        self, images: AcousticImages, pictures: Sequence[Frame | None], name: str
-    ) -> Candidates:
-        """Return what is detected in a few frames in a row, numbered from 0.
-
-        Parameters
-        ----------
-        images
-            Of the frames, their latents in context (`saiseld.data.context`).
-        pictures
-            One a frame; where it is None, the ImageNet mean stands in.
-        name
-            Of what they are from.
-        """
-        found = self.detector.find(rgb_planes(pictures), images.latent, keep=emittable)
-        return self._table(name, len(found), found, 0, images)
-
-    def _table(
-        self, name: str, of: int, frames: Sequence[Found], start: int, images: AcousticImages
-    ) -> Candidates:
-        """Return what was found in frames in a row, the first of them number ``start``."""
-        found = candidate_table(self.detector, name, frames)
-        table = replace(
-            found,
-            frames=of,
-            frame=found.frame + np.int32(start),
-            closure=images.closure[found.frame],
-            diffuseness=images.diffuseness[found.frame],
-            provenance={
-                **found.provenance,
-                "front_end": self.front_end.identity,
-                **({"fast": True} if self.fast else {}),
-            },
+        wanted = self.networks.branches if branches is None else tuple(branches)
+        engine = Engine(
+            self.networks,
+            wanted,
+            recording.name,
+            frames=recording.frames,
+            keep=keep,
+            provenance=provenance,
         )
-        return table if self.matchability is None else self.matchability.calibrate(table)
+        shown = iter(pictures)
+        try:
+            for audio, image in _chunks(recording, images, audio="audio" in wanted):
+                count = FRAMES_PER_BLOCK if image is None else len(image.latent)
+                yield from engine.push(audio, list(islice(shown, count)), images=image)
+            yield from engine.close()
+        finally:
+            engine.stop()
 
-    @property
-    def default_system(self) -> System:
-        """Eye and ear together where the weights hold an ear, else the eye's."""
-        return DEFAULT_SYSTEM if self.weights.can_hear else EYE_SYSTEM
-
-    @cached_property
-    def hearing(self) -> Hearing:
-        """The ear, loaded when it is first asked for."""
-        views = 1 if self.fast else None
-        return Hearing(self.weights.ear, self.weights.fusion, self._device, views=views)
-
-    def sensed(
-        self, recording: Recording, video: str | Path | None, senses: Senses
-    ) -> Iterator[Block]:
-        """Yield the candidates of eye, ear or both; of the ear alone where there is no picture.
+    def detect(self, recording: Source, video: str | Path | None = None, **how: Any) -> Candidates:
+        """Return the candidates of all branches, for any later decision.
 
         Parameters
         ----------
-        recording
-            The recording.
-        video
-            Its video or folder of frames, if there is one.
-        senses
-            What to ask.
+        recording, video
+            As in `image`; ``sample_rate`` too.
+
+        Raises
+        ------
+        AudioError, VideoError
+            If the recording or its video cannot be read.
         """
-        if senses == "eye":
-            yield from self.blocks(recording, self.pictures(video))
-        elif senses == "ear" or video is None:
-            for heard in self.hearing.blocks(recording):
-                table = self.hearing.alone(heard.table)
-                yield Block(table, heard.start, np.zeros(heard.frames, bool))
-        else:
-            heard_until = self.hearing.reader(recording)
-            for block in self.blocks(recording, self.pictures(video)):
-                ear = heard_until(block.start + block.frames)
-                eye = block.candidates
-                table = self.hearing.together(eye, ear, block.start, block.pictured)
-                yield replace(block, candidates=table)
+        opened = opened_recording(recording, video, **how)
+        with one_blas_thread():
+            blocks = self.blocks(opened, self.pictures(video))
+            table = joined([block.candidates for block in blocks])
+        model = self.networks.decision_models.matchability
+        return table if model is None else model.calibrate(table)
 
     def image(
         self,
-        recording: Recording,
+        recording: Source,
         video: str | Path | None = None,
         *,
-        system: System | None = None,
+        sample_rate: int | None = None,
+        system: System | str | None = None,
         on_block: OnBlock = lambda block, masks: None,
+        provenance: Mapping[str, Any] | None = None,
     ) -> Prediction:
         """Return who sounds where in a recording.
 
         Parameters
         ----------
         recording
-            4 or 32 channels.
+            Its file, an opened one, or an array (samples, channels) of 4 or 32 channels.
         video
             Its video or folder of frames, if there is one.
+        sample_rate
+            Of an array, in Hz.
         system
-            What is kept and emitted, frame by frame; `default_system` if None.
+            What is kept and emitted, or its name; `default_system` if None.
         on_block
-            Called with what was detected in the frames just done, and their masks.
+            Called with the candidates of the frames just done, and their masks where the system
+            decides frame by frame.
+        provenance
+            Added to what the candidates say of their making.
 
         Raises
         ------
-        RecipeError
-            For a system that needs the whole recording: detect, then `saiseld emit`.
+        AudioError, VideoError
+            If the recording or its video cannot be read, or an array comes without sample rate.
+        CheckpointError
+            If the system needs a branch that the weights do not hold.
         """
-        system = system or self.default_system
-        if not system.frame_by_frame:
-            raise RecipeError(
-                "system",
-                expected="one that decides frame by frame",
-                found=system.name,
-                advice="Image with another one and give its candidates to `saiseld emit`",
-            )
+        opened = opened_recording(recording, video, sample_rate=sample_rate)
+        if system is None:
+            system = self.default_system
+        elif isinstance(system, str):
+            system = system_named(system)
+        models = self.networks.decision_models
+        branches = branches_for(system, video=video is not None)
+        shown: Iterable[Frame | None] = self.pictures(video) if "detector" in branches else ()
+        made_by = {"system": system.as_json(), **(provenance or {})}
         masks: list[EnergyMask] = []
+        tables: list[Candidates] = []
         missing = 0
         with one_blas_thread():
-            for block in self.sensed(recording, video, system.senses):
-                found = decide(block.candidates, system)
-                masks += found
+            for block in self.blocks(opened, shown, branches, provenance=made_by):
+                if video is not None and "detector" not in branches:
+                    block = _not_looked_at(block)
+                found: list[EnergyMask] = []
+                if models.frame_by_frame(system):
+                    found = decide(block.candidates, system, models)
+                    masks += found
+                else:
+                    tables.append(block.candidates)
                 missing += block.missing_pictures
                 on_block(block, found)
+            if tables:
+                masks = decide(joined(tables), system, models)
         path = None if video is None else Path(video)
-        return Prediction(recording, masks, missing, path)
+        return Prediction(opened, masks, missing, path)
+
+    __call__ = image
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Batch:
-    """Some frames of a block, from ``start`` on."""
+def opened_recording(
+    recording: Source, video: str | Path | None = None, *, sample_rate: int | None = None
+) -> Recording:
+    """Return a recording that is ready to be read; see `Imager.image`.
 
-    images: AcousticImages
-    pictures: list[Frame | None]
-    start: int
-
-    @property
-    def latent(self) -> NDArray[np.float32]:
-        return self.images.latent[self.start : self.start + BATCH]
-
-    @property
-    def shown(self) -> list[Frame | None]:
-        return self.pictures[self.start : self.start + BATCH]
-
-    @property
-    def is_last(self) -> bool:
-        return self.start + BATCH >= len(self.pictures)
-
-
-def _batches(
-    blocks: Iterable[AcousticImages], picture_of: Iterator[Frame | None]
-) -> Iterator[_Batch]:
-    for images in blocks:
-        given = islice(picture_of, len(images.latent))
-        pictures = [p if p is not None and shows_something(p) else None for p in given]
-        for start in range(0, len(pictures), BATCH):
-            yield _Batch(images, pictures, start)
+    Raises
+    ------
+    AudioError
+        If it cannot be read, or is an array without sample rate.
+    """
+    shown = None if video is None else Path(video)
+    if isinstance(recording, Recording):
+        return recording
+    if isinstance(recording, str | Path):
+        return open_checked(recording, video=shown)
+    if sample_rate is None:
+        raise AudioError(
+            "audio array",
+            place="sample_rate",
+            expected="the samples a second of the array",
+            found="none",
+            advice="Give it: image(array, sample_rate=48000)",
+        )
+    return open_array(recording, sample_rate, video=shown)
 
 
-@cache
-def load_imager(
-    weights: Path | None, device: DeviceName = "auto", half: bool = False, fast: bool = False
-) -> Imager:
-    """Return the `Imager` of a weights folder, loaded once a process."""
-    return Imager(weights, device=device, half=half, fast=fast)
+def _chunks(
+    recording: Recording, images: Iterable[AcousticImages] | None, *, audio: bool
+) -> Iterator[tuple[NDArray[np.float32] | None, AcousticImages | None]]:
+    """Yield what is pushed at once: audio, acoustic images that are at hand, or both."""
+    if images is None:
+        yield from zip(recording.blocks(FRAMES_PER_BLOCK), repeat(None), strict=False)
+    elif audio:
+        yield from zip(recording.blocks(FRAMES_PER_BLOCK), images, strict=True)
+    else:
+        yield from zip(repeat(None), images, strict=False)
+
+
+def _not_looked_at(block: Block) -> Block:
+    """Return a block of a recording whose video was not opened: no frame is known to lack a picture.
+
+    So nothing takes its rows for all that a system of both branches would decide on.
+    """
+    pictured = np.ones(block.frames, bool)
+    rows = replace(block.candidates, pictured=np.ones(len(block.candidates), bool))
+    return replace(block, candidates=rows, pictured=pictured)
+
+
+def load_imager(options: NetworkOptions, *, threads: int | None = None) -> Imager:
+    """Return an imager whose networks are loaded once a process."""
+    return Imager(networks=load_networks(options, threads=threads))
 
 
 def image(
-    recording: str | Path | None = None,
+    recording: str | Path | NDArray[np.floating] | None = None,
     video: str | Path | None = None,
     *,
     audio: NDArray[np.floating] | None = None,
-    sample_rate: int = SAMPLE_RATE,
+    sample_rate: int | None = None,
+    system: System | str | None = None,
     weights: str | Path | None = None,
     device: DeviceName = "auto",
     fast: bool = False,
 ) -> Prediction:
-    """Image one recording; for several, make an `Imager` once.
+    """Image one recording; networks are kept loaded for the next call.
 
     Parameters
     ----------
     recording
-        A recording's file.
+        A recording's file, or an array (samples, channels) of 4 or 32 channels.
     video
         Its video or folder of frames, if there is one.
-    audio, sample_rate
-        Instead of a file: samples (n, 4 or 32), and how many a second.
+    audio
+        The array too, as version 0.2 had it.
+    sample_rate
+        Of an array, in Hz.
+    system
+        What is kept and emitted, or its name; see `saiseld.decision.systems.SYSTEMS`.
     weights
         A weights folder, or None for the packaged ones.
     device
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     fast
-        Half of the time on a CPU, scores that differ a little; see `Imager`.
+        Half of the time on a CPU, scores that differ a little.
+
+    Raises
+    ------
+    SaiseldError
+        If the recording, video or weights cannot be read, or an array comes without sample rate.
 
     Examples
     --------
@@ -365,10 +329,8 @@ def image(
     ('Male speech', 42.3)
     """
     if (recording is None) == (audio is None):
-        raise TypeError("give either a recording's file or audio=array, sample_rate=rate")
-    if audio is not None:
-        opened = recording_of_array(audio, sample_rate)
-    else:
-        assert recording is not None
-        opened = open_recording(recording)
-    return Imager(weights, device=device, fast=fast).image(opened, video)
+        raise TypeError("give a recording: its file, or an array with its sample rate")
+    source = recording if recording is not None else audio
+    assert source is not None
+    options = NetworkOptions(None if weights is None else Path(weights), device, fast=fast)
+    return load_imager(options).image(source, video, sample_rate=sample_rate, system=system)

@@ -100,7 +100,7 @@ class Provenance:
     channels
         What the recording's channels were taken for.
     fast
-        Whether in the fast form (`saiseld.pipeline.imager.Imager`).
+        Whether in the fast form (`saiseld.pipeline.networks.NetworkOptions`).
     version
         Of saiseld.
     """
@@ -124,11 +124,22 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What lies beside the masks of a recording: what made them, and in how many frames."""
+    """What lies beside the masks of a recording.
+
+    Parameters
+    ----------
+    provenance
+        What made them.
+    frames, missing_pictures
+        In how many frames, and how many of these had no picture.
+    threshold
+        Score of what events, overlay and page show; None where nothing was drawn yet.
+    """
 
     provenance: Provenance
     frames: int
     missing_pictures: int
+    threshold: float | None = None
 
     def notes(self) -> list[str]:
         """Return what a viewer should know, as sentences."""
@@ -142,7 +153,7 @@ class RunRecord:
         return notes
 
 
-def write_made(results: Results, made: RunRecord) -> None:
+def write_run_record(results: Results, made: RunRecord) -> None:
     """Write the sidecar of a recording's results."""
     write_bytes(results.provenance, orjson.dumps(asdict(made), option=orjson.OPT_INDENT_2))
 

@@ -6,52 +6,93 @@ Layout: ``task3/<label>/<label>.meta.yaml`` and ``task3/<label>/<label>.output/<
 
 from __future__ import annotations
 
-import math
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from safetensors import safe_open
 
 from saiseld.decision.systems import SUBMITTED, System, system_named
 from saiseld.formats.annotation import MAX_PREDICTION_BYTES, read_annotations
 from saiseld.formats.candidates import candidate_files, read_provenance
 from saiseld.pipeline.emit import emit_recordings
-from saiseld.pipeline.weights import find_weights
-from saiseld.runtime.errors import AnnotationError, OutputError, RecipeError
+from saiseld.pipeline.weights import (
+    MATCHABILITY,
+    find_weights,
+    fusion_record,
+    matchability_record,
+)
+from saiseld.runtime.errors import AnnotationError, CandidateError, OutputError, RecipeError
 from saiseld.runtime.files import atomic_path, output_folder, temporary_folder
 
 _OPEN = "to be completed"
 _PART = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 
 
-def submission_labels(author: str, institute: str) -> dict[str, str]:
-    """Return the label of each submitted system's name.
+SLOTS = 4
+"""Systems in a submission."""
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who submits.
+
+    Parameters
+    ----------
+    name, institute
+        Family name of the corresponding author and abbreviation of the institute, one word each.
 
     Raises
     ------
     RecipeError
-        If author or institute is not one plain word.
+        If one is not one plain word.
     """
-    for name, value in (("author", author), ("institute", institute)):
-        if not _PART.fullmatch(value):
-            raise RecipeError(name, expected="one word of letters, digits and -", found=repr(value))
-    return {name: f"{author}_{institute}_{name.lower()}" for name in SUBMITTED}
+
+    name: str
+    institute: str
+
+    def __post_init__(self) -> None:
+        for part, value in (("author", self.name), ("institute", self.institute)):
+            if not _PART.fullmatch(value):
+                raise RecipeError(
+                    part, expected="one word of letters, digits and -", found=repr(value)
+                )
+
+    def labels(self) -> list[str]:
+        """Return the labels of the four systems, ``<author>_<institute>_task3b_<1-4>``."""
+        return [f"{self.name}_{self.institute}_task3b_{slot}" for slot in range(1, SLOTS + 1)]
+
+
+def submitted_systems(names: Sequence[str] = SUBMITTED) -> list[System]:
+    """Return the four systems of these names.
+
+    Raises
+    ------
+    RecipeError
+        If there are not four different ones.
+    """
+    systems = [system_named(name) for name in names]
+    if len(systems) != SLOTS or len(set(systems)) != SLOTS:
+        raise RecipeError(
+            "system", expected=f"{SLOTS} different systems", found=", ".join(names) or "none"
+        )
+    return systems
 
 
 def submit_recordings(
     candidates: Path,
     output: Path,
+    author: Author,
     *,
-    author: str,
-    institute: str,
+    systems: Sequence[System] | None = None,
+    weights: Path | None = None,
     model: Path | None = None,
     jobs: int = 1,
 ) -> int:
-    """Emit the four submitted systems and zip them; return the number of prediction files.
+    """Emit four systems and zip them; return the number of prediction files.
 
     Parameters
     ----------
@@ -59,47 +100,86 @@ def submit_recordings(
         A candidate table's file, or a folder of them.
     output
         The zip to write, whole or not at all.
-    author, institute
-        As in `write_submission`.
-    model
-        A matchability model's file; None takes the matchability that the tables hold.
+    author
+        Who submits.
+    systems
+        Four, in the order of their labels; `submitted_systems` if None.
+    weights, model
+        As in `saiseld.pipeline.emit.emit_recordings`.
     jobs
         Recordings at a time.
+
+    Raises
+    ------
+    CandidateError
+        If a table lacks a branch or model that one of the systems needs.
+    OutputError
+        If a file breaks the official format or limit.
     """
-    submission_labels(author, institute)
+    chosen = list(systems or submitted_systems())
+    used = _models_used(candidates, weights, model)
     with temporary_folder(output.absolute().parent) as work:
-        folders = {name: output_folder(work / name) for name in SUBMITTED}
-        systems = {system_named(name): folder for name, folder in folders.items()}
+        folders = {system: output_folder(work / str(slot)) for slot, system in enumerate(chosen)}
         emitted = emit_recordings(
-            candidates, systems, model=model, max_bytes=MAX_PREDICTION_BYTES, jobs=jobs
+            candidates,
+            folders,
+            weights=weights,
+            model=model,
+            max_bytes=MAX_PREDICTION_BYTES,
+            jobs=jobs,
         )
-        first = next(iter(candidate_files(candidates).values()))
-        used = read_provenance(first)
-        count = write_submission(output, folders, author=author, institute=institute, used=used)
-    assert count == len(SUBMITTED) * len(emitted)
+        count = write_submission(output, folders, author, used)
+    assert count == len(chosen) * len(emitted)
     return count
+
+
+def _models_used(candidates: Path, weights: Path | None, model: Path | None) -> dict[str, Any]:
+    """Return the record of every model file that the tables, and what decides on them, are of.
+
+    Raises
+    ------
+    CandidateError
+        If tables were made by different models.
+    """
+    records: dict[str, Any] = {}
+    first: Path | None = None
+    for path in candidate_files(candidates).values():
+        own = read_provenance(path).get("models", {})
+        if first is None:
+            first, records = path, dict(own)
+        elif own != records:
+            raise CandidateError(
+                path,
+                place="models",
+                expected=f"those of {first.name}",
+                found="others",
+                advice="A submission is of one set of models: detect again with one",
+            )
+    if weights is not None:
+        records |= fusion_record(find_weights(weights))
+    if model is not None:
+        records |= matchability_record(model)
+    return records
 
 
 def write_submission(
     path: Path,
-    systems: Mapping[str, Path],
-    *,
-    author: str,
-    institute: str,
+    systems: Mapping[System, Path],
+    author: Author,
     used: Mapping[str, Any] | None = None,
 ) -> int:
-    """Zip the folders of the submitted systems with their meta information; return the files.
+    """Zip the folders of four systems with their meta information; return the files.
 
     Parameters
     ----------
     path
         The zip to write, whole or not at all.
     systems
-        Folder of ``<recording>.json`` of each of the four submitted systems.
-    author, institute
-        Family name of the corresponding author and abbreviation of the institute.
+        Folder of ``<recording>.json`` of each system, in the order of their labels.
+    author
+        Who submits.
     used
-        What the candidates say made them, for the meta information.
+        The record of every model file (`saiseld.pipeline.weights.model_record`).
 
     Raises
     ------
@@ -107,26 +187,26 @@ def write_submission(
         If there is no recording, the systems do not cover the same ones, or a file read back from
         the zip breaks the official format or limit.
     """
-    labels = submission_labels(author, institute)
-    files = {name: sorted(folder.glob("*.json")) for name, folder in systems.items()}
-    recordings = {name: [file.name for file in found] for name, found in files.items()}
-    if not recordings[SUBMITTED[0]]:
+    files = {system: sorted(folder.glob("*.json")) for system, folder in systems.items()}
+    first, *others = files
+    names = [file.name for file in files[first]]
+    if not names:
         raise OutputError(path, expected="recordings to submit", found="none")
-    for name in SUBMITTED:
-        if recordings.get(name) != recordings[SUBMITTED[0]]:
+    for system in others:
+        if [file.name for file in files[system]] != names:
             raise OutputError(
                 path,
-                place=name,
-                expected=f"the {len(recordings[SUBMITTED[0]])} recordings of {SUBMITTED[0]}",
-                found=f"{len(recordings.get(name, []))} recordings",
+                place=system.name,
+                expected=f"the {len(names)} recordings of {first.name}",
+                found=f"{len(files[system])} recordings",
             )
     with atomic_path(path) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as package:
-            for name, label in labels.items():
+            for system, label in zip(files, author.labels(), strict=True):
                 folder = f"task3/{label}"
-                meta = meta_information(label, system_named(name), author, institute, used or {})
+                meta = meta_information(label, system, author, used or {})
                 package.writestr(_member(f"{folder}/{label}.meta.yaml"), meta)
-                for file in files[name]:
+                for file in files[system]:
                     own = _member(f"{folder}/{label}.output/{file.name}")
                     package.writestr(own, file.read_bytes())
         return _check_package(temporary, path)
@@ -156,31 +236,28 @@ def _check_package(package: Path, named: Path) -> int:
     return len(members)
 
 
-def count_parameters(checkpoint: Path) -> int:
-    """Return how many numbers a checkpoint of ours holds, from its header alone."""
-    with safe_open(checkpoint, framework="np") as file:
-        names = list(file.keys())
-        return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
-
-
-def meta_information(
-    label: str, system: System, author: str, institute: str, used: Mapping[str, Any]
-) -> str:
+def meta_information(label: str, system: System, author: Author, used: Mapping[str, Any]) -> str:
     """Return the YAML that describes a system; what only its author knows is left open.
 
     Parameters
     ----------
-    label, system, author, institute
+    label, system, author
         As in the package.
     used
-        What the candidates say made them; see `saiseld.formats.candidates.Candidates`.
+        The record of every model file; those of the system's branches are named.
     """
     ranking = "learned matchability" if system.ranking == "matchability" else "raw score"
-    weights = find_weights()
-    parameters = {
-        path.name: count_parameters(path) for path in (weights.front_end, weights.detector)
+    if system.is_fused:
+        ranking = "probability of a fusion model of both branches' evidence"
+    needed = {
+        name: record
+        for name, record in used.items()
+        if record["branch"] in system.branches
+        and not (name == MATCHABILITY and system.ranking != "matchability")
     }
-    named = f"{system.name}, {system.emission} emission, ranked by {ranking}, cap {system.cap}"
+    parameters = {name: record["parameters"] for name, record in needed.items()}
+    limit = system.max_per_class
+    named = f"{system.name}, {system.emission} emission, ranked by {ranking}"
     meta = {
         "submission": {
             "label": label,
@@ -188,12 +265,12 @@ def meta_information(
             "abbreviation": system.name,
             "authors": [
                 {
-                    "lastname": author,
+                    "lastname": author.name,
                     "firstname": _OPEN,
                     "email": _OPEN,
                     "corresponding": True,
                     "affiliation": {
-                        "abbreviation": institute,
+                        "abbreviation": author.institute,
                         "institute": _OPEN,
                         "location": _OPEN,
                     },
@@ -204,14 +281,18 @@ def meta_information(
             "description": {
                 "track": "B",
                 "input": "4-channel microphone array, 360-degree video",
-                "candidates_made_by": dict(used),
-                "selection": f"top {system.cap} per frame and class by raw score",
+                "branches": list(system.branches),
+                "models": {name: record["digest"] for name, record in needed.items()},
+                "selection": f"top {limit} per frame and class"
+                if limit
+                else "the public baseline's",
+                "minimum_score": system.min_score,
                 "ranking": ranking,
                 "mask_emission": system.emission,
             },
             "complexity": {
-                "packaged_weights": parameters,
-                "total_parameters": sum(parameters.values()),
+                "parameters": {n: _OPEN if c is None else c for n, c in parameters.items()},
+                "total_parameters": sum(c or 0 for c in parameters.values()) or _OPEN,
             },
             "external_datasets": _OPEN,
             "source_code": _OPEN,
@@ -222,6 +303,5 @@ def meta_information(
             )
         },
     }
-    head = f"# What is marked {_OPEN!r} is for the author to fill in; parameters are those of the\n"
-    head += "# packaged weights: give your own numbers if the candidates were made with others.\n"
+    head = f"# What is marked {_OPEN!r} is for the author to fill in.\n"
     return head + str(yaml.safe_dump(meta, sort_keys=False, allow_unicode=True))

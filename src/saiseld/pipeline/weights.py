@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from safetensors import safe_open
+
+from saiseld.formats.candidates import BRANCHES, Branch
 from saiseld.formats.graph import FAST, GRAPH_SUFFIX
 from saiseld.runtime.cache import content_digest
-from saiseld.runtime.errors import CheckpointError
+from saiseld.runtime.errors import CheckpointError, refusing
 
 PACKAGED = Path(__file__).parents[1] / "assets"
 """Where the default weights lie."""
@@ -17,9 +23,9 @@ DEMO = PACKAGED / "demo"
 
 _ADVICE = (
     "A weights folder holds uplam.safetensors (or .pth), detector.safetensors (or .pth); to rank "
-    "by matchability, matchability.skops; to hear, seld.safetensors and fusion.json. Train them "
-    "with `saiseld train uplam`, `detector`, `matchability`, `seld` and `fusion`, or put the "
-    "public checkpoints there"
+    "by matchability, matchability.skops; for the audio branch, seld.safetensors and fusion.json. "
+    "Train them with `saiseld train uplam`, `detector`, `matchability`, `seld` and `fusion`, or "
+    "put the public checkpoints there"
 )
 
 
@@ -48,17 +54,17 @@ class Weights:
     @property
     def matchability(self) -> Path | None:
         """The reranker, or None to rank by raw score."""
-        path = self.folder / "matchability.skops"
+        path = self.folder / MATCHABILITY
         return path if path.is_file() else None
 
     @property
-    def ear(self) -> Path:
-        """Checkpoint of the hearing network."""
+    def seld(self) -> Path:
+        """Checkpoint of the audio branch's SELD network."""
         return _part(self.folder, "seld")
 
     @property
     def fusion(self) -> Path:
-        """What eye and ear are worth, alone and together."""
+        """Model that scores the candidates of both branches, alone and together."""
         return self.folder / "fusion.json"
 
     @property
@@ -67,21 +73,42 @@ class Weights:
         path = self.folder / "recogniser.safetensors"
         return path if path.is_file() else None
 
-    @property
-    def can_hear(self) -> bool:
-        """Whether there is a hearing network, and a model to weigh it."""
+    def has_audio_branch(self) -> bool:
+        """Whether there is a SELD network, and a fusion model that goes with it."""
         return (self.folder / "seld.safetensors").is_file() and self.fusion.is_file()
 
+    @property
+    def branches(self) -> tuple[Branch, ...]:
+        """The branches that there are networks of."""
+        return BRANCHES if self.has_audio_branch else ("detector",)
 
-def digests(weights: Weights, *, eye_alone: bool = False, fast: bool = False) -> dict[str, str]:
-    """Return what each file of a system holds, graphs too, by file name (see `content_digest`).
+    def checked(self) -> Weights:
+        """Return these weights; raises ``CheckpointError`` if one of the detector is not there."""
+        _files(self)
+        return self
+
+
+def _files(weights: Weights) -> dict[Branch, list[Path]]:
+    """Return the files of each branch that there is; all of the detector's must be."""
+    files: dict[Branch, list[Path]] = {"detector": [weights.front_end, weights.detector]}
+    if weights.matchability is not None:
+        files["detector"].append(weights.matchability)
+    if weights.has_audio_branch:
+        files["audio"] = [weights.seld, weights.fusion]
+        if weights.recogniser is not None:
+            files["audio"].append(weights.recogniser)
+    return files
+
+
+def digests(
+    weights: Weights, branches: Sequence[Branch] = BRANCHES, *, fast: bool = False
+) -> dict[str, str]:
+    """Return what each file of some branches holds, graphs too, by name (see `content_digest`).
 
     Those of the fast graphs only where these are what it is run by.
     """
-    paths = [weights.front_end, weights.detector, weights.matchability]
-    if weights.can_hear and not eye_alone:
-        paths += [weights.ear, weights.recogniser, weights.fusion]
-    checkpoints = [path for path in paths if path is not None]
+    of_branch = _files(weights)
+    checkpoints = [path for branch in branches for path in of_branch.get(branch, [])]
     graphs = [
         graph
         for path in checkpoints
@@ -89,6 +116,51 @@ def digests(weights: Weights, *, eye_alone: bool = False, fast: bool = False) ->
         if fast or FAST not in graph.suffixes
     ]
     return {path.name: content_digest(path) for path in [*checkpoints, *graphs]}
+
+
+def model_record(weights: Weights) -> dict[str, dict[str, Any]]:
+    """Return of each model file, by name: its branch, digest and number of parameters.
+
+    The number is None where the file does not say it without being loaded.
+    """
+    return {
+        path.name: _record(path, branch)
+        for branch, paths in _files(weights).items()
+        for path in paths
+    }
+
+
+def fusion_record(weights: Weights) -> dict[str, dict[str, Any]]:
+    """Return the record of the fusion model alone."""
+    return {weights.fusion.name: _record(weights.fusion, "audio")}
+
+
+def _record(path: Path, branch: Branch) -> dict[str, Any]:
+    return {
+        "branch": branch,
+        "digest": content_digest(path),
+        "parameters": count_parameters(path),
+    }
+
+
+MATCHABILITY = "matchability.skops"
+
+
+def matchability_record(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the record of another matchability model, in the place of the weights' own."""
+    return {MATCHABILITY: {**_record(path, "detector"), "file": path.name}}
+
+
+def count_parameters(checkpoint: Path) -> int | None:
+    """Return how many numbers a checkpoint holds, from its header alone; None for other files."""
+    if checkpoint.suffix != ".safetensors":
+        return None
+    with (
+        refusing(CheckpointError, checkpoint, "a checkpoint (safetensors)"),
+        safe_open(checkpoint, framework="np") as file,
+    ):
+        names = list(file.keys())
+        return sum(int(math.prod(file.get_slice(name).get_shape())) for name in names)
 
 
 def find_weights(weights: str | Path | None = None) -> Weights:

@@ -263,4 +263,5 @@ def _decoded(
         diffuseness=nothing,
         matchability=np.full(len(frame), np.nan, np.float32),
         provenance={"imager": "seld", **provenance},
+        branches=("audio",),
     )

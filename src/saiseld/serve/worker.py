@@ -20,10 +20,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from saiseld.pipeline.draw import write_folder_page
-from saiseld.pipeline.image import ImageOptions, image_recording, provenance_of
+from saiseld.pipeline.image import ImageOptions, Job, image_recording
 from saiseld.pipeline.imager import load_imager
-from saiseld.pipeline.open import open_checked
-from saiseld.pipeline.weights import digests
+from saiseld.pipeline.networks import NetworkOptions
 from saiseld.runtime.devices import DeviceName
 from saiseld.runtime.errors import InputError, SaiseldError
 from saiseld.runtime.isolation import without_network
@@ -53,12 +52,11 @@ def image_job(
 ) -> None:
     """Image the recording in a job's folder into ``results``, as `saiseld image` does."""
     video = folder / VIDEO if (folder / VIDEO).exists() else None
-    recording = open_checked(folder / RECORDING, request.channels, video)
-    imager = load_imager(weights, device, half)
-    made_from = provenance_of(recording, video, digests(imager.weights), imager.default_system)
-    wanted = ImageOptions(threshold=request.threshold, overlay=request.overlay)
+    job = Job(folder / RECORDING, video, request.channels)
+    imager = load_imager(NetworkOptions(weights, device, half))
+    options = ImageOptions(threshold=request.threshold, overlay=request.overlay)
     results = folder / "results"
-    image_recording(imager, recording, video, results, made_from, wanted, on_share=on_share)
+    image_recording(job, imager, results, options, on_share=on_share)
     write_folder_page(results)
 
 

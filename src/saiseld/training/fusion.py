@@ -106,8 +106,10 @@ class Lesson:
 
 def measure(eye: Path, other: Path, ear: Path, labels: Path, emission: str, every: int) -> Lesson:
     """Measure what the candidates of a recording are worth, on every so many-th frame."""
-    seen, heard = _some(read_candidates(eye), every), _some(read_candidates(ear), every)
-    wrong = _some(read_candidates(other), every)
+    seen, wrong = (
+        _some(read_candidates(path).of_branch("detector"), every) for path in (eye, other)
+    )
+    heard = _some(read_candidates(ear).of_branch("audio"), every)
     wrong = wrong.take(wrong.frame < heard.frames)
     wrong = replace(wrong, recording=heard.recording, frames=heard.frames)
     truth = render_masks(m for m in read_annotations(labels) if m.frame % every == 0)

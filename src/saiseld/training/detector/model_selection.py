@@ -18,7 +18,7 @@ from saiseld.evaluation.matched import MatchedRecording
 from saiseld.formats.annotation import EnergyMask, iter_annotations
 from saiseld.training.detector.dataset import FrameDataset, collate
 
-SYSTEM = System("selection", emission="grid7", ranking="raw", cap=3)
+SYSTEM = System("selection", emission="grid7", ranking="raw", max_per_class=3)
 """A grid fine enough for masks to be as good as the boxes and maps are."""
 
 _BATCH = 8

@@ -142,7 +142,7 @@ def measure(
     readings
         How matchability is read.
     """
-    table = read_candidates(candidates)
+    table = read_candidates(candidates).of_branch("detector")
     truth, boxes = draw_labels(labels, cache), label_columns(labels, cache)
     drawings: Drawings = {}
     able = table.take(example_rows(table, "emittable"))
@@ -157,7 +157,9 @@ def measure(
             for system in systems
         },
         row_of={
-            system.name: selected(table, system) for system in systems if system.cap is not None
+            system.name: selected(table, system)
+            for system in systems
+            if system.max_per_class is not None
         },
         by_reading={
             reading: _rated(table, truth, boxes, reading, drawings) for reading in readings

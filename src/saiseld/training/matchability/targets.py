@@ -90,7 +90,7 @@ def proposed_recall(
     best, class_id = [], []
     for name in names:
         truth = label_columns(truths[name], cache)
-        best.append(proposed_box_iou(read_candidates(tables[name]), truth))
+        best.append(proposed_box_iou(read_candidates(tables[name]).of_branch("detector"), truth))
         class_id.append(truth.class_id)
     return recall_ceiling(np.concatenate(best), np.concatenate(class_id))
 

@@ -1,0 +1,174 @@
+"""The trained networks of a system, loaded once and used on many recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from saiseld.acoustics.front_end import FrontEnd
+from saiseld.decision.fusion import Fusion
+from saiseld.decision.matchability import Matchability
+from saiseld.decision.systems import DecisionModels
+from saiseld.detector.detect import load_detector
+from saiseld.formats.candidates import Branch, Candidates
+from saiseld.pipeline.weights import Weights, digests, find_weights, model_record
+from saiseld.runtime.cluster import Cluster
+from saiseld.runtime.devices import DeviceName, device_if, device_of
+from saiseld.runtime.errors import CheckpointError
+from saiseld.runtime.parallel import Workers
+from saiseld.runtime.threads import threads_here
+from saiseld.seld.audio_branch import AudioBranch
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkOptions:
+    """Which networks run, and how.
+
+    Parameters
+    ----------
+    weights
+        A weights folder (`saiseld.pipeline.weights`), or None for the packaged ones.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``mps``; auto takes a GPU where torch finds one.
+    half
+        Whether a GPU computes in 16 bits; a CPU never does.
+    fast
+        Whether the detector is the INT8 quantised one and the audio branch runs one view, on the
+        CPU: half of the time, scores that differ a little (docs/performance.md#fast).
+    """
+
+    weights: Path | None = None
+    device: DeviceName = "auto"
+    half: bool = False
+    fast: bool = False
+
+    def find_weights(self) -> Weights:
+        """Return the weights; raises ``CheckpointError`` if there is no such folder."""
+        return find_weights(self.weights)
+
+
+class Networks:
+    """The networks of one weights folder; those of the audio branch are loaded when first used.
+
+    Parameters
+    ----------
+    options
+        Which, and how they run.
+    threads
+        Batches of frames at a time; as many as there are cores if None
+        (`saiseld.runtime.threads.threads_here`). No number depends on it.
+
+    Raises
+    ------
+    CheckpointError
+        If the weights are not there or do not fit.
+    DeviceError
+        If the device is not there.
+    """
+
+    def __init__(self, options: NetworkOptions, *, threads: int | None = None) -> None:
+        self.options = options
+        self.weights = paths = options.find_weights()
+        self.threads = threads_here() if threads is None else threads
+        self._device = device = device_of(device_if(options.fast, options.device))
+        self.front_end = FrontEnd(paths.front_end, device=device, threads=self.threads)
+        self.detector = load_detector(paths.detector, device, half=options.half, fast=options.fast)
+        if self.front_end.projection != self.detector.projection:
+            raise CheckpointError(
+                paths.detector,
+                place="projection",
+                expected=f"that of {paths.front_end}, {self.front_end.projection}",
+                found=self.detector.projection,
+                advice="Use a front end and a detector that were trained together",
+            )
+        model = paths.matchability
+        self._matchability = None if model is None else Matchability.load(model)
+
+    @property
+    def branches(self) -> tuple[Branch, ...]:
+        """The branches that the weights hold."""
+        return self.weights.branches
+
+    @cached_property
+    def audio(self) -> AudioBranch:
+        """The SELD network.
+
+        Raises
+        ------
+        CheckpointError
+            If the weights hold none.
+        """
+        branch = AudioBranch.load(self.weights.seld, device=self._device)
+        return branch.with_views(1) if self.options.fast else branch
+
+    @cached_property
+    def decision_models(self) -> DecisionModels:
+        """The fitted models that deciding on their rows takes.
+
+        Where matchability is known frame by frame, it is in the rows already.
+        """
+        fusion = Fusion.load(self.weights.fusion) if self.weights.has_audio_branch else None
+        model = self._matchability
+        return DecisionModels(fusion, None if model is None or model.frame_by_frame else model)
+
+    def calibrated(self, table: Candidates) -> Candidates:
+        """Return detections with their matchability, where that is known frame by frame."""
+        model = self._matchability
+        return table if model is None or not model.frame_by_frame else model.calibrate(table)
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """What each of their files holds (`saiseld.pipeline.weights.digests`)."""
+        return digests(self.weights, fast=self.options.fast)
+
+    @cached_property
+    def _record(self) -> dict[str, dict[str, Any]]:
+        return model_record(self.weights)
+
+    def provenance(self, branches: Sequence[Branch]) -> dict[str, Any]:
+        """Return what rows of some branches say of the networks that made them, as JSON."""
+        made_by: dict[str, Any] = {"imager": "engine", "front_end": self.front_end.identity}
+        made_by["projection"] = self.detector.projection
+        made_by["size"] = self.detector.size
+        made_by["fast"] = self.options.fast
+        made_by["models"] = {
+            name: record for name, record in self._record.items() if record["branch"] in branches
+        }
+        if "audio" in branches:
+            made_by["views"] = self.audio.views
+            fusion = self.decision_models.fusion
+            made_by["fusion"] = None if fusion is None else fusion.as_json()
+        return made_by
+
+
+def task_device(options: NetworkOptions, jobs: Workers) -> DeviceName:
+    """Return what a task's networks run on; ``auto`` is found out by the task itself.
+
+    Raises
+    ------
+    DeviceError
+        If a cluster does not have it, or fast networks are asked for on a GPU.
+    """
+    wanted = device_if(options.fast, options.device)
+    return jobs.device_of(wanted) if isinstance(jobs, Cluster) else wanted
+
+
+def load_networks(options: NetworkOptions, *, threads: int | None = None) -> Networks:
+    """Return the networks of a weights folder, loaded once a process while its files do not change.
+
+    Raises what `Networks` does.
+    """
+    folder = options.find_weights().folder
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    state = tuple((p.name, (s := p.stat()).st_size, s.st_mtime_ns) for p in files)
+    return _loaded(options, threads, state)
+
+
+@lru_cache(maxsize=4)
+def _loaded(
+    options: NetworkOptions, threads: int | None, state: tuple[tuple[str, int, int], ...]
+) -> Networks:
+    return Networks(options, threads=threads)
