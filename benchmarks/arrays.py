@@ -39,8 +39,8 @@ from saiseld.conventions.rigid_sphere import DIFFUSE_DIRECTIONS
 from saiseld.conventions.sphere import angles_of_vector, great_circle, wrap_azimuth
 from saiseld.conventions.taxonomy import CLASS_FOLDERS
 from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME, frame_count
-from saiseld.pipeline.hear import load_audio_branch
 from saiseld.pipeline.weights import find_weights
+from saiseld.seld.audio_branch import AudioBranch
 from saiseld.seld.decode import candidates
 from saiseld.simulation.rooms.walls import octave_filters
 from saiseld.simulation.sounds.bank import FOLDER_ALIASES
@@ -336,7 +336,7 @@ def score_array(folder: Path, name: str, limit: int | None = None) -> Scores:
     """Convert and hear all recordings of one array by sound alone."""
     real = name.removesuffix(" converted").removesuffix(" taken for the tetrahedron")
     weights = find_weights(None)
-    ear, _ = load_audio_branch(weights.ear)
+    ear = AudioBranch.load(weights.seld)
     scores = Scores({}, [], [], [], [], [])
     for row, label, azimuth, elevation, on, _ in truth(folder)[:: limit or 1]:
         audio, cost = converted(folder / real / f"{row}.wav", name)

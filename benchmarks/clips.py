@@ -33,8 +33,10 @@ from saiseld.conventions.rigid_sphere import RigidSphereArray
 from saiseld.conventions.sphere import angles_of_vector, great_circle, unit_vector
 from saiseld.conventions.taxonomy import CLASS_FOLDERS, CLASS_NAMES
 from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME, frame_count
-from saiseld.formats.candidates import CANDIDATES_SUFFIX, read_candidates
-from saiseld.pipeline.hear import hear_recordings
+from saiseld.data.recordings import find_recordings, open_recording
+from saiseld.formats.candidates import CANDIDATES_SUFFIX, candidate_writer, read_candidates
+from saiseld.seld.audio_branch import AudioBranch
+from saiseld.seld.decode import candidates
 from saiseld.simulation.rooms.walls import octave_filters
 from saiseld.simulation.sounds.bank import FOLDER_ALIASES
 
@@ -256,10 +258,21 @@ class Answer(NamedTuple):
     other: int
 
 
+def write_tables(folder: Path, tables: Path, weights: Path) -> None:
+    """Write the audio branch's candidates of the recordings in a folder."""
+    branch = AudioBranch.load(weights)
+    tables.mkdir(exist_ok=True)
+    for recording in map(open_recording, find_recordings([folder])):
+        outputs = branch.blocks(recording.blocks())
+        with candidate_writer(tables / f"{recording.name}{CANDIDATES_SUFFIX}") as append:
+            for block in candidates(recording.name, recording.frames, outputs, {}):
+                append(block)
+
+
 def answers(folder: Path, weights: Path) -> list[Answer]:
     """Return the answers of a folder: the best candidate of a frame, near the source in pairs."""
     tables = folder / "candidates"
-    hear_recordings([folder], tables, weights)
+    write_tables(folder, tables, weights)
     with (folder / TRUTH).open(newline="") as file:
         rows = list(csv.reader(file))
     found = []

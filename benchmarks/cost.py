@@ -21,22 +21,20 @@ from saiseld.conventions.timebase import FPS
 from saiseld.data.recordings import open_recording
 from saiseld.data.stairs26 import EVENTS_FOLDER
 from saiseld.data.video import open_video
-from saiseld.decision.systems import decide, system_named
+from saiseld.decision.systems import system_named
 from saiseld.evaluation.systems import evaluate_systems
-from saiseld.formats.candidates import CANDIDATES_SUFFIX, read_candidates
+from saiseld.formats.candidates import CANDIDATES_SUFFIX
 from saiseld.labels.make import LabelTask, make_labels
 from saiseld.live.stream import Stream
-from saiseld.pipeline.defaults import system_of
 from saiseld.pipeline.detect import detect_recording
 from saiseld.pipeline.draw import draw_results
-from saiseld.pipeline.emit import emit_recording
+from saiseld.pipeline.emit import emit_recording, masks_of_table
 from saiseld.pipeline.features import features_of_recording
-from saiseld.pipeline.hear import hear_recording
-from saiseld.pipeline.image import ImageOptions, image_recording, provenance_of
+from saiseld.pipeline.image import ImageOptions, Job, image_recording, provenance_of
 from saiseld.pipeline.imager import Imager
 from saiseld.pipeline.open import open_checked
 from saiseld.pipeline.results import Results
-from saiseld.pipeline.weights import DEMO, digests
+from saiseld.pipeline.weights import DEMO
 from saiseld.simulation.recipes import read_recipe
 from saiseld.simulation.sounds.bank import ProceduralBank
 from saiseld.simulation.tree import AUDIO_FOLDER, Task, write_recording
@@ -75,22 +73,18 @@ class Steps:
     def check(self, out: Path) -> None:
         """Look through the recording and name its content, as is done before any work begins."""
         recording = open_checked(self._recording.path, "auto", self._video)
-        weights = digests(self._imager.weights)
-        provenance_of(recording, self._video, weights, self._imager.default_system)
+        imager = self._imager
+        provenance_of(recording, self._video, imager.networks, imager.default_system)
 
     def features(self, out: Path) -> None:
         """Acoustic images."""
-        features_of_recording(self._imager.front_end, self._recording, out)
+        features_of_recording(self._imager.networks.front_end, self._recording, out)
 
     def detect(self, out: Path) -> None:
-        """Every detection of the eye."""
+        """Every candidate of both branches."""
         detect_recording(self._imager, self._recording, self._video, out)
 
-    def hear(self, out: Path) -> None:
-        """Every candidate of the ear."""
-        hear_recording(self._imager.weights.ear, self._recording, out)
-
-    def image_by_ear(self, out: Path) -> None:
+    def image_by_audio(self, out: Path) -> None:
         """`saiseld image --no-overlay` without a video."""
         self._image(out, None)
 
@@ -99,20 +93,16 @@ class Steps:
         self._image(out, self._video)
 
     def _image(self, out: Path, video: Path | None) -> None:
-        weights = digests(self._imager.weights)
-        system = self._imager.default_system
-        provenance = provenance_of(self._recording, video, weights, system)
-        wanted = ImageOptions(overlay=False)
-        image_recording(self._imager, self._recording, video, out, provenance, wanted)
+        job = Job(self._recording.path, video)
+        image_recording(job, self._imager, out, ImageOptions(overlay=False))
 
     def overlay(self, out: Path) -> None:
         """Decide from the table, draw the overlay video."""
-        table = read_candidates(self._made("image", CANDIDATES_SUFFIX))
-        masks = decide(table, system_of(table))
+        masks = masks_of_table(self._made("image", CANDIDATES_SUFFIX))
         draw_results(Results(out, self._recording.name), self._recording, masks, self._video)
 
     def emit(self, out: Path) -> None:
-        """One system's masks from the eye's table."""
+        """One system's masks from the table."""
         emit_recording(self._made("detect", CANDIDATES_SUFFIX), {system_named(SYSTEM): out})
 
     def evaluate(self, out: Path) -> None:
@@ -167,8 +157,7 @@ def main() -> None:
         for step in (
             steps.features,
             steps.detect,
-            steps.hear,
-            steps.image_by_ear,
+            steps.image_by_audio,
             steps.image,
             steps.overlay,
             steps.emit,

@@ -1,4 +1,4 @@
-"""What promptness costs: credible masks of a prompt stream against those of an exact one.
+"""What low latency costs: credible masks of a low-latency stream against those of an exact one.
 
     python -m benchmarks.latency [RECORDING ...] [--video FOLDER] [--labels FOLDER]
 
@@ -19,12 +19,13 @@ from saiseld.data.video import open_video
 from saiseld.decision.linking import REACH, is_shown
 from saiseld.evaluation import evaluate
 from saiseld.formats.annotation import EnergyMask, read_annotations
-from saiseld.live.stream import Latency, Stream
+from saiseld.live.stream import Stream
 from saiseld.pipeline.defaults import VIEWING_THRESHOLD
+from saiseld.pipeline.engine import Latency
 from saiseld.pipeline.imager import Imager
 from saiseld.pipeline.weights import DEMO
 
-LATENCIES: tuple[Latency, ...] = ("prompt", "exact")
+LATENCIES: tuple[Latency, ...] = ("low", "exact")
 
 
 def masks_of(imager: Imager, path: Path, video: Path | None, latency: Latency) -> list[EnergyMask]:
@@ -72,8 +73,8 @@ def main() -> None:
         counts = [a + b for a, b in zip(counts, found, strict=True)]
         print(path.stem, *found, flush=True)
     prompts, exacts, right, known = counts
-    print(f"{len(masks['exact'])} recordings: {prompts} credible masks are prompt, {exacts} exact")
-    print(f"of the prompt ones {right / prompts:.1%} are exact ones too,")
+    print(f"{len(masks['exact'])} recordings: {prompts} credible masks are low, {exacts} exact")
+    print(f"of the former {right / prompts:.1%} are exact ones too,")
     print(f"of the exact ones {known / exacts:.1%} are known promptly")
     if asked.labels is not None:
         labels = {

@@ -32,7 +32,8 @@ from saiseld.live.frames import LiveFrame
 from saiseld.live.opening import SourceConfig, open_live
 from saiseld.live.page import serve
 from saiseld.live.session import MOST_BEHIND_S, run
-from saiseld.live.stream import Latency, Stream
+from saiseld.live.stream import Stream
+from saiseld.pipeline.engine import Latency
 from saiseld.pipeline.imager import Imager
 from saiseld.pipeline.weights import DEMO
 from saiseld.runtime.files import write_bytes
@@ -191,7 +192,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--ear-only", action="store_true")
-    parser.add_argument("--latency", choices=("prompt", "exact"), default="prompt")
+    parser.add_argument("--latency", choices=("low", "exact"), default="low")
     parser.add_argument("--page", action="store_true", help="look with a browser")
     parser.add_argument("--fast", action="store_true")
     parser.add_argument("--out", type=Path)
@@ -204,7 +205,7 @@ def main() -> None:
         Imager(fast=asked.fast, threads=1),
         video=camera is not None,
         latency=latency,
-        most_behind=MOST_BEHIND_S,
+        max_lag_s=MOST_BEHIND_S,
     )
     with ExitStack() as opened:
         browser, sinks = None, []

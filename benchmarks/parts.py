@@ -18,12 +18,13 @@ from typing import Any
 from saiseld.acoustics import front_end
 from saiseld.acoustics import graphs as uplam
 from saiseld.data.recordings import open_recording
+from saiseld.decision import fusion
 from saiseld.detector import graphs as detector
 from saiseld.detector.graphs import GraphDetector
-from saiseld.pipeline import draw, hearing, imager
-from saiseld.pipeline.image import image_recording, provenance_of
+from saiseld.pipeline import draw, engine, imager
+from saiseld.pipeline.image import Job, image_recording
 from saiseld.pipeline.imager import Imager
-from saiseld.pipeline.weights import DEMO, digests
+from saiseld.pipeline.weights import DEMO
 from saiseld.runtime.threads import one_blas_thread
 from saiseld.seld import ear
 from saiseld.seld.graphs import GraphSeld
@@ -63,26 +64,26 @@ def watch_modules() -> None:
     for module, names in (
         (front_end, {"visibility": "covariances", "closure": "gates", "diffuseness": "gates"}),
         (uplam, {"positive_part": "UpLAM: eigenvectors"}),
-        (imager, {"rgb_planes": "pictures: to floats", "candidate_table": "eye: table"}),
+        (engine, {"rgb_planes": "pictures: to floats", "candidate_table": "eye: table"}),
         (detector, dict.fromkeys(("proposals", "best_labelled", "on_cylinder"), "eye: overlaps")),
         (ear, {"inputs": "ear: spectra, covariances", "expit": "ear: averages"}),
-        (hearing, {"fuse": "fusion"}),
+        (fusion, {"fuse": "fusion"}),
         (imager, {"decide": "masks"}),
         (draw, {"write_overlay": OVERLAY}),
     ):
         watch(module, names)
     for module, name, part in (
         (imager, "open_video", "pictures: decoding"),
-        (hearing, "candidates", "ear: peaks to table"),
+        (engine, "candidates", "ear: peaks to table"),
     ):
         setattr(module, name, timed_steps(part, getattr(module, name)))
 
 
 def watch_system(system: Imager) -> None:
     """Let the parts of a system of graphs be timed."""
-    eye, heard = system.detector, system.hearing.ear.network
+    eye, heard = system.networks.detector, system.networks.audio.network
     assert isinstance(eye, GraphDetector) and isinstance(heard, GraphSeld)
-    latents: Any = system.front_end._latents
+    latents: Any = system.networks.front_end._latents
     watch(latents, {"_lift": "UpLAM: to 32 channels", "_map": "UpLAM: to maps"})
     watch(eye, {"rpn": "eye: features, proposals", "_canvas": "eye: latents to canvas"})
     watch(eye, {"box_head": "eye: classes and boxes", "energy_head": "eye: energy, distance"})
@@ -101,14 +102,12 @@ def measured(system: Imager) -> dict[str, float]:
     """Return the milliseconds a frame of each part, of the whole and of what is in no part."""
     (sound,) = DEMO.glob("*.wav")
     recording, video = open_recording(sound), sound.with_suffix(".mp4")
-    for _ in system.sensed(recording, video, "both"):  # what is made once only is not counted
+    for _ in system.blocks(recording, system.pictures(video)):  # what is made once
         pass
     spent.clear()
-    known = digests(system.weights, fast=system.fast)
-    provenance = provenance_of(recording, video, known, system.default_system, fast=system.fast)
     with tempfile.TemporaryDirectory() as folder:
         start = process_time()
-        image_recording(system, recording, video, Path(folder), provenance)
+        image_recording(Job(sound, video), system, Path(folder))
         whole = process_time() - start
     overlay = spent.pop(OVERLAY)
     spent["all else"] = whole - overlay - sum(spent.values())

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from matplotlib import pyplot as plt
 
-from saiseld import UpLAM, visibility
+from saiseld.acoustics import UpLAM, visibility
 from saiseld.conventions.sphere import projection_table
 from saiseld.data.recordings import open_recording
 from saiseld.pipeline.weights import DEMO, find_weights

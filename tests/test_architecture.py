@@ -122,3 +122,37 @@ def test_functions_fit_a_page() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef):
                 assert (node.end_lineno or 0) - node.lineno < 80, f"{path}: {node.name}"
+
+
+NETWORKS = {"find", "window", "images_of_block", "load_detector", "AudioBranch", "FrontEnd"}
+"""How networks are run or made: what composes them must name one of these."""
+
+
+def names_used(path: Path) -> set[str]:
+    """Return the attributes and names that a file calls."""
+    calls = [
+        node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+    ]
+    return {c.attr if isinstance(c, ast.Attribute) else getattr(c, "id", "") for c in calls}
+
+
+def test_networks_have_one_home_of_composition() -> None:
+    """Files of the product that bring the branches together: the engine alone."""
+    product = ("pipeline", "live", "serve", "cli")
+    importing = {
+        path.relative_to(SOURCE).as_posix()
+        for path in files()
+        if room_of(path) in product
+        and {"detector", "seld"} <= {room_of_import(*one) for one in imports_of(path)}
+    }
+    # Loading, and exporting what was trained, are no composition; `live` does neither.
+    assert importing == {"pipeline/engine.py", "pipeline/networks.py", "pipeline/export.py"}
+    pushing = {
+        path.relative_to(SOURCE).as_posix()
+        for path in files()
+        if room_of(path) in product and "Engine" in names_used(path)
+    }
+    assert pushing == {"pipeline/engine.py", "pipeline/imager.py", "live/stream.py"}
+    for path in files():
+        if room_of(path) in ("live", "serve", "cli"):
+            assert not NETWORKS - {"find", "window"} & names_used(path), path

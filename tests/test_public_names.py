@@ -39,3 +39,30 @@ def test_nothing_is_loaded_before_it_is_used():
 def test_the_citation_is_of_this_version():
     citation = (Path(__file__).parents[1] / "CITATION.cff").read_text()
     assert re.search(r"^version: (.+)$", citation, re.MULTILINE)[1] == saiseld.__version__
+
+
+def test_a_name_that_moved_says_where_it_is():
+    for name in ("LAM", "UpLAM", "visibility", "Detector"):
+        with pytest.raises(AttributeError) as refused:
+            getattr(saiseld, name)
+        home = re.search(r"it is (saiseld\.\w+)\.", str(refused.value))[1]
+        assert getattr(importlib.import_module(home), name)
+
+
+def test_these_names_and_no_others_are_shown():
+    assert dir(saiseld) == sorted([*saiseld.__all__, "__version__"])
+    assert len(saiseld.__all__) < 16
+
+
+def test_all_names_load_without_torch():
+    program = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            raise ModuleNotFoundError(name="torch")
+sys.meta_path.insert(0, Absent())
+from saiseld import *
+assert image and Stream and errors.AudioError
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -1,8 +1,9 @@
 """Semantic acoustic imaging: from a microphone-array recording to who sounds where.
 
 The main job is one call, ``saiseld.image(recording, video)``. Its steps are ``detect``, once a
-recording, and ``emit``, as often as you like; scoring is ``evaluate``. Everything here loads what
-it needs when it is first used.
+recording, and ``emit``, as often as you like; scoring is ``evaluate``. What comes live goes through
+a ``Stream``. Everything here loads what it needs when it is first used; networks are one level
+below, in ``saiseld.acoustics``, ``saiseld.detector`` and ``saiseld.seld``.
 """
 
 from __future__ import annotations
@@ -13,63 +14,70 @@ from typing import TYPE_CHECKING, Any
 from saiseld.runtime.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from saiseld.acoustics.covariance import visibility as visibility
-    from saiseld.acoustics.lam import LAM as LAM
-    from saiseld.acoustics.uplam import UpLAM as UpLAM
-    from saiseld.detector.model import Detector as Detector
+    from saiseld.data.recordings import open_recording as open_recording
+    from saiseld.decision.systems import System as System
     from saiseld.evaluation.systems import evaluate as evaluate
     from saiseld.formats.annotation import EnergyMask as EnergyMask
     from saiseld.formats.candidates import Candidates as Candidates
     from saiseld.formats.candidates import read_candidates as read_candidates
+    from saiseld.formats.sound_events import SoundEvent as SoundEvent
+    from saiseld.live.stream import Stream as Stream
     from saiseld.pipeline.detect import detect as detect
     from saiseld.pipeline.emit import emit as emit
     from saiseld.pipeline.imager import Imager as Imager
     from saiseld.pipeline.imager import image as image
     from saiseld.pipeline.prediction import Prediction as Prediction
+    from saiseld.runtime import errors as errors
 
 _HOMES = {
-    "image": "saiseld.pipeline.imager",
+    "Candidates": "saiseld.formats.candidates",
+    "EnergyMask": "saiseld.formats.annotation",
     "Imager": "saiseld.pipeline.imager",
     "Prediction": "saiseld.pipeline.prediction",
+    "SoundEvent": "saiseld.formats.sound_events",
+    "Stream": "saiseld.live.stream",
+    "System": "saiseld.decision.systems",
     "detect": "saiseld.pipeline.detect",
     "emit": "saiseld.pipeline.emit",
+    "errors": "saiseld.runtime",
     "evaluate": "saiseld.evaluation.systems",
-    "Candidates": "saiseld.formats.candidates",
+    "image": "saiseld.pipeline.imager",
+    "open_recording": "saiseld.data.recordings",
     "read_candidates": "saiseld.formats.candidates",
-    "EnergyMask": "saiseld.formats.annotation",
-    "visibility": "saiseld.acoustics.covariance",
-    "UpLAM": "saiseld.acoustics.uplam",
-    "LAM": "saiseld.acoustics.lam",
-    "Detector": "saiseld.detector.model",
 }
 __all__ = [
-    "LAM",
     "Candidates",
-    "Detector",
     "EnergyMask",
     "Imager",
     "Prediction",
-    "UpLAM",
+    "SoundEvent",
+    "Stream",
+    "System",
     "detect",
     "emit",
+    "errors",
     "evaluate",
     "image",
+    "open_recording",
     "read_candidates",
-    "visibility",
 ]
+
+_MOVED = {
+    "LAM": "saiseld.acoustics",
+    "UpLAM": "saiseld.acoustics",
+    "visibility": "saiseld.acoustics",
+    "Detector": "saiseld.detector",
+}
+"""Names of version 0.2 that are one level below now."""
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        try:
-            return getattr(import_module(_HOMES[name]), name)
-        except ModuleNotFoundError as error:
-            if error.name != "torch":
-                raise
-            told = f"{name} needs torch: pip install 'saiseld[train]'"
-            raise ModuleNotFoundError(told, name=error.name) from None
-    raise AttributeError(f"module 'saiseld' has no attribute {name!r}")
+        import_module(f"{_HOMES[name]}.{name}" if name == "errors" else _HOMES[name])
+        return getattr(import_module(_HOMES[name]), name)
+    moved = f"; it is {_MOVED[name]}.{name} now" if name in _MOVED else ""
+    raise AttributeError(f"module 'saiseld' has no attribute {name!r}{moved}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted([*__all__, "__version__"])

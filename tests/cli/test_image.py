@@ -191,7 +191,10 @@ def test_user_mistakes_are_one_line_and_exit_2(untrained, tmp_path, saiseld) -> 
         ((tmp_path / "text.wav", *weights, "-o", tmp_path), "expected a WAV or FLAC"),
         ((recording, "--weights", tmp_path, "-o", tmp_path), "Train them with `saiseld train"),
         ((recording, *weights, "-o", tmp_path / "file" / "x"), "a folder that can be written"),
-        ((recording, *weights, "-o", tmp_path, "--system", "TASK3B_9"), "expected one of audiovisual"),
+        (
+            (recording, *weights, "-o", tmp_path, "--system", "TASK3B_9"),
+            "expected one of audiovisual",
+        ),
         ((recording, *weights, "-o", tmp_path, "--video", tmp_path / "no.mp4"), "no such file"),
     ):
         code, told = saiseld("image", *command)

@@ -63,7 +63,7 @@ def test_meta_information_names_the_models_that_were_used(tmp_path):
     name = "fold4_room0_mix001"
     table = replace(
         perturbed(0, name, frames=4)[0],
-        matchability=np.ones(24, np.float32),
+        matchability=np.ones(32, np.float32),
         provenance={
             "fusion": Fusion.load(find_weights().fusion).as_json(),
             "models": model_record(find_weights()),

@@ -271,7 +271,7 @@ def _chunks(
 
 
 def _not_looked_at(block: Block) -> Block:
-    """Return a block of a recording whose video was not opened: no frame is known to lack a picture.
+    """Return a block of a recording whose video was not opened: none is known to be blind.
 
     So nothing takes its rows for all that a system of both branches would decide on.
     """
