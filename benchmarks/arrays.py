@@ -406,7 +406,7 @@ def pair_sources(index: int, rng: np.random.Generator) -> tuple[int, list[FloatA
 def pairs(folder: Path, names: list[str]) -> None:
     """Print how often both of two simultaneous sources are found, by sound alone."""
     clips = sorted({row[5] for row in truth(folder)})
-    branch, _ = load_audio_branch(find_weights(None).ear)
+    branch = AudioBranch.load(find_weights(None).seld)
     for name in names or ("tetrahedron", "octahedron", "a-format", "square"):
         recorder = recorders()[name]
         rng = np.random.default_rng(90)
@@ -481,7 +481,7 @@ def measured(folder: Path, sofa: Path) -> None:
         "em32 on a rigid sphere, 32 capsules": ArrayConverter(read_array("em32")),
         "responses (SOFA), 32 capsules": ArrayConverter(described),
     }
-    branch, _ = load_audio_branch(find_weights(None).ear)
+    branch = AudioBranch.load(find_weights(None).seld)
     errors: dict[str, list[FloatArray]] = {way: [] for way in ways}
     rng = np.random.default_rng(480)
     for path in sorted({row[5] for row in truth(folder)}):

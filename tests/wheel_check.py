@@ -40,10 +40,8 @@ for module in pkgutil.walk_packages(saiseld.__path__, "saiseld."):
         missing.setdefault(error.name, []).append(module.name.removeprefix("saiseld."))
 for package, modules in missing.items():
     print(f"modules that need {package}: {', '.join(modules)}")
-try:
-    saiseld.UpLAM
-except ModuleNotFoundError as error:
-    assert "saiseld[train]" in str(error), error
+from saiseld import *
+assert all(name in globals() for name in saiseld.__all__)
 """
 
 

@@ -394,8 +394,8 @@ def _check_length(recording: Recording) -> None:
 def find_recordings(paths: Iterable[str | Path]) -> list[Path]:
     """Return the files among ``paths`` and, recursively, the audio files in the folders among them.
 
-    A file that is named is not opened: whether it is a recording, or there, shows when it is. A video
-    counts where its sound has four channels or more and no sound file has its name.
+    A file that is named is not opened: whether it is a recording shows when it is. A video counts
+    where its sound has four channels or more and no sound file has its name.
 
     Raises
     ------

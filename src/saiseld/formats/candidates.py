@@ -19,7 +19,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -36,7 +35,9 @@ CANDIDATES_SUFFIX = ".candidates.parquet"
 
 Branch = Literal["detector", "audio"]
 BRANCHES: tuple[Branch, ...] = ("detector", "audio")
-"""What fills a table: the audiovisual detector, and the SELD network of the audio branch."""
+"""What fills a table: the audiovisual detector, and the SELD network of the audio branch.
+
+A file's column ``branch`` has their numbers, from 0."""
 
 FUSED = "both"
 """Branch of a row that fusion made of one of each; only in memory."""
@@ -70,7 +71,7 @@ _SCHEMA = pa.schema(
         pa.field("closure", pa.float32(), nullable=False),
         pa.field("diffuseness", pa.float32(), nullable=False),
         pa.field("matchability", pa.float32(), nullable=False),
-        pa.field("branch", pa.string(), nullable=False),
+        pa.field("branch", pa.int8(), nullable=False),
         pa.field("pictured", pa.bool_(), nullable=False),
     ]
 )
@@ -318,6 +319,7 @@ def _header(table: Candidates) -> dict[str, Any]:
 
 def _arrow(table: Candidates, schema: pa.Schema) -> pa.Table:
     columns = {name: getattr(table, name) for name in _COLUMNS if name not in ("box", "energy_map")}
+    columns["branch"] = (table.branch == BRANCHES[1]).astype(np.int8)
     columns |= {name: table.box[:, i] for i, name in enumerate(("x0", "y0", "x1", "y1"))}
     flat = pa.array(np.ascontiguousarray(table.energy_map, np.float16).reshape(-1), pa.float16())
     arrays = [
@@ -485,7 +487,9 @@ def _table(
     names = [n for n in arrow.schema.names if n in _COLUMNS and n not in ("energy_map", "branch")]
     columns = {n: np.asarray(arrow[n]) for n in names}
     if "branch" in arrow.schema.names:
-        columns["branch"] = _branch_names(arrow["branch"])
+        # What is no branch's number is named by none, and refused with the other values.
+        numbers = np.clip(np.asarray(arrow["branch"]), -1, len(BRANCHES))
+        columns["branch"] = np.array([*BRANCHES, "?", "?"], "U8")[numbers]
     box = np.stack([np.asarray(arrow[name]) for name in ("x0", "y0", "x1", "y1")], axis=1)
     columns |= {"box": box, "energy_map": maps}
     try:
@@ -500,14 +504,6 @@ def _table(
         raise CandidateError(
             path, place=error.place, expected=error.expected, found=error.found
         ) from error
-
-
-def _branch_names(column: pa.Array) -> NDArray[np.str_]:
-    """Return names as numpy has them; comparing each is far quicker than converting them."""
-    names = np.full(len(column), "?", "U8")
-    for branch in BRANCHES:
-        names[np.asarray(pc.equal(column, branch))] = branch
-    return names
 
 
 def candidate_files(folder: str | Path) -> dict[str, Path]:
