@@ -565,9 +565,7 @@ class _AudioBranch:
         else:
             # One view: what is lost by the missing future is more than the others would bring.
             window = branch.with_views(1).window
-            self._inference = LowLatencyInference(
-                window, LOW_HOP, LOW_AHEAD, branch.recognition
-            )
+            self._inference = LowLatencyInference(window, LOW_HOP, LOW_AHEAD, branch.recognition)
         self._pool: ThreadPoolExecutor | None = None
         if networks.threads > 1 or not backpressure.blocks:
             self._pool = ThreadPoolExecutor(1, "audio", initializer=leave_own_threads_off)
