@@ -109,3 +109,15 @@ def test_a_room_on_both_sides_is_an_error():
 def test_too_few_rooms_are_an_error():
     with pytest.raises(DataError, match=r"dev-train: expected three rooms or more.*found 2"):
         split_by_room(tree_of(range(2)))
+
+
+def test_files_of_any_suffix_and_case_are_found(tmp_path):
+    sounds, videos = ("a.W64", "b.caf"), ("a.MOV", "b.mkv", "b.mp4")
+    files = [f"mic_dev/dev-test-tau/fold4_room2_{name}" for name in sounds]
+    files += [f"video_dev/dev-test-tau/fold4_room2_{name}" for name in videos]
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    first, second = open_tree(tmp_path).recordings
+    assert (first.audio.suffix, first.video.suffix) == (".W64", ".MOV")
+    assert (second.audio.suffix, second.video.suffix) == (".caf", ".mp4")

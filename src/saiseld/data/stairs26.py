@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from saiseld.data.recordings import AUDIO_SUFFIXES
+from saiseld.data.recordings import AUDIO_SUFFIXES, OTHER_SUFFIXES
+from saiseld.data.video import VIDEO_SUFFIXES
 from saiseld.formats.annotation import LABEL_SUFFIX
 from saiseld.runtime.errors import DataError
 
@@ -91,10 +92,10 @@ def open_tree(path: str | Path) -> Tree:
     path = Path(path)
     audio: dict[tuple[str, str], Path] = {}
     for folder in reversed(AUDIO_FOLDERS):  # 32 channels, where both are there
-        for suffix in AUDIO_SUFFIXES:
-            audio |= _files(path / folder, suffix)
+        audio |= _files(path / folder, *reversed(OTHER_SUFFIXES), *AUDIO_SUFFIXES)
     labels = _files(path / LABEL_FOLDER, LABEL_SUFFIX)
-    video = _files(path / FRAMES_FOLDER, "") | _files(path / VIDEO_FOLDER, ".mp4")
+    video = _files(path / FRAMES_FOLDER, "")
+    video |= _files(path / VIDEO_FOLDER, *reversed(VIDEO_SUFFIXES))
     events = _files(path / EVENTS_FOLDER, ".csv")
     keys = sorted({*audio, *labels, *video, *events})
     if not keys:
@@ -158,15 +159,23 @@ def split_by_room(tree: Tree, *, seed: int = 0) -> dict[Role, tuple[TreeRecordin
     return {**roles, "test": tree.split("dev-test")}
 
 
-def _files(folder: Path, suffix: str) -> dict[tuple[str, str], Path]:
-    """Return (split folder, recording) to path of what ends in ``suffix``, or of folders."""
-    return {
-        (path.parent.name, path.name.removesuffix(suffix)): path
-        for path in sorted(folder.glob(f"*/*{suffix}"))
-        if not path.name.startswith(".")
-        and _SPLIT.fullmatch(path.parent.name)
-        and path.is_dir() == (suffix == "")
-    }
+def _files(folder: Path, *suffixes: str) -> dict[tuple[str, str], Path]:
+    """Return (split folder, recording) to path of what ends in a suffix, or of folders.
+
+    In any case; of several files of one recording that of the later suffix.
+    """
+    found = {}
+    paths = [
+        path
+        for path in sorted(folder.glob("*/*"))
+        if not path.name.startswith(".") and _SPLIT.fullmatch(path.parent.name)
+    ]
+    for suffix in suffixes:
+        for path in paths:
+            if path.name.lower().endswith(suffix) and path.is_dir() == (suffix == ""):
+                name = path.name[: len(path.name) - len(suffix)]
+                found[path.parent.name, name] = path
+    return found
 
 
 def _split(folder: str) -> Split:

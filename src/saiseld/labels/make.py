@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from saiseld.data.recordings import AUDIO_SUFFIXES, open_recording
+from saiseld.data.recordings import AUDIO_SUFFIXES, OTHER_SUFFIXES, open_recording
 from saiseld.formats.annotation import LABEL_SUFFIX, RAW_LABEL_SUFFIX, EnergyMask, write_annotations
 from saiseld.formats.events import check_within, read_events
 from saiseld.labels.annotate import annotate
@@ -47,7 +47,7 @@ def label_tasks(audio: Path, events: Path, folder: Path) -> dict[str, LabelTask]
     if audio.is_file():
         csv = events if events.is_file() else events / f"{audio.stem}.csv"
         return {audio.stem: LabelTask(audio, csv, folder)}
-    recordings = _by_name(audio, AUDIO_SUFFIXES, "recordings")
+    recordings = _by_name(audio, AUDIO_SUFFIXES + OTHER_SUFFIXES, "recordings")
     csvs = _by_name(events, (".csv",), "event CSVs")
     for name, path in recordings.items():
         if name not in csvs:
