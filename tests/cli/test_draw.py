@@ -14,3 +14,14 @@ def test_what_was_imaged_is_drawn_again(untrained, tmp_path, saiseld) -> None:
         }
     code, _ = saiseld("draw", out / "rec.json", untrained / "rec.wav", "-o", out)
     assert code == 0  # results beside their source are no inputs
+
+
+def test_events_are_written_for_other_programs(untrained, tmp_path, saiseld) -> None:
+    silent = tmp_path / "rec.json"
+    silent.write_text('{"annotations": []}')
+    command = ("draw", silent, untrained / "rec.wav", "-o", tmp_path / "out")
+    assert saiseld(*command, "--write", "audacity,dcase")[0] == 0
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written >= {"rec.audacity.txt", "rec.dcase.csv"}
+    code, printed = saiseld(*command, "--write", "word")
+    assert code == 2 and "textgrid" in printed

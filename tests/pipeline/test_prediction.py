@@ -8,7 +8,9 @@ import pytest
 from saiseld.conventions.sphere import pixel_of_angles
 from saiseld.data.recordings import recording_of_array
 from saiseld.formats.annotation import EnergyMask, read_annotations
+from saiseld.formats.sound_events import read_sound_events
 from saiseld.pipeline.prediction import Prediction
+from saiseld.runtime.errors import OutputError
 
 
 @pytest.fixture
@@ -53,3 +55,21 @@ def test_save(prediction: Prediction, tmp_path: Path) -> None:
     assert page.name == "index.html" and "Telephone" in page.read_text()
     assert len(read_annotations(tmp_path / "out" / "take.json")) == 7
     assert (tmp_path / "out" / "take.overlay.mp4").is_file()
+
+
+def test_save_a_file_by_its_ending(prediction: Prediction, tmp_path: Path) -> None:
+    assert prediction.save(tmp_path / "take.json") == tmp_path / "take.json"
+    assert len(read_annotations(tmp_path / "take.json")) == 7
+    prediction.save(tmp_path / "take.events.csv")
+    assert [e.class_name for e in read_sound_events(tmp_path / "take.events.csv")] == ["Telephone"]
+    prediction.save(tmp_path / "take.txt")
+    start, end, label = (tmp_path / "take.txt").read_text().split("\t")
+    assert (float(start), float(end), label.split(",")[0]) == (0.2, 0.8, "Telephone")
+    with pytest.raises(OutputError) as refused:
+        prediction.save(tmp_path / "take.docx")
+    assert refused.value.found == ".docx"
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "take.json",
+        "take.events.csv",
+        "take.txt",
+    }

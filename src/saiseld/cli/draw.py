@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from saiseld.cli.options import Results, Threshold, Video
+from saiseld.cli.options import ExchangeFormats, Results, Threshold, Video
 
 
 def draw(
@@ -16,16 +16,22 @@ def draw(
     output: Results,
     video: Video = None,
     threshold: Threshold = None,
+    write: ExchangeFormats = None,
 ) -> None:
     """Draw what was imaged with another threshold or picture; nothing is imaged again.
 
+    With --write the events are written for other programs too.
+
     saiseld draw out/meeting.candidates.parquet meeting.wav --video meeting.mp4 -o shown
+    saiseld draw out/meeting.json meeting.wav -o shown --write audacity,textgrid
     """
     from saiseld.cli.printing import print_events
+    from saiseld.formats.exchange import exchange_formats_named
     from saiseld.pipeline.defaults import VIEWING_THRESHOLD
     from saiseld.pipeline.draw import draw_again
 
     shown = VIEWING_THRESHOLD if threshold is None else threshold
-    events = draw_again(source, recording, video, output, threshold=shown)
+    formats = () if write is None else exchange_formats_named(write)
+    events = draw_again(source, recording, video, output, threshold=shown, formats=formats)
     print_events(recording.stem, events)
     typer.echo(f"Look at {output / 'index.html'}", err=True)

@@ -50,6 +50,15 @@ Threshold = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="Show only masks scored this or more, in events and pictures."),
 ]
+ExchangeFormats = Annotated[
+    str | None,
+    typer.Option(
+        "--write",
+        metavar="FORMATS",
+        help="Write the events for other programs too: audacity, raven, rttm, textgrid, jams, "
+        "elan, dcase, coco; several parted by commas.",
+    ),
+]
 RecipeChanges = Annotated[
     list[str] | None,
     typer.Option(

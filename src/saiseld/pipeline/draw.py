@@ -13,6 +13,7 @@ from saiseld.decision.linking import link
 from saiseld.formats.annotation import EnergyMask, read_annotations
 from saiseld.formats.candidates import CANDIDATES_SUFFIX
 from saiseld.formats.events import Event, write_events
+from saiseld.formats.exchange import RecordedEvents, exchange_path, write_exchange
 from saiseld.formats.sound_events import SoundEvents, read_sound_events, write_sound_events
 from saiseld.pipeline.defaults import VIEWING_THRESHOLD
 from saiseld.pipeline.emit import masks_of_table
@@ -35,6 +36,7 @@ def draw_results(
     threshold: float = VIEWING_THRESHOLD,
     overlay: bool = True,
     frame_events: bool = False,
+    formats: Sequence[str] = (),
     on_frame: Callable[[], object] = lambda: None,
 ) -> SoundEvents:
     """Write the events of a recording and, where wanted, its overlay video; return the events.
@@ -51,6 +53,8 @@ def draw_results(
         Whether the overlay video is wanted.
     frame_events
         Whether the events are wanted frame by frame too, as STARSS23 has them.
+    formats
+        Of `saiseld.formats.exchange` that the events are wanted in too.
     on_frame
         Called after every frame drawn.
     """
@@ -58,12 +62,26 @@ def draw_results(
     write_sound_events(results.events, events)
     if frame_events:
         write_events(results.frame_events, map(_frame_event, shown))
+    if formats:
+        recorded = recorded_events(recording, events, shown)
+        paths = {name: exchange_path(results.folder, results.name, name) for name in formats}
+        refuse_inputs(paths.values(), [recording.path, *([] if video is None else [video])])
+        for name, path in paths.items():
+            write_exchange(path, recorded, name)
     if overlay:
         size = None if video is None else video_size(video)
         width = min(max(size[0] if size else WIDTH, _WIDTHS[0]), _WIDTHS[1])
         pictures = iter(()) if video is None else open_video(video, width=width)
         write_overlay(results.overlay, recording, shown, pictures, width=width, on_frame=on_frame)
     return events
+
+
+def recorded_events(
+    recording: Recording, events: SoundEvents, masks: Sequence[EnergyMask]
+) -> RecordedEvents:
+    """Return linked events and masks of a recording, to be written in another format."""
+    duration = recording.samples / recording.sample_rate
+    return RecordedEvents(recording.path, duration, recording.sample_rate, events, masks)
 
 
 def draw_again(
@@ -73,6 +91,7 @@ def draw_again(
     folder: Path,
     *,
     threshold: float = VIEWING_THRESHOLD,
+    formats: Sequence[str] = (),
     on_frame: Callable[[], object] = lambda: None,
 ) -> SoundEvents:
     """Draw a recording from its candidate table or masks, without imaging it again.
@@ -87,7 +106,7 @@ def draw_again(
         Its video, or a folder of several; see `saiseld.data.video.find_video`.
     folder
         Where the drawings go.
-    threshold, on_frame
+    threshold, formats, on_frame
         As in `draw_results`.
 
     Raises
@@ -104,7 +123,9 @@ def draw_again(
         masks = masks_of_table(source)
     else:
         masks = read_annotations(source)
-    events = draw_results(results, opened, masks, own, threshold=threshold, on_frame=on_frame)
+    events = draw_results(
+        results, opened, masks, own, threshold=threshold, formats=formats, on_frame=on_frame
+    )
     write_recording_page(results, opened.frames, events)
     return events
 

@@ -19,10 +19,16 @@ from saiseld.data.video import Frame, open_video
 from saiseld.decision.linking import link
 from saiseld.evaluation.rendering import render
 from saiseld.formats.annotation import EnergyMask, write_annotations
-from saiseld.formats.sound_events import SoundEvents
+from saiseld.formats.exchange import EXCHANGE_FORMATS, exchange_format_of, write_exchange
+from saiseld.formats.sound_events import (
+    SOUND_EVENTS_SUFFIX,
+    SoundEvents,
+    write_sound_events,
+)
 from saiseld.pipeline.defaults import VIEWING_THRESHOLD
-from saiseld.pipeline.draw import draw_results, write_recording_page
+from saiseld.pipeline.draw import draw_results, recorded_events, write_recording_page
 from saiseld.pipeline.results import Results, refuse_inputs
+from saiseld.runtime.errors import OutputError
 from saiseld.runtime.files import output_folder
 from saiseld.viewing.panorama import draw_panorama, enlarged
 
@@ -117,17 +123,38 @@ class Prediction:
         )
 
     def save(
-        self, folder: str | Path, *, threshold: float = VIEWING_THRESHOLD, overlay: bool = True
+        self, path: str | Path, *, threshold: float = VIEWING_THRESHOLD, overlay: bool = True
     ) -> Path:
-        """Write masks, events, overlay video and page into a folder; return the page.
+        """Write all results into a folder, or what a file's ending says into that file.
+
+        Parameters
+        ----------
+        path
+            A folder, for masks, events, overlay video and page. Or a file: ``.json`` for all masks
+            in the official format, ``.events.csv`` for sound events, or an ending of
+            `saiseld.formats.exchange`, such as ``.TextGrid``, ``.rttm`` or ``.txt`` (Audacity).
+        threshold
+            Leave out masks scored below this, of all but official masks.
+        overlay
+            Whether a folder gets the overlay video.
+
+        Returns
+        -------
+        The page in the folder, or the file.
 
         Raises
         ------
         OutputError
-            If the folder cannot be written, or a file to write is one of the inputs.
+            If it cannot be written, its ending is not known, or a file to write is one of the
+            inputs.
         """
-        results = Results(output_folder(folder), self.recording.name)
         inputs = [self.recording.path, *([] if self.video is None else [self.video])]
+        path = Path(path)
+        if _is_file(path):
+            refuse_inputs([path], inputs)
+            self._save_file(path, threshold)
+            return path
+        results = Results(output_folder(path), self.recording.name)
         refuse_inputs(results.files(), inputs)
         events = draw_results(
             results, self.recording, self.masks, self.video, threshold=threshold, overlay=overlay
@@ -135,6 +162,16 @@ class Prediction:
         write_recording_page(results, self.recording.frames, events)
         write_annotations(results.masks, self.masks)
         return results.page
+
+    def _save_file(self, path: Path, threshold: float) -> None:
+        events, shown = link(self.masks, threshold=threshold)
+        format_name = exchange_format_of(path)
+        if path.name.casefold().endswith(SOUND_EVENTS_SUFFIX):
+            write_sound_events(path, events)
+        elif format_name is not None:
+            write_exchange(path, recorded_events(self.recording, events, shown), format_name)
+        else:
+            write_annotations(path, self.masks)
 
     def _check(self, frame: int) -> None:
         if not 0 <= frame < self.recording.frames:
@@ -149,3 +186,20 @@ class Prediction:
 
     def _pictures(self) -> Iterator[Frame | None]:
         return iter(()) if self.video is None else open_video(self.video)
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a path has the ending of a file that can be saved."""
+    if path.is_dir():
+        return False
+    if exchange_format_of(path) is not None or path.suffix.casefold() == ".json":
+        return True
+    if not path.suffix[1:].isalpha():
+        return False  # a folder, such as out or out.2
+    endings = [".json", SOUND_EVENTS_SUFFIX, *(known.ending for known in EXCHANGE_FORMATS.values())]
+    raise OutputError(
+        path,
+        expected=f"a folder, or a file that ends in {', '.join(endings)}",
+        found=f"{path.suffix}",
+        advice="A folder of such a name must be there before",
+    )
