@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from saiseld.pipeline.imager import Imager as Imager
     from saiseld.pipeline.imager import image as image
     from saiseld.pipeline.prediction import Prediction as Prediction
+    from saiseld.pipeline.sample import sample as sample
     from saiseld.runtime import errors as errors
 
 _HOMES = {
@@ -44,6 +45,7 @@ _HOMES = {
     "image": "saiseld.pipeline.imager",
     "open_recording": "saiseld.data.recordings",
     "read_candidates": "saiseld.formats.candidates",
+    "sample": "saiseld.pipeline.sample",
 }
 __all__ = [
     "Candidates",
@@ -60,6 +62,7 @@ __all__ = [
     "image",
     "open_recording",
     "read_candidates",
+    "sample",
 ]
 
 _MOVED = {

@@ -213,3 +213,5 @@ def test_a_missing_package_is_named(name, module, tmp_path, monkeypatch):
         write_exchange(tmp_path / "x", RECORDED, name)
     assert refused.value.advice == "pip install 'saiseld[exchange]'"
     assert not (tmp_path / "x").exists()
+    with pytest.raises(OutputError):
+        exchange_formats_named(f"audacity,{name}")

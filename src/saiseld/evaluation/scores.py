@@ -116,6 +116,13 @@ class Scores:
     ties: Ties | None = None
     notes: tuple[str, ...] = field(default=())
 
+    def __repr__(self) -> str:
+        return (
+            f"Scores({self.metric}: macro mAP {self.macro_mAP:.4f}, "
+            f"r {self.macro_pearson_r:.4f}, micro mAP {self.micro.mAP:.4f}; "
+            f"{self.micro.n_gt} labels, {self.micro.n_det} detections)"
+        )
+
     @property
     def macro_mAP(self) -> float:
         """Mean over classes of their mean AP over thresholds."""

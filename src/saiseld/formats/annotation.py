@@ -76,6 +76,16 @@ class EnergyMask:
     distance_cm: float | None = None
     score: float | None = None
 
+    def __repr__(self) -> str:
+        azimuth, elevation = self.direction
+        distance = "" if self.distance_cm is None else f", {self.distance_cm:.0f} cm"
+        score = "" if self.score is None else f", score {self.score:.2f}"
+        return (
+            f"EnergyMask(frame {self.frame}, instance {self.instance_id}, {self.class_name!r}, "
+            f"azimuth {azimuth:.1f}, elevation {elevation:.1f}{distance}{score}, "
+            f"{sum(map(len, self.segmentation))} points)"
+        )
+
     @property
     def class_name(self) -> str:
         """Name of the class, or ``"class 99"`` of an id outside the 13."""

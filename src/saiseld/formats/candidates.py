@@ -26,6 +26,7 @@ from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.formats.parquet_check import check_pages
 from saiseld.runtime.errors import CandidateError, refusing
+from saiseld.runtime.extras import optional_module
 from saiseld.runtime.files import atomic_path, is_plain_name, visible
 from saiseld.runtime.limits import DISTANCE_CM, FRAMES, Limit
 
@@ -202,6 +203,24 @@ class Candidates:
             np.isnan(likely) | ((likely >= 0) & (likely <= 1)),
             "a probability, NaN where unknown",
         )
+
+    def __repr__(self) -> str:
+        return f"Candidates({self.recording!r}: {len(self)} rows in {self.frames} frames)"
+
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame, one row a candidate, without its energy map.
+
+        Raises
+        ------
+        OutputError
+            If pandas is not there; the extra ``pandas`` brings it.
+        """
+        pandas = optional_module("pandas", "saiseld[pandas]", "DataFrame")
+        columns = {name: getattr(self, name) for name in _COLUMNS}
+        del columns["energy_map"]
+        box = columns.pop("box")
+        columns |= dict(zip(("x0", "y0", "x1", "y1"), box.T, strict=True))
+        return pandas.DataFrame(columns)
 
     def _check(self, column: str, ok: NDArray[np.bool_], expected: str) -> None:
         if not ok.all():

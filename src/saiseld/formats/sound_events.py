@@ -9,14 +9,17 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from saiseld.conventions.taxonomy import CLASS_NAMES
 from saiseld.conventions.timebase import FPS
 from saiseld.runtime.errors import DataError, refusing
+from saiseld.runtime.extras import optional_module
 from saiseld.runtime.files import write_bytes
 from saiseld.runtime.limits import DISTANCE_CM, FRAMES, Limit
 
@@ -59,12 +62,63 @@ class SoundEvent:
     distance_cm: float | None
     score: float
 
+    def __repr__(self) -> str:
+        distance = "" if self.distance_cm is None else f", {self.distance_cm:.0f} cm"
+        return (
+            f"SoundEvent({self.number}, {self.class_name!r}, {self.start_s:.1f} to "
+            f"{self.end_s:.1f} s, azimuth {self.azimuth:.1f}, elevation {self.elevation:.1f}"
+            f"{distance}, score {self.score:.2f})"
+        )
+
 
 class SoundEvents(list[SoundEvent]):
     """The events of a recording: a list that also becomes a table."""
 
+    def __repr__(self) -> str:
+        if not self:
+            return "SoundEvents(none)"
+        counts = Counter(event.class_name for event in self).most_common()
+        classes = ", ".join(f"{count} {name}" for name, count in counts)
+        last = max(event.end_s for event in self)
+        return f"SoundEvents({len(self)} from {self[0].start_s:.1f} to {last:.1f} s: {classes})"
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def to_html(self, most: int = 50) -> str:
+        """Return an HTML table of the first events; what is left out is said below it."""
+        head = ("#", "sound", "from (s)", "to (s)", "azimuth", "elevation", "distance", "score")
+        rows = [
+            (
+                str(e.number),
+                e.class_name,
+                f"{e.start_s:.1f}",
+                f"{e.end_s:.1f}",
+                f"{e.azimuth:.0f}°",
+                f"{e.elevation:.0f}°",
+                "–" if e.distance_cm is None else f"{e.distance_cm / 100:.1f} m",
+                f"{e.score:.2f}",
+            )
+            for e in self[:most]
+        ]
+        lines = [f"<tr>{''.join(f'<td>{escape(c)}</td>' for c in row)}</tr>" for row in rows]
+        left_out = f"<p>{len(self) - most} more events</p>" if len(self) > most else ""
+        columns = "".join(f"<th>{name}</th>" for name in head)
+        return f"<table><tr>{columns}</tr>{''.join(lines)}</table>{left_out}"
+
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame, one row an event.
+
+        Raises
+        ------
+        OutputError
+            If pandas is not there; the extra ``pandas`` brings it.
+        """
+        optional_module("pandas", "saiseld[pandas]", "DataFrame")
+        return self.to_arrow().to_pandas()
+
     def to_arrow(self) -> pa.Table:
-        """Return an Arrow table, one row an event; ``.to_pandas()`` goes on from there."""
+        """Return an Arrow table, one row an event."""
         import pyarrow as pa
 
         kinds = [pa.int32(), pa.int8(), pa.string(), *[pa.float64()] * 6]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saiseld.conventions.sphere import HEIGHT, WIDTH
-from saiseld.conventions.timebase import time_of_frame
+from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME, time_of_frame
 from saiseld.data.recordings import Recording
 from saiseld.data.video import Frame, open_video
 from saiseld.decision.linking import link
@@ -29,7 +30,9 @@ from saiseld.pipeline.defaults import VIEWING_THRESHOLD
 from saiseld.pipeline.draw import draw_results, recorded_events, write_recording_page
 from saiseld.pipeline.results import Results, refuse_inputs
 from saiseld.runtime.errors import OutputError
+from saiseld.runtime.extras import optional_module
 from saiseld.runtime.files import output_folder
+from saiseld.viewing.notebook import Picture, prediction_html
 from saiseld.viewing.panorama import draw_panorama, enlarged
 
 if TYPE_CHECKING:
@@ -57,8 +60,25 @@ class Prediction:
     missing_pictures: int
     video: Path | None = None
 
+    def __repr__(self) -> str:
+        return f"Prediction({self._summary()})"
+
+    def _repr_html_(self) -> str:
+        events, shown = link(self.masks, threshold=VIEWING_THRESHOLD)
+        scores = Counter[int]()
+        for mask in shown:
+            scores[mask.frame] += round(1000 * (1.0 if mask.score is None else mask.score))
+        frame = min(scores, key=lambda number: (-scores[number], number), default=0)
+        return prediction_html(self._summary(), self._drawn(frame, shown), events)
+
+    def _summary(self) -> str:
+        counts = Counter(mask.class_name for mask in self.masks)
+        seconds = time_of_frame(self.recording.frames)
+        classes = ", ".join(sorted(counts)) or "nothing"
+        return f"{self.recording.name!r}, {seconds:.1f} s: {len(self.masks)} masks of {classes}"
+
     def events(self, threshold: float = VIEWING_THRESHOLD) -> SoundEvents:
-        """Return what is credible, linked over time; ``.to_arrow()`` makes it a table.
+        """Return what is credible, linked over time; ``.to_pandas()`` makes it a table.
 
         Parameters
         ----------
@@ -71,6 +91,16 @@ class Prediction:
         """Return all masks as an Arrow table, one row each, without their points."""
         import pyarrow as pa
 
+        schema = pa.schema(
+            [
+                ("frame", pa.int64()),
+                ("time_s", pa.float64()),
+                ("class_id", pa.int64()),
+                ("class_name", pa.string()),
+                *((name, pa.float64()) for name in ("score", "azimuth", "elevation")),
+                ("distance_cm", pa.float64()),
+            ]
+        )
         rows: list[dict[str, Any]] = [
             {
                 "frame": mask.frame,
@@ -84,7 +114,18 @@ class Prediction:
             }
             for mask in self.masks
         ]
-        return pa.Table.from_pylist(rows)
+        return pa.Table.from_pylist(rows, schema=schema)
+
+    def to_pandas(self) -> Any:
+        """Return `table` as a pandas DataFrame.
+
+        Raises
+        ------
+        OutputError
+            If pandas is not there; the extra ``pandas`` brings it.
+        """
+        optional_module("pandas", "saiseld[pandas]", "DataFrame")
+        return self.table().to_pandas()
 
     def energy(self, frame: int) -> NDArray[np.float32]:
         """Return the (180, 360) energy of a frame: the largest of its masks, times their scores.
@@ -105,8 +146,10 @@ class Prediction:
             return np.zeros((HEIGHT, WIDTH), np.float32)
         return enlarged(np.max(drawn, axis=0), WIDTH)
 
-    def plot(self, frame: int, *, threshold: float = VIEWING_THRESHOLD) -> NDArray[np.uint8]:
-        """Return an RGB picture of a frame: its credible masks over the picture.
+    def plot(self, frame: int, *, threshold: float = VIEWING_THRESHOLD) -> Picture:
+        """Return an RGB picture of a frame: its credible masks over the video's.
+
+        An array (h, w, 3) of uint8 that notebooks show; its axes are in degrees.
 
         Raises
         ------
@@ -114,13 +157,45 @@ class Prediction:
             If the recording has no such frame.
         """
         self._check(frame)
-        _, shown = link(self.masks, threshold=threshold)
-        return draw_panorama(
+        return self._drawn(frame, link(self.masks, threshold=threshold)[1])
+
+    def play(self, start_s: float = 0.0, end_s: float | None = None) -> Any:
+        """Return a player of the sound for a notebook: the mean of the four capsules.
+
+        Parameters
+        ----------
+        start_s, end_s
+            From when to when, in seconds; to the end if None.
+
+        Raises
+        ------
+        ValueError
+            If there is no sound between them.
+        OutputError
+            If IPython is not there.
+        """
+        display = optional_module("IPython.display", "ipython", "play")
+        first = round(start_s * SAMPLE_RATE)
+        total = self.recording.frames * SAMPLES_PER_FRAME
+        last = total if end_s is None else min(round(end_s * SAMPLE_RATE), total)
+        if not 0 <= first < last:
+            raise ValueError(f"no sound from {start_s} to {end_s} s of {total / SAMPLE_RATE} s")
+        heard, done = [], 0
+        for block in self.recording.blocks():
+            heard.append(block[max(first - done, 0) : max(last - done, 0)].mean(axis=1))
+            done += len(block)
+            if done >= last:
+                break
+        return display.Audio(np.concatenate(heard), rate=SAMPLE_RATE)
+
+    def _drawn(self, frame: int, shown: list[EnergyMask]) -> Picture:
+        pixels = draw_panorama(
             [mask for mask in shown if mask.frame == frame],
             next(islice(self._pictures(), frame, None), None),
             title=self.recording.name,
             clock=f"{time_of_frame(frame):.1f} s",
         )
+        return Picture.of(pixels)
 
     def save(
         self, path: str | Path, *, threshold: float = VIEWING_THRESHOLD, overlay: bool = True

@@ -12,8 +12,9 @@ from saiseld.formats.exchange.frames import coco_json, dcase_rows
 from saiseld.formats.exchange.jams import jams_json
 from saiseld.formats.exchange.model import RecordedEvents
 from saiseld.formats.exchange.text import audacity_labels, raven_table, rttm_lines
-from saiseld.formats.exchange.tiers import elan_document, textgrid
+from saiseld.formats.exchange.tiers import PRAATIO, PYMPI, elan_document, textgrid
 from saiseld.runtime.errors import OutputError
+from saiseld.runtime.extras import optional_module
 from saiseld.runtime.files import write_bytes
 
 
@@ -31,12 +32,15 @@ class ExchangeFormat:
         Writes events to a path.
     other_endings
         That name it too, where somebody chooses the path.
+    needs
+        Arguments of `saiseld.runtime.extras.optional_module`, if it needs a package.
     """
 
     name: str
     ending: str
     write: Callable[[Path, RecordedEvents], None]
     other_endings: tuple[str, ...] = ()
+    needs: tuple[str, str, str] | None = None
 
 
 def _by_text(encode: Callable[[RecordedEvents], str]) -> Callable[[Path, RecordedEvents], None]:
@@ -62,9 +66,9 @@ EXCHANGE_FORMATS: Mapping[str, ExchangeFormat] = MappingProxyType(
             ExchangeFormat("audacity", ".audacity.txt", _by_text(audacity_labels), (".txt",)),
             ExchangeFormat("raven", ".selections.txt", _by_text(raven_table)),
             ExchangeFormat("rttm", ".rttm", _by_text(rttm_lines)),
-            ExchangeFormat("textgrid", ".TextGrid", _write_textgrid),
+            ExchangeFormat("textgrid", ".TextGrid", _write_textgrid, needs=PRAATIO),
             ExchangeFormat("jams", ".jams", _by_bytes(jams_json)),
-            ExchangeFormat("elan", ".eaf", _by_text(elan_document)),
+            ExchangeFormat("elan", ".eaf", _by_text(elan_document), needs=PYMPI),
             ExchangeFormat("dcase", ".dcase.csv", _write_dcase, (".csv",)),
             ExchangeFormat("coco", ".coco.json", _by_bytes(coco_json)),
         )
@@ -79,7 +83,8 @@ def exchange_formats_named(names: str) -> tuple[str, ...]:
     Raises
     ------
     OutputError
-        If there is no such format.
+        If there is no such format, or a package that it needs is not there: better said before
+        hours of work than after.
     """
     asked = tuple(dict.fromkeys(name.strip().casefold() for name in names.split(",")))
     for name in asked:
@@ -87,6 +92,9 @@ def exchange_formats_named(names: str) -> tuple[str, ...]:
             raise OutputError(
                 "--write", expected=f"of {', '.join(EXCHANGE_FORMATS)}", found=repr(name)
             )
+        needs = EXCHANGE_FORMATS[name].needs
+        if needs is not None:
+            optional_module(*needs)
     return asked
 
 

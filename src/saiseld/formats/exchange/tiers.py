@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from mimetypes import guess_type
 from pathlib import Path
-from typing import Any
 
 from saiseld.formats.exchange.model import RecordedEvents, lanes, place_text
-from saiseld.runtime.errors import OutputError
+from saiseld.runtime.extras import optional_module
 from saiseld.runtime.files import temporary_folder
+
+PRAATIO = "praatio.textgrid", "saiseld[exchange]", "TextGrid"
+PYMPI = "pympi.Elan", "saiseld[exchange]", "ELAN document"
+"""Module, what brings it, and what it is needed for."""
 
 _EMPTY_TIER = "events"
 
 
 def textgrid(recorded: RecordedEvents, folder: Path) -> str:
     """Return a Praat TextGrid in the long text format, made in a folder that can be written."""
-    library = _library("praatio.textgrid", "praatio", "TextGrid")
+    library = optional_module(*PRAATIO)
     tiers = lanes(recorded.events)
     duration = max([recorded.duration_s, *(e.end_s for e in recorded.events)])
     grid = library.Textgrid(0.0, duration)
@@ -31,7 +33,7 @@ def textgrid(recorded: RecordedEvents, folder: Path) -> str:
 
 def elan_document(recorded: RecordedEvents) -> str:
     """Return an ELAN annotation document that links the recording by its name."""
-    library = _library("pympi.Elan", "pympi-ling", "ELAN document")
+    library = optional_module(*PYMPI)
     document = library.Eaf(author="saiseld")
     tiers = lanes(recorded.events)
     for name, events in tiers.items():
@@ -46,15 +48,3 @@ def elan_document(recorded: RecordedEvents) -> str:
     document.add_linked_file(file, relpath=f"./{file}", mimetype=kind)
     text: str = library.to_string(document)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + text
-
-
-def _library(module: str, package: str, what: str) -> Any:
-    try:
-        return import_module(module)
-    except ModuleNotFoundError:
-        raise OutputError(
-            what,
-            expected=f"the package {package}",
-            found="none",
-            advice="pip install 'saiseld[exchange]'",
-        ) from None
