@@ -31,10 +31,10 @@ from saiseld.decision.selection import emittable
 from saiseld.decision.systems import SUBMITTED, system_named
 from saiseld.evaluation.corpus import labels_of
 from saiseld.evaluation.matched import MatchedRecording
-from saiseld.experiments.table1 import MEASURED_SYSTEMS, table1
 from saiseld.formats.annotation import write_annotations
 from saiseld.formats.candidates import MAP_SIZE, Candidates, candidate_files, write_candidates
 from saiseld.pipeline.emit import emit_recording
+from saiseld.table1.table import MEASURED_SYSTEMS, table1
 from saiseld.training.matchability.development import measure_all
 
 

@@ -26,7 +26,7 @@ from saiseld.pipeline.image import Job, image_recording
 from saiseld.pipeline.imager import Imager
 from saiseld.pipeline.weights import DEMO
 from saiseld.runtime.threads import one_blas_thread
-from saiseld.seld import ear
+from saiseld.seld import audio_branch
 from saiseld.seld.graphs import GraphSeld
 
 OVERLAY, TOGETHER = "overlay video", "eye and ear together"
@@ -66,7 +66,7 @@ def watch_modules() -> None:
         (uplam, {"positive_part": "UpLAM: eigenvectors"}),
         (engine, {"rgb_planes": "pictures: to floats", "candidate_table": "eye: table"}),
         (detector, dict.fromkeys(("proposals", "best_labelled", "on_cylinder"), "eye: overlaps")),
-        (ear, {"inputs": "ear: spectra, covariances", "expit": "ear: averages"}),
+        (audio_branch, {"inputs": "audio: spectra, covariances", "expit": "audio: averages"}),
         (fusion, {"fuse": "fusion"}),
         (imager, {"decide": "masks"}),
         (draw, {"write_overlay": OVERLAY}),
@@ -87,7 +87,14 @@ def watch_system(system: Imager) -> None:
     watch(latents, {"_lift": "UpLAM: to 32 channels", "_map": "UpLAM: to maps"})
     watch(eye, {"rpn": "eye: features, proposals", "_canvas": "eye: latents to canvas"})
     watch(eye, {"box_head": "eye: classes and boxes", "energy_head": "eye: energy, distance"})
-    watch(heard, {"_know": "ear: prior", "_tell": "ear: network", "_locate": "ear: maps"})
+    watch(
+        heard,
+        {
+            "_encoder": "audio: encoder",
+            "_temporal": "audio: network",
+            "_localization": "audio: maps",
+        },
+    )
 
 
 def watch(owner: Any, names: dict[str, str]) -> None:

@@ -78,6 +78,38 @@ def untrained(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def short_demo(tmp_path_factory) -> Path:
+    """The first 4 of the packaged scene's 10 seconds, with its video and labels, as a folder."""
+    from fractions import Fraction
+
+    import av
+    import soundfile
+
+    from saiseld.data.video import open_video
+    from saiseld.formats.annotation import read_annotations, write_annotations
+    from saiseld.pipeline.weights import DEMO
+
+    folder, frames = tmp_path_factory.mktemp("demo"), 40
+    (scene,) = DEMO.glob("*.wav")
+    audio, rate = soundfile.read(scene, dtype="float32")
+    soundfile.write(folder / scene.name, audio[: frames * rate // 10], rate)
+    with av.open(str(folder / scene.with_suffix(".mp4").name), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 360, 180, "yuv420p"
+        for number, shown in zip(
+            range(frames), open_video(scene.with_suffix(".mp4")), strict=False
+        ):
+            picture = av.VideoFrame.from_ndarray(shown, "rgb24")
+            picture.pts, picture.time_base = number, Fraction(1, 10)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    (labels,) = DEMO.glob("*.json")
+    kept = [mask for mask in read_annotations(labels) if mask.frame < frames]
+    write_annotations(folder / labels.name, kept)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def judged_tree(tmp_path_factory) -> Path:
     """Candidates and labels of three rooms, whose errors are known; caches go to ``cache``."""
     return write_tree(tmp_path_factory.mktemp("judged"), perturbed, frames=40)

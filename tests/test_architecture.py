@@ -75,6 +75,74 @@ def test_private_names_stay_in_their_module() -> None:
         assert not private, path
 
 
+ROOT = SOURCE.parents[1]
+
+NAMED_TUPLES = {"_replace", "_asdict", "_make", "_fields", "_exit"}
+OF_LIBRARIES = {"_predictors", "_risks"}
+"""What a test damages, or compares with, inside of scikit-learn and MAPIE."""
+STILL_REACHED = {
+    "_Covariances", "_FIRST_RUN_S", "_FIXED_BYTES", "_FOOTER_BYTES", "_Run", "_STEP_BYTES",
+    "_Watch", "_best", "_gpus", "_jobs", "_linker", "_look_after", "_loop", "_of_regions",
+    "_parts", "_pooled", "_procedural", "_running", "_waiting",
+}  # fmt: skip
+"""Private names that tests still reach; this list only gets shorter."""
+
+
+def private_names_in(path: Path) -> set[str]:
+    """Return the private names that a test takes from elsewhere, or patches there."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Attribute(value=ast.Name(id="self" | "cls")):
+                pass
+            case ast.Attribute(attr=name):
+                found.add(name)
+            case ast.ImportFrom(names=names):
+                found |= {alias.name for alias in names}
+            case ast.Call(func=ast.Attribute(attr="setattr"), args=[target, name, *_]):
+                texts = [one.value for one in (target, name) if isinstance(one, ast.Constant)]
+                found |= {str(text).rpartition(".")[2] for text in texts}
+    return {name for name in found if name.startswith("_") and not name.startswith("__")}
+
+
+def test_no_test_reaches_a_private_name() -> None:
+    reached = set[str]().union(*map(private_names_in, (ROOT / "tests").rglob("*.py")))
+    assert reached - NAMED_TUPLES - OF_LIBRARIES == STILL_REACHED
+
+
+def test_the_package_never_imports_what_lies_beside_it() -> None:
+    beside = re.compile(r"^\s*(from|import) (research|benchmarks|tests)\b", re.MULTILINE)
+    assert not [path for path in SOURCE.rglob("*.py") if beside.search(path.read_text())]
+
+
+def names_in(path: Path) -> set[str]:
+    """Return what a module defines or imports at its top level."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {alias.asname or alias.name for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("folder", ["research", "benchmarks"])
+def test_what_lies_beside_the_package_imports_what_it_has(folder: str) -> None:
+    """No other test runs most of it, so a name that moves is told here."""
+    paths = sorted((ROOT / folder).rglob("*.py"))
+    assert paths
+    for path in paths:
+        for module, name in imports_of(path):
+            file = SOURCE.parent.joinpath(*module.split("."))
+            if file.is_dir() and (not name or (file / f"{name}.py").is_file()):
+                continue
+            file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+            assert file.is_file(), (path, module)
+            assert not name or name in names_in(file), (path, module, name)
+
+
 TORCH_FREE = (
     "conventions",
     "runtime",

@@ -10,7 +10,7 @@ import pytest
 from typer.main import get_command
 
 from saiseld.cli.main import build
-from saiseld.pipeline.weights import DEMO
+from saiseld.pipeline import weights
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -40,7 +40,9 @@ def test_every_command_shown_exists_with_its_options(page: Path) -> None:
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
-def test_examples_run(example: Path, tmp_path, monkeypatch) -> None:
+def test_examples_run(example: Path, tmp_path, monkeypatch, short_demo: Path) -> None:
+    """On a part of the packaged scene."""
+    monkeypatch.setattr(weights, "DEMO", short_demo)
     monkeypatch.chdir(tmp_path)
     matplotlib.use("agg")
     runpy.run_path(str(example), run_name="__main__")
@@ -53,9 +55,9 @@ def test_python_shown_compiles(page: Path) -> None:
             compile(block, f"{page.name}, block {number}", "exec")
 
 
-def test_the_three_lines_of_readme_run(tmp_path, monkeypatch, capsys) -> None:
-    """On the packaged scene under the names that README uses."""
-    scene = next(DEMO.glob("*.wav"))
+def test_the_three_lines_of_readme_run(tmp_path, monkeypatch, capsys, short_demo: Path) -> None:
+    """On a part of the packaged scene, under the names that README uses."""
+    scene = next(short_demo.glob("*.wav"))
     (tmp_path / "meeting.wav").symlink_to(scene)
     (tmp_path / "meeting.mp4").symlink_to(scene.with_suffix(".mp4"))
     monkeypatch.chdir(tmp_path)

@@ -31,7 +31,7 @@ from saiseld.cli.main import EXTRAS
 optional = {name for names in EXTRAS.values() for name in names}
 missing = {}
 for module in pkgutil.walk_packages(saiseld.__path__, "saiseld."):
-    if module.name.startswith(("saiseld.training", "saiseld.experiments", "saiseld.__main__")):
+    if module.name.startswith(("saiseld.training", "saiseld.table1", "saiseld.__main__")):
         continue
     try:
         importlib.import_module(module.name)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from tests import GOLDEN
+from tests.errors import raises
 from tests.golden_weights import front_end_weights
 
 from saiseld.acoustics.lam import LAM, positive_part
@@ -83,7 +84,7 @@ def test_a_checkpoint_with_a_wrong_shape_names_the_key(tmp_path: Path) -> None:
     state = LAM().state_dict()
     state["tau"] = state["tau"][:, :100]
     torch.save(state, tmp_path / "lam.pth")
-    with pytest.raises(CheckpointError, match=r"key tau: expected shape \(9, 484\), found shape"):
+    with raises(CheckpointError, place="key tau", expected="shape (9, 484)", found="shape"):
         LAM.load(tmp_path / "lam.pth")
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.errors import raises
 
 from saiseld.acoustics.symmetry import symmetry_named
 from saiseld.conventions.arrays import RADIUS_M, TETRAHEDRON, eigenmike_xyz
@@ -33,5 +34,5 @@ def test_there_are_four_and_they_differ() -> None:
 
 
 def test_an_unknown_one_is_named() -> None:
-    with pytest.raises(RecipeError, match="symmetry: expected one of identity, half_turn"):
+    with raises(RecipeError, "symmetry", expected="one of identity, half_turn"):
         symmetry_named("quarter_turn")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from tests import GOLDEN
+from tests.errors import raises
 from tests.golden_weights import front_end_weights
 from tests.reference.front_end import latent_map
 
@@ -98,5 +99,5 @@ def test_our_checkpoint_gives_the_same_model(public: Path, tmp_path: Path) -> No
 
 def test_a_missing_key_is_named(weights: Weights, tmp_path: Path) -> None:
     torch.save({k: v for k, v in weights.items() if k != "lam.D"}, tmp_path / "uplam.pth")
-    with pytest.raises(CheckpointError, match=r"key lam\.D: expected shape .* found nothing"):
+    with raises(CheckpointError, place="key lam.D", expected="shape", found="nothing"):
         UpLAM.load(tmp_path / "uplam.pth")

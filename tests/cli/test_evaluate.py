@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from saiseld.cli.main import build
 from saiseld.data.label_columns import box_of
-from saiseld.evaluation import evaluate
+from saiseld.evaluation import evaluate, uncertainty
 from saiseld.formats.annotation import write_annotations
 from saiseld.formats.candidates import CANDIDATES_SUFFIX, Candidates, write_candidates
 from saiseld.runtime.cache import CHECKSUM_SUFFIX
@@ -76,7 +76,9 @@ def test_few_recordings_have_no_intervals_and_it_says_why(tree):
     assert "no intervals: 2 recordings, of 5" in run(*tree, "--intervals").stdout
 
 
-def test_intervals_and_the_paired_difference(tree, tmp_path):
+def test_intervals_and_the_paired_difference(tree, tmp_path, monkeypatch):
+    for function in (uncertainty.confidence_intervals, uncertainty.compare):
+        monkeypatch.setitem(function.__kwdefaults__, "resamples", 50)
     for path in [path for folder in tree for path in folder.iterdir()]:
         for copy in "ab":
             shutil.copy(path, path.with_stem(path.stem + copy))
@@ -139,13 +141,21 @@ def test_nothing_of_a_folders_name_takes_effect(tree, tmp_path, name):
     system = tree[0].rename(tmp_path / name)
     other = tmp_path / "other"
     shutil.copytree(system, other)
-    out, page = tmp_path / "scores.json", tmp_path / "report"
-    result = run(system, other, tree[1], "--json", out, "--report", page)
+    out = tmp_path / "scores.json"
+    result = run(system, other, tree[1], "--json", out)
     assert result.exit_code == 0
     assert list(json.loads(out.read_text())) == [name, "other"]
     assert "\x1b" not in result.stdout
     # A narrow terminal may cut a long name, never leave out its brackets.
     assert name[:3].replace("\x1b", "\\x1b") in result.stdout
+
+
+def test_nothing_of_a_folders_name_takes_effect_in_a_report(tree, tmp_path):
+    name = "$\\frac{ p$\\alpha_$ [red]<b>\x1b[2J"
+    system, page = tree[0].rename(tmp_path / name), tmp_path / "report"
+    result = run(system, tree[1], "--report", page)
+    assert result.exit_code == 0 and "\x1b" not in result.stdout
+    assert "[red]&lt;b&gt;" in (page / "index.html").read_text()
 
 
 def test_where_nothing_can_be_written_nothing_is_scored(tree, tmp_path, saiseld, monkeypatch):

@@ -7,6 +7,8 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from tests.errors import raises
+from tests.pictures import black
 
 from saiseld.data.video import IMAGENET_MEAN, find_video, open_video, rgb_planes
 from saiseld.data.video_array import video_array
@@ -67,21 +69,21 @@ def test_mp4_without_video(tmp_path: Path) -> None:
         frame.sample_rate = 24000
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    with pytest.raises(VideoError, match=r"sound\.mp4: expected a video stream, found none"):
+    with raises(VideoError, "sound.mp4", expected="a video stream", found="none"):
         next(iter(open_video(path)))
 
 
 def test_damaged_missing_and_empty(tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"not a video" * 100)
-    with pytest.raises(VideoError, match=r"expected MP4, MOV, .*, found"):
+    with raises(VideoError, expected="MP4, MOV,"):
         next(iter(open_video(tmp_path / "bad.mp4")))
-    with pytest.raises(VideoError, match="no such file"):
+    with raises(VideoError, found="no such file"):
         open_video(tmp_path / "absent.mp4")
     (tmp_path / "frames").mkdir()
-    with pytest.raises(VideoError, match="expected frames named"):
+    with raises(VideoError, expected="frames named"):
         list(open_video(tmp_path / "frames"))
     (tmp_path / "frames" / "rec_0000.png").write_text("no image")
-    with pytest.raises(VideoError, match=r"rec_0000\.png: expected a PNG or JPEG picture"):
+    with raises(VideoError, "rec_0000.png", expected="a PNG or JPEG picture"):
         list(open_video(tmp_path / "frames"))
 
 
@@ -126,7 +128,7 @@ def test_a_title_in_latin_1_is_no_obstacle(tmp_path: Path) -> None:
         container.metadata["title"] = "café!"
         stream = container.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
-        container.mux(stream.encode(av.VideoFrame(64, 32, "yuv420p")))
+        container.mux(stream.encode(black(64, 32)))
         container.mux(stream.encode())
     content = (tmp_path / "a.mp4").read_bytes()
     assert content.count("é!".encode()) == 1
@@ -156,14 +158,14 @@ def test_a_small_file_of_two_million_frames_fills_no_disk(tmp_path: Path) -> Non
         stream = container.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
         for number in (0, 2_097_151):
-            frame = av.VideoFrame(64, 32, "yuv420p")
+            frame = black(64, 32)
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     assert video.stat().st_size < 4096
     told = "frames: expected at most 864000, found 2097151"
     assert told in refusal(video)
-    with pytest.raises(VideoError, match=told):
+    with raises(VideoError, video, place="frames", expected="864000", found="2097151"):
         video_array(video, tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
 

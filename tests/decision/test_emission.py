@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.errors import raises
 from tests.reference.perturbed_labels import perturbed
 
 from saiseld.decision.emission import (
@@ -94,16 +95,14 @@ def test_every_emission_has_points_for_every_row(emission):
 @pytest.mark.parametrize("name", ["grid", "grid1", "grid30", "dots"])
 def test_unknown_emission_is_refused(name):
     table, _ = perturbed(0, "fold4_room1_mix001", frames=1)
-    with pytest.raises(RecipeError, match=f"expected sparse, blob.*found {name}"):
+    with raises(RecipeError, expected="sparse, blob", found=name):
         emission_points(table, name)
 
 
 def test_row_without_a_map_cannot_be_emitted():
     table, _ = perturbed(0, "fold4_room1_mix001", frames=1)
     table = replace(table, has_map=np.arange(len(table)) != 4)
-    with pytest.raises(
-        CandidateError, match=r"fold4_room1_mix001: frame 0.*expected an energy map"
-    ):
+    with raises(CandidateError, "fold4_room1_mix001", place="frame 0", expected="an energy map"):
         emission_points(table, "grid3")
 
 

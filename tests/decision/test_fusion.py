@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.special import logit
+from tests.errors import raises
 
 from saiseld.conventions.sphere import great_circle
 from saiseld.decision.emission import (
@@ -145,9 +146,9 @@ def test_the_eye_alone_is_said_to_be():
 
 
 def test_neither_and_strangers_are_refused():
-    with pytest.raises(CandidateError, match="neither"):
+    with raises(CandidateError, found="neither"):
         fuse(None, None, model())
-    with pytest.raises(CandidateError, match="one recording"):
+    with raises(CandidateError, expected="one recording"):
         fuse(table(), table(frames=11), model())
 
 
@@ -195,12 +196,12 @@ def test_models_survive_the_file_and_others_are_refused(tmp_path):
     assert Fusion.load(path) == fusion
     replaced = replace_model(fusion, weight=[1.0])
     replaced.save(path)
-    with pytest.raises(CheckpointError, match="both: expected 65 finite weights"):
+    with raises(CheckpointError, place="both", expected="65 finite weights"):
         Fusion.load(path)
     path.write_bytes(b"{}")
-    with pytest.raises(CheckpointError, match="a fusion model"):
+    with raises(CheckpointError, expected="a fusion model"):
         Fusion.load(path)
-    with pytest.raises(CheckpointError, match="train fusion"):
+    with raises(CheckpointError, advice="train fusion"):
         Fusion.load(tmp_path / "none.json")
 
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.errors import raises
 from tests.reference.perturbed_labels import perturbed
 
 from saiseld.decision.detection_features import detection_features
@@ -99,7 +100,9 @@ def test_short_tracks_are_left_out_where_asked(table):
 
 def test_missing_matchability_is_one_clear_error(table):
     bare = replace(table, matchability=np.full(len(table), np.nan, np.float32))
-    with pytest.raises(CandidateError, match=r"matchability, row 0: expected a probability.*model"):
+    with raises(
+        CandidateError, place="matchability, row 0", expected="a probability", advice="model"
+    ):
         decide(bare, system_named("TASK3B_1"))
 
 
@@ -210,6 +213,6 @@ def test_blocks_give_what_the_whole_gives(table, name, tmp_path):
 def test_a_limit_is_kept_or_told(table, tmp_path):
     write_candidates(tmp_path / FILE, table)
     folders = {system_named("TASK3B_4"): tmp_path}
-    with pytest.raises(OutputError, match=r"expected at most 500 bytes, found more.*--threshold"):
+    with raises(OutputError, expected="at most 500 bytes", found="more", advice="--threshold"):
         emit_recording(tmp_path / FILE, folders, max_bytes=500)
     assert [path.name for path in tmp_path.iterdir()] == [FILE]

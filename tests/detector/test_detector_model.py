@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from tests import GOLDEN
+from tests.errors import raises
 from tests.golden_weights import detector_weights
 from torchvision.models.detection.roi_heads import RoIHeads
 
@@ -143,45 +144,71 @@ def test_public_checkpoint_loads_strictly(paper: Detector, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "fields"),
     [
-        (lambda s: s.pop("acoustic_norm.bias"), r"key acoustic_norm.bias: .*found nothing"),
+        (
+            lambda s: s.pop("acoustic_norm.bias"),
+            {"place": "key acoustic_norm.bias", "found": "nothing"},
+        ),
         (
             lambda s: s.update({"distance_head.fc.6.weight": torch.zeros(2, 32)}),
-            r"key distance_head.fc.6.weight: expected shape \(1, 32\), found shape \(2, 32\)",
+            {
+                "place": "key distance_head.fc.6.weight",
+                "expected": "shape (1, 32)",
+                "found": "shape (2, 32)",
+            },
         ),
         (
             lambda s: s.update({"class_weights": torch.full((14,), torch.nan)}),
-            r"key class_weights: expected finite",
+            {"place": "key class_weights", "expected": "finite"},
         ),
-        (lambda s: s.update({"mask_head": torch.zeros(1)}), r"key mask_head: expected no such key"),
+        (
+            lambda s: s.update({"mask_head": torch.zeros(1)}),
+            {"place": "key mask_head", "expected": "no such key"},
+        ),
     ],
 )
-def test_wrong_keys_are_named(compact: Detector, tmp_path: Path, change, message: str) -> None:
+def test_wrong_keys_are_named(
+    compact: Detector, tmp_path: Path, change, fields: dict[str, str]
+) -> None:
     state = compact.state_dict()
     change(state)
     header = {"kind": "detector", "size": "compact", "projection": "great_circle"}
     write_checkpoint(tmp_path / "w.safetensors", state, header)
-    with pytest.raises(CheckpointError, match=message):
+    with raises(CheckpointError, **fields):
         Detector.load(tmp_path / "w.safetensors")
 
 
 @pytest.mark.parametrize(
-    ("header", "message"),
+    ("header", "fields"),
     [
-        ({"kind": "uplam"}, "header, kind: expected 'detector', found 'uplam'"),
+        (
+            {"kind": "uplam"},
+            {"place": "header, kind", "expected": "'detector'", "found": "'uplam'"},
+        ),
         (
             {"kind": "detector", "size": "huge"},
-            "expected a known size and projection, found 'huge'",
+            {"expected": "a known size and projection", "found": "'huge'"},
         ),
-        ({"kind": "detector", "context": 9}, "context: expected 0 to 4 frames, found 9"),
-        ({"kind": "detector", "context": 1.0}, "context: expected 0 to 4 frames, found 1.0"),
-        ({"kind": "detector", "frame_scaling": "box"}, "frame_scaling: expected bicubic or bili"),
+        (
+            {"kind": "detector", "context": 9},
+            {"place": "context", "expected": "0 to 4 frames", "found": "9"},
+        ),
+        (
+            {"kind": "detector", "context": 1.0},
+            {"place": "context", "expected": "0 to 4 frames", "found": "1.0"},
+        ),
+        (
+            {"kind": "detector", "frame_scaling": "box"},
+            {"place": "frame_scaling", "expected": "bicubic or bili"},
+        ),
     ],
 )
-def test_other_weights_are_named(tmp_path: Path, header: dict[str, str], message: str) -> None:
+def test_other_weights_are_named(
+    tmp_path: Path, header: dict[str, str], fields: dict[str, str]
+) -> None:
     write_checkpoint(tmp_path / "w.safetensors", {"a": torch.zeros(1)}, header)
-    with pytest.raises(CheckpointError, match=message):
+    with raises(CheckpointError, **fields):
         Detector.load(tmp_path / "w.safetensors")
 
 

@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+from tests.errors import raises
 
 from saiseld.evaluation import evaluate
 from saiseld.evaluation.corpus import labels_of
@@ -198,5 +199,5 @@ def test_masks_in_memory_need_scores(golden_case):
 def test_missing_labels_name_the_recording(judged_tree, tmp_path):
     tables = candidate_files(judged_tree / "candidates")
     write_annotations(tmp_path / "fold4_room0_mix001.json", [])
-    with pytest.raises(DataError, match=r"2 recordings without labels: fold4_room1"):
+    with raises(DataError, found="2 recordings without labels: fold4_room1"):
         labels_of(tables, tmp_path)

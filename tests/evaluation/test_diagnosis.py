@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.errors import raises
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.evaluation import match_systems
@@ -235,5 +236,5 @@ def test_random_exchanges_take_over_from_the_exact_test(golden_case, system, mon
 
 def test_only_the_same_recordings_compare(system):
     fewer = replace(system, recordings=dict(list(system.recordings.items())[:2]))
-    with pytest.raises(DataError, match="the same recordings"):
+    with raises(DataError, expected="the same recordings"):
         compare(system, fewer)

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from tests.errors import raises
 from tests.evaluation.test_golden_cases import expected, numbers
 
 from saiseld.evaluation import evaluate
@@ -57,7 +58,7 @@ def test_the_strict_reading_refuses_and_the_official_scores_and_says_how(case, n
 def test_what_the_official_scorer_falls_over_is_an_error_in_both(case, name):
     folders = case(name)
     for reading in ("strict", "official"):
-        with pytest.raises(AnnotationError, match="annotation 0"):
+        with raises(AnnotationError, place="annotation 0"):
             evaluate(*folders, reading=reading)
 
 
@@ -106,7 +107,7 @@ def test_points_anywhere_are_for_the_scorer_of_2026_04_02_alone(case):
 
 def test_without_any_ground_truth_nothing_is_defined(case):
     folders = case("no_gt_at_all")
-    with pytest.raises(DataError, match="at least one annotation"):
+    with raises(DataError, expected="at least one annotation"):
         evaluate(*folders)
     scores = evaluate(*folders, reading="official")
     assert np.isnan([*scores.headline().values()]).all()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from tests.errors import raises
 
 from saiseld.formats.candidates import (
     Candidates,
@@ -76,24 +77,56 @@ def test_take_keeps_rows_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "message"),
+    ("column", "value", "fields"),
     [
-        ("energy_map", np.full((12, 28, 28), np.nan, np.float16), "energy_map, row 0: .* finite"),
-        ("score", np.full(12, 1.5, np.float32), r"score, row 0: expected a score in \[0, 1\]"),
-        ("class_id", np.full(12, 13, np.int8), "class_id, row 0: expected a class of 0-12"),
-        ("frame", np.arange(12, dtype=np.int32)[::-1], "frame"),
-        ("box", np.zeros((12, 3), np.float32), "box: expected shape"),
-        ("distance_cm", np.full(12, np.inf, np.float32), "distance_cm, row 0: expected 0 to"),
-        ("distance_cm", np.full(12, -1, np.float32), "distance_cm, row 0: expected 0 to"),
-        ("matchability", np.full(12, 1.5, np.float32), "row 0: expected a probability"),
-        ("recording", "../../evil", "recording: expected a name that a file can have"),
-        ("recording", "/etc/passwd", "recording: expected a name that a file can have"),
-        ("recording", "a\0b", r"a name that a file can have, found 'a\\x00b'"),
-        ("recording", ".hidden", "recording: expected a name that a file can have"),
+        (
+            "energy_map",
+            np.full((12, 28, 28), np.nan, np.float16),
+            {"place": "energy_map, row 0", "expected": "finite"},
+        ),
+        (
+            "score",
+            np.full(12, 1.5, np.float32),
+            {"place": "score, row 0", "expected": "a score in [0, 1]"},
+        ),
+        (
+            "class_id",
+            np.full(12, 13, np.int8),
+            {"place": "class_id, row 0", "expected": "a class of 0-12"},
+        ),
+        ("frame", np.arange(12, dtype=np.int32)[::-1], {"place": "frame"}),
+        ("box", np.zeros((12, 3), np.float32), {"place": "box", "expected": "shape"}),
+        (
+            "distance_cm",
+            np.full(12, np.inf, np.float32),
+            {"place": "distance_cm, row 0", "expected": "0 to"},
+        ),
+        (
+            "distance_cm",
+            np.full(12, -1, np.float32),
+            {"place": "distance_cm, row 0", "expected": "0 to"},
+        ),
+        (
+            "matchability",
+            np.full(12, 1.5, np.float32),
+            {"place": "row 0", "expected": "a probability"},
+        ),
+        (
+            "recording",
+            "../../evil",
+            {"place": "recording", "expected": "a name that a file can have"},
+        ),
+        (
+            "recording",
+            "/etc/passwd",
+            {"place": "recording", "expected": "a name that a file can have"},
+        ),
+        ("recording", "a\0b", {"expected": "a name that a file can have", "found": "'a\\x00b'"}),
+        ("recording", ".hidden", {"place": "recording", "expected": "a name that a file can have"}),
     ],
 )
-def test_impossible_values_are_named(column: str, value: object, message: str) -> None:
-    with pytest.raises(CandidateError, match=message):
+def test_impossible_values_are_named(column: str, value: object, fields: dict[str, str]) -> None:
+    with raises(CandidateError, **fields):
         replace(table(), **{column: value})
 
 
@@ -105,18 +138,18 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
         b'"schema_version": 2', b'"schema_version": 9'
     )
     pq.write_table(arrow.replace_schema_metadata({"saiseld": header}), path)
-    with pytest.raises(CandidateError, match="schema_version: expected 2, found 9"):
+    with raises(CandidateError, place="schema_version", expected="2", found="9"):
         read_candidates(path)
 
 
 def test_files_that_are_no_tables(tmp_path: Path) -> None:
     path = tmp_path / "a.candidates.parquet"
     path.write_bytes(b"no parquet")
-    with pytest.raises(CandidateError, match=r"expected a candidate table \(Parquet\), found"):
+    with raises(CandidateError, expected="a candidate table (Parquet)"):
         read_candidates(path)
-    with pytest.raises(CandidateError, match="no such file"):
+    with raises(CandidateError, found="no such file"):
         read_candidates(tmp_path / "b.candidates.parquet")
-    with pytest.raises(CandidateError, match="expected candidate tables"):
+    with raises(CandidateError, expected="candidate tables"):
         candidate_files(tmp_path / "empty")
 
 
@@ -137,21 +170,33 @@ def test_blocks_of_whole_frames(tmp_path: Path) -> None:
 
 def test_a_table_is_named_after_its_recording(tmp_path: Path) -> None:
     write_candidates(tmp_path / "take2.candidates.parquet", table())
-    message = f"recording: expected that of the file's name, 'take2', found '{NAME}'"
     for read in (read_candidates, lambda path: list(iter_candidates(path))):
-        with pytest.raises(CandidateError, match=message):
+        with raises(CandidateError, place="recording", expected="'take2'", found=f"'{NAME}'"):
             read(tmp_path / "take2.candidates.parquet")
 
 
 @pytest.mark.parametrize(
-    ("rows", "frames", "message"),
+    ("rows", "frames", "fields"),
     [
-        (0, 864_001, "frames: expected at most 864000, found 864001.*SAISELD_MAX_FRAMES"),
-        (2000, 1, "a frame: expected at most 1000, found 2000"),
-        (30_000, 100, "rows: expected no more than the file can hold, found 30000"),
+        (
+            0,
+            864_001,
+            {
+                "place": "frames",
+                "expected": "at most 864000",
+                "found": "864001",
+                "advice": "SAISELD_MAX_FRAMES",
+            },
+        ),
+        (2000, 1, {"place": "a frame", "expected": "at most 1000", "found": "2000"}),
+        (
+            30_000,
+            100,
+            {"place": "rows", "expected": "no more than the file can hold", "found": "30000"},
+        ),
     ],
 )
-def test_claims_are_checked_before_memory_is_taken(tmp_path, rows, frames, message) -> None:
+def test_claims_are_checked_before_memory_is_taken(tmp_path, rows, frames, fields) -> None:
     path = tmp_path / f"{NAME}.candidates.parquet"
     column = np.zeros(rows, np.float32)
     bomb = Candidates(
@@ -167,7 +212,7 @@ def test_claims_are_checked_before_memory_is_taken(tmp_path, rows, frames, messa
         matchability=column,
     )
     write_candidates(path, bomb)
-    with pytest.raises(CandidateError, match=message):
+    with raises(CandidateError, **fields):
         read_candidates(path)
 
 

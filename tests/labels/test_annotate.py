@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.interpolate import griddata
 from tests import GOLDEN
+from tests.errors import raises
 
 from saiseld.conventions.label_law import THRESHOLD
 from saiseld.conventions.sphere import angles_of_vector, fibonacci_sphere
@@ -96,7 +97,5 @@ def test_standardised_threshold_is_the_lowest_amplitude():
 
 def test_event_beyond_the_audio_is_an_error(golden):
     maps, *_ = golden
-    with pytest.raises(
-        DataError, match=r"c\.csv: event 2: expected a frame below 4.* found frame 4"
-    ):
+    with raises(DataError, "c.csv", place="event 2", expected="a frame below 4", found="frame 4"):
         annotate(maps, [Event(0, 0, 0, 0, 0), Event(4, 0, 0, 0, 0)], source="c.csv")

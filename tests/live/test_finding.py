@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.errors import raises
 
 from saiseld.conventions.arrays import RADIUS_M, TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.rigid_sphere import SPEED_OF_SOUND, rigid_sphere_response
@@ -71,13 +72,13 @@ def test_half_a_turn_is_another_order() -> None:
 def test_what_is_no_array_or_no_clap_is_told() -> None:
     rng = np.random.default_rng(0)
     noise = [(0.01 * rng.standard_normal((RATE, 4))).astype(np.float32) for _ in CLAPS]
-    with pytest.raises(AudioError, match="a clap in front, found nothing loud"):
+    with raises(AudioError, expected="a clap in front", found="nothing loud"):
         find(noise, RATE)
     for clap in noise:
         clap[1000:1100] += rng.standard_normal((100, 4)).astype(np.float32)
-    with pytest.raises(AudioError, match="a fit of"):
+    with raises(AudioError, found="a fit of"):
         find(noise, RATE)
-    with pytest.raises(AudioError, match="channels: expected 4"):
+    with raises(AudioError, place="channels", expected="4"):
         find([clap[:, :2] for clap in noise], RATE)
 
 
@@ -87,7 +88,7 @@ def test_a_map_there_and_back_and_what_it_does(tmp_path) -> None:
     assert ChannelMap.read(tmp_path / "array.json") == known
     samples = np.arange(12, dtype=np.float32).reshape(2, 6)
     np.testing.assert_array_equal(known.capsules(samples), [[2, 0, 1, 5], [8, -6, 7, 11]])
-    with pytest.raises(AudioError, match=r"channels: expected 6 or more.*found 4"):
+    with raises(AudioError, place="channels", expected="6 or more", found="4"):
         known.check("microphones", 4)
 
 
@@ -106,5 +107,5 @@ def test_a_map_there_and_back_and_what_it_does(tmp_path) -> None:
 def test_a_file_that_is_no_map_is_told(tmp_path, wrong) -> None:
     path = tmp_path / "array.json"
     path.write_text(wrong)
-    with pytest.raises(DataError, match="expected"):
+    with raises(DataError, path):
         ChannelMap.read(path)

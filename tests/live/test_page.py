@@ -81,8 +81,7 @@ def test_a_client_that_never_reads_holds_no_memory_and_nobody_up(page):
             page.show(frame_at(number, 0, picture=picture))
             while unpacked(well.recv(PATIENCE_S))[:2][1].get("frame") != number:
                 pass
-            for viewer in page._viewers:
-                assert len(viewer._waiting) <= live_page.FRAMES_AHEAD
+            assert page.most_waiting <= live_page.FRAMES_AHEAD
         # It took nothing for a second: cut off, although its connection is open at its end.
         deadline = time.monotonic() + PATIENCE_S
         while page.clients == 2:
@@ -94,7 +93,7 @@ def test_a_client_that_never_reads_holds_no_memory_and_nobody_up(page):
 
 
 def test_the_oldest_are_lost_and_counted():
-    client = live_page._Client(ahead=3)
+    client = live_page.Outbox(ahead=3)
     for number in range(5):
         client.offer(bytes([number]))
     client.offer_picture(b"old")

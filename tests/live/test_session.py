@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pytest
+from tests.errors import raises
 from tests.live.fakes import FakeImager, picture, sound
 from tests.waiting import PATIENCE_S, wait_until
 
@@ -62,7 +62,7 @@ def test_every_frame_is_shown_once_in_order() -> None:
 
 def test_an_error_of_the_source_comes_after_all_that_it_gave() -> None:
     frames = []
-    with pytest.raises(AudioError, match="unplugged"):
+    with raises(AudioError, found="unplugged"):
         error = AudioError("microphones", expected="sound", found="unplugged")
         go(RunRecord(sound(33), error), [frames.append])
     assert len(frames) == 33
@@ -75,7 +75,7 @@ def test_channels_that_change_end_the_run() -> None:
             yield Block(np.zeros((1200, 2), np.float32), time.monotonic())
 
     frames = []
-    with pytest.raises(AudioError, match="channels: expected 4, as at"):
+    with raises(AudioError, place="channels", expected="4, as at"):
         go(Changing(sound(12)), [frames.append])
     assert len(frames) == 12
 
@@ -85,7 +85,7 @@ def test_a_channel_map_is_used_and_checked() -> None:
     go(RunRecord(audio), [frames.append], channels=ChannelMap((4, 3, 2, 1), (1, 1, 1, -1)))
     mixed = audio[:, ::-1] * [1, 1, 1, -1]
     np.testing.assert_array_equal(np.concatenate([f.sound for f in frames]), mixed)
-    with pytest.raises(AudioError, match="expected 5 or more"):
+    with raises(AudioError, expected="5 or more"):
         go(RunRecord(audio), [], channels=ChannelMap((1, 2, 3, 5)))
 
 
@@ -99,7 +99,7 @@ def test_what_a_sink_says_ends_the_run() -> None:
     def full(frame) -> None:
         raise OutputError("disk", expected="room", found="none")
 
-    with pytest.raises(OutputError, match="disk"):
+    with raises(OutputError, "disk"):
         go(RunRecord(sound(60)), [full])
 
 
@@ -178,7 +178,7 @@ def test_sound_ten_times_too_fast_is_all_there_and_little_of_it_waits(monkeypatc
     take = Inbox.take
 
     def noted(inbox):
-        waited.append(inbox._samples)
+        waited.append(inbox.samples)
         return take(inbox)
 
     monkeypatch.setattr(Inbox, "take", noted)
@@ -216,9 +216,9 @@ def test_slow_sinks_are_waited_for_and_nothing_grows() -> None:
     frames = stream.push(sound(100), 0.0) + stream.close()
     giving = threading.Thread(target=show.put, args=(frames,))
     giving.start()
-    wait_until(lambda: len(show._frames) == 60)
+    wait_until(lambda: show.waiting == 60)
     time.sleep(0.05)
-    assert giving.is_alive() and len(show._frames) == 60
+    assert giving.is_alive() and show.waiting == 60
     free.set()
     giving.join()
     show.close()
@@ -272,7 +272,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half(tmp_path: Path, monkeypatch
     def full(*_) -> None:
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(OutputError, match="No space left"), Recorder(tmp_path, 1.0) as recorder:
+    with raises(OutputError, found="No space left"), Recorder(tmp_path, 1.0) as recorder:
         for frame in frames[:12]:
             recorder.add(frame)
         monkeypatch.setattr(soundfile.SoundFile, "write", full)

@@ -13,7 +13,9 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from tests.errors import raises
 from tests.live.fakes import picture
+from tests.pictures import black
 
 from saiseld.data.recordings import open_recording, read_audio
 from saiseld.live import camera as cameras
@@ -74,7 +76,7 @@ def portaudio(monkeypatch) -> None:
 
 def test_a_device_that_is_unplugged_is_told_after_what_it_gave(portaudio) -> None:
     came, source = [], DeviceSource(None, 4, 48_000)
-    with pytest.raises(AudioError, match=r"microphones: expected sound until .* unplugged"):
+    with raises(AudioError, "microphones", expected="sound until", found="unplugged"):
         for block in source.blocks():
             came.append(block)
     assert [block.samples[0, 0] for block in came] == list(range(10))
@@ -92,13 +94,13 @@ def test_a_device_is_stopped(portaudio) -> None:
 
 def test_devices_are_listed_and_refused(portaudio) -> None:
     assert devices() == [(0, "Webcam", 2, 44100), (2, "Ambeo", 4, 48000)]
-    with pytest.raises(DeviceError, match=r"device with 32 channels at 48000 Hz.*list-devices"):
+    with raises(DeviceError, expected="device with 32 channels at 48000 Hz", advice="list-devices"):
         DeviceSource("Webcam", 32, 48_000)
 
 
 def test_without_portaudio_it_is_told_how_to_get_it(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
-    with pytest.raises(DeviceError, match=r"pip install 'saiseld\[live\]'"):
+    with raises(DeviceError, advice="pip install 'saiseld[live]'"):
         devices()
 
 
@@ -131,7 +133,7 @@ def test_raw_samples_in_pieces_of_any_length(form, scale) -> None:
 def test_raw_samples_that_are_cut_off_are_told() -> None:
     content = io.BytesIO(bytes(8 * 5 + 3))
     source = RawSource("raw", lambda: content.read, "int16", 4, 48_000)
-    with pytest.raises(AudioError, match=r"samples of 4 channels of int16.*3 bytes of 8"):
+    with raises(AudioError, expected="samples of 4 channels of int16", found="3 bytes of 8"):
         list(source.blocks())
 
 
@@ -158,7 +160,7 @@ def test_sound_by_udp_counts_and_what_is_none_is_told() -> None:
         sender.sendto(b"hello there", ("127.0.0.1", source.port))
     blocks = source.blocks()
     assert [next(blocks).position for _ in range(3)] == [0, 7, 5]
-    with pytest.raises(AudioError, match="one of 11 bytes"):
+    with raises(AudioError, found="one of 11 bytes"):
         next(blocks)
     source.stop()
     assert list(source.blocks()) == []
@@ -167,7 +169,7 @@ def test_sound_by_udp_counts_and_what_is_none_is_told() -> None:
 def test_a_place_that_is_taken_is_told() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as other,
-        pytest.raises(DeviceError, match="a place to listen at"),
+        raises(DeviceError, expected="a place to listen at"),
     ):
         tcp_listener("127.0.0.1", other.getsockname()[1])
 
@@ -213,7 +215,7 @@ class FakeContainer:
 
 
 def test_a_camera_that_stops_is_tried_again(monkeypatch, caplog) -> None:
-    frame = av.VideoFrame(360, 180, "yuv420p")
+    frame = black(360, 180)
     opened = []
 
     def open_(address, **_):
@@ -234,9 +236,9 @@ def test_a_camera_that_stops_is_tried_again(monkeypatch, caplog) -> None:
 
 
 def test_cameras_that_are_none_are_told(monkeypatch) -> None:
-    with pytest.raises(VideoError, match="/dev/nothing: expected a camera"):
+    with raises(VideoError, "/dev/nothing", expected="a camera"):
         DeviceCamera("/dev/nothing")
-    with pytest.raises(VideoError, match="expected a camera"):
+    with raises(VideoError, expected="a camera"):
         open_live(SourceConfig(source="udp://127.0.0.1:0", video="nothing.mp4"))
 
 
@@ -257,5 +259,5 @@ def test_what_a_user_calls_a_source(tmp_path, portaudio, monkeypatch) -> None:
         "ftp://127.0.0.1:1",
         str(tmp_path / "no.wav"),
     ):
-        with pytest.raises(AudioError, match="expected"):
+        with raises(AudioError, wrong):
             open_live(SourceConfig(source=wrong))

@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 from scipy.signal import resample_poly
+from tests.errors import raises
 from tests.live.fakes import FakeImager, picture, push_all, sound
 
 from saiseld.conventions.timebase import SAMPLES_PER_FRAME
@@ -121,7 +122,7 @@ def test_the_detector_alone_with_neighbours_on_both_sides() -> None:
 
 
 def test_a_system_of_whole_recordings_is_refused() -> None:
-    with pytest.raises(RecipeError, match="frame by frame"):
+    with raises(RecipeError, expected="frame by frame"):
         Stream(FakeImager(), video=False, system=system_named("Baseline"))
 
 
@@ -149,7 +150,7 @@ def test_samples_that_are_no_numbers_are_silent_and_counted(caplog) -> None:
 def test_channels_that_change_are_told() -> None:
     stream = Stream(FakeImager(), video=False)
     stream.push(sound(1), 0.1)
-    with pytest.raises(AudioError, match=r"live sound: channels: .*found shape \(2400, 2\)"):
+    with raises(AudioError, "live sound", place="channels", found="shape (2400, 2)"):
         stream.push(sound(1)[:, :2], 0.2)
     assert len(stream.close()) == 1
 
@@ -272,7 +273,7 @@ def test_pictures_stay_with_a_clock_that_runs_apart() -> None:
 )
 def test_what_is_no_picture_is_told(wrong) -> None:
     stream = Stream(FakeImager(), video=True)
-    with pytest.raises(VideoError, match="live picture: expected"):
+    with raises(VideoError, "live picture"):
         stream.picture(wrong, 0.0)
 
 

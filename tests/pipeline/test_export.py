@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from tests.errors import raises
 
 from saiseld.acoustics.uplam import UpLAM
 from saiseld.data.recordings import open_recording
@@ -103,17 +104,17 @@ def test_the_fast_form_needs_graphs_of_the_same_weights(
     given: Path, exported: Path, tmp_path: Path
 ) -> None:
     Imager(exported, fast=True)
-    with pytest.raises(CheckpointError, match=r"rpn.fast.onnx: expected a graph"):
+    with raises(CheckpointError, "rpn.fast.onnx", expected="a graph"):
         Imager(given, fast=True)
     for file in exported.iterdir():
         shutil.copy(file, tmp_path)
     Detector("compact", "official", context=1).save(tmp_path / "detector.safetensors")
-    with pytest.raises(CheckpointError, match=r"rpn.fast.onnx: weights: expected the graph of"):
+    with raises(CheckpointError, "rpn.fast.onnx", place="weights", expected="the graph of"):
         Imager(tmp_path, fast=True)
 
 
 def test_the_fast_form_is_for_the_cpu() -> None:
-    with pytest.raises(DeviceError, match=r"device: expected cpu, found cuda"):
+    with raises(DeviceError, "device", expected="cpu", found="cuda"):
         Imager(device="cuda", fast=True)
 
 
@@ -126,7 +127,7 @@ def test_results_say_that_they_are_of_the_fast_form(tmp_path: Path, recording: P
     assert image_recordings([recording], tmp_path, networks=NetworkOptions(fast=True)) == {
         "rec": None
     }
-    with pytest.raises(OutputError, match=r"another fast"):
+    with raises(OutputError, found="another fast"):
         image_recordings([recording], tmp_path)
 
 
@@ -158,7 +159,7 @@ def test_nothing_is_reported_of_who_images(tmp_path: Path) -> None:
 
 def test_weights_without_graphs_need_torch(given: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph, "has_torch", lambda: False)
-    with pytest.raises(CheckpointError, match=r"uplam.pth: expected its graphs beside it, or"):
+    with raises(CheckpointError, "uplam.pth", expected="its graphs beside it, or"):
         Imager(given)
 
 
@@ -166,10 +167,10 @@ def test_graphs_of_other_weights_are_refused(exported: Path, tmp_path: Path) -> 
     for file in exported.iterdir():
         shutil.copy(file, tmp_path)
     Detector("compact", "official", context=1).save(tmp_path / "detector.safetensors")
-    with pytest.raises(CheckpointError, match=r"rpn.onnx: weights: expected the graph of"):
+    with raises(CheckpointError, "rpn.onnx", place="weights", expected="the graph of"):
         Imager(tmp_path)
     write_checkpoint(tmp_path / "other.safetensors", {"a": torch.zeros(1)}, {})
-    with pytest.raises(CheckpointError, match=r"other.rpn.onnx: expected a graph, found no"):
+    with raises(CheckpointError, "other.rpn.onnx", expected="a graph", found="no"):
         Graph(tmp_path / "other.safetensors", "rpn", ["n"])
 
 
@@ -178,13 +179,13 @@ def test_a_damaged_graph_is_named(content: bytes, tmp_path: Path) -> None:
     weights = tmp_path / "w.safetensors"
     write_checkpoint(weights, {"a": torch.zeros(1)}, {})
     graph_path(weights, "net").write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"w.net.onnx: expected a graph of `saiseld export`"):
+    with raises(CheckpointError, "w.net.onnx", advice="`saiseld export`"):
         Graph(weights, "net", ["n"])
 
 
 def test_added_beside_weights_that_stay_as_they_are(given: Path, tmp_path: Path) -> None:
     shutil.copy(given / "detector.safetensors", tmp_path)
     before = (tmp_path / "detector.safetensors").read_bytes()
-    with pytest.raises(CheckpointError, match=r"uplam: expected uplam.safetensors or uplam.pth"):
+    with raises(CheckpointError, place="uplam", expected="uplam.safetensors or uplam.pth"):
         export_system(tmp_path, tmp_path)
     assert (tmp_path / "detector.safetensors").read_bytes() == before

@@ -4,6 +4,8 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from tests.errors import raises
+from tests.pictures import black
 
 from saiseld.pipeline.open import open_checked
 from saiseld.runtime.errors import AudioError
@@ -15,7 +17,7 @@ def test_a_flat_video_is_said(tmp_path, caplog) -> None:
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
         stream = container.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
-        container.mux(stream.encode(av.VideoFrame(640, 360, "yuv420p")))
+        container.mux(stream.encode(black(640, 360)))
         container.mux(stream.encode())
     soundfile.write(tmp_path / "a.wav", NOISE, 24_000)
     open_checked(tmp_path / "a.wav", video=tmp_path / "a.mp4")
@@ -38,5 +40,5 @@ def test_other_channels_than_said_are_refused(tmp_path, channels: int, kind: str
 
 def test_slow_sampling_is_refused(tmp_path) -> None:
     soundfile.write(tmp_path / "a.wav", NOISE, 8_000)
-    with pytest.raises(AudioError, match="sample rate"):
+    with raises(AudioError, place="sample rate"):
         open_checked(tmp_path / "a.wav")

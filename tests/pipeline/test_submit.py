@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
+from tests.errors import raises
 from tests.reference.perturbed_labels import perturbed
 
 from saiseld.decision.fusion import Fusion
@@ -113,21 +114,21 @@ def prediction_folders(tmp_path, text='{"annotations": []}'):
 def test_system_that_lacks_a_recording_is_refused(tmp_path):
     folders = prediction_folders(tmp_path)
     (folders[system_named("TASK3B_3")] / "fold4_room1_mix001.json").unlink()
-    with pytest.raises(OutputError, match=r"TASK3B_3: expected the 1 recordings.*found 0"):
+    with raises(OutputError, place="TASK3B_3", expected="the 1 recordings", found="0"):
         write_submission(tmp_path / "s.zip", folders, Author("A", "B"))
     assert not (tmp_path / "s.zip").exists()
 
 
 @pytest.mark.parametrize(
-    "text, message",
+    "text, expected",
     [
         ('{"annotations": [{"metadata_frame_index": 0', "JSON of the form"),
         (" " * (MAX_PREDICTION_BYTES + 1), f"at most {MAX_PREDICTION_BYTES} bytes"),
     ],
 )
-def test_file_the_scorer_would_refuse_is_never_packed(text, message, tmp_path):
+def test_file_the_scorer_would_refuse_is_never_packed(text, expected, tmp_path):
     folders = prediction_folders(tmp_path, text)
-    with pytest.raises(OutputError, match=message):
+    with raises(OutputError, expected=expected):
         write_submission(tmp_path / "s.zip", folders, Author("A", "B"))
     assert not (tmp_path / "s.zip").exists()
 
@@ -143,7 +144,7 @@ def test_no_recordings_are_no_submission(tmp_path):
     folders = {system_named(name): tmp_path / name for name in KIST_SUBMISSION}
     for folder in folders.values():
         folder.mkdir()
-    with pytest.raises(OutputError, match="expected recordings to submit, found none"):
+    with raises(OutputError, expected="recordings to submit", found="none"):
         write_submission(tmp_path / "s.zip", folders, Author("A", "B"))
 
 

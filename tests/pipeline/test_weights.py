@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import pytest
+from tests.errors import raises
 
 from saiseld.pipeline.weights import find_weights
 from saiseld.runtime.errors import CheckpointError
@@ -12,7 +12,7 @@ def test_parts_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "uplam.pth").touch()
     weights = find_weights(tmp_path)
     assert weights.front_end == tmp_path / "uplam.pth"
-    with pytest.raises(CheckpointError, match=r"detector: expected detector\.safetensors .*train"):
+    with raises(CheckpointError, place="detector", expected="detector.safetensors", advice="train"):
         _ = weights.detector
     (tmp_path / "detector.safetensors").touch()
     assert weights.detector == tmp_path / "detector.safetensors"
@@ -22,5 +22,5 @@ def test_parts_of_a_folder(tmp_path: Path) -> None:
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no such folder"):
+    with raises(CheckpointError, found="no such folder"):
         find_weights(tmp_path / "absent")

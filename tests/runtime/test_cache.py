@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.errors import raises
 
 from saiseld.runtime.cache import CHECKSUM_SUFFIX, cached, content_digest
 from saiseld.runtime.errors import DataError, InputError, OutputError
@@ -76,7 +77,7 @@ def test_neither_cache_nor_temporary_folder_is_one_error(counting: Counting, mon
         raise PermissionError
 
     monkeypatch.setattr("tempfile.TemporaryDirectory", nowhere)
-    with pytest.raises(OutputError, match="expected to write it"):
+    with raises(OutputError, expected="to write it"):
         counting.get()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.errors import raises
 from tests.waiting import PATIENCE_S, wait_until
 
 from saiseld.runtime.cluster import RETRIES, connected
@@ -87,13 +88,13 @@ def test_a_task_that_kills_every_worker_is_an_error(cluster, caplog):
 
 def test_another_version_is_one_error(cluster, monkeypatch):
     monkeypatch.setattr("saiseld.runtime.cluster.installed", lambda: {"saiseld": "9.9 (abc)"})
-    with pytest.raises(DeviceError, match=r"cluster: machine .*: expected saiseld 9\.9 \(abc\).*"):
+    with raises(DeviceError, "cluster", place="machine", expected="saiseld 9.9 (abc)"):
         run_all(_fail, {"a": ("a.wav",)}, jobs=cluster)
 
 
 def test_devices_are_those_of_the_cluster(cluster):
     assert devices_of("auto", cluster) == ("cpu", "cpu")
-    with pytest.raises(DeviceError, match="cluster: expected cuda, found only cpu"):
+    with raises(DeviceError, "cluster", expected="cuda", found="only cpu"):
         devices_of("cuda", cluster)
 
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from tests.errors import raises
 
 from saiseld.runtime import devices
 from saiseld.runtime.devices import device_of
@@ -28,9 +29,9 @@ def test_auto_takes_a_gpu_where_there_is_one(gpus) -> None:
 
 def test_a_device_that_is_not_there_is_named(gpus, monkeypatch: pytest.MonkeyPatch) -> None:
     gpus("mps")
-    with pytest.raises(DeviceError, match=r"expected cuda, found only cpu, mps. Use auto"):
+    with raises(DeviceError, expected="cuda", found="only cpu, mps", advice="Use auto"):
         device_of("cuda")
     monkeypatch.setattr(devices, "has_torch", lambda: False)
     assert device_of("auto") == "cpu"
-    with pytest.raises(DeviceError, match=r"found only cpu. GPUs need torch: pip install"):
+    with raises(DeviceError, found="only cpu", advice="GPUs need torch: pip install"):
         device_of("cuda")

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from tests.errors import raises
 
 from saiseld.runtime.errors import OutputError
 from saiseld.runtime.files import (
@@ -36,8 +37,8 @@ def test_failure_keeps_the_former_file(tmp_path: Path, failure: type[BaseExcepti
 
 
 def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
-    message = r"a\.txt: expected to write it, found No space left"
-    with pytest.raises(OutputError, match=message), atomic_path(tmp_path / "a.txt") as temporary:
+    target = tmp_path / "a.txt"
+    with raises(OutputError, target, found="No space left"), atomic_path(target) as temporary:
         temporary.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert not list(tmp_path.iterdir())
@@ -45,7 +46,7 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="expected a folder that can be written"):
+    with raises(OutputError, expected="a folder that can be written"):
         output_folder(tmp_path / "file" / "inner")
 
 
@@ -78,7 +79,7 @@ with atomic_path(sys.argv[1]) as temporary:
 
 
 def test_a_second_run_in_a_folder_says_so(tmp_path: Path) -> None:
-    with only_run(tmp_path), pytest.raises(OutputError, match="found one that is still going on"):  # noqa: SIM117
+    with only_run(tmp_path), raises(OutputError, found="one that is still going on"):  # noqa: SIM117
         with only_run(tmp_path):
             pass
     with only_run(tmp_path) as folder:
@@ -96,15 +97,15 @@ def test_names_as_long_as_the_system_takes(tmp_path: Path) -> None:
     target = tmp_path / f"{'n' * 250}.json"
     write_bytes(target, b"whole")
     assert target.read_bytes() == b"whole"
-    with pytest.raises(OutputError, match="too long"):
+    with raises(OutputError, found="too long"):
         write_bytes(tmp_path / f"{'n' * 251}.json", b"whole")
-    with pytest.raises(OutputError, match=r"null byte"):
+    with raises(OutputError, found="null byte"):
         write_bytes(tmp_path / "n\0.json", b"whole")
 
 
 def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OutputError, match="expected a file to write"):
+    with raises(OutputError, expected="a file to write"):
         write_bytes(tmp_path / "pipe", b"")
 
 

@@ -1,6 +1,7 @@
 """A limit is told with the variable that lifts it."""
 
 import pytest
+from tests.errors import raises
 
 from saiseld.runtime.errors import DataError, RecipeError
 from saiseld.runtime.limits import FRAMES, Limit
@@ -19,5 +20,5 @@ def test_more_is_refused_and_may_be_asked_for(monkeypatch):
 @pytest.mark.parametrize("text", ["-1", "many", "1e9", "9" * 5000])
 def test_a_limit_is_a_whole_number(monkeypatch, text):
     monkeypatch.setenv("SAISELD_MAX_FRAMES", text)
-    with pytest.raises(RecipeError, match="SAISELD_MAX_FRAMES: expected a whole number"):
+    with raises(RecipeError, "SAISELD_MAX_FRAMES", expected="a whole number"):
         _ = FRAMES.most

@@ -4,6 +4,7 @@ import http.client
 from urllib.parse import urlsplit
 
 import pytest
+from tests.errors import raises
 from tests.waiting import PATIENCE_S
 
 from saiseld.runtime.errors import DeviceError, RecipeError
@@ -112,7 +113,7 @@ def test_only_this_machine_needs_no_token():
 
 def test_a_place_that_is_taken_is_one_error(open_door):
     with (
-        pytest.raises(DeviceError, match="--port"),
+        raises(DeviceError, advice="--port"),
         serving(hello, "127.0.0.1", urlsplit(open_door.url).port, None),
     ):
         pass

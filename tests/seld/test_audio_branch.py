@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.errors import raises
 
 from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.formats.checkpoint import read_checkpoint, write_checkpoint
@@ -64,9 +65,9 @@ def test_shorter_than_a_window_or_just_longer(ear, frames) -> None:
 
 
 def test_not_one_frame_and_wrong_channels_are_told(ear) -> None:
-    with pytest.raises(AudioError, match="at least one frame"):
+    with raises(AudioError, expected="at least one frame"):
         ear(noise(0.05))
-    with pytest.raises(AudioError, match=r"blocks of \(samples, 4\)"):
+    with raises(AudioError, expected="blocks of (samples, 4)"):
         ear(np.zeros((SAMPLE_RATE, 2), np.float32))
 
 
@@ -127,17 +128,21 @@ def test_weights_there_and_back(seld, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "message"),
+    ("name", "value", "fields"),
     [
-        ("classes", ["Dog"], "classes: expected"),
-        ("kind", "uplam", "kind: expected seld, found uplam"),
-        ("prior", "whale", "prior: expected one of yamnet, aisfx, found whale"),
+        ("classes", ["Dog"], {"place": "classes"}),
+        ("kind", "uplam", {"place": "kind", "expected": "seld", "found": "uplam"}),
+        (
+            "prior",
+            "whale",
+            {"place": "prior", "expected": "one of yamnet, aisfx", "found": "whale"},
+        ),
     ],
 )
-def test_other_weights_are_told(seld, tmp_path: Path, name, value, message) -> None:
+def test_other_weights_are_told(seld, tmp_path: Path, name, value, fields) -> None:
     path = tmp_path / "seld.safetensors"
     seld.save(path)
     state, header = read_checkpoint(path)
     write_checkpoint(path, state, {**header, name: value})
-    with pytest.raises(CheckpointError, match=message):
+    with raises(CheckpointError, **fields):
         Seld.load(path)

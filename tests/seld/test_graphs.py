@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.errors import raises
 
 from saiseld.data.recordings import open_recording
 from saiseld.formats.candidates import joined
@@ -60,5 +61,5 @@ def test_graphs_hear_what_torch_hears(ears, sound) -> None:
 
 def test_a_prior_with_its_own_spectrum_has_no_graphs(tmp_path: Path) -> None:
     seld = Seld("aisfx", AisfxEncoder(), SeldNetwork(CHANNELS))
-    with pytest.raises(CheckpointError, match="prior: expected yamnet: graphs have no other"):
+    with raises(CheckpointError, place="prior", expected="yamnet: graphs have no other"):
         write_seld_graphs(seld, tmp_path / "seld.safetensors")

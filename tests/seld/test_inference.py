@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.errors import raises
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.conventions.timebase import SAMPLES_PER_FRAME
@@ -106,5 +107,5 @@ def test_a_dead_channel_is_told_once(caplog) -> None:
 
 def test_wrong_channels_are_told() -> None:
     for listener in (SlidingWindowInference(Fake()), LowLatencyInference(Fake(), 5, 5)):
-        with pytest.raises(AudioError, match=r"blocks of \(samples, 4\)"):
+        with raises(AudioError, expected="blocks of (samples, 4)"):
             list(listener.push(np.zeros((2400, 2), np.float32)))

@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 
 import pytest
+from tests.errors import raises
 from tests.memory import allocations
 from tests.serve.asking import Client, wav
 from tests.serve.fake import work
@@ -351,7 +352,7 @@ def test_the_page_is_there_and_two_servers_do_not_share_a_folder(client, server)
     page = client.ask("GET", "/")
     assert page.status == 200 and b"page/main.js" in page.body
     assert client.ask("GET", "/page/main.js").status == 200
-    with pytest.raises(OutputError, match="no other run"), serve(server.folder, port=0):
+    with raises(OutputError, expected="no other run"), serve(server.folder, port=0):
         pass
 
 

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 from PIL import Image
+from tests.errors import raises
 
 from saiseld.conventions.sphere import WIDTH, pixel_of_angles
 from saiseld.conventions.taxonomy import NUM_CLASSES
@@ -88,9 +89,9 @@ def test_rooms_meet_at_their_edges(monkeypatch):
     def paint(colour):
         return lambda u, *_: np.tile(np.array(colour, float), (len(u), 1))
 
-    monkeypatch.setattr("saiseld.simulation.pictures.picture._floor", paint((1, 0, 0)))
-    monkeypatch.setattr("saiseld.simulation.pictures.picture._wall", paint((0, 1, 0)))
-    monkeypatch.setattr("saiseld.simulation.pictures.picture._ceiling", paint((0, 0, 1)))
+    monkeypatch.setattr("saiseld.simulation.pictures.picture.paint_floor", paint((1, 0, 0)))
+    monkeypatch.setattr("saiseld.simulation.pictures.picture.paint_wall", paint((0, 1, 0)))
+    monkeypatch.setattr("saiseld.simulation.pictures.picture.paint_ceiling", paint((0, 0, 1)))
     surface = draw_room(scene_of()).argmax(axis=-1)  # 8 x 6 x 3 m, seen from (4, 3, 1.5)
     for azimuth, wall_m in ((0, 4), (90, 3), (-90, 3), (45, 3 * np.sqrt(2)), (179.5, 4)):
         column = surface[:, int(pixel_of_angles(azimuth, 0)[0])]
@@ -121,15 +122,15 @@ def test_panoramas_are_scaled_turned_and_kept_apart(tmp_path):
 
 
 def test_bad_panoramas_are_refused(tmp_path):
-    with pytest.raises(DataError, match="expected a panorama for train, found none"):
+    with raises(DataError, expected="a panorama for train", found="none"):
         read_panoramas(tmp_path)
     Image.new("RGB", (300, 300)).save(tmp_path / "square.png")
-    with pytest.raises(DataError, match="expected a panorama for test"):
+    with raises(DataError, expected="a panorama for test"):
         read_panoramas(tmp_path)
     (tmp_path / "text.jpg").write_text("no picture")
-    with pytest.raises(DataError, match=r"square.png: expected a picture twice as wide as high"):
+    with raises(DataError, "square.png", expected="a picture twice as wide as high"):
         read_panoramas(tmp_path)
     (tmp_path / "square.png").unlink()
     Image.new("RGB", (400, 200)).save(tmp_path / "good.png")
-    with pytest.raises(DataError, match=r"text.jpg: expected a PNG or JPEG picture"):
+    with raises(DataError, "text.jpg", expected="a PNG or JPEG picture"):
         read_panoramas(tmp_path)

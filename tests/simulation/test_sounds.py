@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import soundfile
+from tests.errors import raises
 
 from saiseld.conventions.taxonomy import CLASS_FOLDERS, NUM_CLASSES
 from saiseld.conventions.timebase import SAMPLE_RATE
@@ -109,19 +110,19 @@ def test_class_folder_without_a_usable_clip_is_an_error(tmp_path):
     write_bank(tmp_path)
     for clip in (tmp_path / "bell").iterdir():
         clip.unlink()
-    with pytest.raises(DataError, match=r"bell: expected at least one usable clip, found 0 files"):
+    with raises(DataError, "bell", expected="at least one usable clip", found="0 files"):
         read_bank(tmp_path)
 
 
 def test_missing_and_unknown_class_folders_are_errors(tmp_path):
     write_bank(tmp_path, CLASS_FOLDERS[:-1])
-    with pytest.raises(DataError, match="expected a folder knock for Knock, found none"):
+    with raises(DataError, expected="a folder knock for Knock", found="none"):
         read_bank(tmp_path)
     assert read_bank(tmp_path, classes=range(NUM_CLASSES - 1)).files()
     (tmp_path / "sirens").mkdir()
-    with pytest.raises(DataError, match=r"sirens: expected a class folder .* found sirens"):
+    with raises(DataError, "sirens", expected="a class folder", found="sirens"):
         read_bank(tmp_path)
-    with pytest.raises(DataError, match="no such folder"):
+    with raises(DataError, found="no such folder"):
         read_bank(tmp_path / "nowhere")
 
 

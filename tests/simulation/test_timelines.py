@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from tests.errors import raises
 
 from saiseld.conventions.sphere import angles_of_vector, great_circle, unit_vector
 from saiseld.conventions.timebase import FPS, SAMPLE_RATE
@@ -53,7 +54,7 @@ def test_folders_of_both_splits_say_the_side(tmp_path):
     recordings = read_timelines(tmp_path).recordings
     assert [path.stem for path in recordings["test"]] == ["a_room2"]
     write_events(tmp_path / "dev-test-x" / "a_room1.csv", standing(1, 0, range(5)))
-    with pytest.raises(DataError, match="room 1: expected a room of dev-train or of dev-test"):
+    with raises(DataError, place="room 1", expected="a room of dev-train or of dev-test"):
         read_timelines(tmp_path)
 
 
@@ -97,16 +98,19 @@ def test_long_events_are_filled(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("lines", "message"),
+    ("lines", "fields"),
     [
-        ("3,13,0,10,0\n", "line 1, class: expected a class of 0-12, found 13"),
-        ("3,1,2,10,0\n3,1,2,40,0\n", "frame 3, class 1, source 2: expected a source once in a"),
-        ("", "expected events to test with, found empty files"),
+        ("3,13,0,10,0\n", {"place": "line 1, class", "expected": "a class of 0-12", "found": "13"}),
+        (
+            "3,1,2,10,0\n3,1,2,40,0\n",
+            {"place": "frame 3, class 1, source 2", "expected": "a source once in a"},
+        ),
+        ("", {"expected": "events to test with", "found": "empty files"}),
     ],
 )
-def test_bad_timelines_are_named(folder, lines, message):
+def test_bad_timelines_are_named(folder, lines, fields):
     (folder / "any" / "fold3_room5_mix001.csv").write_text(lines)
-    with pytest.raises(DataError, match=message):
+    with raises(DataError, **fields):
         read_timelines(folder)
 
 
@@ -120,12 +124,12 @@ def test_rows_that_are_there_twice_count_once(folder, caplog):
 
 def test_one_room_is_not_enough(tmp_path):
     write_events(tmp_path / "room1.csv", standing(1, 0, range(5)))
-    with pytest.raises(DataError, match="two rooms or more, found room 1"):
+    with raises(DataError, expected="two rooms or more", found="room 1"):
         read_timelines(tmp_path)
 
 
 def test_a_recipe_of_timelines_needs_them(tmp_path):
-    with pytest.raises(RecipeError, match="--timelines"):
+    with raises(RecipeError, advice="--timelines"):
         simulate_tree(tmp_path / "tree", read_recipe("sim26_real"), 0, title="")
 
 

@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from tests.errors import raises
 
 from saiseld.data.recordings import open_recording
 from saiseld.data.video import find_video, open_video
@@ -73,7 +74,7 @@ def test_the_same_masks_give_the_same_bytes(tmp_path: Path, recording) -> None:
 def test_an_overlay_is_never_taken_for_a_picture(tmp_path: Path, recording) -> None:
     write_overlay(tmp_path / "rec.mp4", recording, [], [], width=640)
     assert find_video(tmp_path, "rec") is None
-    with pytest.raises(VideoError, match="found an overlay that was drawn over one"):
+    with raises(VideoError, found="an overlay that was drawn over one"):
         next(open_video(tmp_path / "rec.mp4"))
 
 

@@ -68,18 +68,18 @@ def test_a_weak_mask_is_fainter_than_a_strong_one() -> None:
 
 def test_names_never_cover_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
     boxes = []
-    find = panorama._free_place
+    find = panorama.free_place
 
     def spy(*arguments):
         boxes.append(find(*arguments))
         return boxes[-1]
 
-    monkeypatch.setattr(panorama, "_free_place", spy)
+    monkeypatch.setattr(panorama, "free_place", spy)
     crowd = [EnergyMask(0, k, k % 13, (blob(3 * k - 20, k % 5),), 150.0, 0.5) for k in range(14)]
     draw_panorama(crowd, None)
     assert len(boxes) == 14
     pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i]]
-    assert not any(panorama._overlap(a, b) for a, b in pairs)
+    assert not any(panorama.overlap(a, b) for a, b in pairs)
 
 
 def test_a_name_with_letters_of_other_scripts_is_drawn() -> None:

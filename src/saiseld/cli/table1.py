@@ -39,8 +39,8 @@ def table1(
 
     saiseld table1 --data STAIRS26 --candidates candidates
     """
-    from saiseld.experiments.table1_output import write_table1
     from saiseld.runtime.cache import user_cache
+    from saiseld.table1.output import write_table1
 
     with workers(jobs, cluster) as at_work:
         write_table1(

@@ -36,8 +36,8 @@ def train_uplam(
     from rich.console import Console
     from rich.progress import Progress
 
-    from saiseld.experiments.directions import table, usual_methods
     from saiseld.runtime.files import output_folder, write_bytes
+    from saiseld.training.uplam.directions import table, usual_methods
     from saiseld.training.uplam.run import UpLAMRecipe, loss_figure, save_models, train_uplam
 
     if steps is not None:

@@ -12,7 +12,7 @@ so one table of short impulse responses over Theta serves every capsule and arri
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,9 +48,15 @@ def rigid_sphere_response(ka: ArrayLike, cos_angle: ArrayLike) -> NDArray[np.com
     ka = np.atleast_1d(np.asarray(ka, float))
     cos_angle = np.asarray(cos_angle, float)
     response = np.zeros((ka.size, *cos_angle.shape), complex)
-    for n in range(ORDER + 1):
-        response += np.multiply.outer(radial_term(n, ka), eval_legendre(n, cos_angle))
+    for n, radial in enumerate(_radial_terms(ka.tobytes())):
+        response += np.multiply.outer(radial, eval_legendre(n, cos_angle))
     return response
+
+
+@lru_cache(maxsize=4)
+def _radial_terms(ka: bytes) -> NDArray[np.complex128]:
+    """Return (`ORDER` + 1, F): `radial_term` of every order; many angles are asked for each ka."""
+    return np.stack([radial_term(n, np.frombuffer(ka)) for n in range(ORDER + 1)])
 
 
 def radial_term(n: int, ka: ArrayLike) -> NDArray[np.complex128]:

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from saiseld.runtime.errors import AudioError, DataError, refusing
+from saiseld.runtime.errors import AudioError, DataError, one_line, refusing
 from saiseld.runtime.files import write_bytes
 
 CAPSULES = 4
@@ -65,8 +65,15 @@ class ChannelMap:
         DataError
             If it is none.
         """
-        with refusing(DataError, path, "a channel map (JSON)"):
-            return msgspec.json.decode(path.read_bytes(), type=cls)
+        try:
+            with refusing(DataError, path, "a channel map (JSON)"):
+                return msgspec.json.decode(path.read_bytes(), type=cls)
+        except DataError as error:
+            if error.source == one_line(path):
+                raise
+            raise DataError(
+                path, place=error.source, expected=error.expected, found=error.found
+            ) from None
 
     def write(self, path: Path) -> None:
         """Write JSON, whole or not at all."""

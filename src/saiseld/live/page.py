@@ -50,7 +50,7 @@ _QUALITY = 80
 _MAKES_NO_SENSE, _TRY_AGAIN_LATER = 1008, 1013
 
 
-class _Client:
+class Outbox:
     """What waits for one browser."""
 
     def __init__(self, ahead: int) -> None:
@@ -69,6 +69,11 @@ class _Client:
         """Put the picture that is shown next in the place of the one before."""
         self._picture = message
         self._something.set()
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait, beside a picture."""
+        return len(self._waiting)
 
     async def take(self) -> bytes:
         """Return the next message as soon as there is one, frames before pictures."""
@@ -90,8 +95,8 @@ class Page:
         self._turn, self._patience_s = turn, patience_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sockets = 0
-        self._viewers: set[_Client] = set()
-        self._listeners: dict[_Client, Beam] = {}
+        self._viewers: set[Outbox] = set()
+        self._listeners: dict[Outbox, Beam] = {}
         self._picture: tuple[int, NDArray[np.uint8]] | None = None
         self._encoding: asyncio.Task[None] | None = None
 
@@ -104,6 +109,11 @@ class Page:
     def clients(self) -> int:
         """Browsers that look or listen."""
         return self._sockets
+
+    @property
+    def most_waiting(self) -> int:
+        """Messages that wait for the slowest of those who look."""
+        return max((viewer.waiting for viewer in list(self._viewers)), default=0)
 
     def show(self, frame: LiveFrame) -> None:
         """Send a frame to all who look, and its sound to all who listen.
@@ -139,7 +149,7 @@ class Page:
 
     async def look(self, socket: WebSocket) -> None:
         """Serve the WebSocket of one who looks."""
-        viewer = _Client(FRAMES_AHEAD)
+        viewer = Outbox(FRAMES_AHEAD)
         about = {
             "classes": [
                 {"name": name, "colour": colour}
@@ -171,7 +181,7 @@ class Page:
 
     async def listen(self, socket: WebSocket) -> None:
         """Serve the WebSocket of one who listens: PCM, 16 bits, one channel, 24 kHz."""
-        listener, beam = _Client(SOUND_AHEAD), Beam(0, 0)
+        listener, beam = Outbox(SOUND_AHEAD), Beam(0, 0)
 
         async def send() -> None:
             while True:

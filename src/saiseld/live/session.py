@@ -68,6 +68,11 @@ class Inbox:
             self._error = self._error or error
             self._changed.notify_all()
 
+    @property
+    def samples(self) -> int:
+        """Samples of sound that wait."""
+        return self._samples
+
     def take(self) -> tuple[list[tuple[Picture | None, float]], list[Block]] | None:
         """Return what came since, once there is sound; None at the end.
 
@@ -109,6 +114,11 @@ class FramePacer:
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="show", daemon=True)
         self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Frames that wait to be shown."""
+        return len(self._frames)
 
     def put(self, frames: Iterable[LiveFrame]) -> None:
         """Add frames to be shown; wait where sinks are slow, and raise what one raised."""

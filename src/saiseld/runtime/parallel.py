@@ -3,7 +3,8 @@
 Here, in processes of this machine, or on the machines of a cluster (`saiseld.runtime.cluster`).
 
 What is finished stays finished; whoever gives the tasks leaves those out next time. No process
-outlives the one that it works for, and one that is killed is told by the name of its recording.
+outlives the one that it works for, and one that is killed is told by the name of its recording:
+`concurrent.futures` and loky break all tasks where one process is killed, without saying whose.
 """
 
 from __future__ import annotations

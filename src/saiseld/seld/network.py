@@ -16,6 +16,7 @@ network learned of those beside physics did not hold in other rooms (docs/seld.m
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,6 +74,13 @@ class SeldLogits(NamedTuple):
     distance: Tensor
 
 
+@cache
+def _steering_tables() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the steering of each view (views, 32, 16, P), and that of the spectrum's own view."""
+    tables = [banded(steering(turned_grid(symmetry))) for symmetry in VIEWS]
+    return np.stack(tables), viewed(steering(GRID))
+
+
 class SeldNetwork(nn.Module):
     """See the module.
 
@@ -89,10 +97,9 @@ class SeldNetwork(nn.Module):
 
     def __init__(self, prior_channels: int, width: int = 192) -> None:
         super().__init__()
-        tables = [banded(steering(turned_grid(symmetry))) for symmetry in VIEWS]
-        self.register_buffer("steer", torch.from_numpy(np.stack(tables)), persistent=False)
-        view = torch.from_numpy(viewed(steering(GRID)))
-        self.register_buffer("view", view, persistent=False)
+        steer, view = _steering_tables()
+        self.register_buffer("steer", torch.from_numpy(steer.copy()), persistent=False)
+        self.register_buffer("view", torch.from_numpy(view.copy()), persistent=False)
 
         inputs = 3 + COVARIANCE
         self.norm_in = nn.BatchNorm2d(inputs)

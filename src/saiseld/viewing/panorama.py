@@ -222,7 +222,7 @@ def _draw_labels(
         half = draw.textlength(text, _font(layout.text)) / 2 + 4
         tall = layout.text * 0.65 + 2
         x = min(max(peak_x, layout.left + half), layout.left + layout.width - half)
-        box = _free_place(x, peak_y, half, tall, layout, taken)
+        box = free_place(x, peak_y, half, tall, layout, taken)
         taken.append(box)
         y = (box[1] + box[3]) / 2
         colour = CLASS_COLOURS[mask.class_id]
@@ -234,7 +234,7 @@ def _draw_labels(
         _draw_text(draw, (x, y), text, layout.text, "mm", ink)
 
 
-def _free_place(
+def free_place(
     x: float, y: float, half: float, tall: float, layout: Layout, taken: Sequence[Box]
 ) -> Box:
     """Return the free box nearest to a height; where all is taken, that at the height itself."""
@@ -244,12 +244,13 @@ def _free_place(
     for offset in sorted(range(-steps, steps + 1), key=abs):
         middle = wanted + offset * tall
         box = (x - half, middle - tall, x + half, middle + tall)
-        if first <= middle <= last and not any(_overlap(box, other) for other in taken):
+        if first <= middle <= last and not any(overlap(box, other) for other in taken):
             return box
     return (x - half, wanted - tall, x + half, wanted + tall)
 
 
-def _overlap(a: Box, b: Box) -> bool:
+def overlap(a: Box, b: Box) -> bool:
+    """Return whether two boxes share a pixel."""
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 

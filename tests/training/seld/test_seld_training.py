@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
+from tests.errors import raises
 
 from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.rigid_sphere import RigidSphereArray
@@ -87,10 +88,10 @@ def test_selection_hears_other_sources() -> None:
 
 
 def test_rooms_that_cannot_be_read_are_told(tmp_path) -> None:
-    with pytest.raises(DataError, match="expected room responses"):
+    with raises(DataError, expected="room responses"):
         read_rooms(tmp_path)
     (tmp_path / "room_000.safetensors").write_bytes(b"no room")
-    with pytest.raises(DataError, match="room_000"):
+    with raises(DataError, "room_000"):
         read_rooms(tmp_path)
 
 
@@ -269,13 +270,13 @@ def test_a_step_stays_on_its_device_until_its_numbers_are_read(
     monkeypatch.setattr(torch, "autocast", lambda *arguments, **options: nullcontext())
     monkeypatch.setattr(run, "read", no_numbers)
     recipe = TINY.model_copy(update={"prior_rate": prior_rate})
-    Trainer(given, recipe, tmp_path / "there")._learn(fresh)
+    Trainer(given, recipe, tmp_path / "there").training_step(fresh)
     assert len(read) == 1 and all(value.is_meta for value in read[0].values())
 
 
 def test_a_second_run_in_the_same_folder_says_so(tmp_path) -> None:
     trainer = Trainer(data(tmp_path, YAMNetEncoder()), TINY, tmp_path / "run", workers=0)
-    with only_run(tmp_path / "run"), pytest.raises(OutputError, match="still going on"):
+    with only_run(tmp_path / "run"), raises(OutputError, found="still going on"):
         trainer.run()
     assert not (tmp_path / "run/log.jsonl").exists()
 
@@ -286,18 +287,18 @@ def test_a_folder_of_another_run_is_told(tmp_path) -> None:
     assert (tmp_path / "run" / STATE).exists()
     assert (tmp_path / "run" / WEIGHTS).exists()
     other = TINY.model_copy(update={"seed": 1})
-    with pytest.raises(RecipeError, match="recipe: expected what the run began with"):
+    with raises(RecipeError, place="recipe", expected="what the run began with"):
         Trainer(data(tmp_path, YAMNetEncoder()), other, tmp_path / "run", workers=0)
 
 
 def test_the_builtin_recipe_is_read_and_mistakes_are_told(tmp_path) -> None:
     assert read_recipe("compact").batch_size >= 1
-    for text, message in (
-        ("seeds = 1", "seeds"),
-        ("fresh = 99", "fresh exceeds batch_size"),
-        ("[scenes]\nlevel_db = [1]", "level_db needs 13 values"),
+    for text, fields in (
+        ("seeds = 1", {"place": "seeds", "advice": "seed"}),
+        ("fresh = 99", {"found": "fresh exceeds batch_size"}),
+        ("[scenes]\nlevel_db = [1]", {"place": "scenes", "found": "level_db needs 13"}),
     ):
         path = tmp_path / "mine.toml"
         path.write_text(f'extends = "compact"\n{text}\n')
-        with pytest.raises(RecipeError, match=message):
+        with raises(RecipeError, path, **fields):
             read_recipe(str(path))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.errors import raises
 
 from saiseld.acoustics.lam import LAM
 from saiseld.acoustics.uplam import UpLAM
@@ -162,20 +163,18 @@ def test_saved_models_load_and_say_what_they_are(tmp_path: Path) -> None:
 
 def test_another_recipe_in_the_folder_is_refused(tmp_path: Path) -> None:
     train_uplam(TINY, tmp_path, workers=0)
-    with pytest.raises(RecipeError, match="expected a run of this recipe, found one of another"):
+    with raises(RecipeError, expected="a run of this recipe", found="one of another"):
         train_uplam(replace(TINY, batch=3), tmp_path, workers=0)
 
 
 def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
     (tmp_path / STATE_NAME).write_bytes(b"not a state")
-    with pytest.raises(CheckpointError, match=r"training\.pt: expected the state of a run"):
+    with raises(CheckpointError, "training.pt", expected="the state of a run"):
         train_uplam(TINY, tmp_path, workers=0)
 
 
 def test_numbers_that_are_not_finite_stop_the_run_and_the_last_state_stays(tmp_path: Path) -> None:
-    with pytest.raises(
-        RecipeError, match="step 4, covariance: expected a finite number, found nan"
-    ):
+    with raises(RecipeError, place="step 4, covariance", expected="a finite number", found="nan"):
         train_uplam(replace(TINY, uplam_rate=1e30, evaluate_every=3), tmp_path, workers=0)
     state = torch.load(tmp_path / STATE_NAME, weights_only=True)
     assert len(state["losses"]) == 3

@@ -181,13 +181,13 @@ def draw_room(scene: Scene) -> Light:
         side = (axis == number // 2) & (far == bool(number % 2))
         p = point[side]
         if number == 4:
-            colour[side] = _floor(p[:, 0], p[:, 1], look)
+            colour[side] = paint_floor(p[:, 0], p[:, 1], look)
         elif number == 5:
-            colour[side] = _ceiling(p[:, 0], p[:, 1], size, look)
+            colour[side] = paint_ceiling(p[:, 0], p[:, 1], size, look)
         else:
             along = p[:, 1] if number < 2 else p[:, 0]
             length = size[1] if number < 2 else size[0]
-            colour[side] = _wall(along, p[:, 2], length, size[2], look, scene.room_seed)
+            colour[side] = paint_wall(along, p[:, 2], length, size[2], look, scene.room_seed)
     normal = np.eye(3)[axis] * np.where(far, -1.0, 1.0)[..., None]
     light = np.full(axis.shape, look.uniform(0.25, 0.5))
     for _ in range(int(look.integers(1, 4))):
@@ -225,7 +225,8 @@ def _grain(u: Values, v: Values, look: np.random.Generator, scale_m: float) -> V
     return np.asarray(low * (1 - fb) + high * fb)
 
 
-def _floor(u: Values, v: Values, look: np.random.Generator) -> Values:
+def paint_floor(u: Values, v: Values, look: np.random.Generator) -> Values:
+    """Return the (N, 3) colours of points of the floor, metres from its corner."""
     base = _tint(look, 0.5, 0.35, 0.75)
     kind = int(look.integers(3))
     if kind == 0:  # planks
@@ -246,7 +247,8 @@ def _floor(u: Values, v: Values, look: np.random.Generator) -> Values:
     return base * (1 + tone)[:, None]
 
 
-def _ceiling(u: Values, v: Values, size: Values, look: np.random.Generator) -> Values:
+def paint_ceiling(u: Values, v: Values, size: Values, look: np.random.Generator) -> Values:
+    """Return the (N, 3) colours of points of the ceiling, metres from its corner."""
     tone = 0.02 * _grain(u, v, look, 0.3)
     colour = _tint(look, 0.1, 0.8, 0.98) * (1 + tone)[:, None]
     if look.random() < 0.5:  # panels
@@ -261,9 +263,10 @@ def _ceiling(u: Values, v: Values, size: Values, look: np.random.Generator) -> V
     return colour
 
 
-def _wall(
+def paint_wall(
     u: Values, v: Values, length: float, height: float, look: np.random.Generator, room_seed: int
 ) -> Values:
+    """Return the (N, 3) colours of points of a wall, metres along and up."""
     paint = np.random.default_rng(room_seed + 1)  # one paint for all walls of the room
     base = _tint(paint, 0.35, 0.55, 0.95)
     if look.random() < 0.2:  # but one wall may differ

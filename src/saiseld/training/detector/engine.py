@@ -146,7 +146,7 @@ class Trainer:
         # What stands still may have changed, and with it what processes tell each other.
         model = self.accelerator.prepare_model(self.detector)
         for rgb, latent, targets in self._batches():
-            values = self._learn(model, rgb, latent, targets)
+            values = self.training_step(model, rgb, latent, targets)
             self.step += 1
             yield values
         self.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
@@ -242,7 +242,7 @@ class Trainer:
             generator=torch.Generator(),  # not torch's own, whose state is the run's
         )
 
-    def _learn(
+    def training_step(
         self, model: Any, rgb: Tensor, latent: Tensor, targets: list[FrameTargets]
     ) -> dict[str, float]:
         """Make a step and return its losses."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -240,18 +240,11 @@ class Mixer:
         total *= gain_curve(length // 2 + 1, self.ranges.equaliser_db, rng)
         return track, np.asarray(irfft(total, length, axis=-1)[:, :samples], np.float32)
 
-    @cached_property
-    def _diffuse(self) -> Signal:
-        """Twenty seconds of diffuse white noise of power 1."""
-        array = RigidSphereArray(eigenmike_xyz()[list(TETRAHEDRON)])
-        envelope = np.ones(20 * SAMPLE_RATE, np.float32)
-        field = array.diffuse_field(envelope, np.random.default_rng(11))
-        return np.asarray(field / np.sqrt(np.square(field).mean()), np.float32)
-
     def _noise(self, reference: float, rng: np.random.Generator) -> Signal:
         samples = self.frames * SAMPLES_PER_FRAME
-        start = int(rng.integers(self._diffuse.shape[1] - samples))
-        diffuse = self._diffuse[:, start : start + samples]
+        noise = _diffuse_noise()
+        start = int(rng.integers(noise.shape[1] - samples))
+        diffuse = noise[:, start : start + samples]
         diffuse = np.roll(diffuse, int(rng.integers(samples)), axis=1)
         length = next_fast_len(samples, real=True)
         tilt = rng.uniform(*self.ranges.noise_tilt_db)
@@ -275,6 +268,15 @@ class Mixer:
         out = irfft(spectrum, length, axis=-1)[:, :samples]
         peak = 10 ** (rng.uniform(*self.ranges.peak_db) / 20)
         return np.asarray(out * (peak / (np.abs(out).max() + 1e-9)), np.float32)
+
+
+@cache
+def _diffuse_noise() -> Signal:
+    """Return (4, N): twenty seconds of diffuse white noise of power 1."""
+    array = RigidSphereArray(eigenmike_xyz()[list(TETRAHEDRON)])
+    envelope = np.ones(20 * SAMPLE_RATE, np.float32)
+    field = array.diffuse_field(envelope, np.random.default_rng(11))
+    return np.asarray(field / np.sqrt(np.square(field).mean()), np.float32)
 
 
 class _Sounding(Track):

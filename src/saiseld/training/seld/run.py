@@ -129,7 +129,7 @@ class Trainer:
             if self.started_from != "scratch" and not self.done:
                 self._look(scenes, log)  # what is no better than the start is not kept
             for shard in self._fresh(recipe.steps if until is None else until):
-                values = self._learn(shard)
+                values = self.training_step(shard)
                 self.done += 1
                 log.step(self.done, 1 + self.done // recipe.selection_every, values)
                 if self.done % recipe.selection_every == 0 or self.done == recipe.steps:
@@ -166,7 +166,8 @@ class Trainer:
         names = list(SYMMETRIES)
         return joined([turned(part, names[int(rng.integers(len(names)))]) for part in parts])
 
-    def _learn(self, fresh: Shard) -> dict[str, float]:
+    def training_step(self, fresh: Shard) -> dict[str, float]:
+        """Take one optimisation step on fresh scenes and some before; return its losses."""
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, 1, self.done])
         torch.manual_seed(int(rng.integers(2**31)))

@@ -198,7 +198,7 @@ def table1(
         Rows at a time, or the cluster that they are spread over.
     """
     fitted, unfitted = _fitted(recordings, model, temporal)
-    lines, beside = _lines(fitted, next(iter(recordings[0].known)))
+    lines, beside = _lines(fitted, next(iter(recordings[0].by_reading)))
     suppression = {s.name: _Line(s) for s in SUPPRESSED}
     emissions = {s.name: _Line(s) for s in EMISSIONS if s.name in recordings[0].matched}
     systems = {
@@ -246,7 +246,7 @@ def table1(
         recall=_recall(recordings),
         matchable={
             str(reading): float(all_examples(recordings, reading).matched.mean())
-            for reading in recordings[0].known
+            for reading in recordings[0].by_reading
         },
         unfitted=unfitted,
     )
@@ -299,7 +299,7 @@ def _fitted(
     """Return the probabilities of every way to fit, and why a reading allows none."""
     found: dict[_Model, NDArray[np.float64]] = {}
     unfitted: dict[str, str] = {}
-    for reading in recordings[0].known:
+    for reading in recordings[0].by_reading:
         known = all_examples(recordings, reading)
         try:
             crossed, line = cross_fit(known), cross_fit(known, "linear")

@@ -4,7 +4,7 @@ Scores of each row with their 95 % interval over recordings, the same where one 
 where several do, by class, and what mending one kind of error would add.
 
     saiseld detect TREE/eigen_dev/SPLIT --video TREE/video_dev -o eye
-    python -m saiseld.experiments.compare_senses eye ear TREE/labels_dev
+    python -m research.compare_branches eye ear TREE/labels_dev
 
 ``ear`` holds tables with rows of the audio branch (`saiseld detect`). ``--other``
 takes the eye's tables of the same sound with pictures of other recordings.

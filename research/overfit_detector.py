@@ -5,7 +5,7 @@ macro mAP on the same frames with the 7 x 7 and the 3 x 3 edge grid, and beside 
 reach with the labels' own boxes and maps. (A detector may pass that on the coarse grid, whose nine
 points do not give back a right map best.)
 
-    python -m saiseld.experiments.overfit_detector TREE FEATURES [--frames 16] [--epochs 20]
+    python -m research.overfit_detector TREE FEATURES [--frames 16] [--epochs 20]
 """
 
 from __future__ import annotations

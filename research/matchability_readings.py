@@ -1,6 +1,6 @@
 """What each reading of KIST2026's matchability (Sec. 2.4) does to mAP, cross-fitted by room.
 
-Run: ``python -m saiseld.experiments.matchability_readings TREE CANDIDATES -o readings``, on tables
+Run: ``python -m research.matchability_readings TREE CANDIDATES -o readings``, on tables
 of ``saiseld detect --all-maps``. The paper leaves open which IoU makes a detection matchable, over
 what "prominence" stands out, whom "dominance" is against, where the grid's outer points lie, and
 whether "detections" are all or those that a system may emit. Each row changes one of these.
@@ -23,10 +23,10 @@ from saiseld.decision.systems import system_named
 from saiseld.evaluation.corpus import paired
 from saiseld.evaluation.systems import MatchedSystem
 from saiseld.evaluation.uncertainty import Interval, compare, confidence_intervals
-from saiseld.experiments.table1 import DRAWS
 from saiseld.formats.candidates import Candidates, candidate_files, read_candidates
 from saiseld.runtime.cache import user_cache
 from saiseld.runtime.files import output_folder, write_json
+from saiseld.table1.table import DRAWS
 from saiseld.training.matchability.development import (
     EMITTED,
     KIST2026,
@@ -114,7 +114,7 @@ def scored(
     recordings: Sequence[Measured], tables: Mapping[str, Path], choice: Choice, draws: int
 ) -> dict[str, object]:
     """Return a row: share of examples that match, and each cap's mAP beside raw ranking's."""
-    known = [r.known[choice.reading].examples for r in recordings]
+    known = [r.by_reading[choice.reading].examples for r in recordings]
     if choice.column is not None:
         known = [
             changed(examples, read_candidates(tables[r.recording]).of_branch("detector"), r, choice)
@@ -144,7 +144,7 @@ def changed(examples: Examples, table: Candidates, recording: Measured, choice: 
     """Return a recording's examples with one feature another."""
     assert choice.column is not None
     features = examples.features.copy()
-    rows = recording.known[choice.reading].row
+    rows = recording.by_reading[choice.reading].row
     features[:, FEATURE_NAMES.index(choice.feature)] = choice.column(table)[rows]
     return replace(examples, features=features)
 

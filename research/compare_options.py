@@ -4,7 +4,7 @@ Every row goes on from a trained detector by the same number of frames, as the b
 with one option changed, and is scored in the selection rooms (which options are kept by) and on
 every fifth frame of dev-test, TASK3B_3's way. Differences are paired over recordings.
 
-    python -m saiseld.experiments.compare_options sim26 features detector.safetensors -o options
+    python -m research.compare_options sim26 features detector.safetensors -o options
 
 A row that is finished is kept; one that was stopped goes on.
 """

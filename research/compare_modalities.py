@@ -5,7 +5,7 @@ stands in for it; the detector is the same one, trained with some pictures dropp
 the scores: the field's Pearson r, between the full-field decoder's canvas and the truth's (the
 largest energy of any instance at each pixel), the mean over frames with a sound.
 
-    python -m saiseld.experiments.compare_modalities sim26 features detector.safetensors
+    python -m research.compare_modalities sim26 features detector.safetensors
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from research.compare_options import EVERY, SYSTEM, features_of
 
 from saiseld.data.stairs26 import open_tree
 from saiseld.data.video import rgb_planes
@@ -27,7 +28,6 @@ from saiseld.detector.targets import FrameTargets
 from saiseld.evaluation.matched import MatchedRecording
 from saiseld.evaluation.systems import MatchedSystem
 from saiseld.evaluation.uncertainty import confidence_intervals
-from saiseld.experiments.compare_options import EVERY, SYSTEM, features_of
 from saiseld.training.detector.dataset import FrameDataset, collate
 from saiseld.training.detector.model_selection import Selection
 

@@ -19,10 +19,10 @@ from saiseld.evaluation.drawn_labels import draw_labels
 from saiseld.evaluation.rendering import render
 from saiseld.evaluation.soft_iou import soft_iou
 from saiseld.evaluation.uncertainty import Interval
-from saiseld.experiments.table1 import CROSS_FIT, PaperScores, Table1
 from saiseld.formats.annotation import read_annotations
 from saiseld.formats.candidates import read_candidates
 from saiseld.runtime.files import atomic_path
+from saiseld.table1.table import CROSS_FIT, PaperScores, Table1
 from saiseld.training.matchability.development import Measured
 from saiseld.viewing.panorama import draw_panorama
 

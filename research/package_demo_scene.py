@@ -1,7 +1,7 @@
 """Copy the dev-test recording of a simulated tree into the package as its demo scene.
 
-    saiseld simulate -o demo_tree --recipe src/saiseld/experiments/demo_scene.toml --seed 2026
-    python -m saiseld.experiments.package_demo_scene demo_tree
+    saiseld simulate -o demo_tree --recipe research/demo_scene.toml --seed 2026
+    python -m research.package_demo_scene demo_tree
 
 Recipe, seed and this copy make the same scene again.
 """

@@ -3,7 +3,7 @@
 For rooms kept for such choices, of which masks and true events are known:
 
     saiseld image TREE/mic_dev --video TREE/video_dev -o masks --no-overlay
-    python -m saiseld.experiments.viewing_threshold masks TREE/metadata_dev/dev-train-sim
+    python -m research.viewing_threshold masks TREE/metadata_dev/dev-train-sim
 
 An event that is told is right if it is of the class of a true event and, for half of the shorter
 one's frames or more, within 20 degrees of it; each true event makes one event right.

@@ -10,10 +10,10 @@ from saiseld.decision.systems import system_named
 from saiseld.evaluation.corpus import labels_of
 from saiseld.evaluation.scores import score
 from saiseld.evaluation.uncertainty import FEWEST_RECORDINGS
-from saiseld.experiments.table1 import MEASURED_SYSTEMS, PaperScores, cumulative_rank, table1
-from saiseld.experiments.table1_output import print_table1
 from saiseld.formats.candidates import candidate_files, read_candidates, write_candidates
 from saiseld.pipeline.calibrate import match_recordings
+from saiseld.table1.output import print_table1
+from saiseld.table1.table import MEASURED_SYSTEMS, PaperScores, cumulative_rank, table1
 from saiseld.training.matchability.assessment import assess
 from saiseld.training.matchability.development import (
     EMITTED,

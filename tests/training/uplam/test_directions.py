@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from saiseld.conventions.arrays import TETRAHEDRON
-from saiseld.experiments.directions import direction_errors, draw_room, steered_method
+from saiseld.training.uplam.directions import direction_errors, draw_room, steered_method
 
 
 @pytest.mark.parametrize(("channels", "limit"), [(range(32), 10), (TETRAHEDRON, 15)])

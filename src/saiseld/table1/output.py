@@ -13,7 +13,17 @@ from saiseld.data.stairs26 import Split, open_tree
 from saiseld.decision.matchability import Matchability, Pool
 from saiseld.evaluation.corpus import paired
 from saiseld.evaluation.uncertainty import FEWEST_RECORDINGS, Interval
-from saiseld.experiments.table1 import (
+from saiseld.formats.candidates import candidate_files
+from saiseld.runtime.files import output_folder, write_json
+from saiseld.runtime.parallel import Workers
+from saiseld.table1.figures import (
+    busiest_frame,
+    draw_figure2,
+    draw_figure3,
+    draw_table1,
+    typical_match,
+)
+from saiseld.table1.table import (
     DRAWS,
     EMISSIONS,
     MEASURED_SYSTEMS,
@@ -23,16 +33,6 @@ from saiseld.experiments.table1 import (
     Table1,
     table1,
 )
-from saiseld.experiments.table1_figures import (
-    busiest_frame,
-    draw_figure2,
-    draw_figure3,
-    draw_table1,
-    typical_match,
-)
-from saiseld.formats.candidates import candidate_files
-from saiseld.runtime.files import output_folder, write_json
-from saiseld.runtime.parallel import Workers
 from saiseld.training.matchability.development import EMITTED, KIST2026, measure_all
 
 

@@ -1,1 +1,0 @@
-"""What reproduces or studies, and no product code needs."""
