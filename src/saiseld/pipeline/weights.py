@@ -73,6 +73,7 @@ class Weights:
         path = self.folder / "recogniser.safetensors"
         return path if path.is_file() else None
 
+    @property
     def has_audio_branch(self) -> bool:
         """Whether there is a SELD network, and a fusion model that goes with it."""
         return (self.folder / "seld.safetensors").is_file() and self.fusion.is_file()
