@@ -34,6 +34,17 @@ def test_image_writes_masks_candidates_and_overlay_once(untrained, tmp_path, sai
     assert code == 0 and "already imaged" in told
 
 
+def test_formats_of_other_programs_are_written_later_too(untrained, tmp_path, saiseld) -> None:
+    command = ("image", untrained / "rec.wav", "--weights", untrained, "-o", tmp_path)
+    code, told = saiseld(*command, "--no-overlay", "--write", "rttm")
+    assert code == 0, told
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("saiseld.pipeline.imager.Imager.image", None)  # it is not imaged again
+        assert saiseld(*command, "--no-overlay", "--write", "audacity,textgrid")[0] == 0
+    written = {"rec.rttm", "rec.audacity.txt", "rec.TextGrid"}
+    assert names(tmp_path) == (RESULTS - {"rec.overlay.mp4"}) | written
+
+
 def test_a_stop_in_the_middle_leaves_nothing_half_done(untrained, tmp_path, saiseld) -> None:
     command = ("image", untrained / "rec.wav", "--weights", untrained, "-o", tmp_path)
     with pytest.MonkeyPatch.context() as patch:

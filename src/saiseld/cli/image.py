@@ -9,6 +9,7 @@ import typer
 from saiseld.cli.options import (
     Channels,
     Device,
+    ExchangeFormats,
     Fast,
     Half,
     Jobs,
@@ -38,6 +39,7 @@ def image(
     starss: Annotated[
         bool, typer.Option("--starss", help="Write the events frame by frame too, as STARSS23 CSV.")
     ] = False,
+    write: ExchangeFormats = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace results that were made from something else.")
     ] = False,
@@ -50,8 +52,8 @@ def image(
     """Paint who sounds where, and list it: masks, candidates, events, overlay video and page.
 
     Recordings that were imaged from the same files are left alone: the same command goes on where
-    it was stopped, and another --threshold, --overlay or --starss is drawn from what is there.
-    Masks and candidates keep everything; events, overlay and page show what is credible.
+    it was stopped, and another --threshold, --overlay, --starss or --write is drawn from what is
+    there. Masks and candidates keep everything; events, overlay and page show what is credible.
 
         saiseld image meeting.wav --video meeting.mp4 -o out
         saiseld image recordings --video videos -o out --fast
@@ -60,6 +62,7 @@ def image(
 
     from saiseld.cli.printing import print_imaged
     from saiseld.decision.systems import system_named
+    from saiseld.formats.exchange import exchange_formats_named
     from saiseld.pipeline.defaults import VIEWING_THRESHOLD
     from saiseld.pipeline.image import Failed, ImageOptions, image_recordings
     from saiseld.pipeline.networks import NetworkOptions
@@ -70,6 +73,7 @@ def image(
         overlay=overlay,
         frame_events=starss,
         force=force,
+        formats=() if write is None else exchange_formats_named(write),
     )
     with workers(jobs, cluster) as at_work:
         outcomes = image_recordings(

@@ -22,6 +22,7 @@ from saiseld.formats.annotation import (
     write_annotations,
 )
 from saiseld.formats.candidates import candidate_writer, read_provenance
+from saiseld.formats.exchange import exchange_path
 from saiseld.formats.sound_events import SoundEvents
 from saiseld.pipeline.defaults import VIEWING_THRESHOLD, default_system
 from saiseld.pipeline.draw import draw_results, write_folder_page
@@ -70,6 +71,8 @@ class ImageOptions:
         Whether the overlay video, and events frame by frame as STARSS23 has them, are wanted.
     force
         Whether to replace results that were made from something else.
+    formats
+        Of `saiseld.formats.exchange` that the events are wanted in too.
     """
 
     system: System | None = None
@@ -77,6 +80,7 @@ class ImageOptions:
     overlay: bool = True
     frame_events: bool = False
     force: bool = False
+    formats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +227,9 @@ def _is_drawn(results: Results, record: RunRecord, options: ImageOptions) -> boo
         and results.events.is_file()
         and (results.overlay.is_file() or not options.overlay)
         and (results.frame_events.is_file() or not options.frame_events)
+        and all(
+            exchange_path(results.folder, results.name, name).is_file() for name in options.formats
+        )
     )
 
 
@@ -250,6 +257,7 @@ def _draw(
         threshold=options.threshold,
         overlay=options.overlay,
         frame_events=options.frame_events,
+        formats=options.formats,
         on_frame=lambda: progress.add(1, start, 1 - start),
     )
 
