@@ -136,7 +136,7 @@ def _unwrapped(points: NDArray[np.float64]) -> NDArray[np.float64]:
     if not len(gaps) or gaps.max() <= _SEAM_GAP:
         return points
     left = points[:, 0] <= x[np.argmax(gaps)]
-    return points + np.stack([left * float(WIDTH), np.zeros(len(points))], axis=1)
+    return np.asarray(points + np.stack([left * float(WIDTH), np.zeros(len(points))], axis=1))
 
 
 def _convex_hull(points: NDArray[np.float64]) -> Polygon:
