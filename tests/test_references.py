@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 TEXTS = sorted(
     path
-    for folder in ("src", "tests", "benchmarks", "docs")
+    for folder in ("src", "research", "tests", "benchmarks", "docs")
     for suffix in (".py", ".md", ".toml")
     for path in (ROOT / folder).rglob(f"*{suffix}")
     if path != Path(__file__)

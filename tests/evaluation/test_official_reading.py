@@ -111,7 +111,7 @@ def test_without_any_ground_truth_nothing_is_defined(case):
         evaluate(*folders)
     scores = evaluate(*folders, reading="official")
     assert np.isnan([*scores.headline().values()]).all()
-    assert "no ground truth" in "".join(scores.notes)
+    assert "without ground truth" in "".join(scores.notes)
     assert evaluate(*folders, "2026-04-02", reading="official").notes == scores.notes
 
 

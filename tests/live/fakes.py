@@ -21,6 +21,7 @@ class FakeAudioBranch:
     """Finds a class as far as a frame is loud, from everywhere alike: the peak is the first."""
 
     views = 1
+    recognition = None
 
     def with_views(self, views):
         return self

@@ -40,7 +40,7 @@ def folder(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for sense, names in EVIDENCE.items():
         count = len(names)
         weight = [0.5] * count + [0.0] * (count * (count + 1) // 2)
-        models[sense] = Worth([0.0] * count, [1.0] * count, weight, 3.0)
+        models[sense] = Worth([0.0] * count, [1.0] * count, weight, 8.0)
     Fusion(**models, toward_eye=0.5, rooms=[], recordings=[]).save(folder / "fusion.json")
     shutil.copy(find_weights().folder / "matchability.skops", folder)
     write_noise(folder / "rec.wav", FRAMES)

@@ -43,7 +43,7 @@ from saiseld.pipeline.results import (
     Results,
     RunRecord,
     read_run_record,
-    write_made,
+    write_run_record,
 )
 from saiseld.pipeline.weights import PACKAGED
 from saiseld.runtime.cache import CHECKSUM_SUFFIX
@@ -347,7 +347,7 @@ def _read_sound_events(path: Path) -> None:
 def _records(folder: Path) -> list[Path]:
     made_from = Provenance("a", "b", {"w": "d"}, "s", "capsules")
     results = Results(folder, "take")
-    write_made(results, RunRecord(made_from, 3, 1))
+    write_run_record(results, RunRecord(made_from, 3, 1))
     return [results.provenance]
 
 

@@ -490,7 +490,7 @@ def test_missing_files_and_classes_are_named(tmp_path, world):
         ('"@a/sounds" =', '"@b/sounds" =', "package @a/sounds in the package table"),
         ('use = "hits"', "usage = 1", "usage: expected Extra inputs"),
         ('source = "tester"', 'source = "trainer"', "source @a/sounds trainer of .* on one side"),
-        ("[package]", "[package", "expected a TOML table"),
+        ("[package]", "[package", "expected TOML"),
     ],
 )
 def test_a_wrong_table_is_told(world, old, new, complaint):

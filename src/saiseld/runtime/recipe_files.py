@@ -107,7 +107,7 @@ def read_recipe_file(
         # A misspelt key is told before the one that is missing for it.
         problems = error.__cause__.errors()
         first = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
-        source = CHANGES if _holds(changed, first["loc"]) else name
+        source = CHANGES if changed and _holds(changed, first["loc"]) else name
         raise _refusal(source, first, model) from None
 
 
