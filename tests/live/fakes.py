@@ -38,6 +38,7 @@ class FakeFusion:
     """The detector's own score where both branches are asked, else the audio branch's."""
 
     toward_eye = 1.0
+    extent = None
 
     def model(self, sense):
         names = list(EVIDENCE[sense])
