@@ -1,21 +1,32 @@
-"""Render a simulated scene for an array of your own: four capsules on a sphere of 5 cm."""
+"""Image sound of an array of your own: described, recorded in simulation, converted."""
 
-from saiseld.conventions.rigid_sphere import RigidSphereArray
+from pathlib import Path
+
+import numpy as np
+
+from saiseld.arrays.converter import converter_for
+from saiseld.arrays.description import read_array
+from saiseld.arrays.responses import array_response
 from saiseld.conventions.sphere import unit_vector
-from saiseld.simulation.recipes import read_recipe
-from saiseld.simulation.rooms.render import render_audio
-from saiseld.simulation.scene import plan_scene
-from saiseld.simulation.sounds.bank import ProceduralBank
+from saiseld.conventions.timebase import SAMPLE_RATE
 
-scene = plan_scene(
-    read_recipe("tiny"),
-    ProceduralBank(),
-    0,
-    name="fold3_room1_mix001",
-    room=1,
-    split="train",
-    index=0,
-)
-my_array = RigidSphereArray(0.05 * unit_vector([45, -45, 135, -135], [35, -35, -35, 35]))
-audio = render_audio(scene, my_array)
-print(audio.shape, "samples and channels at 24 kHz")
+Path("ring.toml").write_text("""
+name = "ring of six"
+model = "open"
+half = "up"
+positions_m = [[0.045, 0, 0], [0.0225, 0.039, 0], [-0.0225, 0.039, 0],
+               [-0.045, 0, 0], [-0.0225, -0.039, 0], [0.0225, -0.039, 0]]
+""")
+ring = read_array("ring.toml")
+
+# A second of noise from the left, as the six microphones record it.
+noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE)
+frequency = np.fft.rfftfreq(len(noise), 1 / SAMPLE_RATE)
+response = array_response(ring, frequency, unit_vector([90.0], [10.0]))[:, 0]
+recorded = np.fft.irfft(np.fft.rfft(noise)[:, None] * response, axis=0).astype(np.float32)
+
+converter = converter_for(ring)
+stream = converter.stream()
+capsules = np.concatenate([stream.push(recorded), stream.finish()])
+assumed = "assumed" if converter.elevation_assumed else "measured"
+print(f"{converter.name}: {recorded.shape} to {capsules.shape}, elevation {assumed}")

@@ -48,6 +48,11 @@ def test_a_wrong_radius_in_a_description_is_found() -> None:
     assert not fit.fits and np.linalg.norm(fit.best.positions_m, axis=1).mean() > 0.04
 
 
+def test_noise_of_the_microphones_alone_is_no_other_array() -> None:
+    noise = np.random.default_rng(0).standard_normal((SAMPLES, 4)).astype(np.float32)
+    assert check_geometry(noise, tetrahedron()).fits
+
+
 def test_silence_says_nothing() -> None:
     assert check_geometry(np.zeros((4800, 4), np.float32), tetrahedron()) is None
 

@@ -39,9 +39,9 @@ _PIECES, _FEW_PIECES = 240, 60
 _MANY_MICROPHONES = 8
 _NOISE = 0.01
 """eps, of the mean diagonal of G."""
-CLEARLY = 0.3
-"""Nats a bin by which another array must be likelier: in simulated rooms the right one is beaten
-by up to 0.04, wrong ones are by 0.7 and more."""
+CLEARLY = 0.5
+"""Nats a bin by which another array must be likelier. In simulated rooms the right one was beaten
+by up to 0.23, in noise alone by 0.34; wrong ones were beaten by 0.69 and more."""
 
 Array = NDArray[np.float32]
 FloatArray = NDArray[np.float64]
