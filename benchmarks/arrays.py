@@ -309,7 +309,7 @@ def converted(path: Path, name: str) -> tuple[NDArray[np.float32], float]:
         return audio, 0.0
     stream = converter_of(name).stream()
     began = time.process_time()
-    out = np.concatenate([stream.push(audio), stream.finish()])
+    out = np.concatenate([stream.push(audio), stream.close()])
     return out, (time.process_time() - began) / frames
 
 
@@ -420,7 +420,7 @@ def pairs(folder: Path, names: list[str]) -> None:
             mix = with_faults(record(heard, dry, recorder.real, index), recorder, rng)
             if recorder.described is not None:
                 stream = converter_of(name).stream()
-                mix = np.concatenate([stream.push(mix), stream.finish()])
+                mix = np.concatenate([stream.push(mix), stream.close()])
             frames = len(mix) // SAMPLES_PER_FRAME
             found = np.zeros((2, frames), bool)
             for table in candidates(name, frames, branch.blocks([mix]), {}):
@@ -508,7 +508,7 @@ def measured(folder: Path, sofa: Path) -> None:
                 capsules = audio[:, list(TETRAHEDRON)]
             else:
                 stream = converter.stream()
-                capsules = np.concatenate([stream.push(audio), stream.finish()])
+                capsules = np.concatenate([stream.push(audio), stream.close()])
             frames = len(capsules) // SAMPLES_PER_FRAME
             apart = np.full(frames, 180.0)
             for table in candidates(way, frames, branch.blocks([capsules]), {}):

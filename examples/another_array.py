@@ -27,6 +27,6 @@ recorded = np.fft.irfft(np.fft.rfft(noise)[:, None] * response, axis=0).astype(n
 
 converter = converter_for(ring)
 stream = converter.stream()
-capsules = np.concatenate([stream.push(recorded), stream.finish()])
+capsules = np.concatenate([stream.push(recorded), stream.close()])
 assumed = "assumed" if converter.elevation_assumed else "measured"
 print(f"{converter.name}: {recorded.shape} to {capsules.shape}, elevation {assumed}")

@@ -40,7 +40,7 @@ def test_fast_is_the_definition(name, converters) -> None:
     sound = plane_wave(array, directions[0], 3000, 1) + plane_wave(array, directions[1], 3000, 2)
     slow = convert(sound, array)
     fast = converters[name].stream()
-    made = np.concatenate([fast.push(sound), fast.finish()])
+    made = np.concatenate([fast.push(sound), fast.close()])
     # Where two directions are as loud but for rounding, either may be taken: rare, and close.
     assert np.linalg.norm(made - slow) < 0.02 * np.linalg.norm(slow)
 
@@ -50,7 +50,7 @@ def test_fast_is_the_definition(name, converters) -> None:
 def test_the_same_numbers_whatever_the_blocks(converters, lengths) -> None:
     sound = np.random.default_rng(0).standard_normal((sum(lengths), 4)).astype(np.float32)
     whole, parts = converters["ambeo"].stream(), converters["ambeo"].stream()
-    expected = np.concatenate([whole.push(sound), whole.finish()])
+    expected = np.concatenate([whole.push(sound), whole.close()])
     cuts = np.cumsum(lengths)[:-1]
     pushed = 0
     made = []
@@ -58,7 +58,7 @@ def test_the_same_numbers_whatever_the_blocks(converters, lengths) -> None:
         made.append(parts.push(part))
         pushed += len(part)
         assert pushed - sum(map(len, made)) <= LATENCY
-    made.append(parts.finish())
+    made.append(parts.close())
     np.testing.assert_array_equal(np.concatenate(made), expected)
     assert expected.shape == sound.shape
 
@@ -66,16 +66,16 @@ def test_the_same_numbers_whatever_the_blocks(converters, lengths) -> None:
 def test_streams_do_not_touch_one_another(converters) -> None:
     sound = np.random.default_rng(0).standard_normal((5000, 4)).astype(np.float32)
     first, other = converters["ambeo"].stream(), converters["ambeo"].stream()
-    alone = np.concatenate([other.push(sound), other.finish()])
+    alone = np.concatenate([other.push(sound), other.close()])
     made = [first.push(sound[:3000])]
     converters["ambeo"].stream().push(sound)
-    made += [first.push(sound[3000:]), first.finish()]
+    made += [first.push(sound[3000:]), first.close()]
     np.testing.assert_array_equal(np.concatenate(made), alone)
 
 
 def test_silence_is_silence(converters) -> None:
     converter = converters["uma-8"].stream()
-    out = np.concatenate([converter.push(np.zeros((4800, 7), np.float32)), converter.finish()])
+    out = np.concatenate([converter.push(np.zeros((4800, 7), np.float32)), converter.close()])
     assert not out.any() and len(out) == 4800
 
 
@@ -91,7 +91,7 @@ def test_one_plane_wave_is_as_the_tetrahedron_records_it(name, converters) -> No
     direction = fibonacci_sphere().T[200]
     converter = (converters.get(name) or ArrayConverter(array)).stream()
     sound = plane_wave(array, direction, 12_000, 3)
-    made = np.concatenate([converter.push(sound), converter.finish()])
+    made = np.concatenate([converter.push(sound), converter.close()])
     wanted = plane_wave(tetrahedron(), direction, 12_000, 3)
     error = np.fft.rfft(made - wanted, axis=0)
     whole = np.fft.rfft(wanted, axis=0)
@@ -105,7 +105,7 @@ def test_the_em32_goes_on_unchanged(name, channels) -> None:
     array = read_array("em32") if name == "em32" else tetrahedron()
     sound = np.random.default_rng(0).standard_normal((5000, channels)).astype(np.float32)
     stream = converter_for(array).stream()
-    made = np.concatenate([stream.push(sound[:999]), stream.push(sound[999:]), stream.finish()])
+    made = np.concatenate([stream.push(sound[:999]), stream.push(sound[999:]), stream.close()])
     wanted = sound[:, list(TETRAHEDRON)] if name == "em32" else sound
     np.testing.assert_array_equal(made, wanted)
 

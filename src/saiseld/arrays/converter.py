@@ -254,14 +254,14 @@ class ChannelPick:
         """Return itself: nothing is kept from one block to the next."""
         return self
 
-    def push(self, samples: Array) -> Array:
+    def push(self, samples: NDArray[np.floating[Any]]) -> Array:
         """Return (n, 4) of (n, channels) samples."""
         picked = self.array.select(samples)
         if self.array.is_em32:
             picked = picked[:, list(TETRAHEDRON)]
-        return np.ascontiguousarray(picked)
+        return np.ascontiguousarray(picked, np.float32)
 
-    def finish(self) -> Array:
+    def close(self) -> Array:
         """Return (0, 4): nothing is left."""
         return np.empty((0, CAPSULES), np.float32)
 
@@ -302,13 +302,14 @@ class ArrayStream:
         # of windows that begin before the sound does.
         self._early = WINDOW - HOP + CELL * HOP
 
-    def push(self, samples: Array) -> Array:
+    def push(self, samples: NDArray[np.floating[Any]]) -> Array:
         """Take (n, channels) samples at 24 kHz and return the capsule signals (k, 4) so far.
 
         What comes out is as long as what went in, at most `LATENCY` samples later.
         """
         self._taken += len(samples)
-        self._waiting = np.concatenate([self._waiting, self.array.select(samples)])
+        chosen = self.array.select(samples).astype(np.float32, copy=False)
+        self._waiting = np.concatenate([self._waiting, chosen])
         parts: list[Array] = []
         step = STEP * CELL * HOP
         while len(self._waiting) >= WINDOW - HOP + step:
@@ -316,7 +317,7 @@ class ArrayStream:
             self._waiting = self._waiting[step:]
         return self._due(parts)
 
-    def finish(self) -> Array:
+    def close(self) -> Array:
         """Return what is left (k, 4): in all as many samples as were taken."""
         parts: list[Array] = []
         step = STEP * CELL * HOP

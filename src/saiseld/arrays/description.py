@@ -57,7 +57,6 @@ _HALF_AXIS: dict[Half, tuple[float, float, float]] = {
 _LEVEL_PLANE = 0.7
 """A plane whose normal is this much vertical hears azimuth, and elevation poorly."""
 
-Array = NDArray[np.float32]
 FloatArray = NDArray[np.float64]
 
 
@@ -193,7 +192,7 @@ class MicrophoneArray:
             digest.update(np.ascontiguousarray(self.measured.impulse_responses).tobytes())
         return digest.hexdigest()
 
-    def select(self, samples: Array) -> Array:
+    def select(self, samples: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """Return the (n, M) microphone signals of (n, channels) samples of a recording.
 
         A recording of M channels holds the microphones in order, whatever ``channels`` says.
@@ -204,7 +203,7 @@ class MicrophoneArray:
             If a channel is not there.
         """
         picked = samples[:, self.channels_of(samples.shape[1])]
-        return picked if min(self.polarity) > 0 else picked * np.array(self.polarity, np.float32)
+        return picked if min(self.polarity) > 0 else picked * np.array(self.polarity, picked.dtype)
 
     def channels_of(self, count: int, recording: str | Path = "recording") -> list[int]:
         """Return the zero-based channels of the microphones in a recording of ``count`` channels.

@@ -142,7 +142,9 @@ def _steering(response: Complex, whitening: Complex) -> Complex:
 
 
 def check_geometry(
-    audio: Array, array: MicrophoneArray, others: Sequence[MicrophoneArray] | None = None
+    audio: Array,
+    array: MicrophoneArray | GeometryModel,
+    others: Sequence[MicrophoneArray | GeometryModel] | None = None,
 ) -> GeometryFit | None:
     """Return how an array fits its sound, against others of as many microphones.
 
@@ -151,7 +153,7 @@ def check_geometry(
     audio
         Microphone signals (n, M) at 24 kHz.
     array
-        The array that they are said to be of.
+        The array that they are said to be of, or its model.
     others
         What else it may be; `look_alikes` if None.
 
@@ -162,13 +164,16 @@ def check_geometry(
     pieces = loud_pieces(audio)
     if not len(pieces):
         return None
-    tried = look_alikes(array) if others is None else list(others)
-    asked = GeometryModel(array).log_likelihood(pieces)
-    best, gain = array, 0.0
-    for other in tried:
-        better = GeometryModel(other).log_likelihood(pieces) - asked
+    asked = array if isinstance(array, GeometryModel) else GeometryModel(array)
+    if others is None:
+        others = look_alikes(asked.array)
+    likely = asked.log_likelihood(pieces)
+    best, gain = asked.array, 0.0
+    for other in others:
+        model = other if isinstance(other, GeometryModel) else GeometryModel(other)
+        better = model.log_likelihood(pieces) - likely
         if better > gain:
-            best, gain = other, better
+            best, gain = model.array, better
     return GeometryFit(best, gain)
 
 

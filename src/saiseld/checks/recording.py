@@ -19,6 +19,9 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from saiseld.arrays.converter import converter_for
+from saiseld.arrays.description import MicrophoneArray, tetrahedron
+from saiseld.checks.arrays import array_findings, geometry_findings
 from saiseld.checks.channels import Recognition, recognise
 from saiseld.checks.findings import Finding, unreadable
 from saiseld.checks.summary import ChannelSummary
@@ -35,6 +38,8 @@ Format = Literal["auto", "mic", "em32", "foa", "n3d", "fuma", "a-format"]
 """What a recording's channels are. ``mic``: the tetrahedron's capsules; ``em32``: all 32; ``foa``:
 ambiX (ACN in SN3D) of any order; ``n3d``, ``fuma``, ``a-format``: see `AmbisonicFormat`."""
 FORMATS: tuple[Format, ...] = get_args(Format)
+Layout = Format | MicrophoneArray
+"""What a recording's channels are: a format, or the microphones of a described array."""
 AMBISONICS: dict[Format, AmbisonicFormat] = {
     "foa": "ambix",
     "n3d": "n3d",
@@ -52,7 +57,7 @@ _SMALL_MISFIT, _LARGE_MISFIT = 0.03, 0.3
 
 
 def check_recording(
-    path: str | Path, video: str | Path | None = None, channels: Format = "auto"
+    path: str | Path, video: str | Path | None = None, channels: Layout = "auto"
 ) -> list[Finding]:
     """Return what is wrong or noteworthy in a recording and its video.
 
@@ -99,7 +104,7 @@ class Checked:
 
 
 def check_opened(
-    recording: Recording, channels: Format = "auto", *, seconds: float = np.inf
+    recording: Recording, channels: Layout = "auto", *, seconds: float = np.inf
 ) -> Checked:
     """Find out what the channels of a recording are, and what its sound says of it.
 
@@ -108,7 +113,7 @@ def check_opened(
     recording
         Opened with any number of channels.
     channels
-        What they are; ``auto`` finds out.
+        What they are: a format, or the array whose microphones they are; ``auto`` finds out.
     seconds
         How much of it is looked at, from the start.
 
@@ -120,6 +125,9 @@ def check_opened(
     path = recording.path
     if recording.converter is not None:
         return Checked(recording, [])
+    if isinstance(channels, MicrophoneArray):
+        converted = recording.converted_by(converter_for(channels))
+        return Checked(converted, array_findings(recording, channels, seconds))
     number = {"mic": 4, "em32": 32}.get(channels, recording.channels)
     if recording.channels != number:
         raise AudioError(
@@ -140,11 +148,11 @@ def check_opened(
     summary = ChannelSummary(recording, seconds)
     found = recognise(recording, summary)
     if channels != "auto":
-        return Checked(recording, _of_capsules(recording, summary, found))
+        return Checked(recording, _of_capsules(recording, summary, found, seconds))
     if found.format is None:
         # What is no ambisonics, with another number of channels, is refused here.
         capsules = recording.converted_by(None)
-        return Checked(capsules, _of_capsules(capsules, summary, found))
+        return Checked(capsules, _of_capsules(capsules, summary, found, seconds))
     findings = [_recognised(recording, found), *_level_findings(path, summary)]
     return Checked(recording.converted_by(AmbisonicConverter(found.format)), findings)
 
@@ -165,7 +173,7 @@ def _recognised(recording: Recording, found: Recognition) -> Finding:
 
 
 def _of_capsules(
-    recording: Recording, summary: ChannelSummary, found: Recognition
+    recording: Recording, summary: ChannelSummary, found: Recognition, seconds: float
 ) -> list[Finding]:
     path = recording.path
     findings = [*_level_findings(path, summary), *_channel_findings(path, summary)]
@@ -177,6 +185,8 @@ def _of_capsules(
         what = f"the four channels are like neither capsules nor ambisonics: {found.reason}"
         advice = "Say what they are with --format (mic, foa, n3d, fuma, a-format)"
         findings.append(Finding("warning", path, what, advice))
+    if recording.channels == len(TETRAHEDRON) and not any(f.severity == "error" for f in findings):
+        findings += geometry_findings(recording, tetrahedron(), seconds)
     return findings
 
 

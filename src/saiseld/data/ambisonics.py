@@ -71,6 +71,11 @@ class Converter(Protocol):
         """What results that were made with it say of it."""
         ...
 
+    @property
+    def elevation_assumed(self) -> bool:
+        """Whether elevations of its capsules' sound are assumed and not measured."""
+        ...
+
     def check(self, channels: int, source: str | Path) -> None:
         """Raise ``AudioError`` where a recording has not the channels that it needs."""
         ...
@@ -96,6 +101,11 @@ class AmbisonicConverter:
     def name(self) -> str:
         """The format."""
         return self.format
+
+    @property
+    def elevation_assumed(self) -> bool:
+        """False: the height is in the sound, or is 0 in all of it."""
+        return False
 
     def check(self, channels: int, source: str | Path) -> None:
         """Raise ``AudioError`` where there are too few channels."""

@@ -112,6 +112,11 @@ class Recording:
         return "capsules" if self.converter is None else self.converter.name
 
     @property
+    def elevation_assumed(self) -> bool:
+        """Whether elevations of what is found are assumed: a planar array hears azimuth alone."""
+        return self.converter is not None and self.converter.elevation_assumed
+
+    @property
     def ambisonics(self) -> AmbisonicFormat | None:
         """What ambisonics its channels are converted from; None if they are not."""
         converter = self.converter

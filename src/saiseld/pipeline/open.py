@@ -16,6 +16,7 @@ from saiseld.checks.channels import LONGEST_S
 from saiseld.checks.recording import AMBISONIC_NAMES as AMBISONIC_NAMES
 from saiseld.checks.recording import AMBISONICS as AMBISONICS
 from saiseld.checks.recording import Format as Format
+from saiseld.checks.recording import Layout as Layout
 from saiseld.checks.recording import check_opened
 from saiseld.checks.video import glance_at_video
 from saiseld.data.ambisonics import Converter
@@ -26,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 def open_checked(
     path: str | Path,
-    kind: Format = "auto",
+    kind: Layout = "auto",
     video: Path | None = None,
     *,
     converter: Converter | None = None,
@@ -38,7 +39,8 @@ def open_checked(
     path
         The recording.
     kind
-        What its channels are; ``auto`` finds out.
+        What its channels are: a format, or the array whose microphones they are; ``auto`` finds
+        out.
     video
         Its video or folder of frames, if there is one.
     converter
@@ -58,7 +60,7 @@ def open_checked(
 def open_array(
     audio: NDArray[np.number],
     sample_rate: int,
-    kind: Format = "auto",
+    kind: Layout = "auto",
     video: Path | None = None,
     *,
     name: str = "recording",
@@ -86,7 +88,7 @@ def open_array(
     return _checked(recording, kind, video)
 
 
-def _checked(recording: Recording, kind: Format, video: Path | None) -> Recording:
+def _checked(recording: Recording, kind: Layout, video: Path | None) -> Recording:
     checked = check_opened(recording, kind, seconds=LONGEST_S)
     findings = checked.findings
     if video is not None:
