@@ -6,22 +6,24 @@ import numpy as np
 import pytest
 import soundfile
 
+from saiseld.arrays.description import em32
+from saiseld.arrays.responses import array_response
 from saiseld.checks.recording import check_recording
-from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
-from saiseld.conventions.rigid_sphere import SPEED_OF_SOUND
+from saiseld.conventions.arrays import TETRAHEDRON
 from saiseld.conventions.sphere import unit_vector
 
 
 @pytest.fixture(scope="module")
 def scene() -> np.ndarray:
-    """Three sources in a free field on 32 capsules, and a little noise: (48000, 32)."""
+    """Three sources on the 32 capsules of the sphere, and a little noise: (48000, 32)."""
     rng = np.random.default_rng(0)
     frequency = np.fft.rfftfreq(48000, 1 / 24000)
-    spectrum = np.zeros((32, len(frequency)), complex)
-    for direction in unit_vector([30, -100, 170], [10, -30, 50]):
-        advance = eigenmike_xyz() @ direction / SPEED_OF_SOUND
-        source = np.fft.rfft(rng.standard_normal(48000))
-        spectrum += source * np.exp(2j * np.pi * frequency * advance[:, None])
+    directions = unit_vector([30, -100, 170], [10, -30, 50])
+    low = frequency < 11e3
+    response = np.zeros((len(frequency), 3, 32), complex)
+    response[low] = array_response(em32(), frequency[low], directions)
+    sources = np.fft.rfft(rng.standard_normal((3, 48000)))
+    spectrum = np.einsum("fdm,df->mf", response, sources)
     return 0.05 * np.fft.irfft(spectrum).T + 1e-4 * rng.standard_normal((48000, 32))
 
 

@@ -7,8 +7,9 @@ import pytest
 import soundfile
 from PIL import Image
 
+from saiseld.arrays.description import tetrahedron
+from saiseld.arrays.responses import array_response
 from saiseld.checks.tree import check_tree
-from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.sphere import pixel_of_angles, unit_vector
 from saiseld.formats.annotation import EnergyMask, read_annotations, write_annotations
 from saiseld.formats.events import Event, read_events, write_events
@@ -27,15 +28,14 @@ def spoken(rng):
 
 
 def recorded(events, rng):
-    """Noise from each event's direction on four capsules in a free field, over quiet noise."""
+    """Noise from each event's direction on four capsules of the sphere, over quiet noise."""
     audio = 0.01 * rng.standard_normal((FRAMES, 2400, 4))
-    frequency = np.fft.rfftfreq(2400, 1 / 24_000)[:, None]
+    frequency = np.fft.rfftfreq(2400, 1 / 24_000)
     for event in events:
-        direction = unit_vector(event.azimuth, event.elevation)
-        advance = eigenmike_xyz()[list(TETRAHEDRON)] @ direction / 340.5
+        direction = np.atleast_2d(unit_vector(event.azimuth, event.elevation))
+        response = array_response(tetrahedron(), frequency, direction)[:, 0]
         spectrum = np.fft.rfft(rng.standard_normal(2400))[:, None]
-        phase = np.exp(2j * np.pi * frequency * advance)
-        audio[event.frame] += 0.1 * np.fft.irfft(spectrum * phase, 2400, axis=0)
+        audio[event.frame] += 0.1 * np.fft.irfft(spectrum * response, 2400, axis=0)
     return audio.reshape(-1, 4)
 
 

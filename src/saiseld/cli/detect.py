@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from saiseld.cli.options import (
+    Array,
     Channels,
     Device,
     Fast,
@@ -18,6 +19,7 @@ from saiseld.cli.options import (
     Results,
     Video,
     Weights,
+    layout_of,
     workers,
 )
 
@@ -27,6 +29,7 @@ def detect(
     output: Results,
     video: Video = None,
     channels: Channels = "auto",
+    array: Array = None,
     features: Annotated[
         Path | None,
         typer.Option(
@@ -58,7 +61,7 @@ def detect(
             recordings,
             output,
             video=video,
-            kind=channels,
+            kind=layout_of(channels, array),
             features=features,
             networks=NetworkOptions(weights, device, half, fast),
             all_maps=all_maps,

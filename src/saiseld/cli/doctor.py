@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from saiseld.cli.options import Channels
+from saiseld.cli.options import Array, Channels, layout_of
 
 
 def doctor(
@@ -16,6 +16,7 @@ def doctor(
         Path | None, typer.Option(help="The recording's video or folder of frames.")
     ] = None,
     channels: Channels = "auto",
+    array: Array = None,
     jobs: Annotated[int, typer.Option(min=1, help="Recordings of a tree at a time.")] = 1,
 ) -> None:
     """Check a recording or a data tree and say what to do; exit 1 if something is wrong.
@@ -32,7 +33,7 @@ def doctor(
 
         findings = check_tree(path, jobs=jobs)
     else:
-        findings = check_recording(path, video, channels)
+        findings = check_recording(path, video, layout_of(channels, array))
     console = Console(highlight=False)
     colours = {"error": "bold red", "warning": "yellow", "note": "dim"}
     for finding in findings:

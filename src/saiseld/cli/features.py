@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from saiseld.cli.options import (
+    Array,
     Channels,
     Device,
     Jobs,
@@ -14,6 +15,7 @@ from saiseld.cli.options import (
     Recordings,
     Results,
     Weights,
+    layout_of,
     workers,
 )
 
@@ -22,6 +24,7 @@ def features(
     recordings: Recordings,
     output: Results,
     channels: Channels = "auto",
+    array: Array = None,
     weights: Weights = None,
     device: Device = "auto",
     width: Annotated[
@@ -46,7 +49,7 @@ def features(
         features_of_recordings(
             recordings,
             output,
-            kind=channels,
+            kind=layout_of(channels, array),
             weights=weights,
             device=device,
             symmetry=symmetry,

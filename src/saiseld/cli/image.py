@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from saiseld.cli.options import (
+    Array,
     Channels,
     Device,
     ExchangeFormats,
@@ -20,6 +21,7 @@ from saiseld.cli.options import (
     Threshold,
     Video,
     Weights,
+    layout_of,
     workers,
 )
 
@@ -29,6 +31,7 @@ def image(
     output: Results,
     video: Video = None,
     channels: Channels = "auto",
+    array: Array = None,
     weights: Weights = None,
     device: Device = "auto",
     half: Half = False,
@@ -80,7 +83,7 @@ def image(
             recordings,
             output,
             video=video,
-            kind=channels,
+            kind=layout_of(channels, array),
             networks=NetworkOptions(weights, device, half, fast),
             options=options,
             keep_going=keep_going,

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from saiseld.runtime.cluster import connected
 from saiseld.runtime.devices import DeviceName
 from saiseld.runtime.parallel import Workers
+
+if TYPE_CHECKING:
+    from saiseld.checks.recording import Format, Layout
 
 Recordings = Annotated[
     list[Path],
@@ -26,6 +29,10 @@ Channels = Annotated[
         help="Channels: the tetrahedron's capsules (mic), all 32 (em32), or ambisonics: ambiX of "
         "any order (foa), N3D, FuMa, A-format.",
     ),
+]
+Array = Annotated[
+    str | None,
+    typer.Option(help="Array that recorded: a name of `saiseld array list`, or a TOML file."),
 ]
 Results = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
 Run = Annotated[
@@ -112,6 +119,26 @@ Token = Annotated[
     str | None,
     typer.Option(envvar="SAISELD_TOKEN", help="What who asks must know; a new one by default."),
 ]
+
+
+def layout_of(channels: Format, array: str | None) -> Layout:
+    """Return what ``--format`` and ``--array`` say that channels are.
+
+    Raises
+    ------
+    DataError
+        If there is no such array, or both are given.
+    """
+    if array is None:
+        return channels
+    from saiseld.arrays.description import read_array
+    from saiseld.runtime.errors import DataError
+
+    if channels != "auto":
+        raise DataError(
+            "--array", expected="--array or --format", found=f"--format {channels} and --array"
+        )
+    return read_array(array)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from saiseld.formats.candidates import (
 from saiseld.formats.features import FEATURES_SUFFIX, Features
 from saiseld.pipeline.imager import Imager, load_imager
 from saiseld.pipeline.networks import NetworkOptions, Networks, task_device
-from saiseld.pipeline.open import Format, open_checked
+from saiseld.pipeline.open import Layout, open_checked
 from saiseld.runtime.cache import content_digest
 from saiseld.runtime.devices import DeviceName
 from saiseld.runtime.errors import OutputError
@@ -184,7 +184,7 @@ def detect_recordings(
     folder: Path,
     *,
     video: Path | None = None,
-    kind: Format = "auto",
+    kind: Layout = "auto",
     features: Path | None = None,
     networks: NetworkOptions | None = None,
     all_maps: bool = False,
@@ -237,7 +237,7 @@ def _detect_task(
     folder: Path,
     path: Path,
     video: Path | None,
-    kind: Format,
+    kind: Layout,
     features: Path | None,
     networks: NetworkOptions,
     all_maps: bool,

@@ -10,7 +10,7 @@ from saiseld.acoustics.front_end import FrontEnd, is_current, write_images
 from saiseld.acoustics.symmetry import symmetry_named
 from saiseld.data.recordings import Recording, find_recordings
 from saiseld.formats.features import FEATURES_SUFFIX, Width
-from saiseld.pipeline.open import Format, open_checked
+from saiseld.pipeline.open import Layout, open_checked
 from saiseld.pipeline.weights import find_weights
 from saiseld.runtime.cluster import Cluster
 from saiseld.runtime.devices import Device, DeviceName, device_of
@@ -38,7 +38,7 @@ def features_of_recordings(
     recordings: Iterable[str | Path],
     folder: Path,
     *,
-    kind: Format = "auto",
+    kind: Layout = "auto",
     weights: Path | None = None,
     device: DeviceName = "auto",
     symmetry: str = "identity",

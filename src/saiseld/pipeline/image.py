@@ -30,7 +30,7 @@ from saiseld.pipeline.emit import masks_of_table
 from saiseld.pipeline.engine import Block
 from saiseld.pipeline.imager import Imager, load_imager
 from saiseld.pipeline.networks import NetworkOptions, Networks, task_device
-from saiseld.pipeline.open import Format, open_checked
+from saiseld.pipeline.open import Layout, open_checked
 from saiseld.pipeline.results import (
     Provenance,
     Results,
@@ -134,7 +134,7 @@ class Job:
 
     recording: Path
     video: Path | None = None
-    kind: Format = "auto"
+    kind: Layout = "auto"
 
 
 def image_recording(
@@ -334,7 +334,7 @@ def image_recordings(
     folder: Path,
     *,
     video: Path | None = None,
-    kind: Format = "auto",
+    kind: Layout = "auto",
     networks: NetworkOptions | None = None,
     options: ImageOptions | None = None,
     keep_going: bool = False,
@@ -404,7 +404,7 @@ def _image_task(
     folder: Path,
     recording: Path,
     video: Path | None,
-    kind: Format,
+    kind: Layout,
     networks: NetworkOptions,
     options: ImageOptions,
     keep_going: bool,
