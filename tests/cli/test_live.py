@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.live.test_finding import clapped
+from tests.live.test_channel_identification import clapped
 
+from saiseld.arrays.description import read_array, tetrahedron
 from saiseld.formats.annotation import read_annotations
-from saiseld.live import finding, opening, sources
-from saiseld.live.arrays import ChannelMap
+from saiseld.live import channel_identification, opening, sources
 
 
 def test_the_packaged_scene_is_seen_and_recorded(saiseld, tmp_path: Path) -> None:
@@ -47,10 +47,12 @@ def test_microphones_are_listed(saiseld, monkeypatch) -> None:
 def test_the_channel_wizard_asks_for_claps_and_writes_what_it_found(
     saiseld, monkeypatch, tmp_path: Path
 ) -> None:
-    claps = np.concatenate(clapped((2, 1, 4, 3), (1, 1, -1, 1), 20.0))
+    # A device of six channels; the array's four capsules are on others than the first.
+    parts = clapped(tetrahedron(), (3, 2, 5, 4), (1, 1, -1, 1), 20.0, 6)
+    claps = np.concatenate(parts)
 
     class Array:
-        name, sample_rate, channels = "array", 48_000, 4
+        name, sample_rate, channels = "array", 48_000, 6
 
         def blocks(self):
             for at in range(0, len(claps), 2400):
@@ -60,9 +62,11 @@ def test_the_channel_wizard_asks_for_claps_and_writes_what_it_found(
             pass
 
     monkeypatch.setattr(opening, "open_live", lambda asked: (Array(), None))
-    monkeypatch.setattr(finding, "SECONDS", len(claps) / 3 / 48_000)
-    code, said = saiseld("live", "device", "--find-channels", tmp_path / "array.json")
+    monkeypatch.setattr(channel_identification, "SECONDS", len(claps) / 3 / 48_000)
+    target = tmp_path / "array.toml"
+    code, said = saiseld("live", "device", "--channels", "2,3,4,5", "--find-channels", target)
     assert code == 0
     assert said.index("Clap in front") < said.index("Clap to the left") < said.index("Clap above")
-    found = ChannelMap.read(tmp_path / "array.json")
-    assert found.channels == (2, 1, 4, 3) and abs(found.turn - 20) <= 4
+    found = read_array(target)
+    assert found.channels == (3, 2, 5, 4) and abs(found.yaw_deg - 20) <= 4
+    assert found.polarity in ((1, 1, -1, 1), (-1, -1, 1, -1)) and found.is_tetrahedron

@@ -14,6 +14,8 @@ from saiseld.cli.options import Device, Fast, Host, SystemName, Threshold, Token
 _FIRST_FOUR = "1,2,3,4"
 
 if TYPE_CHECKING:
+    from saiseld.arrays.description import MicrophoneArray
+    from saiseld.checks.recording import Format, Layout
     from saiseld.live.arrays import ChannelMap
     from saiseld.live.frames import LiveFrame
     from saiseld.live.opening import SourceConfig
@@ -40,7 +42,11 @@ Channels = Annotated[
     str, typer.Option(help="Which channels are the capsules, in their order, from 1.")
 ]
 Array = Annotated[
-    Path | None, typer.Option(help="Channel map by --find-channels, instead of --channels.")
+    str | None,
+    typer.Option(
+        help="Array that records: a name of `saiseld array list`, or a TOML file, which "
+        "--find-channels writes."
+    ),
 ]
 Record = Annotated[
     Path | None, typer.Option(help="Folder to keep WAV, MP4 and JSON in, by segments.")
@@ -92,22 +98,25 @@ def live(
     if list_devices:
         _print_devices()
         return
-    asked = SourceConfig(source, video, loop, source_channels, rate, form, camera_late, kind)
-    chosen = _channel_map(channels, array)
+    from saiseld.live.arrays import ChannelMap
+
+    chosen = _array(array, channels)
+    layout, count = _layout(chosen, kind, source_channels)
+    asked = SourceConfig(source, video, loop, count, rate, form, camera_late, layout)
     if find_channels is not None:
-        _find_channels(asked, find_channels)
+        _find_channels(asked, chosen, find_channels)
         return
     from saiseld.conventions.arrays import TETRAHEDRON
     from saiseld.decision.systems import system_named
-    from saiseld.live.arrays import ChannelMap
     from saiseld.live.session import MOST_BEHIND_S, run
     from saiseld.live.stream import Stream, latency_named
     from saiseld.pipeline.defaults import VIEWING_THRESHOLD
     from saiseld.pipeline.imager import Imager
 
     sound, camera = open_live(asked)
+    wiring = chosen if isinstance(chosen, ChannelMap) else ChannelMap()
     if sound.channels == 32 and array is None and channels == _FIRST_FOUR:
-        chosen = ChannelMap(tuple(number + 1 for number in TETRAHEDRON))
+        wiring = ChannelMap(tuple(number + 1 for number in TETRAHEDRON))
     stream = Stream(
         Imager(weights, device=device, fast=fast, threads=1),
         video=camera is not None,
@@ -116,7 +125,7 @@ def live(
         system=None if system is None else system_named(system),
         threshold=VIEWING_THRESHOLD if threshold is None else threshold,
         max_lag_s=MOST_BEHIND_S,
-        yaw_deg=chosen.turn,
+        yaw_deg=wiring.turn,
     )
     printer = _Printer(stream)
     with ExitStack() as opened:
@@ -124,9 +133,9 @@ def live(
         if record is not None:
             sinks.append(_recording(opened, record, segment))
         if page:
-            sinks.append(_served(opened, host, port, token, chosen.turn))
+            sinks.append(_served(opened, host, port, token, wiring.turn))
         try:
-            run(sound, camera, stream, sinks, channels=chosen, seconds=seconds)
+            run(sound, camera, stream, sinks, channels=wiring, seconds=seconds)
         finally:
             printer.sum_up()
 
@@ -188,16 +197,32 @@ class _Printer:
         typer.echo(told, err=True)
 
 
-def _channel_map(channels: str, array: Path | None) -> ChannelMap:
+def _array(name: str | None, channels: str) -> MicrophoneArray | ChannelMap:
+    """Return what --array and --channels describe; of the tetrahedron its map is enough."""
+    from dataclasses import replace
+
+    from saiseld.arrays.description import read_array, tetrahedron
     from saiseld.live.arrays import ChannelMap
     from saiseld.runtime.errors import DataError
 
-    if array is not None:
-        return ChannelMap.read(array)
-    numbers = channels.split(",")
-    if not all(number.strip().isdecimal() for number in numbers):
-        raise DataError("--channels", expected="numbers like 1,2,3,4", found=channels)
-    return ChannelMap(tuple(int(number) for number in numbers))
+    if name is not None and name.endswith(".json"):
+        return ChannelMap.read(Path(name))
+    array = tetrahedron() if name is None else read_array(name)
+    if channels != _FIRST_FOUR or name is None:
+        numbers = channels.split(",")
+        if not all(number.strip().isdecimal() for number in numbers):
+            raise DataError("--channels", expected="numbers like 1,2,3,4", found=channels)
+        array = replace(array, channels=tuple(int(number) for number in numbers))
+    return ChannelMap.of(array) if array.is_tetrahedron else array
+
+
+def _layout(chosen: MicrophoneArray | ChannelMap, kind: Format, count: int) -> tuple[Layout, int]:
+    """Return what a source's channels are, and how many it has at least."""
+    from saiseld.live.arrays import ChannelMap
+
+    if isinstance(chosen, ChannelMap):
+        return kind, count
+    return chosen, max(count, *chosen.channels)
 
 
 def _print_devices() -> None:
@@ -207,22 +232,32 @@ def _print_devices() -> None:
         typer.echo(f"{number:>4}  {count:>3} channels  {rate:>6} Hz  {name}")
 
 
-def _find_channels(asked: SourceConfig, path: Path) -> None:
-    from saiseld.live.finding import SECONDS, find, record
+def _find_channels(asked: SourceConfig, chosen: MicrophoneArray | ChannelMap, path: Path) -> None:
+    from dataclasses import replace
+
+    from saiseld.arrays.description import tetrahedron, write_array
+    from saiseld.live.arrays import ChannelMap
+    from saiseld.live.channel_identification import SECONDS, identify, record
     from saiseld.live.opening import open_live
     from saiseld.runtime.errors import DataError
 
     if asked.source is None:
         raise DataError("--find-channels", expected="device, or a stream", found="no source")
-    source, _ = open_live(asked)
+    array = tetrahedron()
+    if isinstance(chosen, ChannelMap):
+        array = replace(array, channels=chosen.channels, polarity=chosen.polarity)
+    else:
+        array = chosen
+    # Channels as they come, whatever they are of.
+    source, _ = open_live(replace(asked, kind="mic"))
     claps = record(
         source,
         on_clap=lambda where: typer.echo(
             f"Clap {where}, one metre away or further, within {SECONDS:.0f} s", err=True
         ),
     )
-    found = find(claps, source.sample_rate)
-    found.map.write(path)
-    told = f"{path}: channels {found.map.channels}, polarity {found.map.polarity}, "
-    told += f"front {found.map.turn:+.0f}° to the left; it explains {found.fit:.0%} of the claps"
-    typer.echo(told)
+    found = identify(claps, source.sample_rate, array)
+    write_array(found.array, path)
+    told = f"{path}: channels {found.array.channels}, polarity {found.array.polarity}, "
+    told += f"front {found.array.yaw_deg:+.0f}° to the left; it explains {found.fit:.0%} of the "
+    typer.echo(f"{told}claps; use it with --array {path}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from saiseld.cli.options import Device, Half, Host, Token, Weights
+from saiseld.cli.options import Array, Device, Half, Host, Token, Weights
 
 
 def serve(
@@ -19,6 +19,7 @@ def serve(
     weights: Weights = None,
     device: Device = "auto",
     half: Half = False,
+    array: Array = None,
     max_gb: Annotated[float, typer.Option(min=0.001, help="Of one uploaded file.")] = 4,
     max_jobs: Annotated[int, typer.Option(min=1, help="Kept at a time.")] = 100,
     max_minutes: Annotated[float, typer.Option(min=0.1, help="Work on a job.")] = 240,
@@ -32,6 +33,7 @@ def serve(
     """
     import threading
 
+    from saiseld.arrays.description import read_array
     from saiseld.pipeline.weights import find_weights
     from saiseld.serve.api import serve as serve_jobs
     from saiseld.serve.jobs import Limits
@@ -44,7 +46,8 @@ def serve(
         job_s=60 * max_minutes,
         memory_bytes=int(max_memory_gb * 1e9),
     )
-    do = partial(image_job, weights=weights, device=device, half=half)
+    described = None if array is None else read_array(array)
+    do = partial(image_job, weights=weights, device=device, half=half, array=described)
     with serve_jobs(folder, host=host, port=port, token=token, limits=limits, do=do) as server:
         typer.echo(server.url)
         threading.Event().wait()

@@ -1,13 +1,14 @@
 """Which of a source's channels are the four capsules, which way round, and where the front is.
 
-A small JSON, made by hand or by ``saiseld live --find-channels``::
+Of the tetrahedron alone: other arrays are converted (`saiseld.arrays`). Version 0.2 kept JSON,
+which is still read::
 
     {"channels": [1, 2, 3, 4], "polarity": [1, 1, 1, 1], "turn": 0.0}
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
@@ -15,8 +16,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from saiseld.arrays.description import MicrophoneArray
 from saiseld.runtime.errors import AudioError, DataError, one_line, refusing
-from saiseld.runtime.files import write_bytes
 
 CAPSULES = 4
 
@@ -58,7 +59,7 @@ class ChannelMap:
 
     @classmethod
     def read(cls, path: Path) -> ChannelMap:
-        """Read a file of `write`.
+        """Read a map of version 0.2.
 
         Raises
         ------
@@ -75,9 +76,10 @@ class ChannelMap:
                 path, place=error.source, expected=error.expected, found=error.found
             ) from None
 
-    def write(self, path: Path) -> None:
-        """Write JSON, whole or not at all."""
-        write_bytes(path, msgspec.json.format(msgspec.json.encode(asdict(self))) + b"\n")
+    @classmethod
+    def of(cls, array: MicrophoneArray) -> ChannelMap:
+        """Return the map of a described tetrahedron."""
+        return cls(array.channels, array.polarity, array.yaw_deg)
 
     def check(self, source: str, channels: int) -> None:
         """Raise ``AudioError`` where a source has not the channels that are picked."""

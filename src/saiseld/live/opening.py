@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from saiseld.arrays.converter import converter_for
+from saiseld.arrays.description import MicrophoneArray
 from saiseld.conventions.timebase import FPS
 from saiseld.data.ambisonics import AmbisonicConverter
 from saiseld.live.camera import Camera, DeviceCamera, FileCamera
@@ -23,7 +25,7 @@ from saiseld.live.sources import (
     stream_source,
     tcp_listener,
 )
-from saiseld.pipeline.open import AMBISONIC_NAMES, AMBISONICS, Format, open_checked
+from saiseld.pipeline.open import AMBISONIC_NAMES, AMBISONICS, Layout, open_checked
 from saiseld.pipeline.weights import DEMO
 from saiseld.runtime.errors import AudioError, VideoError, refusing
 
@@ -64,7 +66,7 @@ class SourceConfig:
     sample_rate: int = 48_000
     form: Form = "int16"
     camera_late_s: float = 0.0
-    kind: Format = "auto"
+    kind: Layout = "auto"
 
 
 def open_live(asked: SourceConfig) -> tuple[Source, Camera | None]:
@@ -86,7 +88,10 @@ def open_live(asked: SourceConfig) -> tuple[Source, Camera | None]:
     return _converted(_opened(source, scheme, asked), asked.kind), camera
 
 
-def _converted(source: Source, kind: Format) -> Source:
+def _converted(source: Source, kind: Layout) -> Source:
+    if isinstance(kind, MicrophoneArray):
+        _log.info("%s: %s, converted to capsules", source.name, kind.name)
+        return ConvertedSource(source, converter_for(kind))
     said = getattr(source, "ambisonics", None) if kind == "auto" else AMBISONICS.get(kind)
     if said is not None:
         _log.info("%s: %s, converted to capsules", source.name, AMBISONIC_NAMES[said])

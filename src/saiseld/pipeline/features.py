@@ -89,7 +89,7 @@ def _target(folder: Path, recording: Recording) -> Path:
 
 
 def _features_task(
-    folder: Path, front_end_of: tuple[Path, str, Device], path: Path, kind: Format, width: Width
+    folder: Path, front_end_of: tuple[Path, str, Device], path: Path, kind: Layout, width: Width
 ) -> bool:
     front_end = _front_end(*front_end_of)
     return features_of_recording(front_end, open_checked(path, kind), folder, width=width)

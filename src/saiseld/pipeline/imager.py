@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from saiseld.arrays.description import MicrophoneArray, read_array
 from saiseld.data.recordings import Recording
 from saiseld.data.video import Frame, open_video
 from saiseld.decision.selection import emittable
@@ -26,7 +27,7 @@ from saiseld.formats.features import FRAMES_PER_BLOCK, AcousticImages
 from saiseld.pipeline.defaults import branches_for, default_system
 from saiseld.pipeline.engine import Block, Engine
 from saiseld.pipeline.networks import NetworkOptions, Networks, load_networks
-from saiseld.pipeline.open import open_array, open_checked
+from saiseld.pipeline.open import Layout, open_array, open_checked
 from saiseld.pipeline.prediction import Prediction
 from saiseld.pipeline.weights import Weights
 from saiseld.runtime.devices import DeviceName
@@ -171,6 +172,7 @@ class Imager:
         video: str | Path | None = None,
         *,
         sample_rate: int | None = None,
+        array: str | Path | MicrophoneArray | None = None,
         system: System | str | None = None,
         on_block: OnBlock = lambda block, masks: None,
         provenance: Mapping[str, Any] | None = None,
@@ -184,7 +186,10 @@ class Imager:
         video
             Its video or folder of frames, if there is one.
         sample_rate
-            Of an array, in Hz.
+            Of an array of samples, in Hz.
+        array
+            The microphone array that recorded: a built-in one's name, a TOML file, or a
+            description.
         system
             What is kept and emitted, or its name; `default_system` if None.
         on_block
@@ -200,7 +205,7 @@ class Imager:
         CheckpointError
             If the system needs a branch that the weights do not hold.
         """
-        opened = opened_recording(recording, video, sample_rate=sample_rate)
+        opened = opened_recording(recording, video, sample_rate=sample_rate, array=array)
         if system is None:
             system = self.default_system
         elif isinstance(system, str):
@@ -233,7 +238,11 @@ class Imager:
 
 
 def opened_recording(
-    recording: Source, video: str | Path | None = None, *, sample_rate: int | None = None
+    recording: Source,
+    video: str | Path | None = None,
+    *,
+    sample_rate: int | None = None,
+    array: str | Path | MicrophoneArray | None = None,
 ) -> Recording:
     """Return a recording that is ready to be read; see `Imager.image`.
 
@@ -243,10 +252,13 @@ def opened_recording(
         If it cannot be read, or is an array without sample rate.
     """
     shown = None if video is None else Path(video)
+    kind: Layout = "auto"
+    if array is not None:
+        kind = array if isinstance(array, MicrophoneArray) else read_array(array)
     if isinstance(recording, Recording):
         return recording
     if isinstance(recording, str | Path):
-        return open_checked(recording, video=shown)
+        return open_checked(recording, kind, shown)
     if sample_rate is None:
         raise AudioError(
             "audio array",
@@ -255,7 +267,7 @@ def opened_recording(
             found="none",
             advice="Give it: image(array, sample_rate=48000)",
         )
-    return open_array(recording, sample_rate, video=shown)
+    return open_array(recording, sample_rate, kind, shown)
 
 
 def _chunks(
@@ -291,6 +303,7 @@ def image(
     *,
     audio: NDArray[np.floating] | None = None,
     sample_rate: int | None = None,
+    array: str | Path | MicrophoneArray | None = None,
     system: System | str | None = None,
     weights: str | Path | None = None,
     device: DeviceName = "auto",
@@ -307,7 +320,9 @@ def image(
     audio
         The array too, as version 0.2 had it.
     sample_rate
-        Of an array, in Hz.
+        Of an array of samples, in Hz.
+    array
+        The microphone array that recorded: a built-in one's name, a TOML file, or a description.
     system
         What is kept and emitted, or its name; see `saiseld.decision.systems.SYSTEMS`.
     weights
@@ -333,4 +348,6 @@ def image(
     source = recording if recording is not None else audio
     assert source is not None
     options = NetworkOptions(None if weights is None else Path(weights), device, fast=fast)
-    return load_imager(options).image(source, video, sample_rate=sample_rate, system=system)
+    return load_imager(options).image(
+        source, video, sample_rate=sample_rate, array=array, system=system
+    )

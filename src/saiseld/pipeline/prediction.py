@@ -77,6 +77,11 @@ class Prediction:
         classes = ", ".join(sorted(counts)) or "nothing"
         return f"{self.recording.name!r}, {seconds:.1f} s: {len(self.masks)} masks of {classes}"
 
+    @property
+    def elevation_assumed(self) -> bool:
+        """Whether elevations are assumed: the array that recorded is planar and hears azimuth."""
+        return self.recording.elevation_assumed
+
     def events(self, threshold: float = VIEWING_THRESHOLD) -> SoundEvents:
         """Return what is credible, linked over time; ``.to_pandas()`` makes it a table.
 

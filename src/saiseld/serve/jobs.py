@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from saiseld.arrays.description import MicrophoneArray, array_names, read_array
 from saiseld.pipeline.defaults import VIEWING_THRESHOLD
-from saiseld.pipeline.open import Format
+from saiseld.pipeline.open import Format, Layout
 from saiseld.runtime.errors import OutputError, SaiseldError, one_line, refusing
 from saiseld.runtime.files import output_folder, visible
 from saiseld.runtime.limits import Limit
@@ -113,10 +114,26 @@ class JobRequest(BaseModel):
     """What the job is called; shown, never a path."""
     channels: Format = "auto"
     """Capsules of the tetrahedron (mic), all 32 (em32), first-order ambisonics (foa), or auto."""
+    array: Annotated[str, Field(max_length=60)] = ""
+    """The built-in microphone array that recorded (`saiseld array list`), instead of channels."""
     threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = VIEWING_THRESHOLD
     """Show only masks scored this or more, in events, overlay and page."""
     overlay: bool = True
     """Whether the overlay video is wanted."""
+
+    @field_validator("array")
+    @classmethod
+    def _is_built_in(cls, name: str) -> str:
+        # Never a path: files of the server are not for who asks.
+        if name and name not in array_names():
+            raise ValueError(f"expected one of {', '.join(array_names())}")
+        return name
+
+    def layout(self, usual: MicrophoneArray | None = None) -> Layout:
+        """Return what the recording's channels are; of the usual array where nothing is said."""
+        if self.array:
+            return read_array(self.array)
+        return usual if usual is not None and self.channels == "auto" else self.channels
 
 
 class ErrorDetail(BaseModel):

@@ -19,6 +19,7 @@ from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from saiseld.arrays.description import MicrophoneArray
 from saiseld.pipeline.draw import write_folder_page
 from saiseld.pipeline.image import ImageOptions, Job, image_recording
 from saiseld.pipeline.imager import load_imager
@@ -49,10 +50,14 @@ def image_job(
     weights: Path | None = None,
     device: DeviceName = "auto",
     half: bool = False,
+    array: MicrophoneArray | None = None,
 ) -> None:
-    """Image the recording in a job's folder into ``results``, as `saiseld image` does."""
+    """Image the recording in a job's folder into ``results``, as `saiseld image` does.
+
+    ``array`` is what recorded where a job says nothing.
+    """
     video = folder / VIDEO if (folder / VIDEO).exists() else None
-    job = Job(folder / RECORDING, video, request.channels)
+    job = Job(folder / RECORDING, video, request.layout(array))
     imager = load_imager(NetworkOptions(weights, device, half))
     options = ImageOptions(threshold=request.threshold, overlay=request.overlay)
     results = folder / "results"
