@@ -144,16 +144,31 @@ def run_number(folder: str | Path) -> Iterator[int]:
         number += 1
         name = folder / f"{_LOCK}{number}"
         try:
-            descriptor = os.open(name, os.O_RDWR | os.O_CREAT, 0o666)
+            lock = _locked_file(name)
         except OSError as error:
             raise _unwritable(folder, error) from error
-        lock = _locked(descriptor)
-        if lock is None:
-            os.close(descriptor)
     try:
         yield number
     finally:
+        with suppress(OSError):
+            name.unlink()  # while it is locked: who opened it meanwhile finds another file there
         os.close(lock)
+
+
+def _locked_file(name: Path) -> int | None:
+    """Return the descriptor of a new or existing file, locked; None where another run has it."""
+    while True:
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT, 0o666)
+        lock = _locked(descriptor)
+        if lock is None:
+            os.close(descriptor)
+            return None
+        try:
+            if os.path.samestat(os.fstat(lock), name.stat()):
+                return lock
+        except FileNotFoundError:
+            pass
+        os.close(lock)  # its owner removed it between opening and locking
 
 
 def is_plain_name(name: str) -> bool:
