@@ -24,7 +24,7 @@ from saiseld.decision.selection import emittable
 from saiseld.detector.detections import Found, FrameDetector
 from saiseld.detector.graphs import GraphDetector
 from saiseld.detector.model import Detector
-from saiseld.pipeline.imager import BATCH
+from saiseld.pipeline.engine import BATCH
 from saiseld.pipeline.weights import PACKAGED
 from saiseld.runtime.parallel import die_with_parent
 from saiseld.runtime.threads import in_threads, one_blas_thread, threads_here
