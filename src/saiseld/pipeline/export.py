@@ -51,6 +51,7 @@ def export_system(weights: Path | None, folder: Path) -> list[Path]:
     from saiseld.detector.model import Detector
     from saiseld.seld.export import write_seld_graphs
     from saiseld.seld.model import Seld
+    from saiseld.seld.recogniser_model import write_recogniser_graph
 
     found = find_weights(weights)
     uplam, detector = UpLAM.load(found.front_end), Detector.load(found.detector)
@@ -71,6 +72,11 @@ def export_system(weights: Path | None, folder: Path) -> list[Path]:
         ear_file = _safetensors(found.seld, folder)
         _copy(found.fusion, folder / found.fusion.name)
         graphs += write_seld_graphs(ear, ear_file)
+        for beside in (found.recogniser, found.extent):
+            if beside is not None:
+                _copy(beside, folder / beside.name)
+        if found.recogniser is not None:
+            graphs.append(write_recogniser_graph(folder / found.recogniser.name))
     return graphs
 
 

@@ -74,6 +74,12 @@ class Weights:
         return path if path.is_file() else None
 
     @property
+    def extent(self) -> Path | None:
+        """What tells how wide a source's label is, if there is something."""
+        path = self.folder / "extent.json"
+        return path if path.is_file() else None
+
+    @property
     def has_audio_branch(self) -> bool:
         """Whether there is a SELD network, and a fusion model that goes with it."""
         return (self.folder / "seld.safetensors").is_file() and self.fusion.is_file()
@@ -96,8 +102,8 @@ def _files(weights: Weights) -> dict[Branch, list[Path]]:
         files["detector"].append(weights.matchability)
     if weights.has_audio_branch:
         files["audio"] = [weights.seld, weights.fusion]
-        if weights.recogniser is not None:
-            files["audio"].append(weights.recogniser)
+        beside = (weights.recogniser, weights.extent)
+        files["audio"] += [path for path in beside if path is not None]
     return files
 
 
