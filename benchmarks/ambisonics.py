@@ -34,10 +34,10 @@ from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.sphere import great_circle, unit_vector
 from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.data.ambisonics import AmbisonicFormat
-from saiseld.data.recordings import open_recording, recording_of_array
+from saiseld.data.recordings import recording_of_array
 
 ROOMS, SECONDS, ORDER = 20, 4.0, 3
-NEAR_DEG = 6.0
+NEAR_DEG, FOUND_DEG = 6.0, 25.0
 _OUTWARD = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / np.sqrt(3)
 _CARDIOID_ANGLES = [(45, 54.74), (-45, 125.26), (135, 125.26), (-135, 54.74)]
 """Azimuth and colatitude in degrees of the same directions."""
@@ -187,24 +187,22 @@ def _print_directions(cases: list[Case]) -> None:
     for number, case in enumerate(cases):
         title = list(FORMATS)[number // 2 % len(FORMATS)]
         made_of, wanted = FORMATS[title]
-        audio = made_of(case)
-        opened = recording_of_array(audio, SAMPLE_RATE, case.name, wanted)
+        is_flat = "no height" in title
+        opened = recording_of_array(made_of(case), SAMPLE_RATE, case.name, wanted)
         events = imager.image(opened).events()
         for azimuth, elevation in case.directions:
-            away = [great_circle(azimuth, elevation, e.azimuth, e.elevation) for e in events]
-            errors[len(case.directions)].append(float(min(away, default=180.0)))
-            print(f"{case.name:<12}{title:<22}{errors[len(case.directions)][-1]:>8.1f}")
-    for sources, found in errors.items():
-        near = np.mean(np.array(found) <= NEAR_DEG)
-        print(f"{sources} source(s): median {np.median(found):.1f}°, within 6°: {near:.0%}")
-
-
-def write_case(case: Case, title: str, folder: Path) -> Path:
-    """Write a recording in one of `FORMATS` and return its path."""
-    path = folder / f"{case.name}.wav"
-    soundfile.write(path, FORMATS[title][0](case), SAMPLE_RATE, subtype="PCM_24")
-    open_recording(path, any_channels=True)
-    return path
+            # Without height the azimuth alone is known.
+            places = [(e.azimuth, 0.0 if is_flat else e.elevation) for e in events]
+            true = (azimuth, 0.0 if is_flat else elevation)
+            away = [float(great_circle(*true, *place)) for place in places]
+            errors[len(case.directions)].append(min(away, default=180.0))
+            print(f"{case.name:<12}{title:<22}{errors[len(case.directions)][-1]:>8.1f}", flush=True)
+    for sources, each in errors.items():
+        found = np.array([error for error in each if error <= FOUND_DEG])
+        print(
+            f"{sources} source(s): {len(found)} of {len(each)} found within {FOUND_DEG:.0f}°, "
+            f"median {np.median(found):.1f}°, of these within 6°: {np.mean(found <= NEAR_DEG):.0%}"
+        )
 
 
 if __name__ == "__main__":
