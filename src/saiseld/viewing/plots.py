@@ -52,7 +52,7 @@ def draw_ap_by_threshold(recordings: Sequence[MatchedRecording]) -> Figure:
     for threshold in THRESHOLDS:
         axes.axvline(threshold, color="0.8", lw=0.8, zorder=0)
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.legend(fontsize=7, ncols=2)
+    axes.legend(loc="upper right", fontsize=7, ncols=2)  # the best place is a search, and slow
     return figure
 
 
@@ -69,7 +69,7 @@ def draw_precision_recall(
         axes.plot(recall, precision, color=colour, lw=0.6, alpha=0.5)
         axes.plot(recall, best, color=colour, lw=2, label=f"soft IoU ≥ {threshold:g}")
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.legend()
+    axes.legend(loc="lower left")
     return figure
 
 
@@ -159,7 +159,7 @@ def draw_losses(losses: Sequence[LostPrecision]) -> Figure:
     kinds = [kind.replace(" ", "\n") for kind in losses[0].gain]
     axes.set_xticks(range(len(kinds)), kinds)
     axes.text(0.99, 0.7, "on the bars: errors", transform=axes.transAxes, ha="right", fontsize=8)
-    axes.legend()
+    axes.legend(loc="upper right")
     return figure
 
 
