@@ -1,6 +1,7 @@
 """One engine: rows do not depend on who pushes, or how, nor masks on when they are decided."""
 
 import shutil
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -182,3 +183,29 @@ def test_frames_without_a_picture_are_left_out_where_asked(folder: Path, imager:
     blocks = engine.push(audio, [picture, None, picture, np.zeros_like(picture)]) + engine.close()
     detected = joined([block.candidates for block in blocks]).of_branch("detector")
     assert set(detected.frame) == {0, 2}
+
+
+@pytest.mark.parametrize("video", [True, False])
+def test_commands_image_as_they_detect_emit_and_draw(
+    folder: Path, tmp_path: Path, saiseld: Callable[..., tuple[int, str]], video: bool
+) -> None:
+    recording = folder / "short.wav"
+    given = ("--video", pictures(folder, 8)) if video else ()
+    common = (recording, "--weights", folder, *given)
+    assert saiseld("detect", *common, "-o", tmp_path / "c")[0] == 0
+    table = tmp_path / "c" / "short.candidates.parquet"
+    for name in ("audiovisual", "TASK3B_2", "Baseline"):
+        out, emitted, drawn = (tmp_path / name / kind for kind in ("image", "emit", "draw"))
+        options = ("--threshold", 0, "--no-overlay", "--system", name)
+        assert saiseld("image", *common, *options, "-o", out)[0] == 0
+        masks = (out / "short.json").read_bytes()
+        assert saiseld("emit", table, "--system", name, "-o", emitted)[0] == 0
+        assert (emitted / "short.json").read_bytes() == masks
+        own = out / "short.candidates.parquet"  # goes by the system that it was made with
+        assert saiseld("emit", own, "-o", emitted / "own")[0] == 0
+        assert (emitted / "own" / "short.json").read_bytes() == masks
+        with pytest.MonkeyPatch.context() as patch:  # drawing is tested elsewhere
+            patch.setattr("saiseld.pipeline.draw.write_overlay", lambda *_, **__: None)
+            assert saiseld("draw", own, recording, "--threshold", 0, "-o", drawn)[0] == 0
+        events = (drawn / "short.events.csv").read_bytes()
+        assert events == (out / "short.events.csv").read_bytes()
