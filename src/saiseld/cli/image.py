@@ -66,13 +66,13 @@ def image(
     from saiseld.cli.printing import print_imaged
     from saiseld.decision.systems import system_named
     from saiseld.formats.exchange import exchange_formats_named
-    from saiseld.pipeline.defaults import VIEWING_THRESHOLD
     from saiseld.pipeline.image import Failed, ImageOptions, image_recordings
     from saiseld.pipeline.networks import NetworkOptions
+    from saiseld.pipeline.viewing_threshold import viewing_threshold
 
     options = ImageOptions(
         system=None if system is None else system_named(system),
-        threshold=VIEWING_THRESHOLD if threshold is None else threshold,
+        threshold=viewing_threshold(weights) if threshold is None else threshold,
         overlay=overlay,
         frame_events=starss,
         force=force,

@@ -110,8 +110,8 @@ def live(
     from saiseld.decision.systems import system_named
     from saiseld.live.session import MOST_BEHIND_S, run
     from saiseld.live.stream import Stream, latency_named
-    from saiseld.pipeline.defaults import VIEWING_THRESHOLD
     from saiseld.pipeline.imager import Imager
+    from saiseld.pipeline.viewing_threshold import viewing_threshold
 
     sound, camera = open_live(asked)
     wiring = chosen if isinstance(chosen, ChannelMap) else ChannelMap()
@@ -123,7 +123,7 @@ def live(
         latency=latency_named(latency),
         sample_rate=sound.sample_rate,
         system=None if system is None else system_named(system),
-        threshold=VIEWING_THRESHOLD if threshold is None else threshold,
+        threshold=viewing_threshold(weights) if threshold is None else threshold,
         max_lag_s=MOST_BEHIND_S,
         yaw_deg=wiring.turn,
     )

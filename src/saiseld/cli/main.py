@@ -43,7 +43,15 @@ COMMANDS = (
 STOPPED = 130
 """Exit code of a command that was told to stop."""
 
-TRAIN_COMMANDS: tuple[str, ...] = ("uplam", "detector", "seld", "matchability", "fusion")
+TRAIN_COMMANDS: tuple[str, ...] = (
+    "uplam",
+    "detector",
+    "seld",
+    "matchability",
+    "fusion",
+    "viewing",
+    "all",
+)
 """Modules ``train_<name>`` of `saiseld.cli`, under ``saiseld train <name>``."""
 
 ARRAY_COMMANDS = ("list", "check")

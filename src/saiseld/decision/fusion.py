@@ -320,9 +320,9 @@ class Fusion(msgspec.Struct, frozen=True):
         How far masks reach, drawn by the labels' law; spots of two kinds without it.
     """
 
-    both: Worth
+    both: Worth | None
     ear: Worth
-    eye: Worth
+    eye: Worth | None
     toward_eye: float
     rooms: list[str]
     recordings: list[str]
@@ -330,8 +330,27 @@ class Fusion(msgspec.Struct, frozen=True):
     extent: Extent | None = None
 
     def model(self, sense: Sense) -> Worth:
-        """Return the model for what there is."""
-        return {"both": self.both, "ear": self.ear, "eye": self.eye}[sense]
+        """Return the model for what there is.
+
+        Raises
+        ------
+        CandidateError
+            If this is a model of the audio branch alone.
+        """
+        model = {"both": self.both, "ear": self.ear, "eye": self.eye}[sense]
+        if model is None:
+            raise CandidateError(
+                "candidates",
+                expected="rows of the audio branch alone, as the fusion model was fitted on",
+                found="rows of the detector",
+                advice="Use --system audio",
+            )
+        return model
+
+    @property
+    def is_audio_only(self) -> bool:
+        """Whether it was fitted without a detector."""
+        return self.both is None and self.eye is None
 
     def save(self, path: str | Path) -> None:
         """Write JSON, whole or not at all."""
@@ -379,6 +398,8 @@ class Fusion(msgspec.Struct, frozen=True):
                 found=f"{fusion.format_version}, {fusion.toward_eye}",
             )
         for sense, names in EVIDENCE.items():
+            if sense != "ear" and fusion.is_audio_only:
+                continue
             model, count = fusion.model(sense), len(names)
             sizes = len(model.mean), len(model.scale), len(model.weight)
             expected = count, count, count * (count + 3) // 2

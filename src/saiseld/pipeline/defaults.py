@@ -6,13 +6,16 @@ import logging
 from collections.abc import Sequence
 
 from saiseld.decision.systems import SYSTEMS, System, system_of_json
-from saiseld.formats.candidates import Branch, Candidates
+from saiseld.formats.candidates import BRANCHES, Branch, Candidates
 
 DEFAULT_SYSTEM = SYSTEMS["audiovisual"]
 """Both branches."""
 
 DETECTOR_SYSTEM = SYSTEMS["TASK3B_3"]
 """Where there is no audio branch: by raw score, the better order in the calibration rooms."""
+
+AUDIO_SYSTEM = SYSTEMS["audio"]
+"""Where there is no detector."""
 
 VIEWING_THRESHOLD = 0.2
 """Score from which a mask is shown to a person (docs/decision.md#what-is-shown)."""
@@ -28,8 +31,11 @@ def default_system(branches: Sequence[Branch]) -> System:
     branches
         Those that the weights, or a table, hold.
     """
-    if "audio" in branches:
+    if set(BRANCHES) <= set(branches):
         return DEFAULT_SYSTEM
+    if "audio" in branches:
+        _log.warning("no detector: system %s decides", AUDIO_SYSTEM.name)
+        return AUDIO_SYSTEM
     _log.warning(
         "no audio branch (seld.safetensors, fusion.json): system %s decides instead of %s",
         DETECTOR_SYSTEM.name,

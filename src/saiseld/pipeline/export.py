@@ -16,6 +16,7 @@ from saiseld.detector.graphs import GRAPHS, PRECISE, GraphDetector
 from saiseld.formats import graph_bytes
 from saiseld.formats.checkpoint import read_checkpoint, write_checkpoint
 from saiseld.formats.graph import FAST
+from saiseld.pipeline.viewing_threshold import VIEWING
 from saiseld.pipeline.weights import DEMO, Weights, find_weights
 from saiseld.runtime.files import atomic_path, output_folder
 
@@ -54,23 +55,26 @@ def export_system(weights: Path | None, folder: Path) -> list[Path]:
     from saiseld.seld.recogniser_model import write_recogniser_graph
 
     found = find_weights(weights)
-    uplam, detector = UpLAM.load(found.front_end), Detector.load(found.detector)
-    _, header = read_checkpoint(found.front_end)
     output_folder(folder)
-    front_end_file = _safetensors(found.front_end, folder)
-    detector_file = _safetensors(found.detector, folder)
-    if found.matchability is not None:
-        _copy(found.matchability, folder / found.matchability.name)
-    projection = header.get("projection", "official")
-    graphs = [
-        *write_uplam_graphs(uplam, front_end_file, projection),
-        *write_detector_graphs(detector, detector_file),
-    ]
-    _round_fast(find_weights(folder))
+    graphs: list[Path] = []
+    if "detector" in found.branches:
+        uplam, detector = UpLAM.load(found.front_end), Detector.load(found.detector)
+        _, header = read_checkpoint(found.front_end)
+        front_end_file = _safetensors(found.front_end, folder)
+        detector_file = _safetensors(found.detector, folder)
+        if found.matchability is not None:
+            _copy(found.matchability, folder / found.matchability.name)
+        projection = header.get("projection", "official")
+        graphs += write_uplam_graphs(uplam, front_end_file, projection)
+        graphs += write_detector_graphs(detector, detector_file)
+        _round_fast(find_weights(folder))
+    if (threshold := found.folder / VIEWING).is_file():
+        _copy(threshold, folder / VIEWING)
     if found.has_audio_branch:
         ear = Seld.load(found.seld)
         ear_file = _safetensors(found.seld, folder)
-        _copy(found.fusion, folder / found.fusion.name)
+        if found.fusion.is_file():
+            _copy(found.fusion, folder / found.fusion.name)
         graphs += write_seld_graphs(ear, ear_file)
         for beside in (found.recogniser, found.extent):
             if beside is not None:

@@ -376,7 +376,7 @@ def image_recordings(
     output_folder(folder)
     weights = networks.find_weights().checked()
     if options.system is None:
-        options = replace(options, system=default_system(weights.branches))
+        options = replace(options, system=default_system(weights.decided))
     there = task_device(networks, jobs)
     paths = find_recordings(recordings)
     if not keep_going:

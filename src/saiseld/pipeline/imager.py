@@ -93,7 +93,7 @@ class Imager:
     @property
     def default_system(self) -> System:
         """The default system; where the weights hold no audio branch, the detector's, and said."""
-        return default_system(self.networks.branches)
+        return default_system(self.weights.decided)
 
     def pictures(self, video: str | Path | None) -> Iterator[Frame | None]:
         """Yield a video's pictures as the detector is shown them; none if there is no video."""

@@ -12,7 +12,7 @@ from saiseld.acoustics.front_end import FrontEnd
 from saiseld.decision.fusion import Fusion
 from saiseld.decision.matchability import Matchability
 from saiseld.decision.systems import DecisionModels
-from saiseld.detector.detect import load_detector
+from saiseld.detector.detect import FrameDetector, load_detector
 from saiseld.formats.candidates import Branch, Candidates
 from saiseld.pipeline.weights import Weights, digests, find_weights, model_record
 from saiseld.runtime.cluster import Cluster
@@ -73,17 +73,11 @@ class Networks:
         self.options = options
         self.weights = paths = options.find_weights()
         self.threads = threads_here() if threads is None else threads
-        self._device = device = device_of(device_if(options.fast, options.device))
-        self.front_end = FrontEnd(paths.front_end, device=device, threads=self.threads)
-        self.detector = load_detector(paths.detector, device, half=options.half, fast=options.fast)
-        if self.front_end.projection != self.detector.projection:
-            raise CheckpointError(
-                paths.detector,
-                place="projection",
-                expected=f"that of {paths.front_end}, {self.front_end.projection}",
-                found=self.detector.projection,
-                advice="Use a front end and a detector that were trained together",
-            )
+        self._device = device_of(device_if(options.fast, options.device))
+        if "detector" in paths.branches:
+            _check_projection(self)
+        else:
+            _ = self.audio  # a mistake in the weights is told before any work begins
         model = paths.matchability
         self._matchability = None if model is None else Matchability.load(model)
 
@@ -91,6 +85,19 @@ class Networks:
     def branches(self) -> tuple[Branch, ...]:
         """The branches that the weights hold."""
         return self.weights.branches
+
+    @cached_property
+    def front_end(self) -> FrontEnd:
+        """The acoustic front end; raises ``CheckpointError`` if the weights hold none."""
+        return FrontEnd(self.weights.front_end, device=self._device, threads=self.threads)
+
+    @cached_property
+    def detector(self) -> FrameDetector:
+        """The detector; raises ``CheckpointError`` if the weights hold none."""
+        options = self.options
+        return load_detector(
+            self.weights.detector, self._device, half=options.half, fast=options.fast
+        )
 
     @cached_property
     def audio(self) -> AudioBranch:
@@ -110,7 +117,7 @@ class Networks:
 
         Where matchability is known frame by frame, it is in the rows already.
         """
-        fusion = Fusion.load(self.weights.fusion) if self.weights.has_audio_branch else None
+        fusion = Fusion.load(self.weights.fusion) if "audio" in self.weights.decided else None
         model = self._matchability
         return DecisionModels(fusion, None if model is None or model.frame_by_frame else model)
 
@@ -130,10 +137,11 @@ class Networks:
 
     def provenance(self, branches: Sequence[Branch]) -> dict[str, Any]:
         """Return what rows of some branches say of the networks that made them, as JSON."""
-        made_by: dict[str, Any] = {"imager": "engine", "front_end": self.front_end.identity}
-        made_by["projection"] = self.detector.projection
-        made_by["size"] = self.detector.size
-        made_by["fast"] = self.options.fast
+        made_by: dict[str, Any] = {"imager": "engine", "fast": self.options.fast}
+        if "detector" in self.branches:
+            made_by["front_end"] = self.front_end.identity
+            made_by["projection"] = self.detector.projection
+            made_by["size"] = self.detector.size
         made_by["models"] = {
             name: record for name, record in self._record.items() if record["branch"] in branches
         }
@@ -142,6 +150,17 @@ class Networks:
             fusion = self.decision_models.fusion
             made_by["fusion"] = None if fusion is None else fusion.as_json()
         return made_by
+
+
+def _check_projection(networks: Networks) -> None:
+    if networks.front_end.projection != networks.detector.projection:
+        raise CheckpointError(
+            networks.weights.detector,
+            place="projection",
+            expected=f"that of {networks.weights.front_end}, {networks.front_end.projection}",
+            found=networks.detector.projection,
+            advice="Use a front end and a detector that were trained together",
+        )
 
 
 def task_device(options: NetworkOptions, jobs: Workers) -> DeviceName:

@@ -81,29 +81,43 @@ class Weights:
 
     @property
     def has_audio_branch(self) -> bool:
-        """Whether there is a SELD network, and a fusion model that goes with it."""
-        return (self.folder / "seld.safetensors").is_file() and self.fusion.is_file()
+        """Whether there is a SELD network."""
+        return _is_there(self.folder, "seld")
+
+    @property
+    def has_detector(self) -> bool:
+        """Whether there is a detector."""
+        return _is_there(self.folder, "detector")
 
     @property
     def branches(self) -> tuple[Branch, ...]:
-        """The branches that there are networks of."""
-        return BRANCHES if self.has_audio_branch else ("detector",)
+        """The branches that there are networks of; the detector if there is none of either."""
+        has_one = self.has_detector or not self.has_audio_branch
+        there = {"detector": has_one, "audio": self.has_audio_branch}
+        return tuple(branch for branch in BRANCHES if there[branch])
+
+    @property
+    def decided(self) -> tuple[Branch, ...]:
+        """The branches that can be decided on: the audio branch takes a fusion model."""
+        return tuple(b for b in self.branches if b != "audio" or self.fusion.is_file())
 
     def checked(self) -> Weights:
-        """Return these weights; raises ``CheckpointError`` if one of the detector is not there."""
+        """Return these weights; raises ``CheckpointError`` if a part of a branch is not there."""
         _files(self)
         return self
 
 
 def _files(weights: Weights) -> dict[Branch, list[Path]]:
-    """Return the files of each branch that there is; all of the detector's must be."""
-    files: dict[Branch, list[Path]] = {"detector": [weights.front_end, weights.detector]}
-    if weights.matchability is not None:
-        files["detector"].append(weights.matchability)
-    if weights.has_audio_branch:
-        files["audio"] = [weights.seld, weights.fusion]
-        beside = (weights.recogniser, weights.extent)
-        files["audio"] += [path for path in beside if path is not None]
+    """Return the files of each branch that there is."""
+    files: dict[Branch, list[Path]] = {}
+    if "detector" in weights.branches:
+        files["detector"] = [weights.front_end, weights.detector]
+        if weights.matchability is not None:
+            files["detector"].append(weights.matchability)
+    if "audio" in weights.branches:
+        fusion = weights.fusion if weights.fusion.is_file() else None
+        beside = (fusion, weights.recogniser, weights.extent)
+        files["audio"] = [weights.seld, *(path for path in beside if path is not None)]
     return files
 
 
@@ -186,8 +200,15 @@ def find_weights(weights: str | Path | None = None) -> Weights:
     return Weights(folder)
 
 
+_SUFFIXES = (".safetensors", ".pth")
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    return any((folder / f"{name}{suffix}").is_file() for suffix in _SUFFIXES)
+
+
 def _part(folder: Path, name: str) -> Path:
-    for suffix in (".safetensors", ".pth"):
+    for suffix in _SUFFIXES:
         path = folder / f"{name}{suffix}"
         if path.is_file():
             return path

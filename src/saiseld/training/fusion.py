@@ -8,6 +8,7 @@ learns how far to trust a picture that says something else than the sound.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,8 @@ from saiseld.formats.annotation import read_annotations
 from saiseld.formats.candidates import Candidates, candidate_files, read_candidates
 from saiseld.runtime.errors import DataError
 from saiseld.runtime.parallel import run_all
+
+_log = logging.getLogger(__name__)
 
 CONTRADICTED = 1.0
 """Weight of a recording with what the eye makes of another: with less, such a picture costs more
@@ -97,28 +100,37 @@ class Lesson:
     """
 
     room: str
-    both: Known
-    contradicted: Known
+    both: Known | None
+    contradicted: Known | None
     ear: Known
-    eye: Known
+    eye: Known | None
     spots: dict[float, float]
 
 
-def measure(eye: Path, other: Path, ear: Path, labels: Path, emission: str, every: int) -> Lesson:
+def measure(
+    eye: Path, other: Path | None, ear: Path, labels: Path, emission: str, every: int
+) -> Lesson:
     """Measure what the candidates of a recording are worth, on every so many-th frame."""
-    seen, wrong = (
-        _some(read_candidates(path).of_branch("detector"), every) for path in (eye, other)
-    )
     heard = _some(read_candidates(ear).of_branch("audio"), every)
-    wrong = wrong.take(wrong.frame < heard.frames)
-    wrong = replace(wrong, recording=heard.recording, frames=heard.frames)
     truth = render_masks(m for m in read_annotations(labels) if m.frame % every == 0)
     drawings: Drawings = {}
+    room = room_of(heard.recording)
+    alone = known(None, heard, truth, 0.0, emission, drawings)
+    table = read_candidates(eye)
+    if "detector" not in table.branches:
+        return Lesson(room, None, None, alone, None, {})
+    seen = _some(table.of_branch("detector"), every)
+    contradicted = None
+    if other is not None:
+        wrong = _some(read_candidates(other).of_branch("detector"), every)
+        wrong = wrong.take(wrong.frame < heard.frames)
+        wrong = replace(wrong, recording=heard.recording, frames=heard.frames)
+        contradicted = known(wrong, heard, truth, 0.0, emission, drawings)
     return Lesson(
-        room_of(heard.recording),
+        room,
         known(seen, heard, truth, 0.0, emission, drawings),
-        known(wrong, heard, truth, 0.0, emission, drawings),
-        known(None, heard, truth, 0.0, emission, drawings),
+        contradicted,
+        alone,
         known(seen, None, truth, 0.0, emission, drawings),
         {
             share: float(known(seen, heard, truth, share, "spot", drawings).worth.sum())
@@ -143,40 +155,54 @@ def measure_all(
     """
     eyes, ears = candidate_files(eye), candidate_files(ear)
     common = sorted(eyes.keys() & ears.keys())
-    if len({room_of(name) for name in common}) < 2:
+    if not common:
         raise DataError(
-            eye,
-            expected=f"candidates of recordings in two rooms or more that are also in {ear}",
-            found=", ".join(common) or "none",
+            eye, expected=f"candidates of recordings that are also in {ear}", found="none"
+        )
+    if len({room_of(name) for name in common}) < 2:
+        _log.warning(
+            "%s: one room only: nothing is learnt of pictures that contradict the sound", eye
         )
     truth = labels_of({name: eyes[name] for name in common}, labels)
     tasks = {
-        name: (eyes[name], eyes[_elsewhere(common, name)], ears[name], truth[name], emission, every)
+        name: (
+            eyes[name],
+            None if (other := _elsewhere(common, name)) is None else eyes[other],
+            ears[name],
+            truth[name],
+            emission,
+            every,
+        )
         for name in common
     }
     return run_all(measure, tasks, jobs=jobs, title="measuring")
 
 
-def _elsewhere(names: Sequence[str], name: str) -> str:
-    """Return the next recording of another room."""
+def _elsewhere(names: Sequence[str], name: str) -> str | None:
+    """Return the next recording of another room, None if there is none."""
     after = [*names[names.index(name) :], *names]
-    return next(other for other in after if room_of(other) != room_of(name))
+    return next((other for other in after if room_of(other) != room_of(name)), None)
 
 
 def fit(lessons: dict[str, Lesson]) -> Fusion:
     """Fit the models of all senses, and how far a direction goes towards the eye."""
     every = list(lessons.values())
-    toward_eye = max(TOWARD_EYE, key=lambda share: sum(one.spots[share] for one in every))
-    agreeing = [one.both for one in every]
-    against = [one.contradicted for one in every]
+    ear = _model([one.ear for one in every])
+    rooms = sorted({one.room for one in every})
+    seeing = [one.eye for one in every if one.eye is not None]
+    if not seeing:
+        return Fusion(None, ear, None, 0.0, rooms, sorted(lessons))
+    toward_eye = max(TOWARD_EYE, key=lambda share: sum(one.spots.get(share, 0) for one in every))
+    agreeing = [one.both for one in every if one.both is not None]
+    against = [one.contradicted for one in every if one.contradicted is not None]
     weight = [np.ones(len(k.worth)) for k in agreeing]
     weight += [np.full(len(k.worth), CONTRADICTED) for k in against]
     return Fusion(
         both=_model([*agreeing, *against], np.concatenate(weight)),
-        ear=_model([one.ear for one in every]),
-        eye=_model([one.eye for one in every]),
+        ear=ear,
+        eye=_model(seeing),
         toward_eye=toward_eye,
-        rooms=sorted({one.room for one in every}),
+        rooms=rooms,
         recordings=sorted(lessons),
     )
 
@@ -194,6 +220,8 @@ def assess(lessons: dict[str, Lesson]) -> dict[str, float]:
     makes of another recording.
     """
     rooms = np.array([one.room for one in lessons.values()])
+    if len(np.unique(rooms)) < 2:
+        return {}
     parts: dict[str, list[tuple[Known, NDArray[np.float64]]]] = {}
     every = list(lessons.items())
     for held_out in room_folds(rooms):
@@ -202,18 +230,16 @@ def assess(lessons: dict[str, Lesson]) -> dict[str, float]:
         )
         for index in np.flatnonzero(held_out):
             one = every[index][1]
-            for name, known_part, odds in (
-                ("ear's score", one.ear, one.ear.evidence[:, 0]),
-                ("ear", one.ear, fusion.ear.odds(one.ear.evidence)),
-                ("eye", one.eye, fusion.eye.odds(one.eye.evidence)),
-                ("ear and eye", one.both, fusion.both.odds(one.both.evidence)),
-                (
-                    "ear and another's eye",
-                    one.contradicted,
-                    fusion.both.odds(one.contradicted.evidence),
-                ),
+            parts.setdefault("ear's score", []).append((one.ear, one.ear.evidence[:, 0]))
+            for name, known_part, model in (
+                ("ear", one.ear, fusion.ear),
+                ("eye", one.eye, fusion.eye),
+                ("ear and eye", one.both, fusion.both),
+                ("ear and another's eye", one.contradicted, fusion.both),
             ):
-                parts.setdefault(name, []).append((known_part, odds))
+                if known_part is not None and model is not None:
+                    odds = model.odds(known_part.evidence)
+                    parts.setdefault(name, []).append((known_part, odds))
     return {name: _macro_precision(found) for name, found in parts.items()}
 
 

@@ -1,0 +1,125 @@
+"""From which score masks are shown to a person: chosen on recordings, kept beside the weights.
+
+Masks of a system are matched with the labels; a mask is right where its soft IoU with its partner
+is 0.25 or more. The threshold is that of the best F1, over all masks and labels of the recordings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from saiseld.decision.systems import DecisionModels, System, decide
+from saiseld.evaluation.corpus import labels_of
+from saiseld.evaluation.drawn_labels import draw_labels
+from saiseld.evaluation.matched import MatchedRecording, match_recording
+from saiseld.evaluation.rendering import render_masks
+from saiseld.formats.candidates import candidate_files, read_candidates
+from saiseld.pipeline.defaults import VIEWING_THRESHOLD
+from saiseld.pipeline.weights import find_weights
+from saiseld.runtime.errors import CheckpointError, refusing
+from saiseld.runtime.files import write_bytes
+from saiseld.runtime.parallel import run_all
+
+VIEWING = "viewing.json"
+_RIGHT_IOU = 0.25
+_THRESHOLDS = np.round(np.arange(0.02, 0.96, 0.02), 2)
+
+
+class ViewingThreshold(msgspec.Struct, frozen=True):
+    """A threshold and what it was chosen by.
+
+    Parameters
+    ----------
+    threshold
+        Score from which masks are shown.
+    F1
+        There, on the recordings that it was chosen on.
+    system
+        Whose masks.
+    recordings
+        Their names.
+    """
+
+    threshold: float
+    F1: float
+    system: str
+    recordings: list[str]
+
+
+def choose_viewing_threshold(
+    candidates: Path,
+    labels: Path,
+    system: System,
+    models: DecisionModels,
+    cache: Path,
+    *,
+    jobs: int = 1,
+) -> ViewingThreshold:
+    """Choose the threshold on recordings.
+
+    Parameters
+    ----------
+    candidates
+        Folder of candidate tables.
+    labels
+        Folder with their labels.
+    system, models
+        What decides.
+    cache
+        Folder for drawn labels.
+    jobs
+        Recordings at a time.
+    """
+    tables = candidate_files(candidates)
+    truth = labels_of(tables, labels)
+    tasks = {name: (path, truth[name], system, models, cache) for name, path in tables.items()}
+    matched = run_all(_matched, tasks, jobs=jobs, title="matching")
+    best, score = best_threshold(list(matched.values()))
+    return ViewingThreshold(best, round(score, 4), system.name, sorted(matched))
+
+
+def best_threshold(recordings: Sequence[MatchedRecording]) -> tuple[float, float]:
+    """Return the threshold of the best F1, the lowest of equal ones, and that F1."""
+    score = np.concatenate([one.score for one in recordings])
+    right = np.concatenate([one.iou >= _RIGHT_IOU for one in recordings])
+    truths = sum(len(one.truth_iou) for one in recordings)
+    kept = score[:, None] >= _THRESHOLDS
+    hits = (kept & right[:, None]).sum(0)
+    found = 2 * hits / np.maximum(kept.sum(0) + truths, 1)
+    return float(_THRESHOLDS[found.argmax()]), float(found.max())
+
+
+def viewing_threshold(weights: str | Path | None) -> float:
+    """Return the threshold that was chosen for a weights folder, or the packaged weights'.
+
+    Raises
+    ------
+    CheckpointError
+        If there is a file that is none.
+    """
+    path = find_weights(weights).folder / VIEWING
+    if not path.is_file():
+        return VIEWING_THRESHOLD
+    with refusing(CheckpointError, path, "a viewing threshold (JSON)"):
+        found = msgspec.json.decode(path.read_bytes(), type=ViewingThreshold)
+    if not 0 <= found.threshold <= 1:
+        raise CheckpointError(
+            path, place="threshold", expected="0 to 1", found=str(found.threshold)
+        )
+    return found.threshold
+
+
+def save_viewing_threshold(chosen: ViewingThreshold, path: str | Path) -> None:
+    """Write JSON, whole or not at all."""
+    write_bytes(path, msgspec.json.format(msgspec.json.encode(chosen)) + b"\n")
+
+
+def _matched(
+    candidates: Path, labels: Path, system: System, models: DecisionModels, cache: Path
+) -> MatchedRecording:
+    masks = decide(read_candidates(candidates), system, models)
+    return match_recording(render_masks(masks), draw_labels(labels, cache))

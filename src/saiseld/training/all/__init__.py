@@ -1,0 +1,1 @@
+"""From a corpus to a complete system: the stages of ``saiseld train all``."""

@@ -1,0 +1,124 @@
+"""The page that ``saiseld train all`` ends with: how good the system is and how to use it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from saiseld.conventions.taxonomy import CLASS_NAMES
+from saiseld.runtime.errors import DataError, refusing
+from saiseld.runtime.files import write_bytes
+from saiseld.training.all.plan import Plan
+from saiseld.training.all.stages import StageRecord
+
+PAGE = "index.html"
+_ROWS = {
+    "macro_mAP": "mAP",
+    "macro_AP50": "AP50",
+    "macro_AP75": "AP75",
+    "macro_pearson_r": "EFRQ",
+}
+"""Rows of the scores, and what they are called here."""
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
+th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
+th:first-child, td:first-child { text-align: left; }
+code { overflow-wrap: anywhere; } .note { color: #8a4b00; }
+"""
+
+
+def write_page(weights: Path, plan: Plan, records: Mapping[str, StageRecord], data: Path) -> Path:
+    """Write ``index.html`` into the folder of weights; return its path.
+
+    Parameters
+    ----------
+    weights
+        The folder, in which ``report/scores.json`` lies.
+    plan, records
+        What was done.
+    data
+        The corpus.
+
+    Raises
+    ------
+    DataError
+        If there are no scores.
+    """
+    path = weights / "report" / "scores.json"
+    with refusing(DataError, path, "scores (JSON)"):
+        scores: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+    if "per_class" in scores:  # of one system, not by name
+        scores = {"audio": scores}
+    where = f"{len(plan.scored)} recordings of {', '.join(plan.rooms['score'])}"
+    note = ""
+    if plan.is_optimistic:
+        note = "<p class=note>Optimistic: networks were selected in these rooms.</p>"
+    command = f"saiseld image RECORDING --weights {weights}"
+    parts = [
+        f"<h1>A system of {escape(str(data))}</h1>",
+        f"<p>Use it: <code>{escape(command)}</code></p>",
+        f"<h2>Scores in rooms held out</h2><p>{escape(where)}.</p>{note}",
+        _table(["system", *_ROWS.values()], [_row(name, one) for name, one in scores.items()]),
+        "<p>In brackets: 95 % intervals over recordings. "
+        "<a href='report/index.html'>What explains them</a>.</p>",
+        "<h2>What each part brings</h2>",
+        _table(["system", *_ROWS.values(), "mAP less than the first"], _parts(scores)),
+        "<h2>By class</h2>",
+        _table(["class", *scores], _classes(scores)),
+        "<h2>Rooms</h2>",
+        _table(["role", "rooms"], [[r, ", ".join(rooms)] for r, rooms in plan.rooms.items()]),
+        "<h2>What was done</h2>",
+        _table(
+            ["stage", "seconds", "commands"],
+            [[n, f"{r.seconds:.0f}", "\n".join(r.commands)] for n, r in records.items()],
+        ),
+    ]
+    head = f"<!doctype html><meta charset=utf-8><title>saiseld</title><style>{_STYLE}</style>"
+    page = weights / PAGE
+    write_bytes(page, "\n".join((head, *parts, "")).encode())
+    return page
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _row(name: str, scores: Mapping[str, Any]) -> list[str]:
+    cells = [name]
+    for row in _ROWS:
+        low, high = scores.get("intervals", {}).get(row) or (None, None)
+        between = "" if low is None or high is None else f" ({low:.3f}–{high:.3f})"
+        cells.append(_number(scores[row]) + between)
+    return cells
+
+
+def _parts(scores: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """Return by how much each system falls short of the first, with its interval."""
+    rows = []
+    for name, one in list(scores.items())[1:]:
+        value, low, high, *_ = one.get("difference", {}).get("macro_mAP") or (None,) * 3
+        between = f"{_number(value)} ({_number(low)}–{_number(high)})"
+        rows.append([name, *(_number(one[row]) for row in _ROWS), between])
+    return rows
+
+
+def _classes(scores: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    return [
+        [name, *(_number(one["per_class"][name]["mAP"]) for one in scores.values())]
+        for name in CLASS_NAMES
+    ]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["<table>", _line("th", head), *(_line("td", row) for row in rows), "</table>"]
+    return "\n".join(lines) if rows else "<p>Nothing to compare.</p>"
+
+
+def _line(kind: str, cells: Sequence[str]) -> str:
+    inner = "".join(f"<{kind}>{escape(cell)}</{kind}>" for cell in cells)
+    return f"<tr>{inner.replace(chr(10), '<br>')}</tr>"

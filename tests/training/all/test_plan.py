@@ -1,0 +1,78 @@
+"""What ``saiseld train all`` will do, for corpora with and without pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from saiseld.data.corpora import open_corpus
+from saiseld.runtime.errors import DataError
+from saiseld.training.all.plan import Choices, make_plan
+
+
+def corpus(folder: Path, *, video: bool, test_rooms: int = 1) -> Path:
+    for room in range(1, 4 + test_rooms):
+        split = "dev-train-a" if room < 4 else "dev-test-a"
+        for where, suffix in (
+            ("mic_dev", ".wav"),
+            ("metadata_dev", ".csv"),
+            ("labels_dev", "_std.json"),
+            ("video_dev", ".mp4"),
+        ):
+            if video or suffix != ".mp4":
+                path = folder / where / split / f"fold1_room{room}_mix001{suffix}"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(b"")
+    return folder
+
+
+CHOICES = Choices(front_end="uplam.safetensors")
+
+
+def test_a_corpus_with_video_makes_both_branches(tmp_path) -> None:
+    plan = make_plan(open_corpus(corpus(tmp_path / "data", video=True)), tmp_path / "out", CHOICES)
+    assert [stage.name for stage in plan.stages] == [
+        "front end",
+        "features",
+        "detector",
+        "SELD network",
+        "candidates to decide by",
+        "fusion",
+        "matchability",
+        "viewing threshold",
+        "graphs",
+        "candidates to score",
+        "predictions",
+        "scores",
+    ]
+    assert not plan.is_optimistic and plan.has_detector
+    assert plan.rooms["score"] == ["room4"]
+    of_score = [path.name for path in (tmp_path / "out/work/audio/score").iterdir()]
+    assert of_score == ["fold1_room4_mix001.wav"]
+    decided, scored = plan.rooms["calibrate"], plan.rooms["score"]
+    assert decided and not set(decided) & {*plan.rooms["train"], *plan.rooms["select"], *scored}
+
+
+def test_without_video_there_is_an_audio_branch_alone(tmp_path) -> None:
+    data = open_corpus(corpus(tmp_path / "data", video=False, test_rooms=0))
+    plan = make_plan(data, tmp_path / "out", CHOICES)
+    names = [stage.name for stage in plan.stages]
+    assert not plan.has_detector and "detector" not in names and "matchability" not in names
+    assert plan.is_optimistic and plan.rooms["score"] == plan.rooms["select"]
+
+
+def test_links_follow_the_corpus(tmp_path) -> None:
+    folder = tmp_path / "out/work/audio/score"
+    folder.mkdir(parents=True)
+    (folder / "old.wav").symlink_to(tmp_path / "gone.wav")
+    make_plan(open_corpus(corpus(tmp_path / "data", video=False)), tmp_path / "out", CHOICES)
+    assert [path.name for path in folder.iterdir()] == ["fold1_room4_mix001.wav"]
+
+
+def test_recordings_without_masks_cannot_be_scored(tmp_path) -> None:
+    data = corpus(tmp_path / "data", video=False)
+    (data / "labels_dev/dev-test-a/fold1_room4_mix001_std.json").unlink()
+    with pytest.raises(DataError) as caught:
+        make_plan(open_corpus(data), tmp_path / "out", CHOICES)
+    assert caught.value.source.endswith("fold1_room4_mix001.wav")
