@@ -9,8 +9,9 @@ import soundfile
 
 from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.rigid_sphere import RigidSphereArray
-from saiseld.conventions.sphere import unit_vector
+from saiseld.conventions.sphere import HEIGHT, WIDTH, unit_vector
 from saiseld.conventions.timebase import SAMPLE_RATE
+from saiseld.formats.annotation import EnergyMask, write_annotations
 
 FRAMES = 60
 PLACES = {0: (30.0, 5.0), 3: (-100.0, -20.0)}
@@ -53,4 +54,21 @@ def write_corpus(
                 soundfile.write(path, sound(number), SAMPLE_RATE, subtype="PCM_16")
             else:
                 path.write_text(rows())
+    return folder
+
+
+def write_masks(folder: Path) -> Path:
+    """Write a square round each source as its label; return the folder."""
+    for events in sorted((folder / "metadata_dev").rglob("*.csv")):
+        masks = []
+        for line in events.read_text().splitlines():
+            frame, class_id, *_ = (int(float(part)) for part in line.split(","))
+            azimuth, elevation = PLACES[class_id]
+            x, y = (180 - azimuth) * WIDTH / 360, (90 - elevation) * HEIGHT / 180
+            grid = np.mgrid[-6:7, -6:7].reshape(2, -1).T
+            points = np.column_stack([grid + np.round((x, y)), np.full(len(grid), 0.8)])
+            masks.append(EnergyMask(frame, 0, class_id, (points,), 150.0))
+        labels = folder / "labels_dev" / events.parent.name / f"{events.stem}_std.json"
+        labels.parent.mkdir(parents=True, exist_ok=True)
+        write_annotations(labels, masks)
     return folder

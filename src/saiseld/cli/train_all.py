@@ -53,7 +53,7 @@ def train_all(
     """
     from saiseld.pipeline.weights import PACKAGED
     from saiseld.runtime.devices import device_of
-    from saiseld.training.all.page import write_page
+    from saiseld.training.all.page import image_command, write_page
     from saiseld.training.all.plan import Choices, read_plan
     from saiseld.training.all.stages import run_command, run_stages
 
@@ -78,8 +78,7 @@ def train_all(
         typer.echo("no detector: the audio branch alone", err=True)
     records = run_stages(plan.stages, output, partial(run_command, run_saiseld))
     typer.echo(f"{write_page(output, plan, records, dataset)}: scores by system and class")
-    system = "" if plan.has_detector else " --system audio"
-    typer.echo(f"saiseld image RECORDING --weights {output}{system}")
+    typer.echo(image_command(output, plan))
 
 
 def run_saiseld(arguments: Sequence[str]) -> None:

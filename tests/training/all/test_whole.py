@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
-import numpy as np
 import pytest
-from tests.training.annotated_corpus import PLACES, write_corpus
+from tests.training.annotated_corpus import write_corpus, write_masks
 
-from saiseld.conventions.sphere import HEIGHT, WIDTH
-from saiseld.formats.annotation import EnergyMask, read_annotations, write_annotations
+from saiseld.formats.annotation import read_annotations
 from saiseld.pipeline.weights import PACKAGED
 from saiseld.training.all.page import write_page
 from saiseld.training.all.plan import Choices, read_plan
@@ -29,25 +26,8 @@ precision = "no"
 """
 
 
-def write_masks(folder: Path) -> None:
-    """Write a square round each source, as its label."""
-    for events in sorted((folder / "metadata_dev").rglob("*.csv")):
-        masks = []
-        for line in events.read_text().splitlines():
-            frame, class_id, *_ = (int(float(part)) for part in line.split(","))
-            azimuth, elevation = PLACES[class_id]
-            x, y = (180 - azimuth) * WIDTH / 360, (90 - elevation) * HEIGHT / 180
-            grid = np.mgrid[-6:7, -6:7].reshape(2, -1).T
-            points = np.column_stack([grid + np.round((x, y)), np.full(len(grid), 0.8)])
-            masks.append(EnergyMask(frame, 0, class_id, (points,), 150.0))
-        labels = folder / "labels_dev" / events.parent.name / f"{events.stem}_std.json"
-        labels.parent.mkdir(parents=True, exist_ok=True)
-        write_annotations(labels, masks)
-
-
 def test_an_audio_branch_is_made_scored_and_used(tmp_path, saiseld) -> None:
-    data, weights = write_corpus(tmp_path / "data"), tmp_path / "weights"
-    write_masks(data)
+    data, weights = write_masks(write_corpus(tmp_path / "data")), tmp_path / "weights"
     (tmp_path / "recipe.toml").write_text(RECIPE)
     plan = read_plan(
         data,

@@ -23,12 +23,22 @@ _ROWS = {
     "macro_pearson_r": "EFRQ",
 }
 """Rows of the scores, and what they are called here."""
+_MEANS = {
+    "audiovisual": ("both branches", ""),
+    "audio": ("the audio branch alone", "without the detector"),
+    "TASK3B_1": ("the detector alone, by matchability", "without the audio branch"),
+    "TASK3B_3": ("the detector alone, by its score", "without audio branch and matchability"),
+}
+"""What each system is, and what it lacks."""
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
+div { overflow-x: auto; margin: 1rem 0; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
 th:first-child, td:first-child { text-align: left; }
 code { overflow-wrap: anywhere; } .note { color: #8a4b00; }
+.stages td { vertical-align: top; text-align: left; }
+.stages td:last-child { font-family: monospace; }
 """
 
 
@@ -58,30 +68,42 @@ def write_page(weights: Path, plan: Plan, records: Mapping[str, StageRecord], da
     note = ""
     if plan.is_optimistic:
         note = "<p class=note>Optimistic: networks were selected in these rooms.</p>"
-    command = f"saiseld image RECORDING --weights {weights}"
     parts = [
-        f"<h1>A system of {escape(str(data))}</h1>",
-        f"<p>Use it: <code>{escape(command)}</code></p>",
+        f"<h1>A system trained on {escape(data.resolve().name)}</h1>",
+        f"<p>Use it: <code>{escape(image_command(weights, plan))}</code></p>",
         f"<h2>Scores in rooms held out</h2><p>{escape(where)}.</p>{note}",
-        _table(["system", *_ROWS.values()], [_row(name, one) for name, one in scores.items()]),
-        "<p>In brackets: 95 % intervals over recordings. "
-        "<a href='report/index.html'>What explains them</a>.</p>",
+        _table(["system", "", *_ROWS.values()], [_row(*one) for one in scores.items()]),
+        "<p>In brackets: 95 % intervals over recordings; none for fewer than five. "
+        "<a href='report/index.html'>What explains the scores</a>.</p>",
         "<h2>What each part brings</h2>",
-        _table(["system", *_ROWS.values(), "mAP less than the first"], _parts(scores)),
-        "<h2>By class</h2>",
+        _table(["system", "mAP", "against the first"], _parts(scores)),
+        "<h2>By class: mAP</h2>",
         _table(["class", *scores], _classes(scores)),
+        "<p>–: does not sound in these rooms.</p>",
         "<h2>Rooms</h2>",
         _table(["role", "rooms"], [[r, ", ".join(rooms)] for r, rooms in plan.rooms.items()]),
         "<h2>What was done</h2>",
         _table(
             ["stage", "seconds", "commands"],
             [[n, f"{r.seconds:.0f}", "\n".join(r.commands)] for n, r in records.items()],
+            kind="stages",
         ),
     ]
-    head = f"<!doctype html><meta charset=utf-8><title>saiseld</title><style>{_STYLE}</style>"
+    head = (
+        "<!doctype html><html lang=en><meta charset=utf-8>"
+        "<meta name=viewport content='width=device-width, initial-scale=1'>"
+        f"<title>saiseld: {escape(data.resolve().name)}</title><style>{_STYLE}</style>"
+    )
     page = weights / PAGE
     write_bytes(page, "\n".join((head, *parts, "")).encode())
     return page
+
+
+def image_command(weights: Path, plan: Plan) -> str:
+    """Return the command that images with the trained weights."""
+    if plan.has_detector:
+        return f"saiseld image RECORDING --video VIDEO --weights {weights} -o results"
+    return f"saiseld image RECORDING --weights {weights} --system audio -o results"
 
 
 def _number(value: float | None) -> str:
@@ -89,7 +111,7 @@ def _number(value: float | None) -> str:
 
 
 def _row(name: str, scores: Mapping[str, Any]) -> list[str]:
-    cells = [name]
+    cells = [name, _MEANS[name][0]]
     for row in _ROWS:
         low, high = scores.get("intervals", {}).get(row) or (None, None)
         between = "" if low is None or high is None else f" ({low:.3f}–{high:.3f})"
@@ -102,8 +124,10 @@ def _parts(scores: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     rows = []
     for name, one in list(scores.items())[1:]:
         value, low, high, *_ = one.get("difference", {}).get("macro_mAP") or (None,) * 3
-        between = f"{_number(value)} ({_number(low)}–{_number(high)})"
-        rows.append([name, *(_number(one[row]) for row in _ROWS), between])
+        between = "–" if value is None else f"{value:+.3f}"
+        if low is not None and high is not None:
+            between += f" ({low:+.3f} to {high:+.3f})"
+        rows.append([_MEANS[name][1], _number(one["macro_mAP"]), between])
     return rows
 
 
@@ -114,9 +138,11 @@ def _classes(scores: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     ]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["<table>", _line("th", head), *(_line("td", row) for row in rows), "</table>"]
-    return "\n".join(lines) if rows else "<p>Nothing to compare.</p>"
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
+    if not rows:
+        return "<p>Nothing to compare.</p>"
+    lines = [_line("th", head), *(_line("td", row) for row in rows)]
+    return "\n".join((f"<div><table class='{kind}'>", *lines, "</table></div>"))
 
 
 def _line(kind: str, cells: Sequence[str]) -> str:
