@@ -2,7 +2,8 @@
 
 Twenty rooms of pyroomacoustics, one and two sources of real sounds in each: 40 recordings of real
 spherical harmonics up to third order. Each is written in every format; recognition is tried on all
-of them, and direction (the nearest event of ``saiseld image``, sound alone) on one format each.
+of them, and direction (the nearest event of ``saiseld image``, sound alone) on one format each,
+beside what the tetrahedron of a rigid sphere would have recorded of the same scene.
 Four omnidirectional capsules in the same rooms must not be recognised as ambisonics.
 
     python benchmarks/ambisonics.py SOUNDS --folder /tmp/rooms [--directions]
@@ -28,7 +29,11 @@ from pyroomacoustics.directivities import (
     Omnidirectional,
     RealSphericalHarmonicsDirectivity,
 )
+from scipy.signal import oaconvolve
 
+from arrays import LATENCY, firs
+from clips import SPEED
+from saiseld.arrays.description import tetrahedron
 from saiseld.checks.channels import recognise
 from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.sphere import great_circle, unit_vector
@@ -98,7 +103,7 @@ def main() -> None:
     cases = [_case(asked.sounds, asked.folder, room, n) for room in range(ROOMS) for n in (1, 2)]
     _print_recognition(cases)
     if asked.directions:
-        _print_directions(cases)
+        _print_directions(cases, asked.sounds)
 
 
 def _case(sounds: Path, folder: Path, room: int, sources: int) -> Case:
@@ -110,7 +115,10 @@ def _case(sounds: Path, folder: Path, room: int, sources: int) -> Case:
         return Case(path.stem, *(kept[name] for name in Case._fields[1:]))
 
 
-def _simulated(sounds: list[Path], number: int, sources: int) -> dict[str, Signal]:
+def _room(
+    sounds: list[Path], number: int, sources: int
+) -> tuple[pyroomacoustics.ShoeBox, Signal, Signal, np.random.Generator]:
+    """Return a room with its sources, the middle of its array, and the directions of sources."""
     rng = np.random.default_rng([number, sources])
     size = rng.uniform([3.5, 3.0, 2.4], [9.0, 7.0, 3.6])
     absorption, order = pyroomacoustics.inverse_sabine(rng.uniform(0.2, 0.6), size)
@@ -129,6 +137,33 @@ def _simulated(sounds: list[Path], number: int, sources: int) -> dict[str, Signa
         if ((place > 0.2) & (place < size - 0.2)).all() and min(away, default=180) > 40:
             directions.append((azimuth, elevation))
             room.add_source(place, signal=_sound(sounds, rng))
+    return room, middle, np.array(directions), rng
+
+
+def _on_sphere(sounds: list[Path], number: int, sources: int) -> Signal:
+    """Return what the four capsules on a rigid sphere record (n, 4) of the same scene."""
+    room, middle, _, rng = _room(sounds, number, sources)
+    room.add_microphone(middle)
+    room.image_source_model()
+    wanted = int(SECONDS * SAMPLE_RATE)
+    out = np.zeros((wanted, 4))
+    for source, seen in zip(room.sources, room.visibility, strict=True):
+        offset = (source.images - middle[:, None]).T[seen[0] > 0]
+        gain = source.damping[0][seen[0] > 0]
+        distance = np.linalg.norm(offset, axis=1)
+        start, fraction = np.divmod(distance / SPEED * SAMPLE_RATE, 1)
+        heard = firs(tetrahedron(), offset / distance[:, None], fraction)
+        response = np.zeros((4, int(start.max()) + heard.shape[-1] + 1))
+        for begin, weight, fir in zip(start.astype(int), gain / distance, heard, strict=True):
+            response[:, begin : begin + fir.shape[-1]] += weight * fir
+        whole = oaconvolve(source.signal[None], response[:, LATENCY:], axes=1)
+        out += whole[:, :wanted].T
+    out *= 0.1 / np.abs(out).max()
+    return np.asarray(out + 1e-5 * rng.standard_normal(out.shape))
+
+
+def _simulated(sounds: list[Path], number: int, sources: int) -> dict[str, Signal]:
+    room, middle, directions, rng = _room(sounds, number, sources)
     degrees = [(n, m) for n in range(ORDER + 1) for m in range(-n, n + 1)]
     patterns: list[Directivity] = [RealSphericalHarmonicsDirectivity(m, n) for n, m in degrees]
     # Omnidirectional capsules in the open, as far apart as on the sphere they seem.
@@ -145,7 +180,7 @@ def _simulated(sounds: list[Path], number: int, sources: int) -> dict[str, Signa
     signals = signals * (0.1 / np.abs(signals).max())
     signals += 1e-5 * rng.standard_normal(signals.shape)
     parts = np.split(signals, [len(degrees), len(degrees) + 4], axis=1)
-    return dict(zip(Case._fields[1:], (*parts, np.array(directions)), strict=True))
+    return dict(zip(Case._fields[1:], (*parts, directions), strict=True))
 
 
 def _sound(sounds: list[Path], rng: np.random.Generator) -> Signal:
@@ -179,29 +214,40 @@ def _recognised(audio: Signal) -> tuple[AmbisonicFormat | None, bool]:
     return found.format, found.is_sure
 
 
-def _print_directions(cases: list[Case]) -> None:
+def _print_directions(cases: list[Case], sounds: Path) -> None:
+    """Print errors of converted sound and of the rigid sphere's, scene by scene and in all."""
     from saiseld.pipeline.imager import Imager
 
     imager = Imager()
-    errors: dict[int, list[float]] = {1: [], 2: []}
+    files = sorted(sounds.rglob("*.*"))
+    errors: dict[tuple[int, str], list[float]] = {}
     for number, case in enumerate(cases):
         title = list(FORMATS)[number // 2 % len(FORMATS)]
         made_of, wanted = FORMATS[title]
-        is_flat = "no height" in title
-        opened = recording_of_array(made_of(case), SAMPLE_RATE, case.name, wanted)
-        events = imager.image(opened).events()
-        for azimuth, elevation in case.directions:
-            # Without height the azimuth alone is known.
-            places = [(e.azimuth, 0.0 if is_flat else e.elevation) for e in events]
-            true = (azimuth, 0.0 if is_flat else elevation)
-            away = [float(great_circle(*true, *place)) for place in places]
-            errors[len(case.directions)].append(min(away, default=180.0))
-            print(f"{case.name:<12}{title:<22}{errors[len(case.directions)][-1]:>8.1f}", flush=True)
-    for sources, each in errors.items():
+        room, sources = number // 2, len(case.directions)
+        opened = {
+            "converted": recording_of_array(made_of(case), SAMPLE_RATE, case.name, wanted),
+            "rigid sphere": recording_of_array(
+                _on_sphere(files, room, sources), SAMPLE_RATE, case.name
+            ),
+        }
+        for what, recording in opened.items():
+            is_flat = "no height" in title and what == "converted"
+            events = imager.image(recording).events()
+            for azimuth, elevation in case.directions:
+                # Without height the azimuth alone is known.
+                places = [(e.azimuth, 0.0 if is_flat else e.elevation) for e in events]
+                true = (azimuth, 0.0 if is_flat else elevation)
+                away = [float(great_circle(*true, *place)) for place in places]
+                error = min(away, default=180.0)
+                errors.setdefault((sources, what), []).append(error)
+                print(f"{case.name:<12}{title:<22}{what:<14}{error:>8.1f}", flush=True)
+    for (sources, what), each in sorted(errors.items()):
         found = np.array([error for error in each if error <= FOUND_DEG])
         print(
-            f"{sources} source(s): {len(found)} of {len(each)} found within {FOUND_DEG:.0f}°, "
-            f"median {np.median(found):.1f}°, of these within 6°: {np.mean(found <= NEAR_DEG):.0%}"
+            f"{sources} source(s), {what}: {len(found)} of {len(each)} found within "
+            f"{FOUND_DEG:.0f}°, median {np.median(found):.1f}°, of all within {NEAR_DEG:.0f}°: "
+            f"{np.mean(np.array(each) <= NEAR_DEG):.0%}"
         )
 
 

@@ -26,8 +26,8 @@ from saiseld.live.sources import (
     FileSource,
     PacketSource,
     RawSource,
+    TcpSource,
     devices,
-    tcp_listener,
 )
 from saiseld.pipeline.weights import DEMO
 from saiseld.runtime.errors import AudioError, DeviceError, VideoError
@@ -64,12 +64,16 @@ class FakeStream:
 @pytest.fixture
 def portaudio(monkeypatch) -> None:
     inputs = [
-        {"name": "Webcam", "max_input_channels": 2, "default_samplerate": 44100.0},
-        {"name": "Speakers", "max_input_channels": 0, "default_samplerate": 44100.0},
-        {"name": "Ambeo", "max_input_channels": 4, "default_samplerate": 48000.0},
+        {"name": "Webcam", "max_input_channels": 2, "default_samplerate": 44100.0, "hostapi": 0},
+        {"name": "Speakers", "max_input_channels": 0, "default_samplerate": 44100.0, "hostapi": 0},
+        {"name": "Ambeo", "max_input_channels": 4, "default_samplerate": 48000.0, "hostapi": 0},
+        {"name": "Ambeo", "max_input_channels": 4, "default_samplerate": 48000.0, "hostapi": 1},
     ]
     fake = SimpleNamespace(
-        InputStream=FakeStream, PortAudioError=OSError, query_devices=lambda: inputs
+        InputStream=FakeStream,
+        PortAudioError=OSError,
+        query_devices=lambda: inputs,
+        query_hostapis=lambda: ({"name": "MME"}, {"name": "Windows WASAPI"}),
     )
     monkeypatch.setitem(sys.modules, "sounddevice", fake)
 
@@ -93,7 +97,11 @@ def test_a_device_is_stopped(portaudio) -> None:
 
 
 def test_devices_are_listed_and_refused(portaudio) -> None:
-    assert devices() == [(0, "Webcam", 2, 44100), (2, "Ambeo", 4, 48000)]
+    assert devices() == [
+        (0, "Webcam, MME", 2, 44100),
+        (2, "Ambeo, MME", 4, 48000),
+        (3, "Ambeo, Windows WASAPI", 4, 48000),
+    ]
     with raises(DeviceError, expected="device with 32 channels at 48000 Hz", advice="list-devices"):
         DeviceSource("Webcam", 32, 48_000)
 
@@ -138,17 +146,22 @@ def test_raw_samples_that_are_cut_off_are_told() -> None:
 
 
 def test_sound_by_tcp() -> None:
-    port, opened = tcp_listener("127.0.0.1", 0)
+    source = TcpSource("127.0.0.1", 0, "float32", 4, 48_000)
     audio = np.random.default_rng(0).standard_normal((5000, 4)).astype("<f4")
 
-    def send() -> None:
-        with socket.create_connection(("127.0.0.1", port)) as sender:
-            sender.sendall(audio.tobytes())
+    def send(*contents: bytes) -> None:
+        for content in contents:  # a sender that ends, within a sample too, may come again
+            with socket.create_connection(("127.0.0.1", source.port)) as sender:
+                sender.sendall(content)
 
-    threading.Thread(target=send).start()
-    source = RawSource("tcp", opened, "float32", 4, 48_000)
-    came = np.concatenate([block.samples for block in source.blocks()])
-    np.testing.assert_array_equal(came, audio)
+    first, second = audio[:2000].tobytes(), audio[2000:].tobytes()
+    threading.Thread(target=send, args=(first + b"ab", second)).start()
+    came: list[np.ndarray] = []
+    for block in source.blocks():
+        came.append(block.samples)
+        if sum(map(len, came)) == len(audio):
+            source.stop()
+    np.testing.assert_array_equal(np.concatenate(came), audio)
 
 
 def test_sound_by_udp_counts_and_what_is_none_is_told() -> None:
@@ -171,7 +184,7 @@ def test_a_place_that_is_taken_is_told() -> None:
         socket.create_server(("127.0.0.1", 0)) as other,
         raises(DeviceError, expected="a place to listen at"),
     ):
-        tcp_listener("127.0.0.1", other.getsockname()[1])
+        TcpSource("127.0.0.1", other.getsockname()[1], "int16", 4, 48_000)
 
 
 def test_the_video_of_a_recording_follows_it() -> None:

@@ -1,10 +1,14 @@
 """What was imaged, in three lines of Python."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from saiseld.arrays.converter import converter_for
+from saiseld.arrays.description import read_array
 from saiseld.conventions.sphere import pixel_of_angles
 from saiseld.data.recordings import recording_of_array
 from saiseld.formats.annotation import EnergyMask, read_annotations
@@ -48,6 +52,25 @@ def test_table_and_plot(prediction: Prediction) -> None:
     assert table.num_rows == 7 and table["class_name"].to_pylist()[0] == "Telephone"
     plain, drawn = prediction.plot(0), prediction.plot(3)
     assert plain.shape == drawn.shape and (plain != drawn).any()
+
+
+def test_a_planar_array_s_elevations_are_said_to_be_assumed_in_every_output(
+    prediction: Prediction, tmp_path: Path
+) -> None:
+    square = converter_for(read_array("respeaker-usb-4"))
+    planar = replace(prediction, recording=replace(prediction.recording, converter=square))
+    assert [event.elevation_assumed for event in planar.events()] == [True]
+    assert set(planar.table()["elevation_assumed"].to_pylist()) == {True}
+    assert set(prediction.table()["elevation_assumed"].to_pylist()) == {False}
+    page = planar.save(tmp_path, overlay=False)
+    assert "(20°)" in page.read_text()
+    assert [e.elevation_assumed for e in read_sound_events(tmp_path / "take.events.csv")] == [True]
+    for ending, key in ((".jams", '"elevation_assumed": true'), (".txt", "(assumed)")):
+        planar.save(tmp_path / f"take{ending}")
+        assert key in (tmp_path / f"take{ending}").read_text()
+    planar.save(tmp_path / "take.coco.json")
+    coco = json.loads((tmp_path / "take.coco.json").read_text())
+    assert {a["elevation_assumed"] for a in coco["annotations"]} == {True}
 
 
 def test_save(prediction: Prediction, tmp_path: Path) -> None:

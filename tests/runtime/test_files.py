@@ -13,6 +13,7 @@ from tests.errors import raises
 from saiseld.runtime.errors import OutputError
 from saiseld.runtime.files import (
     atomic_path,
+    files_below,
     only_run,
     output_folder,
     temporary_folder,
@@ -157,3 +158,18 @@ except OutputError as error:
         run = [sys.executable, "-c", script, folder]
         told = subprocess.run(run, capture_output=True, text=True, check=False)
     assert told.stderr.count("\n") == 1 and "Permission denied" in told.stderr
+
+
+def test_files_below_a_folder_are_found_once_though_links_run_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "b.wav").write_text("")
+    (tmp_path / "disk" / "back").symlink_to(tmp_path / "corpus")
+    corpus = tmp_path / "corpus"
+    (corpus / "inner").mkdir(parents=True)
+    for name in ("a.wav", "._a.wav", "inner/c.wav"):
+        (corpus / name).write_text("")
+    (corpus / "inner" / "up").symlink_to(corpus)
+    (corpus / "self").symlink_to("self")
+    (corpus / "linked").symlink_to(tmp_path / "disk")
+    found = [str(p.relative_to(corpus)) for p in files_below(corpus) if p.is_file()]
+    assert found == ["a.wav", "inner/c.wav", "linked/b.wav"]

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 from saiseld.formats.sound_events import SoundEvent
@@ -25,6 +26,13 @@ def test_events_stand_in_the_time_line_and_the_table(tmp_path):
     assert [a["data-from"] for tag, a in tags if "data-from" in a] == ["0.300", "0.300"]
     (video,) = [a for tag, a in tags if tag == "video"]
     assert video["src"] == "take.overlay.mp4"
+
+
+def test_assumed_elevations_are_in_brackets(tmp_path):
+    event = replace(BELL, elevation_assumed=True)
+    write_page(tmp_path / "index.html", [Section("take", 10, [BELL, event])])
+    text = (tmp_path / "index.html").read_text()
+    assert "<td>-5°</td>" in text and "<td>(-5°)</td>" in text and "assumed" in text
 
 
 def test_nothing_is_fetched_and_nothing_of_a_name_takes_effect(tmp_path):

@@ -156,7 +156,7 @@ class MicrophoneArray:
     def elevation_assumed(self) -> bool:
         """Whether elevations are assumed rather than measured: the array is planar and level."""
         normal = self.normal
-        return self.ambiguous and normal is not None and abs(normal[2]) > _LEVEL_PLANE
+        return self.ambiguous and normal is not None and bool(abs(normal[2]) > _LEVEL_PLANE)
 
     @property
     def axes(self) -> FloatArray:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from saiseld.live.frames import LiveFrame
     from saiseld.live.opening import SourceConfig
     from saiseld.live.session import Sink
+    from saiseld.live.sources import Source as LiveSource
     from saiseld.live.stream import Stream
 
 Source = Annotated[
@@ -131,7 +132,7 @@ def live(
     with ExitStack() as opened:
         sinks: list[Sink] = [printer.show]
         if record is not None:
-            sinks.append(_recording(opened, record, segment))
+            sound = _recorded(opened, record, segment, sound, sinks)
         if page:
             sinks.append(_served(opened, host, port, token, wiring.turn))
         try:
@@ -140,10 +141,19 @@ def live(
             printer.sum_up()
 
 
-def _recording(opened: ExitStack, folder: Path, seconds: float) -> Sink:
+def _recorded(
+    opened: ExitStack, folder: Path, seconds: float, sound: LiveSource, sinks: list[Sink]
+) -> LiveSource:
+    """Add a recorder to sinks; return the source, its channels recorded if not the capsules."""
     from saiseld.live.recorder import Recorder
+    from saiseld.live.sources import ConvertedSource, tapped
 
-    return opened.enter_context(Recorder(folder, seconds)).add
+    came = sound.source if isinstance(sound, ConvertedSource) else sound
+    recorder = opened.enter_context(Recorder(folder, seconds, came.sample_rate))
+    if came is not sound or came.channels != 4:
+        sound = tapped(sound, recorder.add_channels)
+    sinks.append(recorder.add)
+    return sound
 
 
 def _served(opened: ExitStack, host: str, port: int, token: str | None, turn: float) -> Sink:

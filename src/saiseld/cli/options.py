@@ -131,14 +131,9 @@ def layout_of(channels: Format, array: str | None) -> Layout:
     """
     if array is None:
         return channels
-    from saiseld.arrays.description import read_array
-    from saiseld.runtime.errors import DataError
+    from saiseld.pipeline.open import layout_named
 
-    if channels != "auto":
-        raise DataError(
-            "--array", expected="--array or --format", found=f"--format {channels} and --array"
-        )
-    return read_array(array)
+    return layout_named(channels, array)
 
 
 @contextmanager

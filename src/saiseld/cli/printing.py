@@ -48,7 +48,8 @@ def print_events(name: str, events: SoundEvents) -> None:
     if not events:
         typer.echo(f"{name}: nothing credible was heard")
         return
-    typer.echo(f"{name}: {len(events)} sound events (azimuth positive to the left)")
+    assumed = ", elevation assumed" if any(e.elevation_assumed for e in events) else ""
+    typer.echo(f"{name}: {len(events)} sound events (azimuth positive to the left{assumed})")
     typer.echo(
         f"{'from':>8} {'to':>8}  {'sound':<20} {'azimuth':>8} {'elev.':>6} {'dist.':>7} score"
     )

@@ -15,7 +15,6 @@ recording without events, or events without a recording, is an error.
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from saiseld.conventions.taxonomy import CLASS_FOLDERS, CLASS_NAMES, NUM_CLASSES
 from saiseld.conventions.timebase import FPS
@@ -33,8 +32,8 @@ from saiseld.data.stairs26 import AUDIO_FOLDERS, EVENTS_FOLDER, LABEL_FOLDER, Sp
 from saiseld.formats.annotation import LABEL_SUFFIX
 from saiseld.formats.events import Event, distinct_events, read_events
 from saiseld.runtime.errors import DataError
-from saiseld.runtime.files import visible
-from saiseld.runtime.recipe_files import read_recipe_file
+from saiseld.runtime.files import files_below
+from saiseld.runtime.recipe_files import RecipeModel, read_recipe_file
 
 FOA_FOLDER = "foa_dev"
 _MOST_CLASSES = 10_000
@@ -44,10 +43,9 @@ IGNORED = -1
 _log = logging.getLogger(__name__)
 
 
-class CorpusMap(BaseModel):
+class CorpusMap(RecipeModel):
     """What a corpus' numbers and names mean; a TOML file, or a built-in one by name."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     classes: dict[int, str]
     """Its class numbers, and the class folder or class name that each is of ours."""
     other: Literal["refuse", "ignore"] = "refuse"
@@ -241,9 +239,7 @@ def _sounds(folder: Path) -> Iterable[Path]:
 
 
 def _files(folder: Path, *suffixes: str) -> Iterator[Path]:
-    """Yield files however deep, in linked folders too: corpora lie on other disks."""
-    for parent, _, names in os.walk(folder, followlinks=True):
-        yield from (Path(parent, name) for name in names if name.lower().endswith(suffixes))
+    return (path for path in files_below(folder) if path.name.lower().endswith(suffixes))
 
 
 def _format(mapping: CorpusMap, found_in: str) -> AmbisonicFormat | None:
@@ -259,7 +255,7 @@ def _below(path: Path, folder: str) -> Path:
 def _by_name(path: Path, files: Iterable[Path], suffix: str | None) -> dict[str, Path]:
     """Return files by their recording's name."""
     found: dict[str, Path] = {}
-    for file in sorted(visible(files)):
+    for file in sorted(files):
         name = file.stem if suffix is None else file.name.removesuffix(suffix)
         if name in found:
             raise DataError(

@@ -28,7 +28,7 @@ from saiseld.data.ambisonics import (
 )
 from saiseld.data.sound_files import Reader, SoundFile, open_sound_file
 from saiseld.runtime.errors import AudioError
-from saiseld.runtime.files import is_plain_name, visible
+from saiseld.runtime.files import files_below, is_plain_name
 from saiseld.runtime.limits import FRAMES, Limit
 
 AUDIO_SUFFIXES = (".wav", ".flac")
@@ -58,6 +58,8 @@ MIN_SAMPLE_RATE = 9_000
 SAMPLE_RATE_HZ = Limit("sample_rate", 768_000)
 _LOUDEST = 16.0
 """Peak of samples in floats up to which they are taken as they are, 24 dB over full scale."""
+CHANNELS_SUFFIX = ".channels.wav"
+"""Of all channels of a live source, recorded beside the capsules that were made of them."""
 _log = logging.getLogger(__name__)
 
 
@@ -400,7 +402,8 @@ def find_recordings(paths: Iterable[str | Path]) -> list[Path]:
     """Return the files among ``paths`` and, recursively, the audio files in the folders among them.
 
     A file that is named is not opened: whether it is a recording shows when it is. A video counts
-    where its sound has four channels or more and no sound file has its name.
+    where its sound has four channels or more and no sound file has its name. What a live run kept
+    of a source's channels (`CHANNELS_SUFFIX`) does not count beside its capsules.
 
     Raises
     ------
@@ -427,8 +430,10 @@ def find_recordings(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def _recordings_in(folder: Path) -> list[Path]:
-    files = sorted(p for p in visible(folder.rglob("*")) if p.is_file())
+    files = sorted(p for p in files_below(folder) if p.is_file())
     sounds = [p for p in files if p.suffix.lower() in AUDIO_SUFFIXES + OTHER_SUFFIXES]
+    beside = {path.with_name(path.stem + CHANNELS_SUFFIX) for path in sounds}
+    sounds = [path for path in sounds if path not in beside]
     names = {path.stem for path in sounds}
     videos = [p for p in files if p.suffix.lower() in CAMERA_SUFFIXES and p.stem not in names]
     return sorted([*sounds, *filter(has_microphones, videos)])

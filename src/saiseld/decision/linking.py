@@ -69,7 +69,9 @@ class Track:
         return np.asarray(np.mean(self.vectors, axis=0))
 
 
-def link(masks: Sequence[EnergyMask], *, threshold: float) -> tuple[SoundEvents, list[EnergyMask]]:
+def link(
+    masks: Sequence[EnergyMask], *, threshold: float, elevation_assumed: bool = False
+) -> tuple[SoundEvents, list[EnergyMask]]:
     """Return the sound events of a recording, and the masks that belong to them.
 
     Parameters
@@ -79,6 +81,8 @@ def link(masks: Sequence[EnergyMask], *, threshold: float) -> tuple[SoundEvents,
         outside the 13 classes, and masks without energy, are left out.
     threshold
         Leave out masks scored below this.
+    elevation_assumed
+        What events say of their elevations.
 
     Returns
     -------
@@ -87,7 +91,9 @@ def link(masks: Sequence[EnergyMask], *, threshold: float) -> tuple[SoundEvents,
     shown = [mask for mask in masks if is_shown(mask, threshold)]
     tracks = [track for track in _follow(shown) if len(track.masks) >= SHORTEST]
     kept = sorted(_without_doubles(tracks), key=lambda t: (t.first, t.class_id, t.last))
-    events = SoundEvents(_event(number, track) for number, track in enumerate(kept, start=1))
+    events = SoundEvents(
+        _event(number, track, elevation_assumed) for number, track in enumerate(kept, start=1)
+    )
     steady = [
         replace(mask, class_id=track.class_id, instance_id=number)
         for number, track in enumerate(kept, start=1)
@@ -179,7 +185,7 @@ def angle_between(a: Vector, b: Vector) -> float:
     return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 
-def _event(number: int, track: Track) -> SoundEvent:
+def _event(number: int, track: Track, elevation_assumed: bool) -> SoundEvent:
     weights = np.array([_score(mask) for mask in track.masks]) + 1e-9
     azimuth, elevation = angles_of_vector(weights @ np.stack(track.vectors))
     known = [mask.distance_cm for mask in track.masks if mask.distance_cm is not None]
@@ -193,4 +199,5 @@ def _event(number: int, track: Track) -> SoundEvent:
         elevation=float(elevation),
         distance_cm=float(np.median(known)) if known else None,
         score=max(_score(mask) for mask in track.masks),
+        elevation_assumed=elevation_assumed,
     )

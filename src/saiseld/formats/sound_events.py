@@ -50,6 +50,8 @@ class SoundEvent:
         Median distance in centimetres, or None where unknown.
     score
         Highest score of its frames.
+    elevation_assumed
+        Whether the elevation is assumed and not measured: a planar array recorded it.
     """
 
     number: int
@@ -61,13 +63,15 @@ class SoundEvent:
     elevation: float
     distance_cm: float | None
     score: float
+    elevation_assumed: bool = False
 
     def __repr__(self) -> str:
         distance = "" if self.distance_cm is None else f", {self.distance_cm:.0f} cm"
+        assumed = " (assumed)" if self.elevation_assumed else ""
         return (
             f"SoundEvent({self.number}, {self.class_name!r}, {self.start_s:.1f} to "
             f"{self.end_s:.1f} s, azimuth {self.azimuth:.1f}, elevation {self.elevation:.1f}"
-            f"{distance}, score {self.score:.2f})"
+            f"{assumed}{distance}, score {self.score:.2f})"
         )
 
 
@@ -95,7 +99,7 @@ class SoundEvents(list[SoundEvent]):
                 f"{e.start_s:.1f}",
                 f"{e.end_s:.1f}",
                 f"{e.azimuth:.0f}°",
-                f"{e.elevation:.0f}°",
+                f"{e.elevation:.0f}°{' (assumed)' if e.elevation_assumed else ''}",
                 "–" if e.distance_cm is None else f"{e.distance_cm / 100:.1f} m",
                 f"{e.score:.2f}",
             )
@@ -121,12 +125,16 @@ class SoundEvents(list[SoundEvent]):
         """Return an Arrow table, one row an event."""
         import pyarrow as pa
 
-        kinds = [pa.int32(), pa.int8(), pa.string(), *[pa.float64()] * 6]
+        kinds = [pa.int32(), pa.int8(), pa.string(), *[pa.float64()] * 6, pa.bool_()]
         schema = pa.schema(list(zip((f.name for f in fields(SoundEvent)), kinds, strict=True)))
         return pa.Table.from_pylist([asdict(event) for event in self], schema=schema)
 
 
-_COLUMNS = ("event", "class", "from_s", "to_s", "azimuth", "elevation", "distance_cm", "score")
+_PLACE_COLUMNS = ("azimuth", "elevation", "distance_cm", "score")
+_FORMER_COLUMNS = ("event", "class", "from_s", "to_s", *_PLACE_COLUMNS)
+"""Of versions before 0.3, which knew no planar arrays."""
+_COLUMNS = (*_FORMER_COLUMNS, "elevation_assumed")
+_TRUTH = {"false": False, "true": True}
 
 
 def read_sound_events(path: str | Path) -> SoundEvents:
@@ -141,14 +149,18 @@ def read_sound_events(path: str | Path) -> SoundEvents:
     with refusing(DataError, path, "sound events as a CSV"):
         EVENT_BYTES.check(path.stat().st_size, DataError, path, place="bytes")
         rows = list(csv.reader(io.StringIO(path.read_text("utf-8"))))
-        if not rows or tuple(rows[0]) != _COLUMNS:
+        if not rows or tuple(rows[0]) not in (_COLUMNS, _FORMER_COLUMNS):
             raise ValueError("another header")
-    return SoundEvents(_event(row, path, number + 2) for number, row in enumerate(rows[1:]))
+    width = len(rows[0])
+    return SoundEvents(_event(row, path, n + 2, width) for n, row in enumerate(rows[1:]))
 
 
-def _event(row: list[str], path: Path, line: int) -> SoundEvent:
+def _event(row: list[str], path: Path, line: int, width: int) -> SoundEvent:
     with refusing(DataError, path, "the values of a sound event", place=f"line {line}"):
-        number, class_name, start, end, azimuth, elevation, distance, score = row
+        if len(row) != width:
+            raise ValueError(f"{len(row)} values under {width} names")
+        values = [*row, "false"][: len(_COLUMNS)]
+        number, class_name, start, end, azimuth, elevation, distance, score, assumed = values
         event = SoundEvent(
             number=int(number),
             class_id=CLASS_NAMES.index(class_name),
@@ -159,6 +171,7 @@ def _event(row: list[str], path: Path, line: int) -> SoundEvent:
             elevation=float(elevation),
             distance_cm=float(distance) if distance else None,
             score=float(score),
+            elevation_assumed=_TRUTH[assumed],
         )
     last = FRAMES.most / FPS
     far = event.distance_cm
@@ -198,6 +211,7 @@ def write_sound_events(path: str | Path, events: Iterable[SoundEvent]) -> None:
                 f"{event.elevation:.1f}",
                 distance,
                 f"{event.score:.3f}",
+                "true" if event.elevation_assumed else "false",
             )
         )
     write_bytes(path, text.getvalue().encode())

@@ -14,7 +14,7 @@ from saiseld.formats.events import check_within, read_events
 from saiseld.labels.annotate import annotate
 from saiseld.labels.sparse_imaging import image_blocks
 from saiseld.runtime.errors import AudioError, DataError
-from saiseld.runtime.files import output_folder
+from saiseld.runtime.files import files_below, output_folder
 from saiseld.runtime.parallel import Workers, run_all
 
 _log = logging.getLogger(__name__)
@@ -139,8 +139,8 @@ def _say_empty(masks: list[EnergyMask], task: LabelTask) -> None:
 
 def _by_name(folder: Path, suffixes: tuple[str, ...], what: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in suffixes and not path.name.startswith("."):
+    for path in sorted(files_below(folder)):
+        if path.suffix.lower() in suffixes:
             if path.stem in found:
                 raise DataError(path, expected="one file of this name", found=f"{found[path.stem]}")
             found[path.stem] = path

@@ -19,11 +19,10 @@ from saiseld.live.sources import (
     Form,
     HeadedSource,
     PacketSource,
-    RawSource,
     Source,
+    TcpSource,
     standard_input,
     stream_source,
-    tcp_listener,
 )
 from saiseld.pipeline.open import AMBISONIC_NAMES, AMBISONICS, Layout, open_checked
 from saiseld.pipeline.weights import DEMO
@@ -117,7 +116,7 @@ def _opened(source: str, scheme: str, asked: SourceConfig) -> Source:
     host, port = _place(source)
     if scheme == "udp":
         return PacketSource(host, port, *raw)
-    return RawSource(source, tcp_listener(host, port)[1], *raw)
+    return TcpSource(host, port, *raw)
 
 
 def _played(path: Path, video: str | None, asked: SourceConfig) -> tuple[Source, Camera | None]:

@@ -5,12 +5,13 @@ A source yields blocks until it ends; what goes wrong is an ``AudioError`` that 
 
 from __future__ import annotations
 
+import logging
 import queue
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, Protocol, TypeAlias, cast
 
@@ -33,6 +34,8 @@ Opened: TypeAlias = Callable[[], Callable[[int], bytes]]
 BLOCK_S = 0.05
 """Seconds of sound that a device or a stream is asked for at a time."""
 
+_log = logging.getLogger(__name__)
+
 Form = Literal["int16", "float32"]
 FORMS: dict[Form, np.dtype[Any]] = {"int16": np.dtype("<i2"), "float32": np.dtype("<f4")}
 _FULL_SCALE = 32768.0
@@ -41,6 +44,8 @@ _PACKET_BYTES = 1 << 16
 _HEADER = np.dtype("<u8")
 _START_BYTES = 12
 _HEADS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b"caff")
+_POLL_S = 0.5
+"""Seconds after which who waits for a sender looks whether it is to stop."""
 _LARGEST_GAP = 240_000
 """Samples; a block farther from its place is the first of a sender that began anew."""
 
@@ -230,10 +235,21 @@ def sounddevice() -> Any:
 
 
 def devices() -> list[tuple[int, str, int, int]]:
-    """Return number, name, channels and usual rate of each device that has inputs."""
+    """Return number, name, channels and usual rate of each device that has inputs.
+
+    A name ends with its host API, which tells apart a device that is there by several.
+    `DeviceSource` takes such a name.
+    """
+    portaudio = sounddevice()
+    apis = [str(api["name"]) for api in portaudio.query_hostapis()]
     return [
-        (number, str(d["name"]), int(d["max_input_channels"]), int(d["default_samplerate"]))
-        for number, d in enumerate(sounddevice().query_devices())
+        (
+            number,
+            f"{d['name']}, {apis[d['hostapi']]}",
+            int(d["max_input_channels"]),
+            int(d["default_samplerate"]),
+        )
+        for number, d in enumerate(portaudio.query_devices())
         if d["max_input_channels"] > 0
     ]
 
@@ -266,26 +282,34 @@ class RawSource:
 
     def blocks(self) -> Iterator[Block]:
         """Yield what comes; an ``AudioError`` where it ends within a sample."""
-        step = FORMS[self._form].itemsize * self.channels
-        wanted = max(round(BLOCK_S * self.sample_rate), 1) * step
-        read, left = self._opened(), b""
+        left = yield from self._blocks_of(self._opened())
+        if left and not self._stopped.is_set():
+            raise AudioError(
+                self.name,
+                expected=f"samples of {self.channels} channels of {self._form} to the end",
+                found=f"{left} bytes of {self._step} at the end",
+                advice="Say what comes with --rate, --source-channels and --form",
+            )
+
+    @property
+    def _step(self) -> int:
+        return FORMS[self._form].itemsize * self.channels
+
+    def _blocks_of(self, read: Callable[[int], bytes]) -> Generator[Block, None, int]:
+        """Yield what a stream holds; return how many bytes of an unfinished sample were left."""
+        wanted = max(round(BLOCK_S * self.sample_rate), 1) * self._step
+        left = b""
         is_first = True
         while not self._stopped.is_set() and (content := read(wanted)):
             left += content
             if is_first:
                 self._refuse_header(left)
             is_first = False
-            whole = len(left) - len(left) % step
+            whole = len(left) - len(left) % self._step
             if whole:
                 yield Block(decoded(left[:whole], self._form, self.channels), time.monotonic())
             left = left[whole:]
-        if left and not self._stopped.is_set():
-            raise AudioError(
-                self.name,
-                expected=f"samples of {self.channels} channels of {self._form} to the end",
-                found=f"{len(left)} bytes of {step} at the end",
-                advice="Say what comes with --rate, --source-channels and --form",
-            )
+        return len(left)
 
     def _refuse_header(self, start: bytes) -> None:
         if start.startswith((*_HEADS, b"fLaC")):
@@ -299,6 +323,66 @@ class RawSource:
     def stop(self) -> None:
         """Let `blocks` end with what it reads next."""
         self._stopped.set()
+
+
+class TcpSource(RawSource):
+    """Raw samples of one sender after another that connects to a port.
+
+    Parameters
+    ----------
+    host, port
+        Where it listens; port 0 takes a free one.
+    form, channels, sample_rate
+        As of `RawSource`.
+
+    Raises
+    ------
+    DeviceError
+        If the place cannot be had.
+    """
+
+    def __init__(self, host: str, port: int, form: Form, channels: int, sample_rate: int) -> None:
+        name = f"tcp://{host}:{port}"
+        super().__init__(name, lambda: self._receive, form, channels, sample_rate)
+        try:
+            self._listening = socket.create_server((host, port))
+        except OSError as error:
+            raise _not_bound(name, error) from error
+        self._listening.settimeout(_POLL_S)
+        self._connection: socket.socket | None = None
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._listening.getsockname()[1])
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield what comes until it is stopped; a sender that ends may come again."""
+        with self._listening:
+            while not self._stopped.is_set():
+                try:
+                    self._connection, _ = self._listening.accept()
+                except TimeoutError:
+                    continue
+                with self._connection:
+                    self._connection.settimeout(_POLL_S)
+                    left = yield from self._blocks_of(self._receive)
+                if not self._stopped.is_set():
+                    unfinished = f" within a sample ({left} bytes of {self._step})" if left else ""
+                    _log.warning(
+                        "%s: the sender has ended%s; waiting for the next", self.name, unfinished
+                    )
+
+    def _receive(self, most: int) -> bytes:
+        assert self._connection is not None
+        while not self._stopped.is_set():
+            try:
+                return self._connection.recv(most)
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+        return b""
 
 
 class PacketSource:
@@ -360,6 +444,36 @@ def decoded(content: bytes, form: Form, channels: int) -> NDArray[np.float32]:
     """Return the (n, channels) samples of interleaved bytes, full scale 1."""
     samples = np.frombuffer(content, FORMS[form]).reshape(-1, channels).astype(np.float32)
     return samples / np.float32(_FULL_SCALE) if form == "int16" else samples
+
+
+class TappedSource:
+    """A source of whose blocks another is told as they come.
+
+    Parameters
+    ----------
+    source
+        What sound comes from.
+    on_block
+        Told each block before it goes on.
+    """
+
+    def __init__(self, source: Source, on_block: Callable[[Block], object]) -> None:
+        self.name, self.channels, self.sample_rate = (
+            source.name,
+            source.channels,
+            source.sample_rate,
+        )
+        self._source, self._on_block = source, on_block
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield what the source gives."""
+        for block in self._source.blocks():
+            self._on_block(block)
+            yield block
+
+    def stop(self) -> None:
+        """Let `blocks` end soon."""
+        self._source.stop()
 
 
 class HeadedSource:
@@ -515,12 +629,12 @@ class ConvertedSource:
     def __init__(self, source: Source, converter: Converter) -> None:
         converter.check(source.channels, source.name)
         self.name = source.name
-        self._source, self._converter = source, converter
+        self.source, self.converter = source, converter
 
     def blocks(self) -> Iterator[Block]:
         """Yield what the source gives, later by what the converter needs."""
-        source = self._source
-        stream = self._converter.stream(live=True)
+        source = self.source
+        stream = self.converter.stream(live=True)
         resampler = soxr.ResampleStream(
             source.sample_rate, SAMPLE_RATE, source.channels, dtype="float32", quality="VHQ"
         )
@@ -529,7 +643,7 @@ class ConvertedSource:
         for block in source.blocks():
             samples = block.samples
             if block.position is not None:
-                samples, expected = _in_order(block, expected)
+                samples, expected = in_order(block, expected)
             samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
             if not is_same:
                 samples = resampler.resample_chunk(np.ascontiguousarray(samples))
@@ -540,10 +654,17 @@ class ConvertedSource:
 
     def stop(self) -> None:
         """Let `blocks` end soon."""
-        self._source.stop()
+        self.source.stop()
 
 
-def _in_order(block: Block, expected: int | None) -> tuple[NDArray[np.float32], int]:
+def tapped(source: Source, on_block: Callable[[Block], object]) -> Source:
+    """Return a source that tells ``on_block`` each block as it comes, before any conversion."""
+    if isinstance(source, ConvertedSource):
+        return ConvertedSource(TappedSource(source.source, on_block), source.converter)
+    return TappedSource(source, on_block)
+
+
+def in_order(block: Block, expected: int | None) -> tuple[NDArray[np.float32], int]:
     """Return a counted block's samples in their place: silence where some are missing.
 
     What comes twice or too late is left out; where a sender begins anew, so does the count.
@@ -561,34 +682,6 @@ def _in_order(block: Block, expected: int | None) -> tuple[NDArray[np.float32], 
 def standard_input() -> Callable[[int], bytes]:
     """Open what `RawSource` reads of standard input."""
     return cast(BinaryIO, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)).read
-
-
-def tcp_listener(host: str, port: int) -> tuple[int, Opened]:
-    """Return the port of a new listener, and what waits for one sender there (for `RawSource`).
-
-    Raises
-    ------
-    DeviceError
-        If the place cannot be had.
-    """
-    try:
-        listening = socket.create_server((host, port))
-    except OSError as error:
-        raise _not_bound(f"tcp://{host}:{port}", error) from error
-
-    def opened() -> Callable[[int], bytes]:
-        with listening:
-            connection, _ = listening.accept()
-
-        def read(most: int) -> bytes:
-            content = connection.recv(most)
-            if not content:
-                connection.close()
-            return content
-
-        return read
-
-    return int(listening.getsockname()[1]), opened
 
 
 def _not_bound(name: str, error: OSError) -> DeviceError:

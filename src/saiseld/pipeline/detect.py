@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from saiseld.arrays.description import MicrophoneArray
 from saiseld.data.recordings import Recording, find_recordings
 from saiseld.data.video import find_video
 from saiseld.decision.selection import emittable
@@ -44,6 +45,8 @@ def detect(
     video: str | Path | None = None,
     *,
     sample_rate: int | None = None,
+    array: str | Path | MicrophoneArray | None = None,
+    format: str = "auto",
     weights: str | Path | None = None,
     device: DeviceName = "auto",
     fast: bool = False,
@@ -58,6 +61,9 @@ def detect(
         Its video or folder of frames, if there is one.
     sample_rate
         Of an array, in Hz.
+    array, format
+        The microphone array that recorded, or what the channels are; as in
+        `saiseld.pipeline.imager.image`.
     weights
         A weights folder, or None for the packaged ones.
     device
@@ -77,7 +83,9 @@ def detect(
     (8712, 0.93)
     """
     options = NetworkOptions(None if weights is None else Path(weights), device, fast=fast)
-    return load_imager(options).detect(recording, video, sample_rate=sample_rate)
+    return load_imager(options).detect(
+        recording, video, sample_rate=sample_rate, array=array, format=format
+    )
 
 
 def detect_recording(
@@ -156,6 +164,7 @@ def _made_from(
     return {
         "sound": content_digest(recording.path),
         "channels": recording.layout,
+        "elevation_assumed": recording.elevation_assumed,
         "video": "" if video is None else content_digest(video),
         "features": {} if features is None else Features(features).provenance,
         "weights": networks.digests,

@@ -11,7 +11,7 @@ from saiseld.data.recordings import Recording, open_recording
 from saiseld.data.video import find_video, open_video, video_size
 from saiseld.decision.linking import link
 from saiseld.formats.annotation import EnergyMask, read_annotations
-from saiseld.formats.candidates import CANDIDATES_SUFFIX
+from saiseld.formats.candidates import CANDIDATES_SUFFIX, read_provenance
 from saiseld.formats.events import Event, write_events
 from saiseld.formats.exchange import RecordedEvents, exchange_path, write_exchange
 from saiseld.formats.sound_events import SoundEvents, read_sound_events, write_sound_events
@@ -37,6 +37,7 @@ def draw_results(
     overlay: bool = True,
     frame_events: bool = False,
     formats: Sequence[str] = (),
+    elevation_assumed: bool | None = None,
     on_frame: Callable[[], object] = lambda: None,
 ) -> SoundEvents:
     """Write the events of a recording and, where wanted, its overlay video; return the events.
@@ -55,10 +56,14 @@ def draw_results(
         Whether the events are wanted frame by frame too, as STARSS23 has them.
     formats
         Of `saiseld.formats.exchange` that the events are wanted in too.
+    elevation_assumed
+        What events say of their elevations; what the recording says if None.
     on_frame
         Called after every frame drawn.
     """
-    events, shown = link(masks, threshold=threshold)
+    if elevation_assumed is None:
+        elevation_assumed = recording.elevation_assumed
+    events, shown = link(masks, threshold=threshold, elevation_assumed=elevation_assumed)
     write_sound_events(results.events, events)
     if frame_events:
         write_events(results.frame_events, map(_frame_event, shown))
@@ -124,10 +129,28 @@ def draw_again(
     else:
         masks = read_annotations(source)
     events = draw_results(
-        results, opened, masks, own, threshold=threshold, formats=formats, on_frame=on_frame
+        results,
+        opened,
+        masks,
+        own,
+        threshold=threshold,
+        formats=formats,
+        elevation_assumed=_elevation_assumed(source),
+        on_frame=on_frame,
     )
     write_recording_page(results, opened.frames, events)
     return events
+
+
+def _elevation_assumed(source: Path) -> bool:
+    """Return what a table, or the sidecar of masks, says of its elevations; False if nothing."""
+    if source.name.endswith(CANDIDATES_SUFFIX):
+        made_from = read_provenance(source).get("made_from")
+        return bool(isinstance(made_from, dict) and made_from.get("elevation_assumed", False))
+    try:
+        return read_run_record(Results(source.parent, source.stem)).provenance.elevation_assumed
+    except DataError:
+        return False
 
 
 def write_recording_page(results: Results, frames: int, events: SoundEvents) -> None:

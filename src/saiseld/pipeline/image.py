@@ -325,6 +325,7 @@ def provenance_of(
         weights=networks.digests,
         system=repr(system),
         channels=recording.layout,
+        elevation_assumed=recording.elevation_assumed,
         fast=networks.options.fast,
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saiseld.arrays.description import MicrophoneArray, read_array
+from saiseld.arrays.description import MicrophoneArray
 from saiseld.data.recordings import Recording
 from saiseld.data.video import Frame, open_video
 from saiseld.decision.selection import emittable
@@ -27,7 +27,7 @@ from saiseld.formats.features import FRAMES_PER_BLOCK, AcousticImages
 from saiseld.pipeline.defaults import branches_for, default_system
 from saiseld.pipeline.engine import Block, Engine
 from saiseld.pipeline.networks import NetworkOptions, Networks, load_networks
-from saiseld.pipeline.open import Layout, open_array, open_checked
+from saiseld.pipeline.open import layout_named, open_array, open_checked
 from saiseld.pipeline.prediction import Prediction
 from saiseld.pipeline.weights import Weights
 from saiseld.runtime.devices import DeviceName
@@ -152,7 +152,7 @@ class Imager:
         Parameters
         ----------
         recording, video
-            As in `image`; ``sample_rate`` too.
+            As in `image`; ``sample_rate``, ``array`` and ``format`` too.
 
         Raises
         ------
@@ -173,6 +173,7 @@ class Imager:
         *,
         sample_rate: int | None = None,
         array: str | Path | MicrophoneArray | None = None,
+        format: str = "auto",
         system: System | str | None = None,
         on_block: OnBlock = lambda block, masks: None,
         provenance: Mapping[str, Any] | None = None,
@@ -190,6 +191,9 @@ class Imager:
         array
             The microphone array that recorded: a built-in one's name, a TOML file, or a
             description.
+        format
+            What the channels are, as ``--format`` has it, if no array is given: ``mic``, ``em32``,
+            ``foa``, ``n3d``, ``fuma`` or ``a-format``; ``auto`` finds out.
         system
             What is kept and emitted, or its name; `default_system` if None.
         on_block
@@ -205,7 +209,9 @@ class Imager:
         CheckpointError
             If the system needs a branch that the weights do not hold.
         """
-        opened = opened_recording(recording, video, sample_rate=sample_rate, array=array)
+        opened = opened_recording(
+            recording, video, sample_rate=sample_rate, array=array, format=format
+        )
         if system is None:
             system = self.default_system
         elif isinstance(system, str):
@@ -243,6 +249,7 @@ def opened_recording(
     *,
     sample_rate: int | None = None,
     array: str | Path | MicrophoneArray | None = None,
+    format: str = "auto",
 ) -> Recording:
     """Return a recording that is ready to be read; see `Imager.image`.
 
@@ -250,11 +257,11 @@ def opened_recording(
     ------
     AudioError
         If it cannot be read, or is an array without sample rate.
+    DataError
+        If there is no such array or format.
     """
     shown = None if video is None else Path(video)
-    kind: Layout = "auto"
-    if array is not None:
-        kind = array if isinstance(array, MicrophoneArray) else read_array(array)
+    kind = layout_named(format, array)
     if isinstance(recording, Recording):
         return recording
     if isinstance(recording, str | Path):
@@ -304,6 +311,7 @@ def image(
     audio: NDArray[np.floating] | None = None,
     sample_rate: int | None = None,
     array: str | Path | MicrophoneArray | None = None,
+    format: str = "auto",
     system: System | str | None = None,
     weights: str | Path | None = None,
     device: DeviceName = "auto",
@@ -323,6 +331,9 @@ def image(
         Of an array of samples, in Hz.
     array
         The microphone array that recorded: a built-in one's name, a TOML file, or a description.
+    format
+        What the channels are, as ``--format`` has it: ``mic``, ``em32``, ``foa``, ``n3d``,
+        ``fuma`` or ``a-format``; ``auto`` finds out.
     system
         What is kept and emitted, or its name; see `saiseld.decision.systems.SYSTEMS`.
     weights
@@ -349,5 +360,5 @@ def image(
     assert source is not None
     options = NetworkOptions(None if weights is None else Path(weights), device, fast=fast)
     return load_imager(options).image(
-        source, video, sample_rate=sample_rate, array=array, system=system
+        source, video, sample_rate=sample_rate, array=array, format=format, system=system
     )

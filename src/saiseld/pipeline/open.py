@@ -12,17 +12,45 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from saiseld.arrays.description import MicrophoneArray, read_array
 from saiseld.checks.channels import LONGEST_S
 from saiseld.checks.recording import AMBISONIC_NAMES as AMBISONIC_NAMES
 from saiseld.checks.recording import AMBISONICS as AMBISONICS
+from saiseld.checks.recording import FORMATS, check_opened
 from saiseld.checks.recording import Format as Format
 from saiseld.checks.recording import Layout as Layout
-from saiseld.checks.recording import check_opened
 from saiseld.checks.video import glance_at_video
 from saiseld.data.ambisonics import Converter
 from saiseld.data.recordings import Recording, open_recording, recording_of_array
+from saiseld.runtime.errors import DataError
 
 _log = logging.getLogger(__name__)
+
+
+def layout_named(format: str = "auto", array: str | Path | MicrophoneArray | None = None) -> Layout:
+    """Return what channels are, by the names that ``--format`` and ``--array`` take.
+
+    Parameters
+    ----------
+    format
+        One of `saiseld.checks.recording.FORMATS`.
+    array
+        A built-in array's name, a TOML file, or a description; not with a format.
+
+    Raises
+    ------
+    DataError
+        If there is no such format or array, or both are given.
+    """
+    if format not in FORMATS:
+        raise DataError("format", expected=", ".join(FORMATS), found=str(format))
+    if array is None:
+        return format
+    if format != "auto":
+        raise DataError(
+            "array", expected="an array or a format", found=f"format {format} and an array"
+        )
+    return array if isinstance(array, MicrophoneArray) else read_array(array)
 
 
 def open_checked(

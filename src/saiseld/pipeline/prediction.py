@@ -64,12 +64,17 @@ class Prediction:
         return f"Prediction({self._summary()})"
 
     def _repr_html_(self) -> str:
-        events, shown = link(self.masks, threshold=VIEWING_THRESHOLD)
+        events, shown = self._linked(VIEWING_THRESHOLD)
         scores = Counter[int]()
         for mask in shown:
             scores[mask.frame] += round(1000 * (1.0 if mask.score is None else mask.score))
         frame = min(scores, key=lambda number: (-scores[number], number), default=0)
         return prediction_html(self._summary(), self._drawn(frame, shown), events)
+
+    def _linked(self, threshold: float) -> tuple[SoundEvents, list[EnergyMask]]:
+        return link(
+            self.masks, threshold=threshold, elevation_assumed=self.recording.elevation_assumed
+        )
 
     def _summary(self) -> str:
         counts = Counter(mask.class_name for mask in self.masks)
@@ -90,7 +95,7 @@ class Prediction:
         threshold
             Leave out masks scored below this; see `saiseld.decision.linking`.
         """
-        return link(self.masks, threshold=threshold)[0]
+        return self._linked(threshold)[0]
 
     def table(self) -> pa.Table:
         """Return all masks as an Arrow table, one row each, without their points."""
@@ -104,6 +109,7 @@ class Prediction:
                 ("class_name", pa.string()),
                 *((name, pa.float64()) for name in ("score", "azimuth", "elevation")),
                 ("distance_cm", pa.float64()),
+                ("elevation_assumed", pa.bool_()),
             ]
         )
         rows: list[dict[str, Any]] = [
@@ -116,6 +122,7 @@ class Prediction:
                 "azimuth": mask.azimuth,
                 "elevation": mask.elevation,
                 "distance_cm": mask.distance_cm,
+                "elevation_assumed": self.elevation_assumed,
             }
             for mask in self.masks
         ]
@@ -162,7 +169,7 @@ class Prediction:
             If the recording has no such frame.
         """
         self._check(frame)
-        return self._drawn(frame, link(self.masks, threshold=threshold)[1])
+        return self._drawn(frame, self._linked(threshold)[1])
 
     def play(self, start_s: float = 0.0, end_s: float | None = None) -> Any:
         """Return a player of the sound for a notebook: the mean of the four capsules.
@@ -244,7 +251,7 @@ class Prediction:
         return results.page
 
     def _save_file(self, path: Path, threshold: float) -> None:
-        events, shown = link(self.masks, threshold=threshold)
+        events, shown = self._linked(threshold)
         format_name = exchange_format_of(path)
         if path.name.casefold().endswith(SOUND_EVENTS_SUFFIX):
             write_sound_events(path, events)

@@ -99,6 +99,8 @@ class Provenance:
         What was kept and emitted.
     channels
         What the recording's channels were taken for.
+    elevation_assumed
+        Whether elevations are assumed and not measured, as of planar arrays.
     fast
         Whether in the fast form (`saiseld.pipeline.networks.NetworkOptions`).
     version
@@ -110,6 +112,7 @@ class Provenance:
     weights: dict[str, str]
     system: str
     channels: str
+    elevation_assumed: bool = False
     fast: bool = False
     version: str = __version__
 
@@ -148,6 +151,8 @@ class RunRecord:
             notes.append("Imaged by sound alone: no picture was given")
         elif self.missing_pictures:
             notes.append(f"{self.missing_pictures} of {self.frames} frames without a picture")
+        if self.provenance.elevation_assumed:
+            notes.append("Elevations are assumed, not measured: the array is planar")
         if self.provenance.fast:
             notes.append("Imaged in the fast form: scores differ a little from the usual ones")
         return notes

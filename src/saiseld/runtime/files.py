@@ -193,6 +193,22 @@ def visible(paths: Iterable[Path]) -> Iterator[Path]:
     return (path for path in paths if not path.name.startswith("."))
 
 
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the visible files of a folder and of those in it, however deep.
+
+    Linked folders too, for corpora lie on other disks, but each once: links may run in a circle.
+    """
+    walked: set[str] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in walked:
+            folders.clear()
+            continue
+        walked.add(real)
+        folders.sort()
+        yield from visible(Path(parent, name) for name in sorted(names))
+
+
 def write_bytes(target: str | Path, content: bytes) -> None:
     """Write ``content`` to ``target``, whole or not at all."""
     with atomic_path(target) as temporary:

@@ -153,7 +153,7 @@ def _table(events: Sequence[SoundEvent]) -> str:
             f"{e.start_s:.1f}",
             f"{e.end_s:.1f}",
             f"{e.azimuth:.0f}°",
-            f"{e.elevation:.0f}°",
+            f"({e.elevation:.0f}°)" if e.elevation_assumed else f"{e.elevation:.0f}°",
             distance,
             f"{e.score:.2f}",
         )
@@ -163,10 +163,12 @@ def _table(events: Sequence[SoundEvent]) -> str:
             + "</tr>"
         )
     columns = "".join(f"<th>{cell}</th>" for cell in head)
+    is_assumed = any(e.elevation_assumed for e in events)
+    assumed = ", assumed and not measured where it is in brackets" if is_assumed else ""
     return (
         f'<div class="scroll"><table><thead><tr>{columns}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
-        "<p>Azimuth is positive to the left, 0 in front; elevation positive upwards.</p>"
+        f"<p>Azimuth is positive to the left, 0 in front; elevation positive upwards{assumed}.</p>"
     )
 
 

@@ -17,7 +17,7 @@ from saiseld.formats.annotation import LABEL_SUFFIX, RAW_LABEL_SUFFIX, EnergyMas
 from saiseld.formats.dcase_csv import Coordinates, DistanceUnit, SourceRows, read_dcase_csv
 from saiseld.formats.sound_events import SOUND_EVENTS_SUFFIX, read_sound_events
 from saiseld.runtime.errors import DataError
-from saiseld.runtime.files import visible
+from saiseld.runtime.files import files_below, visible
 
 Sources = Path | SourceRows
 """The sources of one recording: its file, or themselves."""
@@ -88,7 +88,7 @@ def find_sources(source: SourceCorpus, side: Side) -> tuple[dict[str, Sources], 
         return {_recording(folder): folder}, ()
     if not folder.is_dir():
         raise DataError(source, expected="a folder of DCASE CSVs or masks", found="no such folder")
-    found = sorted(visible(folder.glob("**/*" if side == "labels" else "*")))
+    found = sorted(files_below(folder) if side == "labels" else visible(folder.iterdir()))
     kinds = {
         "DCASE CSVs": [p for p in found if p.suffix == ".csv" and not _is_events(p)],
         "sound events": [p for p in found if _is_events(p)],

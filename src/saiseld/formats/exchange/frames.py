@@ -44,8 +44,8 @@ def coco_json(recorded: RecordedEvents) -> bytes:
     Every frame of the recording is an image of 360 x 180 pixels (`saiseld.conventions.sphere`). A
     mask becomes one annotation whose polygons are the convex hulls of its blobs' points; one over
     the seam becomes two, since COCO knows no seam. Beside COCO's keys, annotations have ``score``,
-    ``track_id`` (the number of the event), ``azimuth``, ``elevation`` and ``distance_cm``, and
-    images ``video_id``, ``frame_id`` and ``time_s``.
+    ``track_id`` (the number of the event), ``azimuth``, ``elevation``, ``elevation_assumed`` and
+    ``distance_cm``, and images ``video_id``, ``frame_id`` and ``time_s``.
     """
     frames = round(recorded.duration_s * FPS + 1e-6)
     last = max((mask.frame + 1 for mask in recorded.masks), default=0)
@@ -62,9 +62,12 @@ def coco_json(recorded: RecordedEvents) -> bytes:
         for frame in range(max(frames, last))
     ]
     annotations: list[dict[str, Any]] = []
+    assumed = {event.number: event.elevation_assumed for event in recorded.events}
     for mask in recorded.masks:
         for polygons in sides(mask):
-            annotations.append(_coco_annotation(len(annotations) + 1, mask, polygons))
+            annotation = _coco_annotation(len(annotations) + 1, mask, polygons)
+            annotation["elevation_assumed"] = assumed.get(mask.instance_id, False)
+            annotations.append(annotation)
     document = {
         "info": {"description": f"Sound events of {recorded.name}", "fps": FPS},
         "licenses": [],

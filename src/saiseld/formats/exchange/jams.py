@@ -16,8 +16,8 @@ def jams_json(recorded: RecordedEvents) -> bytes:
     """Return two annotations of one recording.
 
     ``segment_open`` holds the class of each event, which every reader of labels understands;
-    ``blob`` holds its number, class, azimuth, elevation and distance too. The confidence of both
-    is the score.
+    ``blob`` holds its number, class, azimuth, elevation (and whether it is assumed) and
+    distance too. The confidence of both is the score.
     """
     annotations = [
         _annotation(recorded, "segment_open", [event.class_name for event in recorded.events]),
@@ -30,6 +30,7 @@ def jams_json(recorded: RecordedEvents) -> bytes:
                     "class": event.class_name,
                     "azimuth": event.azimuth,
                     "elevation": event.elevation,
+                    "elevation_assumed": event.elevation_assumed,
                     "distance_cm": event.distance_cm,
                 }
                 for event in recorded.events

@@ -41,8 +41,10 @@ class RecordedEvents:
 def place_text(event: SoundEvent) -> str:
     """Return direction, distance and score of an event as one line of text."""
     distance = "" if event.distance_cm is None else f" dist {event.distance_cm / 100:.2f} m"
+    assumed = " (assumed)" if event.elevation_assumed else ""
     return (
-        f"az {event.azimuth:.1f} el {event.elevation:.1f}{distance} score {event.score:.3f}"
+        f"az {event.azimuth:.1f} el {event.elevation:.1f}{assumed}{distance} "
+        f"score {event.score:.3f}"
     ).replace("-0.0 ", "0.0 ")
 
 

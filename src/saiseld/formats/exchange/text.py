@@ -16,6 +16,7 @@ _RAVEN_COLUMNS = (
     "Class",
     "Azimuth (deg)",
     "Elevation (deg)",
+    "Elevation assumed",
     "Distance (m)",
     "Score",
 )
@@ -46,6 +47,7 @@ def raven_table(recorded: RecordedEvents) -> str:
                 e.class_name,
                 f"{e.azimuth:.1f}",
                 f"{e.elevation:.1f}",
+                "yes" if e.elevation_assumed else "no",
                 distance,
                 f"{e.score:.3f}",
             )
