@@ -45,6 +45,16 @@ def test_a_planar_array_taken_for_capsules_is_warned_of(tmp_path) -> None:
     assert len(found) == 1 and "ReSpeaker USB 4" in found[0].what and "--array" in found[0].advice
 
 
+def test_a_format_is_told_by_the_radius_that_its_phases_show(tmp_path) -> None:
+    path = recorded(read_array("ambeo"), tmp_path / "x.wav")
+    for channels in ("auto", "a-format"):
+        (found,) = [f for f in check_recording(path, None, channels) if "phases" in f.what]
+        assert found.severity == "note" and "1.5 cm" in found.what and "4.2 cm" in found.what
+    path = recorded(read_array("respeaker-usb-4"), tmp_path / "y.wav")
+    found = [f for f in warnings(check_recording(path, None, "a-format")) if "fit" in f.what]
+    assert len(found) == 1 and "ReSpeaker USB 4" in found[0].what
+
+
 def test_the_right_array_is_not_warned_of(tmp_path) -> None:
     path = recorded(read_array("respeaker-usb-4"), tmp_path / "x.wav", count=6)
     findings = check_recording(path, None, read_array("respeaker-usb-4"))

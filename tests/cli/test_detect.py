@@ -3,11 +3,16 @@
 import shutil
 from dataclasses import replace
 
+import numpy as np
+import pytest
+import soundfile
 from tests.untrained import write_noise
 
 from saiseld.detector.model import Detector
 from saiseld.formats.candidates import read_candidates, write_candidates
+from saiseld.pipeline.detect import detect
 from saiseld.pipeline.weights import DEMO
+from saiseld.runtime.errors import DataError
 
 
 def test_tables_are_made_once(untrained, tmp_path, saiseld) -> None:
@@ -46,6 +51,27 @@ def test_a_table_is_never_taken_for_that_of_other_sound_video_or_weights(
     write_candidates(path, replace(table, provenance={"imager": "mine"}))
     code, told = saiseld(*command, other, *video)
     assert code == 2 and "one that something else made. Choose another folder" in told
+
+
+def test_an_array_is_converted_and_the_table_says_so(untrained, tmp_path, saiseld) -> None:
+    path = tmp_path / "rec.wav"
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (3 * 1600, 6))
+    soundfile.write(path, noise, 16_000, subtype="FLOAT")
+    command = ("detect", path, "--weights", untrained, "-o", tmp_path)
+    code, told = saiseld(*command)
+    assert code == 2 and "channels: expected 4" in told and "found 6" in told
+    code, told = saiseld(*command, "--array", "respeaker-usb-4", "--format", "foa")
+    assert code == 2 and "found format foa and an array" in told
+    assert saiseld(*command, "--array", "respeaker-usb-4")[0] == 0
+    table = read_candidates(tmp_path / "rec.candidates.parquet")
+    made_from = table.provenance["made_from"]
+    assert table.frames == 3 and made_from["channels"].startswith("ReSpeaker USB 4 Mic Array (")
+    assert made_from["elevation_assumed"]
+    found = detect(path, array="respeaker-usb-4", weights=untrained)
+    np.testing.assert_array_equal(found.azimuth, table.azimuth)
+    for wrong in ({"format": "b-format"}, {"array": "zm-1", "format": "foa"}, {"array": "nobody"}):
+        with pytest.raises(DataError):
+            detect(path, weights=untrained, **wrong)
 
 
 def test_features_stand_in_for_the_sound(untrained, tmp_path, saiseld) -> None:

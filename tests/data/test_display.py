@@ -332,3 +332,64 @@ def png16(path: Path, values: tuple[int, ...]) -> Path:
 def test_sixteen_bits_a_channel(tmp_path, channels: int) -> None:
     picture = read_picture(png16(tmp_path / "a.png", (134 * 257,) * channels), VideoError)
     assert picture.getpixel((0, 0)) == (134, 134, 134)
+
+
+def box(kind: bytes, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    return struct.pack(">I", 8 + len(body)) + kind + body
+
+
+def spherical_v2(path: Path, projection: bytes = b"", stereo: int | None = None, yaw=0) -> Path:
+    """Write Google's Spherical Video V2 boxes into the sample entry of an MP4 file."""
+    boxes = b"" if stereo is None else box(b"st3d", bytes(4), bytes([stereo]))
+    if projection:
+        pose = box(b"prhd", bytes(4), struct.pack(">3i", yaw << 16, 0, 0))
+        boxes += box(b"sv3d", box(b"svhd", bytes(5)), box(b"proj", pose, projection))
+    content, at, starts, end = bytearray(path.read_bytes()), 0, [], 0
+    for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
+        while content[at + 4 : at + 8] != kind:
+            at += int.from_bytes(content[at : at + 4], "big")
+        starts.append(at)
+        end = at + int.from_bytes(content[at : at + 4], "big")
+        at += 16 if kind == b"stsd" else 8
+    content[end:end] = boxes
+    for start in starts:
+        size = int.from_bytes(content[start : start + 4], "big") + len(boxes)
+        content[start : start + 4] = size.to_bytes(4, "big")
+    path.write_bytes(bytes(content))
+    return path
+
+
+WHOLE = box(b"equi", bytes(20))
+PART = box(b"equi", bytes(4), struct.pack(">4I", 0, 0, 1 << 30, 1 << 30))
+
+
+@pytest.mark.parametrize(
+    ("projection", "stereo", "found"),
+    [
+        (box(b"cbmp", bytes(12)), None, "cubemap"),
+        (PART, None, "part of a sphere"),
+        (PART, 2, "side by side"),
+        (WHOLE, 1, "above the other"),
+        (box(b"mshp", bytes(20)), None, "mesh"),
+        (box(b"mshp", bytes(20)), 3, "mesh for each eye"),
+        (box(b"fish", bytes(20)), None, "fish"),
+        (WHOLE, 4, "right eye beside left"),
+    ],
+)
+def test_boxes_of_other_projections_are_refused(tmp_path, projection, stereo, found) -> None:
+    path = spherical_v2(write_video(tmp_path / "a.mp4", [corner()]), projection, stereo)
+    with pytest.raises(VideoError) as caught:
+        next(iter(open_video(path)))
+    assert caught.value.place == "spherical metadata" and found in caught.value.found
+    assert "Convert it" in caught.value.advice
+
+
+def test_a_panorama_s_boxes_are_taken_and_its_pose_is_warned_of(tmp_path) -> None:
+    recording = recording_of_array(np.zeros((2400, 4)), RATE)
+    for yaw, warned in ((0, False), (90, True)):
+        path = write_video(tmp_path / f"{yaw}.mp4", [corner()])
+        spherical_v2(path, WHOLE, 0, yaw)
+        assert len(list(open_video(path))) == 1
+        for findings in (check_video(path, 1), glance_at_video(path, recording)):
+            assert any(f"yaw {yaw}" in f.what for f in findings) == warned

@@ -6,10 +6,15 @@ import stat
 import time
 from collections import namedtuple
 
+import numpy as np
 import pytest
+import soundfile
+from pydantic import ValidationError
 
+from saiseld.arrays.description import read_array
+from saiseld.pipeline.results import Results, read_run_record
 from saiseld.runtime.errors import OutputError
-from saiseld.serve import uploads
+from saiseld.serve import uploads, worker
 from saiseld.serve.jobs import JobRequest, Jobs
 from saiseld.serve.uploads import DiskSpace
 
@@ -177,3 +182,19 @@ def test_uploads_of_unknown_length_leave_the_reserve_free(disk, tmp_path):
         assert disk[0] >= 50 << 20 and written > 30
     with space.reserved(disk[0] - (50 << 20)):
         pass
+
+
+def test_jobs_are_of_the_array_that_they_name_or_of_the_server_s(untrained, tmp_path):
+    usual = read_array("respeaker-usb-4")
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (3 * 2400, 6))
+    soundfile.write(tmp_path / worker.RECORDING, noise, 24_000, format="WAV")
+    (tmp_path / "results").mkdir()
+    worker.image_job(tmp_path, JobRequest(overlay=False), print, weights=untrained, array=usual)
+    (record,) = (tmp_path / "results").glob("*.provenance")
+    made = read_run_record(Results(record.parent, record.stem)).provenance
+    assert made.channels.startswith(usual.name) and made.elevation_assumed
+    assert "Elevations are assumed" in (tmp_path / "results" / "index.html").read_text()
+    assert JobRequest(array="zm-1").layout(usual).name == read_array("zm-1").name
+    assert JobRequest(channels="foa").layout(usual) == "foa"
+    with pytest.raises(ValidationError):
+        JobRequest(array="/etc/passwd")

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from saiseld.arrays.description import MicrophoneArray, tetrahedron
+from saiseld.arrays.description import MicrophoneArray, read_array, tetrahedron
 from saiseld.arrays.geometry import GeometryFit, GeometryModel, check_geometry, look_alikes
 from saiseld.checks.findings import Finding
 from saiseld.conventions.timebase import FPS
@@ -62,6 +62,32 @@ def geometry_findings(
     return _not_fitting(recording, array, sound)
 
 
+def a_format_findings(recording: Recording, seconds: float = np.inf) -> list[Finding]:
+    """Return which radius the sound of an A-format recording shows, or what else it fits.
+
+    Parameters
+    ----------
+    recording
+        Four channels, as they are stored.
+    seconds
+        How much of it is looked at, from the start.
+    """
+    own, others = _models("a-format")
+    sound = _microphones(recording, own.array, min(seconds, LONGEST_S))
+    fit = check_geometry(sound, own, others)
+    if fit is None:
+        return []
+    if not fit.fits and fit.best.model != "cardioid":
+        return _not_fitting(recording, own.array, sound)
+    radius = float(np.linalg.norm(fit.best.positions_m, axis=1).mean())
+    capsules = float(np.linalg.norm(tetrahedron().positions_m, axis=1).mean())
+    what = (
+        f"phases and levels fit cardioids {100 * radius:.1f} cm from their middle best; they are "
+        f"not those of capsules on a sphere of {100 * capsules:.1f} cm"
+    )
+    return [Finding("note", recording.path, what)]
+
+
 def _not_fitting(
     recording: Recording, array: MicrophoneArray, sound: NDArray[np.float32]
 ) -> list[Finding]:
@@ -79,13 +105,14 @@ def _not_fitting(
 
 def _fit(sound: NDArray[np.float32], array: MicrophoneArray) -> GeometryFit | None:
     if array.is_tetrahedron:
-        return check_geometry(sound, *_tetrahedron_models())
+        return check_geometry(sound, *_models("tetrahedron"))
     return check_geometry(sound, array)
 
 
 @cache
-def _tetrahedron_models() -> tuple[GeometryModel, tuple[GeometryModel, ...]]:
-    own = tetrahedron()
+def _models(name: str) -> tuple[GeometryModel, tuple[GeometryModel, ...]]:
+    """Return an array's model, and those of what may be taken for it; kept for the next call."""
+    own = tetrahedron() if name == "tetrahedron" else read_array(name)
     return GeometryModel(own), tuple(map(GeometryModel, look_alikes(own)))
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from saiseld.arrays.converter import converter_for
 from saiseld.arrays.description import MicrophoneArray, tetrahedron
-from saiseld.checks.arrays import array_findings, geometry_findings
+from saiseld.checks.arrays import a_format_findings, array_findings, geometry_findings
 from saiseld.checks.channels import Recognition, recognise
 from saiseld.checks.findings import Finding, unreadable
 from saiseld.checks.summary import ChannelSummary
@@ -142,6 +142,8 @@ def check_opened(
         if recording.says not in (None, converter.format):
             what = f"the file says that it holds {recording.says}, read as {converter.name}"
             findings.append(Finding("warning", path, what, "Leave out --format to believe it"))
+        if converter.format == "a-format":
+            findings += a_format_findings(recording, seconds)
         return Checked(
             converted, [*findings, *_level_findings(path, ChannelSummary(converted, seconds))]
         )
@@ -154,6 +156,8 @@ def check_opened(
         capsules = recording.converted_by(None)
         return Checked(capsules, _of_capsules(capsules, summary, found, seconds))
     findings = [_recognised(recording, found), *_level_findings(path, summary)]
+    if found.format == "a-format":
+        findings += a_format_findings(recording, seconds)
     return Checked(recording.converted_by(AmbisonicConverter(found.format)), findings)
 
 

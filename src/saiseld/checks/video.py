@@ -6,7 +6,7 @@ from pathlib import Path
 
 from saiseld.checks.findings import Finding, unreadable
 from saiseld.data.recordings import Recording
-from saiseld.data.video import announced_frames, open_video, video_size
+from saiseld.data.video import announced_frames, open_video, video_pose, video_size
 from saiseld.runtime.errors import VideoError
 
 _APART_FRAMES = 2
@@ -28,7 +28,7 @@ def check_video(video: str | Path, audio_frames: int) -> list[Finding]:
         pictures = [picture is not None for picture in open_video(video)]
     except VideoError as error:
         return [unreadable(video, error)]
-    findings = [*_size(video), *_length(video, len(pictures), audio_frames)]
+    findings = [*_size(video), *_pose(video), *_length(video, len(pictures), audio_frames)]
     if not all(pictures):
         what = f"{pictures.count(False)} of {len(pictures)} frames are missing"
         if video.is_dir():
@@ -47,7 +47,7 @@ def glance_at_video(video: Path, recording: Recording) -> list[Finding]:
     """
     next(iter(open_video(video)), None)
     frames = announced_frames(video)
-    findings = _size(video)
+    findings = [*_size(video), *_pose(video)]
     if frames is not None:
         findings += _length(video, frames, recording.frames)
     return findings
@@ -59,6 +59,18 @@ def _size(video: Path) -> list[Finding]:
         return []
     what = f"{size[0]} x {size[1]} pixels, but a 360 degree panorama is twice as wide as high"
     return [Finding("warning", video, what, "Give the equirectangular video of the camera's app")]
+
+
+def _pose(video: Path) -> list[Finding]:
+    yaw, pitch, roll = video_pose(video)
+    if not any((yaw, pitch, roll)):
+        return []
+    what = (
+        f"players turn it by yaw {yaw:g}, pitch {pitch:g} and roll {roll:g} degrees, as its "
+        "spherical metadata says; here it is taken as it is stored"
+    )
+    advice = "Write the panorama turned, if its stored middle is not the array's front"
+    return [Finding("warning", video, what, advice)]
 
 
 def _length(video: Path, frames: int, audio_frames: int) -> list[Finding]:

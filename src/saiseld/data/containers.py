@@ -11,7 +11,7 @@ from typing import BinaryIO, Protocol
 
 import av
 
-from saiseld.runtime.errors import InputError, refusing
+from saiseld.runtime.errors import InputError, VideoError, refusing
 
 _CONTAINERS = (
     (4, {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"}, "mov"),
@@ -128,6 +128,35 @@ def missing_bytes(path: Path, kind: type[InputError]) -> int:
             length = struct.unpack("<4xI", file.read(8))[0]
             return max(8 + int(length) - size, 0) if length else 0
         return int(name == "ogg" and not _ends_with_a_page(file, size))
+
+
+def top_level_box(path: Path, kind: bytes, most: int) -> bytes:
+    """Return the body of the first outermost box of a kind in an MP4 file.
+
+    Empty where there is none, it is larger than ``most`` bytes, or the file is no MP4.
+    """
+    if _container(path, VideoError)[0] != "mov":
+        return b""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        position = 0
+        while position < size:
+            file.seek(position)
+            head = file.read(16)
+            if len(head) < 8:
+                return b""
+            length, header = struct.unpack(">I", head[:4])[0], 8
+            if length == 1 and len(head) == 16:
+                length, header = struct.unpack(">Q", head[8:])[0], 16
+            if length == 0:
+                length = size - position
+            if length < header:
+                return b""
+            if head[4:8] == kind:
+                file.seek(position + header)
+                return file.read(length - header) if length - header <= most else b""
+            position += length
+    return b""
 
 
 def _container(path: Path, kind: type[InputError]) -> tuple[str | None, bytes]:

@@ -8,7 +8,7 @@ whether they are one panorama, six faces of a cube or one for each eye. Sources:
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -17,9 +17,19 @@ import numpy as np
 from av.sidedata.sidedata import SideData, Type
 from numpy.typing import NDArray
 
+from saiseld.data.containers import top_level_box
 from saiseld.runtime.errors import VideoError
 
-_PROJECTIONS = ("equirectangular", "cubemap", "tiled", "half equirectangular (VR180)")
+_PROJECTIONS = (
+    *("equirectangular", "cubemap", "a part of a sphere", "half equirectangular (VR180)"),
+    *("rectilinear", "fisheye", "parametric immersive"),
+)
+"""FFmpeg's AVSphericalProjection, in order."""
+_READ_BOXES = {b"equi", b"cbmp"}
+_BOX_NAMES = {b"mshp": "a mesh (VR180)"}
+_EYE_BOXES = {3: "a mesh for each eye", 4: "right eye beside left"}
+"""``st3d`` modes that FFmpeg leaves out."""
+_MOOV_BYTES = 1 << 26
 _V360 = {1: "c3x2", 3: "hequirect"}
 _STEREO = {
     1: ("side by side", "crop=iw/2:ih:0:0"),
@@ -96,6 +106,7 @@ def check_projection(frame: av.VideoFrame, path: str | Path) -> None:
             named = _PROJECTIONS[kind] if kind < len(_PROJECTIONS) else f"number {kind}"
             found.append(f"the projection {named}")
             filters += [f"v360={_V360[kind]}:e"] if kind in _V360 else []
+    found += _boxes_left_out(Path(path))
     if found:
         how = f" (ffmpeg -i IN -vf {','.join(filters)} OUT)" if filters else ""
         raise VideoError(
@@ -105,6 +116,49 @@ def check_projection(frame: av.VideoFrame, path: str | Path) -> None:
             found=", ".join(found),
             advice=f"Convert it{how}, or write it without that metadata if it is none",
         )
+
+
+def pose_of(frame: av.VideoFrame) -> tuple[float, float, float]:
+    """Return yaw, pitch and roll in degrees by which players turn a panorama."""
+    data = _side_data(frame, Type.SPHERICAL)
+    if data is None:
+        return 0.0, 0.0, 0.0
+    yaw, pitch, roll = (angle / (1 << 16) for angle in struct.unpack("=3i", data[4:16]))
+    return yaw, pitch, roll
+
+
+def _boxes_left_out(path: Path) -> list[str]:
+    """Return what an MP4 file's ``sv3d`` and ``st3d`` say that FFmpeg does not read."""
+    moov = top_level_box(path, b"moov", _MOOV_BYTES)
+    found = []
+    for stereo in _bodies(moov, b"st3d"):
+        if stereo[4:5] and stereo[4] in _EYE_BOXES:
+            found.append(f"a stereo picture, {_EYE_BOXES[stereo[4]]}")
+    for spherical in _bodies(moov, b"sv3d"):
+        for projection in _bodies(spherical, b"proj"):
+            kinds = [projection[at + 4 : at + 8] for at in _starts(projection)]
+            others = [kind for kind in kinds if kind not in (b"prhd", *_READ_BOXES)]
+            names = [_BOX_NAMES.get(kind, kind.decode("latin-1")) for kind in others]
+            found += [f"the projection {name}" for name in names]
+    return found
+
+
+def _bodies(content: bytes, kind: bytes) -> Iterator[bytes]:
+    """Yield the bodies of the boxes of a kind, wherever in a box they are."""
+    at = content.find(kind)
+    while at >= 4:
+        size = int.from_bytes(content[at - 4 : at], "big")
+        if 8 <= size <= len(content) - at + 4:
+            yield content[at + 4 : at - 4 + size]
+        at = content.find(kind, at + 4)
+
+
+def _starts(content: bytes) -> Iterator[int]:
+    """Yield where the boxes in a box's body begin."""
+    at = 0
+    while at + 8 <= len(content):
+        yield at
+        at += max(int.from_bytes(content[at : at + 4], "big"), 8)
 
 
 def _side_data(frame: av.VideoFrame, kind: Type) -> bytes | None:

@@ -21,7 +21,7 @@ from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.conventions.timebase import FPS
 from saiseld.data.coded_sound import sound_start
 from saiseld.data.containers import open_container
-from saiseld.data.display import check_projection, rgb_of, shown_size
+from saiseld.data.display import check_projection, pose_of, rgb_of, shown_size
 from saiseld.data.pictures import VIDEO_PIXELS, read_picture
 from saiseld.runtime.errors import VideoError, refusing
 from saiseld.runtime.files import visible
@@ -98,6 +98,16 @@ def video_size(path: str | Path) -> tuple[int, int] | None:
             return shown_size(next(container.decode(video=0)))
     except VideoError:
         return None
+
+
+def video_pose(path: str | Path) -> tuple[float, float, float]:
+    """Return yaw, pitch and roll in degrees by which a video says that players turn it."""
+    path = Path(path)
+    if path.is_dir():
+        return 0.0, 0.0, 0.0
+    with refusing(VideoError, path, "a picture"), open_container(path, VideoError) as container:
+        _ready(container, path)
+        return pose_of(next(container.decode(video=0)))
 
 
 def announced_frames(path: str | Path) -> int | None:
