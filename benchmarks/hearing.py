@@ -18,13 +18,13 @@ SECONDS, EVERY_S, WINDOWS = 30, 0.5, 10
 
 
 def main() -> None:
-    """Print the costs of four views and of one."""
+    """Print the costs with all four symmetries averaged and with one."""
     rng = np.random.default_rng(0)
     shared = rng.standard_normal((SECONDS * SAMPLE_RATE, 1))
     own = rng.standard_normal((SECONDS * SAMPLE_RATE, 4))
     audio = (0.1 * shared + 0.02 * own).astype(np.float32)
-    for views in (4, 1):
-        ear = AudioBranch.load(PACKAGED / "seld.safetensors", views=views)
+    for tta in (4, 1):
+        ear = AudioBranch.load(PACKAGED / "seld.safetensors", tta=tta)
         window = np.ascontiguousarray(audio[: 5 * SAMPLE_RATE].T)
         ear.window(window)  # what is computed once only
 
@@ -37,7 +37,7 @@ def main() -> None:
         for _ in range(WINDOWS):
             ear.window(window)
         share = (process_time() - begin) / WINDOWS / EVERY_S
-        print(f"views: {views}")
+        print(f"symmetries averaged: {tta}")
         print(f"    recording to table ({rows} rows): {offline * 1e3:6.2f} ms a frame")
         print(f"    stream, anew every {EVERY_S} s:    {share:6.1%} of a core")
 

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from tests.errors import raises
 
 from saiseld.cli.recipes import KINDS, recipes_page
+from saiseld.runtime.errors import RecipeError
 from saiseld.runtime.recipe_files import builtin_names
 from saiseld.training.detector.recipes import read_recipe, shortened
 
@@ -47,3 +49,19 @@ def test_a_change_on_the_command_line_is_checked(saiseld, tmp_path: Path) -> Non
 def test_so_many_steps_are_one_short_epoch() -> None:
     recipe = shortened(read_recipe("compact"), 3)
     assert (recipe.epochs, recipe.frames_per_epoch) == (1, 3 * recipe.batch_size)
+
+
+def test_keys_of_a_version_ago_are_read_with_a_notice(tmp_path: Path, caplog) -> None:
+    from saiseld.training.seld.recipes import read_recipe as read_seld_recipe
+
+    path = tmp_path / "old.toml"
+    path.write_text(
+        'extends = "adapt"\nheld_back = 0.3\nrise = 0.2\n[loss_weights]\nanything = 2\n'
+    )
+    recipe = read_seld_recipe(str(path), ["average=0.5", "prior_rate=0.25"])
+    assert (recipe.val_fraction, recipe.warmup_fraction, recipe.ema_decay) == (0.3, 0.2, 0.5)
+    assert (recipe.loss_weights.activity, recipe.encoder_lr_factor) == (2, 0.25)
+    assert len(caplog.records) == 5
+    path.write_text('extends = "adapt"\nrise = 0.2\nwarmup_fraction = 0.1\n')
+    with raises(RecipeError, file=path, place="warmup_fraction"):
+        read_seld_recipe(str(path))

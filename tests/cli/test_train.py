@@ -31,7 +31,7 @@ def test_a_tree_without_labels_or_features(tmp_path, saiseld) -> None:
     [
         ("uplam",),
         ("detector", "--data", "tree"),
-        ("seld", "--bank", "sounds", "--responses", "rooms", "--prior", "prior.whl"),
+        ("seld", "--bank", "sounds", "--responses", "rooms", "--encoder", "prior.whl"),
     ],
 )
 def test_a_device_that_is_not_there_is_told_before_anything(

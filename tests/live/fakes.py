@@ -20,10 +20,10 @@ SILENT, LOUD = 0.0, 0.1
 class FakeAudioBranch:
     """Finds a class as far as a frame is loud, from everywhere alike: the peak is the first."""
 
-    views = 1
+    tta = 1
     recognition = None
 
-    def with_views(self, views):
+    def with_tta(self, tta):
         return self
 
     def window(self, audio, /, *, last=None):

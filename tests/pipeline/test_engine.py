@@ -35,8 +35,8 @@ def folder(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("uplam.safetensors", "detector.safetensors"):
         shutil.copy(untrained / name, folder)
     torch.manual_seed(0)
-    prior = frozen(YAMNetEncoder())
-    Seld("yamnet", prior, SeldNetwork(prior.channels)).save(folder / "seld.safetensors")
+    encoder = frozen(YAMNetEncoder())
+    Seld("yamnet", encoder, SeldNetwork(encoder.channels)).save(folder / "seld.safetensors")
     models = {}
     for sense, names in EVIDENCE.items():
         count = len(names)

@@ -16,18 +16,18 @@ from saiseld.seld.audio_branch import AudioBranch
 from saiseld.seld.decode import candidates
 from saiseld.seld.encoders import YAMNetEncoder, frozen
 from saiseld.seld.inference import doubts
-from saiseld.seld.inputs import VIEWS, inputs
+from saiseld.seld.inputs import TTA_SYMMETRIES, inputs
 from saiseld.seld.model import Seld
 from saiseld.seld.network import Batch, SeldNetwork
 
-FIELDS = ("classes", "maps", "anything", "distance_cm", "silent")
+FIELDS = ("classes", "maps", "activity", "distance_cm", "silent")
 
 
 @pytest.fixture(scope="module")
 def seld() -> Seld:
     torch.manual_seed(0)
-    prior = frozen(YAMNetEncoder())
-    return Seld("yamnet", prior, SeldNetwork(prior.channels).eval().requires_grad_(False))
+    encoder = frozen(YAMNetEncoder())
+    return Seld("yamnet", encoder, SeldNetwork(encoder.channels).eval().requires_grad_(False))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_the_last_frames_alone_are_as_all_of_them(ear) -> None:
         np.testing.assert_allclose(alone, whole[-last:], atol=1e-4)
 
 
-def test_views_agree_where_only_physics_speaks() -> None:
+def test_symmetries_agree_where_only_physics_speaks() -> None:
     """Without what was learned of directions, every view of a sound gives the same maps."""
     torch.manual_seed(0)
     network = SeldNetwork(4).eval()
@@ -113,7 +113,10 @@ def test_views_agree_where_only_physics_speaks() -> None:
         torch.nn.init.zeros_(layer.weight)
     shown = Batch(*(torch.from_numpy(part)[None] for part in inputs(noise(1).T)))
     with torch.inference_mode():
-        maps = [network(shown, torch.ones(1, 10, 4), view=view).maps for view in range(len(VIEWS))]
+        maps = [
+            network(shown, torch.ones(1, 10, 4), view=view).maps
+            for view in range(len(TTA_SYMMETRIES))
+        ]
     for other in maps[1:]:
         torch.testing.assert_close(other, maps[0], atol=1e-2, rtol=1e-3)
 

@@ -57,7 +57,7 @@ def test_table_of_what_is_heard(tmp_path) -> None:
         start=50,
         classes=np.zeros((3, 13), np.float32),
         maps=maps,
-        anything=maps.max(1),
+        activity=maps.max(1),
         distance_cm=np.full((3, 13), 150, np.float32),
         silent=np.array([False, False, True]),
     )

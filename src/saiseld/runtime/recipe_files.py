@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -19,12 +20,16 @@ from saiseld.runtime.toml import finite_number, parse_toml, read_toml_text
 CHANGES = "--set"
 """What an error calls the source of a change."""
 _EXPECTED = "the keys and values of a recipe"
+_log = logging.getLogger(__name__)
 
 
 class RecipeModel(BaseModel):
     """Base of a recipe and of the tables in it; a string below a key says what the key means."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Keys' names of a version ago, with their tables, which are still read; and today's."""
 
 
 Model = TypeVar("Model", bound=RecipeModel)
@@ -96,8 +101,8 @@ def read_recipe_file(
     """
     changed: dict[str, Any] = {}
     for change in changes:
-        changed = _merged(changed, _change(change))
-    keys = _merged(_keys(name, package), changed)
+        changed = _merged(changed, _current_names(_change(change), model, CHANGES))
+    keys = _merged(_keys(name, package, model), changed)
     try:
         with refusing(RecipeError, name, _EXPECTED):
             return model.model_validate(keys)
@@ -129,7 +134,7 @@ def recipe_toml(recipe: RecipeModel) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _keys(name: str, package: str) -> dict[str, Any]:
+def _keys(name: str, package: str, model: type[RecipeModel]) -> dict[str, Any]:
     known = builtin_names(package)
     if name in known:
         text = _builtin_text(name, package)
@@ -137,7 +142,7 @@ def _keys(name: str, package: str) -> dict[str, Any]:
         expected = f"a built-in recipe ({', '.join(known)}) or a TOML file"
         with refusing(RecipeError, name, expected):
             text = read_toml_text(name, RecipeError)
-    keys = parse_toml(text, RecipeError, name)
+    keys = _current_names(parse_toml(text, RecipeError, name), model, name)
     base = keys.pop("extends", None)
     if base is None:
         return keys
@@ -148,7 +153,25 @@ def _keys(name: str, package: str) -> dict[str, Any]:
             expected=f"a built-in recipe ({', '.join(known)})",
             found=repr(base),
         )
-    return _merged(_keys(base, package), keys)
+    return _merged(_keys(base, package, model), keys)
+
+
+def _current_names(
+    keys: dict[str, Any], model: type[RecipeModel], source: str, prefix: str = ""
+) -> dict[str, Any]:
+    """Return keys with those of a version ago under their names of today."""
+    current: dict[str, Any] = {}
+    for key, value in keys.items():
+        name = model.renamed.get(f"{prefix}{key}", key)
+        if name != key:
+            _log.warning("%s: %r is called %r now; 0.4 will not know it", source, key, name)
+        if isinstance(value, dict):
+            value = _current_names(value, model, source, f"{prefix}{key}.")
+        if name in current:
+            found = f"{key} too, its name of a version ago"
+            raise RecipeError(source, place=name, expected="it once", found=found)
+        current[name] = value
+    return current
 
 
 def _builtin_text(name: str, package: str) -> str:

@@ -17,7 +17,7 @@ from saiseld.runtime.devices import Device
 from saiseld.seld.extent import ExtentModel, extent_beside
 from saiseld.seld.graphs import GRAPHS, GraphSeld
 from saiseld.seld.inference import SlidingWindowInference
-from saiseld.seld.inputs import VIEWS, Inputs, inputs, smoothing
+from saiseld.seld.inputs import TTA_SYMMETRIES, Inputs, inputs, smoothing
 from saiseld.seld.output import MAPS, ROWS, Array, SeldOutput
 from saiseld.seld.recogniser import SourceRecognition, recogniser_beside
 
@@ -28,17 +28,17 @@ SMOOTH_FRAMES = 11
 class Network(Protocol):
     """What hears one window: prior and network in torch, or their graphs without torch."""
 
-    def __call__(self, audio: Array, shown: Inputs, views: int, last: int) -> Array:
+    def __call__(self, audio: Array, features: Inputs, tta: int, last: int) -> Array:
         """Return (last, 14 + 14 * 484 + 13): logits of classes and of maps, and log metres.
 
         Parameters
         ----------
         audio
             (4, T x 2400) samples at 24 kHz.
-        shown
+        features
             What `saiseld.seld.inputs.inputs` makes of it.
-        views
-            How many of `saiseld.seld.inputs.VIEWS` are averaged.
+        tta
+            How many of `saiseld.seld.inputs.TTA_SYMMETRIES` are averaged.
         last
             How many frames, counted from the end, are wanted: T at most.
         """
@@ -52,8 +52,8 @@ class AudioBranch:
     ----------
     network
         What hears one window.
-    views
-        How many ways it looks at a sound: all (`VIEWS`) hear better, one is faster.
+    tta
+        How many ways it looks at a sound: all (`TTA_SYMMETRIES`) hear better, one is faster.
     recognition
         What recognises the sources that the network localises; the network's classes if None.
     extent
@@ -64,16 +64,16 @@ class AudioBranch:
         self,
         network: Network,
         *,
-        views: int = len(VIEWS),
+        tta: int = len(TTA_SYMMETRIES),
         recognition: SourceRecognition | None = None,
         extent: ExtentModel | None = None,
     ) -> None:
-        self.network, self.views = network, views
+        self.network, self.tta = network, tta
         self.recognition, self.extent = recognition, extent
 
     @classmethod
     def load(
-        cls, path: str | Path, *, views: int = len(VIEWS), device: Device = "cpu"
+        cls, path: str | Path, *, tta: int = len(TTA_SYMMETRIES), device: Device = "cpu"
     ) -> AudioBranch:
         """Read weights: on the CPU by the graphs beside them if there are any, else in torch.
 
@@ -94,13 +94,11 @@ class AudioBranch:
             network = Seld.load(path).to(device)
         beside = recogniser_beside(path)
         recognition = None if beside is None else SourceRecognition.load(beside)
-        return cls(network, views=views, recognition=recognition, extent=extent_beside(path))
+        return cls(network, tta=tta, recognition=recognition, extent=extent_beside(path))
 
-    def with_views(self, views: int) -> AudioBranch:
+    def with_tta(self, tta: int) -> AudioBranch:
         """Return the same ear looking so many times."""
-        return AudioBranch(
-            self.network, views=views, recognition=self.recognition, extent=self.extent
-        )
+        return AudioBranch(self.network, tta=tta, recognition=self.recognition, extent=self.extent)
 
     def window(self, audio: Array, *, last: int | None = None) -> Array:
         """Return what is heard in one window: (T, 14 + 14 * 484 + 13), see below.
@@ -117,18 +115,18 @@ class AudioBranch:
             are what all would be but for rounding.
         """
         audio = np.ascontiguousarray(audio, np.float32)
-        shown = inputs(audio)
-        frames = len(shown.covariance)
-        wanted = min(last or frames, frames)
-        asked = min(wanted + SMOOTH_FRAMES // 2, frames)
+        features = inputs(audio)
+        frames = len(features.covariance)
+        requested = min(last or frames, frames)
+        computed = min(requested + SMOOTH_FRAMES // 2, frames)
         logits, distance = np.split(
-            self.network(audio, shown, self.views, asked), [ROWS + MAPS], axis=1
+            self.network(audio, features, self.tta, computed), [ROWS + MAPS], axis=1
         )
-        likely = smoothing(asked, SMOOTH_FRAMES)[-wanted:] @ expit(logits)
-        parts = [likely, distance[-wanted:]]
+        likely = smoothing(computed, SMOOTH_FRAMES)[-requested:] @ expit(logits)
+        parts = [likely, distance[-requested:]]
         if self.extent is not None:
-            near = shown.covariance[-min(wanted + 1, frames) :]
-            parts.append(self.extent.log_energy(near)[-wanted:])
+            near = features.covariance[-min(requested + 1, frames) :]
+            parts.append(self.extent.log_energy(near)[-requested:])
         return np.concatenate(parts, axis=1)
 
     def __call__(self, audio: Array) -> SeldOutput:
@@ -140,7 +138,7 @@ class AudioBranch:
             (N, 4) samples at 24 kHz; what is left after the last whole frame is not heard.
         """
         parts = list(self.blocks([audio]))
-        names = ["classes", "maps", "anything", "distance_cm", "silent"]
+        names = ["classes", "maps", "activity", "distance_cm", "silent"]
         if self.extent is not None:
             names.append("log_energy")
         return SeldOutput(0, *(np.concatenate([getattr(p, name) for p in parts]) for name in names))
@@ -158,7 +156,7 @@ class AudioBranch:
         AudioError
             If a block has not four channels, or there is not one whole frame.
         """
-        listener = SlidingWindowInference(self.window, self.recognition)
+        inference = SlidingWindowInference(self.window, self.recognition)
         for block in audio:
-            yield from listener.push(block)
-        yield from listener.close()
+            yield from inference.push(block)
+        yield from inference.close()

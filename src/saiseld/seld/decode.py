@@ -208,7 +208,7 @@ def _between() -> tuple[NDArray[np.intp], FloatArray]:
 def candidates(
     recording: str,
     frames: int,
-    heard: Iterable[SeldOutput],
+    outputs: Iterable[SeldOutput],
     provenance: Mapping[str, Any],
 ) -> Iterator[Candidates]:
     """Yield a recording's candidates, a table for each block of what is heard.
@@ -217,32 +217,32 @@ def candidates(
     ----------
     recording, frames
         Its name and length.
-    heard
+    outputs
         Blocks in order, of `saiseld.seld.audio_branch.AudioBranch.blocks`.
     provenance
         Added to what the table says of its making.
     """
-    for block in heard:
+    for block in outputs:
         yield _decoded(recording, frames, block, provenance)
 
 
 def _decoded(
-    recording: str, frames: int, heard: SeldOutput, provenance: Mapping[str, Any]
+    recording: str, frames: int, output: SeldOutput, provenance: Mapping[str, Any]
 ) -> Candidates:
-    found = peaks(heard.maps, PEAKS, APART_DEG)
+    found = peaks(output.maps, PEAKS, APART_DEG)
     score = expit(found.value.astype(float))
-    score[heard.silent] = 0
-    ranked = np.sort(score.reshape(len(heard), -1), axis=1)
-    least = np.maximum(THRESHOLD, ranked[:, -MOST])[:, None, None]
-    frame, class_id, rank = np.nonzero(score >= least)
+    score[output.silent] = 0
+    ranked = np.sort(score.reshape(len(output), -1), axis=1)
+    min_score = np.maximum(THRESHOLD, ranked[:, -MOST])[:, None, None]
+    frame, class_id, rank = np.nonzero(score >= min_score)
     value = score[frame, class_id, rank]
     order = np.lexsort((-value, frame))
     frame, class_id, rank, value = (part[order] for part in (frame, class_id, rank, value))
-    maps = heard.maps[frame, class_id]
+    maps = output.maps[frame, class_id]
     direction = refined(maps, found.point[frame, class_id, rank])
     extent = None
-    if heard.log_energy is not None:
-        peak = heard.log_energy[frame, found.point[frame, class_id, rank]]
+    if output.log_energy is not None:
+        peak = output.log_energy[frame, found.point[frame, class_id, rank]]
         extent = extent_deg(np.exp(peak.astype(float))).clip(*EXTENTS_DEG)
     box, energy = shapes(direction, maps, extent)
     azimuth, elevation = angles_of_vector(direction)
@@ -250,13 +250,13 @@ def _decoded(
     return Candidates(
         recording=recording,
         frames=frames,
-        frame=(frame + heard.start).astype(np.int32),
+        frame=(frame + output.start).astype(np.int32),
         class_id=class_id.astype(np.int8),
         score=value.astype(np.float32),
         box=box,
         azimuth=azimuth.astype(np.float32),
         elevation=elevation.astype(np.float32),
-        distance_cm=heard.distance_cm[frame, class_id].astype(np.float32),
+        distance_cm=output.distance_cm[frame, class_id].astype(np.float32),
         has_map=np.ones(len(frame), bool),
         energy_map=energy,
         closure=nothing,

@@ -71,6 +71,6 @@ ENCODERS: dict[str, type[PretrainedEncoder]] = {"yamnet": YAMNetEncoder, "aisfx"
 """Known by name; a checkpoint says which one its network was trained on."""
 
 
-def frozen(prior: PretrainedEncoder) -> PretrainedEncoder:
+def frozen(encoder: PretrainedEncoder) -> PretrainedEncoder:
     """Return a prior that is used as it is."""
-    return prior.eval().requires_grad_(False)
+    return encoder.eval().requires_grad_(False)

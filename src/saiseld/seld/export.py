@@ -36,10 +36,10 @@ def write_seld_graphs(seld: Seld, weights: Path) -> list[Path]:
             weights,
             place="prior",
             expected="yamnet: graphs have no other",
-            found=seld.prior_name,
+            found=seld.encoder_name,
             advice="An ear of another prior hears with torch, without graphs",
         )
-    header = {"kind": "seld", "prior": seld.prior_name}
+    header = {"kind": "seld", "prior": seld.encoder_name}
     mels = torch.rand(WINDOW_FRAMES, HOPS_PER_FRAME, MELS)
     encoder, temporal = _Encoder(seld), _Temporal(seld)
     (embedded,) = encoder(mels)

@@ -18,7 +18,7 @@ from saiseld.formats.graph import Graph
 from saiseld.seld.inputs import (
     HOPS_PER_FRAME,
     MELS,
-    VIEWS,
+    TTA_SYMMETRIES,
     Inputs,
     banded,
     steering,
@@ -52,16 +52,16 @@ class GraphSeld:
             Graph(weights, name, outputs) for name, outputs in zip(GRAPHS, _OUTPUTS, strict=True)
         )
 
-    def __call__(self, audio: Array, shown: Inputs, views: int, last: int) -> Array:
+    def __call__(self, audio: Array, features: Inputs, tta: int, last: int) -> Array:
         """Hear one window: a `saiseld.seld.audio_branch.Network`."""
         del audio
-        frames = len(shown.covariance)
-        (embedded,) = self._encoder(shown.mels.reshape(frames, HOPS_PER_FRAME, MELS), n=frames)
-        spectrum = np.ascontiguousarray(shown.spectrum.swapaxes(0, 1))
+        frames = len(features.covariance)
+        (embedded,) = self._encoder(features.mels.reshape(frames, HOPS_PER_FRAME, MELS), n=frames)
+        spectrum = np.ascontiguousarray(features.spectrum.swapaxes(0, 1))
         tail = slice(frames - with_past(last, frames), None)
         outputs: list[list[Array]] = []
-        for view, symmetry in enumerate(VIEWS[:views]):
-            covariance = turned_covariance(shown.covariance, symmetry)
+        for view, symmetry in enumerate(TTA_SYMMETRIES[:tta]):
+            covariance = turned_covariance(features.covariance, symmetry)
             encoded, local = self._temporal(spectrum, covariance, embedded, _seen(), n=frames)
             parts = encoded[tail], local[tail], embedded[tail], covariance[tail]
             outputs.append(self._localization(*parts, _steer(view), n=len(parts[0])))
@@ -78,4 +78,4 @@ def _seen() -> Array:
 @cache
 def _steer(view: int) -> Array:
     """Return the steering that ``localization`` makes a view's maps with."""
-    return banded(steering(turned_grid(VIEWS[view])))
+    return banded(steering(turned_grid(TTA_SYMMETRIES[view])))

@@ -128,28 +128,28 @@ class SlidingWindowInference:
         """
         start, count = self._start, min(frames, HOP_FRAMES)
         audio = self._held[: frames * SAMPLES_PER_FRAME]
-        before, said = self._waiting, None
+        before, values = self._waiting, None
         if start and frames == count:  # The window before reached the end.
-            said = before
+            values = before
         elif late:
             self._waiting = None
         else:
             if not start:
                 _warn_of_doubts(audio)
             whole = self._window(audio.T)
-            said, self._waiting = whole[:count], whole[count:]
+            values, self._waiting = whole[:count], whole[count:]
             if start and before is not None:
                 rising = ((np.arange(count) + 0.5) / count).astype(np.float32)[:, None]
-                said = rising * said + (1 - rising) * before[:count]
+                values = rising * values + (1 - rising) * before[:count]
             elif start:
-                said = None
+                values = None
         self._held = self._held[HOP_FRAMES * SAMPLES_PER_FRAME :]
         self._start += HOP_FRAMES
-        past, known = self._past, audio[: count * SAMPLES_PER_FRAME]
+        past, sound = self._past, audio[: count * SAMPLES_PER_FRAME]
         if self._refinement is not None:
-            self._past = np.concatenate([past, known])[-BEFORE_FRAMES * SAMPLES_PER_FRAME :]
-        if said is not None:
-            output = _heard(start, said[:count], audio)
+            self._past = np.concatenate([past, sound])[-BEFORE_FRAMES * SAMPLES_PER_FRAME :]
+        if values is not None:
+            output = _seld_output(start, values[:count], audio)
             if self._refinement is not None:
                 near = audio[: (count + AFTER_FRAMES) * SAMPLES_PER_FRAME]
                 count_past = len(past) // SAMPLES_PER_FRAME
@@ -200,8 +200,8 @@ class LowLatencyInference:
     def _end(self) -> int:
         return self._first + len(self._held) // SAMPLES_PER_FRAME
 
-    def _next(self, end: int, told: int, late: bool) -> Iterator[SeldOutput]:
-        """Yield what is known of the frames up to ``told``, hearing the window up to ``end``."""
+    def _next(self, end: int, until: int, late: bool) -> Iterator[SeldOutput]:
+        """Yield what is known of the frames up to ``until``, hearing the window up to ``end``."""
         first = max(self._first, end - WINDOW_FRAMES)
         self._held = self._held[(first - self._first) * SAMPLES_PER_FRAME :]
         self._first = first
@@ -210,15 +210,15 @@ class LowLatencyInference:
             if first and not self._is_doubted:  # once there is a whole window
                 self._is_doubted = True
                 _warn_of_doubts(audio)
-            said = self._window(audio.T, last=end - self._start)[: told - self._start]
-            own = self._start - first
-            output = _heard(self._start, said, audio[own * SAMPLES_PER_FRAME :])
+            values = self._window(audio.T, last=end - self._start)[: until - self._start]
+            offset = self._start - first
+            output = _seld_output(self._start, values, audio[offset * SAMPLES_PER_FRAME :])
             if self._refinement is not None:
-                before = min(own, BEFORE_FRAMES)
-                near = audio[(own - before) * SAMPLES_PER_FRAME :]
+                before = min(offset, BEFORE_FRAMES)
+                near = audio[(offset - before) * SAMPLES_PER_FRAME :]
                 output = self._refinement(output, near, before)
             yield output
-        self._start = told
+        self._start = until
 
 
 def checked(audio: Array) -> Array:
@@ -269,15 +269,15 @@ def _warn_of_doubts(audio: Array) -> None:
         _log.warning("%s", doubt)
 
 
-def _heard(start: int, said: Array, audio: Array) -> SeldOutput:
+def _seld_output(start: int, values: Array, audio: Array) -> SeldOutput:
     """Return what a window's numbers say of frames of which ``audio`` holds the samples first."""
-    count = len(said)
-    maps = said[:, ROWS : ROWS + MAPS].reshape(count, ROWS, -1)
+    count = len(values)
+    maps = values[:, ROWS : ROWS + MAPS].reshape(count, ROWS, -1)
     sound = audio[: count * SAMPLES_PER_FRAME].reshape(count, -1)
-    distance, energy = np.split(said[:, ROWS + MAPS :], [NUM_CLASSES], axis=1)
+    distance, energy = np.split(values[:, ROWS + MAPS :], [NUM_CLASSES], axis=1)
     return SeldOutput(
         start,
-        _logit(said[:, :NUM_CLASSES]),
+        _logit(values[:, :NUM_CLASSES]),
         _logit(maps[:, :NUM_CLASSES]),
         _logit(maps[:, NUM_CLASSES]),
         100 * np.exp(distance),

@@ -48,7 +48,7 @@ VIEW_BANDS = 4
 SMOOTH = (7, 21)
 """Frames over which the covariances under a mask are averaged."""
 
-VIEWS = tuple(SYMMETRIES.values())
+TTA_SYMMETRIES = tuple(SYMMETRIES.values())
 """Ways to look at the same sound, of which the first is as it came."""
 
 _LEVEL, _FLOOR = 0.05, 2e-5

@@ -26,7 +26,7 @@ class Seld:
 
     Parameters
     ----------
-    prior_name, prior
+    encoder_name, encoder
         Encoder that others trained, and the name it is known by.
     network
         The ear's own.
@@ -36,12 +36,12 @@ class Seld:
 
     def __init__(
         self,
-        prior_name: str,
-        prior: PretrainedEncoder,
+        encoder_name: str,
+        encoder: PretrainedEncoder,
         network: SeldNetwork,
         header: Mapping[str, Any] | None = None,
     ) -> None:
-        self.prior_name, self.prior, self.network = prior_name, prior, network
+        self.encoder_name, self.encoder, self.network = encoder_name, encoder, network
         self.header = dict(header or {})
         self.device: Device = "cpu"
 
@@ -61,47 +61,47 @@ class Seld:
         ):
             if found != expected:
                 raise CheckpointError(path, place=name, expected=str(expected), found=str(found))
-        prior_name = str(header.get("prior"))
-        if prior_name not in ENCODERS:
+        encoder_name = str(header.get("prior"))
+        if encoder_name not in ENCODERS:
             raise CheckpointError(
-                path, place="prior", expected=f"one of {', '.join(ENCODERS)}", found=prior_name
+                path, place="prior", expected=f"one of {', '.join(ENCODERS)}", found=encoder_name
             )
-        prior = ENCODERS[prior_name]()
-        network = SeldNetwork(prior.channels)
-        for prefix, module in (("prior.", prior), ("network.", network)):
+        encoder = ENCODERS[encoder_name]()
+        network = SeldNetwork(encoder.channels)
+        for prefix, module in (("prior.", encoder), ("network.", network)):
             load_weights(
                 module,
                 {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)},
                 path,
             )
         network.eval().requires_grad_(False)
-        return cls(prior_name, frozen(prior), network, header)
+        return cls(encoder_name, frozen(encoder), network, header)
 
     def save(self, path: str | Path) -> None:
         """Write the weights in 16 bits."""
         state = {
             f"{prefix}.{key}": value.half() if value.is_floating_point() else value
-            for prefix, module in (("prior", self.prior), ("network", self.network))
+            for prefix, module in (("prior", self.encoder), ("network", self.network))
             for key, value in module.state_dict().items()
         }
-        identity = {"kind": KIND, "classes": list(CLASS_NAMES), "prior": self.prior_name}
+        identity = {"kind": KIND, "classes": list(CLASS_NAMES), "prior": self.encoder_name}
         write_checkpoint(path, state, {**self.header, **identity})
 
     def to(self, device: Device) -> Seld:
         """Move to a device, and return itself."""
-        self.prior.to(device)
+        self.encoder.to(device)
         self.network.to(device)
         self.device = device
         return self
 
     @torch.inference_mode()
-    def __call__(self, audio: Array, shown: Inputs, views: int, last: int) -> Array:
+    def __call__(self, audio: Array, features: Inputs, tta: int, last: int) -> Array:
         """Hear one window: a `saiseld.seld.audio_branch.Network`."""
-        batch = Batch(*(torch.from_numpy(part)[None].to(self.device) for part in shown))
+        batch = Batch(*(torch.from_numpy(part)[None].to(self.device) for part in features))
         sound = torch.from_numpy(audio)[None].to(self.device)
-        embedded = frame_embeddings(self.prior(sound, batch.mels), batch.covariance.shape[1])
+        embedded = frame_embeddings(self.encoder(sound, batch.mels), batch.covariance.shape[1])
         outputs = []
-        for view in range(views):
+        for view in range(tta):
             logits = self.network(batch, embedded, view=view, last=last)
             outputs.append(torch.cat([part[0].flatten(1) for part in logits], dim=1))
         return np.asarray(torch.stack(outputs).mean(0).cpu().numpy())

@@ -32,8 +32,8 @@ from saiseld.seld.inputs import (
     COVARIANCE,
     MELS,
     SMOOTH,
+    TTA_SYMMETRIES,
     VIEW_BANDS,
-    VIEWS,
     banded,
     smoothing,
     steering,
@@ -77,7 +77,7 @@ class SeldLogits(NamedTuple):
 @cache
 def _steering_tables() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the steering of each view (views, 32, 16, P), and that of the spectrum's own view."""
-    tables = [banded(steering(turned_grid(symmetry))) for symmetry in VIEWS]
+    tables = [banded(steering(turned_grid(symmetry))) for symmetry in TTA_SYMMETRIES]
     return np.stack(tables), viewed(steering(GRID))
 
 
@@ -86,7 +86,7 @@ class SeldNetwork(nn.Module):
 
     Parameters
     ----------
-    prior_channels
+    encoder_channels
         Of the prior's embedding.
     width
         Of the recurrent layer, one way.
@@ -95,7 +95,7 @@ class SeldNetwork(nn.Module):
     steer: Tensor
     view: Tensor
 
-    def __init__(self, prior_channels: int, width: int = 192) -> None:
+    def __init__(self, encoder_channels: int, width: int = 192) -> None:
         super().__init__()
         steer, view = _steering_tables()
         self.register_buffer("steer", torch.from_numpy(steer.copy()), persistent=False)
@@ -113,7 +113,10 @@ class SeldNetwork(nn.Module):
             nn.Linear(VIEW_BANDS * GRID.shape[1], 192), nn.LayerNorm(192), nn.ReLU()
         )
         self.of_prior = nn.Sequential(
-            nn.LayerNorm(prior_channels), nn.Dropout(0.3), nn.Linear(prior_channels, 256), nn.ReLU()
+            nn.LayerNorm(encoder_channels),
+            nn.Dropout(0.3),
+            nn.Linear(encoder_channels, 256),
+            nn.ReLU(),
         )
         self.joined = nn.Sequential(
             nn.LayerNorm(256 + 192 + 256), nn.Dropout(0.2), nn.Linear(256 + 192 + 256, 256)
@@ -141,7 +144,7 @@ class SeldNetwork(nn.Module):
 
     def forward(
         self,
-        shown: Batch,
+        features: Batch,
         embedding: Tensor,
         *,
         spectrum_kept: Tensor | None = None,
@@ -153,7 +156,7 @@ class SeldNetwork(nn.Module):
 
         Parameters
         ----------
-        shown
+        features
             B windows of T frames.
         embedding
             (B, T, C), of the prior.
@@ -162,16 +165,18 @@ class SeldNetwork(nn.Module):
         points
             (P,) which directions of the grid the maps are wanted at; all without it.
         view
-            Of `VIEWS`: the covariances are turned by that symmetry before they are looked at, and
+            Of `TTA_SYMMETRIES`: covariances are turned by it before they are looked at, and
             the maps are asked where the directions of the grid have gone. If all it learned
             were true to the array, every view would give the same.
         last
             How many frames, counted from the end, are wanted; all without it.
         """
-        covariance = turned(shown.covariance, VIEWS[view])
+        covariance = turned(features.covariance, TTA_SYMMETRIES[view])
         steer = self.steer[view] if points is None else self.steer[view][..., points]
         embedded = self.of_prior(embedding)
-        encoded, local = self.encode(shown.spectrum, covariance, embedded, self.view, spectrum_kept)
+        encoded, local = self.encode(
+            features.spectrum, covariance, embedded, self.view, spectrum_kept
+        )
         if last is None:
             return self.localize(encoded, local, embedded, covariance, steer)
         tail = slice(-with_past(last, len(encoded[0])), None)
@@ -272,7 +277,7 @@ def _steered(mask: Tensor, share: Tensor, covariance: Tensor, steer: Tensor) -> 
     part = torch.sigmoid(share)
     short, long = (
         (smooth @ response.flatten(2)).view(response.shape) / (smooth @ weight + 0.1)[..., None]
-        for smooth in (_there(smoothing(frames, size), mask.device) for size in SMOOTH)
+        for smooth in (_to_device(smoothing(frames, size), mask.device) for size in SMOOTH)
     )
     return long + part * (short - long)
 
@@ -280,11 +285,11 @@ def _steered(mask: Tensor, share: Tensor, covariance: Tensor, steer: Tensor) -> 
 def turned(covariance: Tensor, symmetry: Symmetry) -> Tensor:
     """Return covariances (..., 16) with the channels of the other scene's recording."""
     take, sign = turning(symmetry)
-    signs = _there(sign, covariance.device).to(covariance.dtype)
-    return covariance[..., _there(np.array(take), covariance.device)] * signs
+    signs = _to_device(sign, covariance.device).to(covariance.dtype)
+    return covariance[..., _to_device(np.array(take), covariance.device)] * signs
 
 
-def _there(table: NDArray[Any], device: torch.device) -> Tensor:
+def _to_device(table: NDArray[Any], device: torch.device) -> Tensor:
     """Return a table on a device, which is not waited for."""
     return torch.from_numpy(table).to(device, non_blocking=True)
 

@@ -38,7 +38,7 @@ class SeldOutput:
     maps
         (T, 13, 484) logit of whether it sounds from a direction of the grid
         (`saiseld.conventions.sphere.fibonacci_sphere`).
-    anything
+    activity
         (T, 484) the same of anything.
     distance_cm
         (T, 13) to the nearest source of a class, if it sounds.
@@ -52,7 +52,7 @@ class SeldOutput:
     start: int
     classes: Array
     maps: Array
-    anything: Array
+    activity: Array
     distance_cm: Array
     silent: NDArray[np.bool_]
     log_energy: Array | None = None

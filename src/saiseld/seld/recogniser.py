@@ -184,9 +184,9 @@ def source_directions(output: SeldOutput) -> FloatArray:
     points = np.flatnonzero(is_peak & (likely >= MIN_ACTIVITY))
     found: list[FloatArray] = []
     for point in points[np.argsort(-likely[points], kind="stable")]:
-        way = GRID[:, point]
-        if all(way @ other < np.cos(np.radians(APART_DEG)) for other in found):
-            found.append(way)
+        direction = GRID[:, point]
+        if all(direction @ other < np.cos(np.radians(APART_DEG)) for other in found):
+            found.append(direction)
     return np.array(found[:MAX_SOURCES]).reshape(-1, 3)
 
 
@@ -202,7 +202,7 @@ def beam_mels(audio: Array, sources: FloatArray) -> list[Array]:
     """
     frames = len(audio) // SAMPLES_PER_FRAME
     spectrum = spectra(np.ascontiguousarray(audio.T), frames * HOPS_PER_FRAME)
-    made = []
+    beams = []
     for number, look in enumerate(sources):
         others = np.delete(sources, number, axis=0)
         weights = beam_weights(used_frequencies(), look, others if len(others) else None)
@@ -211,8 +211,8 @@ def beam_mels(audio: Array, sources: FloatArray) -> list[Array]:
         # The level that `saiseld.seld.inputs` brings a window to, by Parseval's theorem.
         level = np.sqrt(np.square(magnitude).mean() / _POWER + _FLOOR**2)
         mels = log_mels(magnitude * np.float32(_LEVEL / level))
-        made.append(mels.reshape(frames, HOPS_PER_FRAME, MELS))
-    return made
+        beams.append(mels.reshape(frames, HOPS_PER_FRAME, MELS))
+    return beams
 
 
 _POWER = 225.0
@@ -222,7 +222,7 @@ _POWER = 225.0
 def source_logits(output: SeldOutput, sources: FloatArray) -> Array:
     """Return (T, K, 13): each class's largest logit within `REACH_DEG` of each source."""
     near = regions(sources)
-    return np.stack([output.maps[:, :, own].max(2) for own in near], axis=1)
+    return np.stack([output.maps[:, :, region].max(2) for region in near], axis=1)
 
 
 def regions(sources: FloatArray) -> NDArray[np.bool_]:
@@ -245,9 +245,9 @@ def recognised(
     odds = logit(np.clip(likely, 1e-6, 1 - 1e-6)).astype(np.float32)
     maps = output.maps.copy()
     every = np.arange(len(output))
-    for number, own in enumerate(regions(sources)):
+    for number, region in enumerate(regions(sources)):
         best = network[:, number].argmax(1)
-        shape = output.maps[every, best][:, own]
+        shape = output.maps[every, best][:, region]
         shape = shape - shape.max(1, keepdims=True)
-        maps[:, :, own] = odds[:, number, :, None] + shape[:, None]
+        maps[:, :, region] = odds[:, number, :, None] + shape[:, None]
     return replace(output, maps=maps)

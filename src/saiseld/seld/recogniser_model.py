@@ -136,8 +136,8 @@ def write_recogniser_graph(path: Path) -> Path:
             found = str(header.get(name))
             raise CheckpointError(path, place=name, expected=str(expected), found=found)
     model = RecogniserModel()
-    own = {key: value for key, value in state.items() if not key.startswith("joint.")}
-    load_weights(model, own, path)
+    weights = {key: value for key, value in state.items() if not key.startswith("joint.")}
+    load_weights(model, weights, path)
     model.eval().requires_grad_(False)
     mels = torch.rand(50, HOPS_PER_FRAME, MELS)
     return write_graph(path, GRAPH, _Traced(model), [mels], {"kind": KIND})

@@ -320,16 +320,16 @@ def test_unknown_distances_and_ignored_sounds_teach_nothing(audio) -> None:
     )
     assert shard["class_id"].shape == (2, 5)
     points = torch.arange(GRID.shape[1])
-    said = SeldLogits(
+    record = SeldLogits(
         torch.zeros(2, frames, ROWS, requires_grad=True),
         torch.zeros(2, frames, ROWS, len(points), requires_grad=True),
         torch.zeros(2, frames, ROWS - 1, requires_grad=True),
     )
-    parts = losses(said, shard, points, 9.0, LossWeights())
-    assert parts["anything"] == 0 and parts["distance"] == 0 and parts["loss"].isfinite()
+    parts = losses(record, shard, points, 9.0, LossWeights())
+    assert parts["activity"] == 0 and parts["distance"] == 0 and parts["loss"].isfinite()
     torch.autograd.backward(parts["loss"])
-    assert said[0].grad is not None and not said[0].grad[..., -1].any()
-    assert said[1].grad is not None and said[1].grad[..., 0, :].any()
+    assert record[0].grad is not None and not record[0].grad[..., -1].any()
+    assert record[1].grad is not None and record[1].grad[..., 0, :].any()
     assert map_targets(shard, points, 9.0).isfinite().all()
 
 
@@ -370,16 +370,16 @@ def test_masks_say_where_sources_are(tmp_path) -> None:
     assert alone.distance_cm[12] == 120 and np.isnan(alone.distance_cm[13])
 
 
-def recorded_data(folder: Path, recipe: Recipe, prior: YAMNetEncoder) -> TrainingData:
-    recorded, said = read_recorded(open_corpus(folder), recipe, folder / "cache")
-    return TrainingData(None, recorded, prior, "yamnet", {"recordings": said})
+def recorded_data(folder: Path, recipe: Recipe, encoder: YAMNetEncoder) -> TrainingData:
+    recorded, record = read_recorded(open_corpus(folder), recipe, folder / "cache")
+    return TrainingData(None, recorded, encoder, "yamnet", {"recordings": record})
 
 
 def test_a_run_on_recordings_goes_on_bit_for_bit(corpus_folder, tmp_path) -> None:
-    prior = YAMNetEncoder()
+    encoder = YAMNetEncoder()
 
     def trainer(folder: Path) -> Trainer:
-        return Trainer(recorded_data(corpus_folder, RECIPE, prior), RECIPE, folder, workers=0)
+        return Trainer(recorded_data(corpus_folder, RECIPE, encoder), RECIPE, folder, workers=0)
 
     whole, stopped = trainer(tmp_path / "whole"), trainer(tmp_path / "stopped")
     whole.run()
@@ -406,10 +406,12 @@ def test_a_run_that_does_not_get_better_ends(corpus_folder, tmp_path) -> None:
 def test_selection_on_dev_test_is_called_optimistic(corpus_folder, caplog) -> None:
     recipe = RECIPE.model_copy(update={"selection_rooms": "dev_test"})
     with caplog.at_level(logging.WARNING):
-        recorded, said = read_recorded(open_corpus(corpus_folder), recipe, corpus_folder / "cache")
+        recorded, record = read_recorded(
+            open_corpus(corpus_folder), recipe, corpus_folder / "cache"
+        )
     assert isinstance(recorded, Recorded)
     assert (len(recorded.train), len(recorded.select)) == (3, 1)
-    assert "optimistic" in said["selected_on"] and "optimistic" in caplog.text
+    assert "optimistic" in record["selected_on"] and "optimistic" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -197,9 +197,9 @@ TINY = Recipe(
 )
 
 
-def data(folder: Path, prior: YAMNetEncoder) -> TrainingData:
+def data(folder: Path, encoder: YAMNetEncoder) -> TrainingData:
     rooms = [room(folder / "rooms/room_000.safetensors")]
-    return TrainingData(Simulated(pool(), rooms, rooms), None, prior, "yamnet", {"made": "up"})
+    return TrainingData(Simulated(pool(), rooms, rooms), None, encoder, "yamnet", {"made": "up"})
 
 
 def test_a_prior_that_learns_too_is_looked_at_as_it_is_now(tmp_path, monkeypatch) -> None:
@@ -210,25 +210,25 @@ def test_a_prior_that_learns_too_is_looked_at_as_it_is_now(tmp_path, monkeypatch
         return score(network, scenes)
 
     monkeypatch.setattr(run, "score", look)
-    recipe = TINY.model_copy(update={"prior_rate": 0.1})
+    recipe = TINY.model_copy(update={"encoder_lr_factor": 0.1})
     trainer = Trainer(data(tmp_path, YAMNetEncoder()), recipe, tmp_path / "run", workers=0)
     trainer.run()
     with torch.no_grad():
-        now = trainer.prior(None, trainer.selection[0]["mels"].float())
+        now = trainer.encoder(None, trainer.selection[0]["mels"].float())
     torch.testing.assert_close(looked_at[-1], now)
     assert not torch.allclose(looked_at[0], looked_at[-1])
 
 
-@pytest.mark.parametrize("prior_rate", [0.0, 0.1])
-def test_a_run_that_stopped_ends_in_the_same_weights(tmp_path, prior_rate) -> None:
-    recipe = TINY.model_copy(update={"prior_rate": prior_rate})
+@pytest.mark.parametrize("encoder_lr_factor", [0.0, 0.1])
+def test_a_run_that_stopped_ends_in_the_same_weights(tmp_path, encoder_lr_factor) -> None:
+    recipe = TINY.model_copy(update={"encoder_lr_factor": encoder_lr_factor})
     torch.manual_seed(5)
     state = YAMNetEncoder().state_dict()
 
     def trainer(folder: Path, start: Path | None = None) -> Trainer:
-        prior = YAMNetEncoder()
-        prior.load_state_dict(state)
-        return Trainer(data(tmp_path, prior), recipe, folder, start=start, workers=0)
+        encoder = YAMNetEncoder()
+        encoder.load_state_dict(state)
+        return Trainer(data(tmp_path, encoder), recipe, folder, start=start, workers=0)
 
     whole = trainer(tmp_path / "whole")
     weights = whole.run()
@@ -241,8 +241,8 @@ def test_a_run_that_stopped_ends_in_the_same_weights(tmp_path, prior_rate) -> No
     goes_on.run()
     for name, value in whole.network.state_dict().items():
         assert torch.equal(value, goes_on.network.state_dict()[name]), name
-    for name, value in whole.prior.state_dict().items():
-        assert torch.equal(value, goes_on.prior.state_dict()[name]), name
+    for name, value in whole.encoder.state_dict().items():
+        assert torch.equal(value, goes_on.encoder.state_dict()[name]), name
     assert whole.best == goes_on.best
     log = [json.loads(line) for line in (tmp_path / "whole/log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log if line["kind"] == "select"] == [2, 4]
@@ -253,9 +253,9 @@ def test_a_run_that_stopped_ends_in_the_same_weights(tmp_path, prior_rate) -> No
         torch.testing.assert_close(value, held[name], msg=name)
 
 
-@pytest.mark.parametrize("prior_rate", [0.0, 0.1])
+@pytest.mark.parametrize("encoder_lr_factor", [0.0, 0.1])
 def test_a_step_stays_on_its_device_until_its_numbers_are_read(
-    tmp_path, monkeypatch, prior_rate
+    tmp_path, monkeypatch, encoder_lr_factor
 ) -> None:
     given = data(tmp_path, YAMNetEncoder())
     fresh = Trainer(given, TINY, tmp_path / "cpu", device="cpu").shards[0]
@@ -269,7 +269,7 @@ def test_a_step_stays_on_its_device_until_its_numbers_are_read(
     monkeypatch.setattr(run, "device_of", lambda device: "meta")
     monkeypatch.setattr(torch, "autocast", lambda *arguments, **options: nullcontext())
     monkeypatch.setattr(run, "read", no_numbers)
-    recipe = TINY.model_copy(update={"prior_rate": prior_rate})
+    recipe = TINY.model_copy(update={"encoder_lr_factor": encoder_lr_factor})
     Trainer(given, recipe, tmp_path / "there").training_step(fresh)
     assert len(read) == 1 and all(value.is_meta for value in read[0].values())
 

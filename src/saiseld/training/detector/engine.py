@@ -273,7 +273,9 @@ class Trainer:
         """Return the share of the full learning rate."""
         if self.recipe.schedule == "plateau":
             return self.rate
-        return one_cycle(self._done / (self.recipe.epochs * self.steps), self.recipe.rise)
+        return one_cycle(
+            self._done / (self.recipe.epochs * self.steps), self.recipe.warmup_fraction
+        )
 
     def _is_due(self) -> bool:
         due = [monotonic() - self._saved_at >= 60 * self.recipe.checkpoint_minutes]

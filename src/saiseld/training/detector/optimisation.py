@@ -49,11 +49,13 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group["rate"]
 
 
-def one_cycle(progress: float, rise: float) -> float:
+def one_cycle(progress: float, warmup_fraction: float) -> float:
     """Return the share of the full rate at a share of all steps: a linear rise, a cosine fall."""
-    if progress < rise:
-        return (progress + 1e-3) / (rise + 1e-3)
-    return 0.5 * (1 + math.cos(math.pi * (progress - rise) / max(1 - rise, 1e-9)))
+    if progress < warmup_fraction:
+        return (progress + 1e-3) / (warmup_fraction + 1e-3)
+    return 0.5 * (
+        1 + math.cos(math.pi * (progress - warmup_fraction) / max(1 - warmup_fraction, 1e-9))
+    )
 
 
 def _grouped(model: nn.Module, groups: tuple[Group, ...]) -> list[tuple[Group, list[nn.Parameter]]]:

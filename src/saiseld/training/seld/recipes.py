@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -90,12 +90,20 @@ class LossWeights(RecipeModel):
 
     classes: float = Field(default=1.0, ge=0)
     maps: float = Field(default=1.0, ge=0)
-    anything: float = Field(default=0.5, ge=0)
+    activity: float = Field(default=0.5, ge=0)
     distance: float = Field(default=0.1, ge=0)
 
 
 class Recipe(RecipeModel):
-    """Everything that decides a run, but for sounds, rooms, prior and weights to start from."""
+    """Everything that decides a run, but for sounds, rooms, encoder and weights to start from."""
+
+    renamed: ClassVar[Mapping[str, str]] = {
+        "prior_rate": "encoder_lr_factor",
+        "rise": "warmup_fraction",
+        "average": "ema_decay",
+        "held_back": "val_fraction",
+        "loss_weights.anything": "activity",
+    }
 
     seed: int = 0
     steps: int = Field(ge=1)
@@ -106,22 +114,22 @@ class Recipe(RecipeModel):
     precision: Literal["no", "bf16"] = "bf16"
     """Of the arithmetic, where the processor has it."""
     learning_rate: float = Field(gt=0)
-    prior_rate: float = Field(default=0.0, ge=0)
-    """Factor on the learning rate for the prior; 0 leaves it as it is, and is much faster."""
+    encoder_lr_factor: float = Field(default=0.0, ge=0)
+    """Factor on the learning rate of the pretrained encoder; 0 freezes it, and is much faster."""
     weight_decay: float = Field(default=0.02, ge=0)
     clip_norm: float = Field(default=2.0, gt=0)
-    rise: float = Field(default=0.06, ge=0, le=1)
-    """Share of all steps in which the rate rises; then it falls."""
+    warmup_fraction: float = Field(default=0.06, ge=0, le=1)
+    """Share of all steps in which the learning rate rises; then it falls."""
     spectrum_dropout: float = Field(default=0.3, ge=0, le=1)
     """How often the network has to do without its own view of the spectrum."""
     points: int = Field(default=160, ge=16, le=484)
     """Random directions that a step's maps are compared at."""
     spread_deg: float = Field(default=9.0, gt=0)
     """Width of the bump that a source is in the maps."""
-    average: float = Field(default=0.995, ge=0, lt=1)
-    """Weights that are kept are a moving average of this memory."""
-    held_back: float = Field(default=0.2, ge=0, lt=1)
-    """Share of the sources of each class that only selection hears."""
+    ema_decay: float = Field(default=0.995, ge=0, lt=1)
+    """Saved weights are an exponential moving average with this decay."""
+    val_fraction: float = Field(default=0.2, ge=0, lt=1)
+    """Share of the sources of each class that are set aside for validation."""
     selection_scenes: int = Field(default=128, ge=1)
     selection_every: int = Field(default=100, ge=1)
     """Steps between two looks at the selection scenes, which are also saved states."""

@@ -59,20 +59,20 @@ def training_beams(scene: Scene, encoder: PretrainedEncoder, rng: np.random.Gene
     """Return ``embedding`` (N, 2048) and ``label`` (N,) of beams on a scene's sources."""
     tracks = [track for track in scene.tracks if track.active.any()][:MAX_SOURCES]
     middle = [_middle(track) for track in tracks]
-    looks = [_stray(way, rng) for way in middle]
-    labels = [_labels(track, way) for track, way in zip(tracks, middle, strict=True)]
+    looks = [_stray(direction, rng) for direction in middle]
+    labels = [_labels(track, direction) for track, direction in zip(tracks, middle, strict=True)]
     nulls = [
         [
             _stray(other, rng)
             for number, other in enumerate(middle)
-            if number != own and _apart(other, way) > APART_DEG and rng.random() < NULLED
+            if number != index and _apart(other, direction) > APART_DEG and rng.random() < NULLED
         ]
-        for own, way in enumerate(middle)
+        for index, direction in enumerate(middle)
     ]
     if rng.random() < EMPTY:
-        way = unit_vector(rng.uniform(-180, 180), rng.normal(0, 30))
-        if all(_apart(way, other) > 2 * APART_DEG for other in middle):
-            looks.append(way)
+        direction = unit_vector(rng.uniform(-180, 180), rng.normal(0, 30))
+        if all(_apart(direction, other) > 2 * APART_DEG for other in middle):
+            looks.append(direction)
             nulls.append(list(looks[: MAX_SOURCES - 1]))
             labels.append(np.full(scene.audio.shape[1] // 2400, NONE))
     embeddings, chosen = [], []
@@ -105,7 +105,7 @@ def localised_beams(scene: Scene, encoder: PretrainedEncoder, branch: AudioBranc
     return {
         "embedding": embedding.numpy().astype(np.float16),
         "network": source_logits(output, sources).swapaxes(0, 1).astype(np.float32),
-        "label": np.stack([_nearest(scene, way) for way in sources]).astype(np.int8),
+        "label": np.stack([_nearest(scene, direction) for direction in sources]).astype(np.int8),
     }
 
 
@@ -115,8 +115,8 @@ def _middle(track: Track) -> NDArray[np.float64]:
     return np.asarray(unit_vector(track.azimuth[frame], track.elevation[frame]), float)
 
 
-def _stray(way: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    moved = way + np.radians(STRAY_DEG) / np.sqrt(2) * rng.standard_normal(3)
+def _stray(direction: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    moved = direction + np.radians(STRAY_DEG) / np.sqrt(2) * rng.standard_normal(3)
     return np.asarray(moved / np.linalg.norm(moved))
 
 
@@ -124,19 +124,19 @@ def _apart(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     return float(np.degrees(np.arccos(np.clip(one @ other, -1, 1))))
 
 
-def _labels(track: Track, way: NDArray[np.float64]) -> NDArray[np.int64]:
+def _labels(track: Track, direction: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return (T,) the class where the track sounds from there, -1 elsewhere."""
-    there = unit_vector(track.azimuth, track.elevation) @ way > np.cos(np.radians(REACH_DEG))
+    there = unit_vector(track.azimuth, track.elevation) @ direction > np.cos(np.radians(REACH_DEG))
     label = track.class_id if track.class_id >= 0 else NONE
     return np.asarray(np.where(track.active & there, label, -1))
 
 
-def _nearest(scene: Scene, way: NDArray[np.float64]) -> NDArray[np.int64]:
+def _nearest(scene: Scene, direction: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return (T,) the class of the nearest source that sounds within reach, else `NONE`."""
     label = np.full(scene.audio.shape[1] // 2400, NONE)
     best = np.full(len(label), np.cos(np.radians(REACH_DEG)))
     for track in scene.tracks:
-        cosine = unit_vector(track.azimuth, track.elevation) @ way
+        cosine = unit_vector(track.azimuth, track.elevation) @ direction
         nearer = track.active & (cosine > best)
         label[nearer] = track.class_id if track.class_id >= 0 else NONE
         best[nearer] = cosine[nearer]
@@ -267,7 +267,9 @@ def smoothed(opinion: Tensor) -> Tensor:
     return matrix @ opinion
 
 
-def fit_joint(data: JointData, shared: float = 1e-3, own: float = 1e-2) -> tuple[Tensor, Tensor]:
+def fit_joint(
+    data: JointData, shared: float = 1e-3, per_class: float = 1e-2
+) -> tuple[Tensor, Tensor]:
     """Return weight (3, 14) and bias (14,) of the joint model.
 
     Weights are one for all classes plus a deviation of each, which is held small where a class has
@@ -275,7 +277,7 @@ def fit_joint(data: JointData, shared: float = 1e-3, own: float = 1e-2) -> tuple
 
     Parameters
     ----------
-    shared, own
+    shared, per_class
         Penalties on the squares of the common weights and of the deviations.
     """
     common = torch.tensor([0.3, 0.7, 0.1, 0.3, 0.7, 0.1], requires_grad=True)
@@ -296,7 +298,7 @@ def fit_joint(data: JointData, shared: float = 1e-3, own: float = 1e-2) -> tuple
         optimizer.zero_grad()
         odds = (data.opinions * weights()).sum(-2) + bias
         loss = functional.cross_entropy(odds, data.label, weight=weight)
-        loss = loss + shared * common.square().sum() + own * apart.square().sum()
+        loss = loss + shared * common.square().sum() + per_class * apart.square().sum()
         loss = loss + shared * bias.square().sum()
         torch.autograd.backward(loss)
         return loss

