@@ -1,13 +1,13 @@
-"""What eye and ear decide alone and together: candidate tables of both against labels.
+"""The branches alone and fused: candidate tables of both against labels.
 
 Scores of each row with their 95 % interval over recordings, the same where one source sounds and
 where several do, by class, and what mending one kind of error would add.
 
-    saiseld detect TREE/eigen_dev/SPLIT --video TREE/video_dev -o eye
-    python -m research.compare_branches eye ear TREE/labels_dev
+    saiseld detect TREE/eigen_dev/SPLIT --video TREE/video_dev -o detector
+    python -m research.compare_branches detector audio TREE/labels_dev
 
-``ear`` holds tables with rows of the audio branch (`saiseld detect`). ``--other``
-takes the eye's tables of the same sound with pictures of other recordings.
+``audio`` holds tables with rows of the audio branch (`saiseld detect`). ``--other``
+takes the detector's tables of the same sound with pictures of other recordings.
 """
 
 from __future__ import annotations
@@ -39,33 +39,33 @@ Matched = dict[tuple[str, str], MatchedRecording]
 
 
 def rows_of(
-    eye: Candidates, ear: Candidates, other: Candidates | None, fusion: Fusion
+    detector: Candidates, audio: Candidates, other: Candidates | None, fusion: Fusion
 ) -> dict[str, list[EnergyMask]]:
     """Return the masks of each row of the table."""
-    audio, audiovisual = system_named("audio"), system_named("audiovisual")
-    heard, fused = fuse(None, ear, fusion), fuse(eye, ear, fusion)
+    audio_only, audiovisual = system_named("audio"), system_named("audiovisual")
+    heard, fused = fuse(None, audio, fusion), fuse(detector, audio, fusion)
     rows = {
-        "detector (TASK3B_3)": decide(eye, system_named("TASK3B_3")),
-        "detector, spot": masks_of(fuse(eye, None, fusion), audiovisual),
-        "audio": masks_of(heard, audio),
+        "detector (TASK3B_3)": decide(detector, system_named("TASK3B_3")),
+        "detector, spot": masks_of(fuse(detector, None, fusion), audiovisual),
+        "audio": masks_of(heard, audio_only),
         # What `audiovisual` leaves out cost it precision too: with as much left out they compare.
-        "audio, as many": masks_of(heard, replace(audio, min_score=audiovisual.min_score)),
+        "audio, as many": masks_of(heard, replace(audio_only, min_score=audiovisual.min_score)),
         "audiovisual": masks_of(fused, audiovisual),
         "audiovisual-precise": masks_of(fused, system_named("audiovisual-precise")),
     }
     if other is not None:
-        another = fuse(other, ear, fusion)
+        another = fuse(other, audio, fusion)
         rows["audiovisual, another picture"] = masks_of(another, audiovisual)
     return rows
 
 
 def measure(
-    eye: Path, ear: Path, other: Path | None, labels: Path, fusion: Fusion, every: int
+    detector: Path, audio: Path, other: Path | None, labels: Path, fusion: Fusion, every: int
 ) -> Matched:
     """Match a recording's masks on every so many-th frame."""
     tables = [
         None if path is None else _some(read_candidates(path).of_branch(branch), every)
-        for path, branch in ((eye, DETECTOR), (ear, AUDIO), (other, DETECTOR))
+        for path, branch in ((detector, DETECTOR), (audio, AUDIO), (other, DETECTOR))
     ]
     seen, heard, wrong = tables
     assert seen is not None and heard is not None
@@ -128,7 +128,7 @@ def _line(row: str, system: MatchedSystem) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("eye", "ear", "labels"):
+    for name in ("detector", "audio", "labels"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--other", type=Path)
     parser.add_argument("--fusion", type=Path, default=None)
@@ -136,12 +136,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, default=1)
     chosen = parser.parse_args(arguments)
     fusion = Fusion.load(chosen.fusion or find_weights(None).fusion)
-    eyes, ears = candidate_files(chosen.eye), candidate_files(chosen.ear)
+    detector_files, audio_files = candidate_files(chosen.detector), candidate_files(chosen.audio)
     others = {} if chosen.other is None else candidate_files(chosen.other)
     truth = find_label_files(chosen.labels)
-    names = sorted(eyes.keys() & ears.keys() & truth.keys())
+    names = sorted(detector_files.keys() & audio_files.keys() & truth.keys())
     tasks = {
-        name: (eyes[name], ears[name], others.get(name), truth[name], fusion, chosen.every)
+        name: (
+            detector_files[name],
+            audio_files[name],
+            others.get(name),
+            truth[name],
+            fusion,
+            chosen.every,
+        )
         for name in names
     }
     done = run_all(measure, tasks, jobs=chosen.jobs, title="comparing")

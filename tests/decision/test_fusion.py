@@ -16,10 +16,10 @@ from saiseld.decision.emission import (
 from saiseld.decision.fusion import (
     EVIDENCE,
     Fusion,
-    Worth,
+    LogisticCalibration,
     balanced,
     fuse,
-    meet,
+    match_candidates,
 )
 from saiseld.formats.candidates import MAP_SIZE, Candidates
 from saiseld.runtime.errors import CandidateError, CheckpointError
@@ -50,23 +50,23 @@ def table(*rows, recording="fold4_room1_mix001", frames=10):
     )
 
 
-def model(toward_eye=0.5, **weights):
+def model(toward_detector=0.5, **weights):
     """A fusion that adds up what it is told to."""
 
-    def of(sense):
-        names = EVIDENCE[sense]
+    def of(available):
+        names = EVIDENCE[available]
         products = [0.0] * (len(names) * (len(names) + 1) // 2)
         weight = [*(weights.get(n, 0.0) for n in names), *products]
-        return Worth([0.0] * len(names), [1.0] * len(names), weight, 0.0)
+        return LogisticCalibration([0.0] * len(names), [1.0] * len(names), weight, 0.0)
 
-    return Fusion(of("both"), of("ear"), of("eye"), toward_eye, ["room1"], ["a"])
+    return Fusion(of("both"), of("audio"), of("detector"), toward_detector, ["room1"], ["a"])
 
 
 def test_what_is_near_and_of_one_class_is_one_candidate():
-    eye = table((0, 1, 0.5, 10, 0), (0, 1, 0.4, 100, 0), (0, 2, 0.3, 10, 0))
-    ear = table((0, 1, 0.6, 20, 0), (2, 3, 0.2, 0, 0))
-    found = meet(eye, ear)
-    assert list(zip(found.ear_row.tolist(), found.eye_row.tolist(), strict=True)) == [
+    detector = table((0, 1, 0.5, 10, 0), (0, 1, 0.4, 100, 0), (0, 2, 0.3, 10, 0))
+    audio = table((0, 1, 0.6, 20, 0), (2, 3, 0.2, 0, 0))
+    found = match_candidates(detector, audio)
+    assert list(zip(found.audio_row.tolist(), found.detector_row.tolist(), strict=True)) == [
         (0, 0),
         (-1, 1),
         (-1, 2),
@@ -74,29 +74,29 @@ def test_what_is_near_and_of_one_class_is_one_candidate():
     ]
     names = list(EVIDENCE["both"])
     first = dict(zip(names, found.evidence[0], strict=True))
-    assert first["ear"] == pytest.approx(logit(0.6), rel=1e-5)
-    assert first["eye"] == pytest.approx(logit(0.5), abs=1e-5)
-    assert first["eye_margin"] == pytest.approx(logit(0.5) - logit(0.3), abs=1e-5)
+    assert first["audio"] == pytest.approx(logit(0.6), rel=1e-5)
+    assert first["detector"] == pytest.approx(logit(0.5), abs=1e-5)
+    assert first["detector_margin"] == pytest.approx(logit(0.5) - logit(0.3), abs=1e-5)
     assert first["apart"] == pytest.approx(0.5, abs=1e-4)
-    assert first["eye_missing"] == first["ear_missing"] == 0
-    assert dict(zip(names, found.evidence[1], strict=True))["ear_missing"] == 1
+    assert first["detector_missing"] == first["audio_missing"] == 0
+    assert dict(zip(names, found.evidence[1], strict=True))["audio_missing"] == 1
 
 
 def test_pairs_are_found_over_the_seam():
-    eye, ear = table((0, 1, 0.5, 175, 0)), table((0, 1, 0.5, -178, 0))
-    found = meet(eye, ear)
-    assert (found.ear_row.tolist(), found.eye_row.tolist()) == ([0], [0])
-    fused = fuse(eye, ear, model(1.0))
+    detector, audio = table((0, 1, 0.5, 175, 0)), table((0, 1, 0.5, -178, 0))
+    found = match_candidates(detector, audio)
+    assert (found.audio_row.tolist(), found.detector_row.tolist()) == ([0], [0])
+    fused = fuse(detector, audio, model(1.0))
     assert great_circle(fused.azimuth[0], fused.elevation[0], 175, 0) < 1e-3
     assert fused.box[0].tolist() == pytest.approx([-14, 71, 24, 109], abs=1e-3)
-    halfway = fuse(eye, ear, model(0.5))
+    halfway = fuse(detector, audio, model(0.5))
     assert great_circle(halfway.azimuth[0], halfway.elevation[0], 178.5, 0) < 1e-3
 
 
 def test_what_eye_and_ear_agree_on_is_drawn_as_labels_are():
-    eye = table((0, 1, 0.5, 10, 0), (0, 2, 0.5, 90, 30))
-    ear = table((0, 1, 0.6, 14, 0), (0, 2, 0.5, 101, 30), (0, 3, 0.4, -80, 0))
-    fused = fuse(eye, ear, model(ear=1.0))
+    detector = table((0, 1, 0.5, 10, 0), (0, 2, 0.5, 90, 30))
+    audio = table((0, 1, 0.6, 14, 0), (0, 2, 0.5, 101, 30), (0, 3, 0.4, -80, 0))
+    fused = fuse(detector, audio, model(audio=1.0))
     height = fused.box[:, 3] - fused.box[:, 1]
     np.testing.assert_allclose(height / 2, [BLOB_RADIUS, SPOT_RADIUS, SPOT_RADIUS], atol=1e-4)
     sigmas = BLOB_SIGMA, SPOT_SIGMA, SPOT_SIGMA
@@ -112,10 +112,10 @@ def test_the_eye_looks_where_its_map_balances():
     energy = np.zeros((1, MAP_SIZE, MAP_SIZE), np.float16)
     energy[0, 14:, 14:] = 1
     energy[0, 27, 27] = 3
-    eye = replace(table((0, 1, 0.5, 0, 0)), energy_map=energy)
-    looked = balanced(eye)
+    detector = replace(table((0, 1, 0.5, 0, 0)), energy_map=energy)
+    looked = balanced(detector)
     assert -11 < looked.azimuth[0] < -9 and -11 < looked.elevation[0] < -9
-    np.testing.assert_array_equal(fuse(eye, None, model()).azimuth, looked.azimuth)
+    np.testing.assert_array_equal(fuse(detector, None, model()).azimuth, looked.azimuth)
 
 
 def test_a_spot_near_the_pole_stays_on_the_canvas():
@@ -126,22 +126,22 @@ def test_a_spot_near_the_pole_stays_on_the_canvas():
 
 
 def test_a_second_look_at_one_thing_is_no_candidate_of_its_own():
-    eye = table((0, 1, 0.5, 10, 0), (0, 1, 0.4, 5, 0))
-    assert len(meet(eye, table((0, 1, 0.6, 8, 0))).frame) == 1
+    detector = table((0, 1, 0.5, 10, 0), (0, 1, 0.4, 5, 0))
+    assert len(match_candidates(detector, table((0, 1, 0.6, 8, 0))).frame) == 1
 
 
 def test_the_ear_alone_ranks_as_it_did():
-    ear = table((0, 1, 0.6, 20, 0), (0, 2, 0.9, 80, 0), (3, 3, 0.2, 0, 0))
-    fused = fuse(None, ear, model(ear=1.0))
-    assert fused.provenance["heard_and_seen"] == "ear alone"
-    assert "eye" not in fused.provenance
+    audio = table((0, 1, 0.6, 20, 0), (0, 2, 0.9, 80, 0), (3, 3, 0.2, 0, 0))
+    fused = fuse(None, audio, model(audio=1.0))
+    assert fused.provenance["branches"] == ["audio"]
+    assert "detector" not in fused.provenance
     np.testing.assert_allclose(fused.score, [0.9, 0.6, 0.2], rtol=1e-5)
     np.testing.assert_array_equal(fused.azimuth, [80, 20, 0])
 
 
 def test_the_eye_alone_is_said_to_be():
-    fused = fuse(table((1, 1, 0.6, 20, 0)), None, model(eye=1.0))
-    assert fused.provenance["heard_and_seen"] == "eye alone"
+    fused = fuse(table((1, 1, 0.6, 20, 0)), None, model(detector=1.0))
+    assert fused.provenance["branches"] == ["detector"]
     np.testing.assert_allclose(fused.score, [0.6], rtol=1e-5)
 
 
@@ -183,15 +183,15 @@ def test_a_fitted_model_finds_what_tells_right_from_wrong(odds):
     rng = np.random.default_rng(0)
     evidence = rng.normal([0, 3, -1], size=(4000, 3))
     probability = 1 / (1 + np.exp(-odds(evidence)))
-    worth = (rng.random(4000) < probability).astype(float)
-    fitted = Worth.fit(evidence, worth, np.ones(4000))
+    target = (rng.random(4000) < probability).astype(float)
+    fitted = LogisticCalibration.fit(evidence, target, np.ones(4000))
     found = 1 / (1 + np.exp(-fitted.odds(evidence)))
     assert np.abs(found - probability).mean() < 0.03
 
 
 def test_models_survive_the_file_and_others_are_refused(tmp_path):
     path = tmp_path / "fusion.json"
-    fusion = model(ear=1.0, eye=0.3)
+    fusion = model(audio=1.0, detector=0.3)
     fusion.save(path)
     assert Fusion.load(path) == fusion
     replaced = replace_model(fusion, weight=[1.0])
@@ -212,6 +212,6 @@ def replace_model(fusion, **fields):
 
 
 def test_rows_without_a_map_take_no_part():
-    eye = table((0, 1, 0.5, 10, 0), (0, 1, 0.9, 100, 0))
-    eye = replace(eye, has_map=np.array([True, False]))
-    assert len(meet(eye, None).frame) == 1
+    detector = table((0, 1, 0.5, 10, 0), (0, 1, 0.9, 100, 0))
+    detector = replace(detector, has_map=np.array([True, False]))
+    assert len(match_candidates(detector, None).frame) == 1

@@ -37,17 +37,17 @@ class FakeAudioBranch:
 class FakeFusion:
     """The detector's own score where both branches are asked, else the audio branch's."""
 
-    toward_eye = 1.0
+    toward_detector = 1.0
     extent = None
 
-    def model(self, sense):
-        names = list(EVIDENCE[sense])
+    def model(self, available):
+        names = list(EVIDENCE[available])
 
         def odds(evidence):
-            if sense == "ear":
-                return evidence[:, names.index("ear")]
-            missing = evidence[:, names.index("eye_missing")] > 0
-            return np.where(missing, -7.0, evidence[:, names.index("eye")])
+            if available == "audio":
+                return evidence[:, names.index("audio")]
+            missing = evidence[:, names.index("detector_missing")] > 0
+            return np.where(missing, -7.0, evidence[:, names.index("detector")])
 
         return SimpleNamespace(odds=odds)
 

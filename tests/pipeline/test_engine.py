@@ -12,7 +12,7 @@ from tests.untrained import write_noise
 
 from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.data.recordings import open_recording
-from saiseld.decision.fusion import EVIDENCE, Fusion, Worth
+from saiseld.decision.fusion import EVIDENCE, Fusion, LogisticCalibration
 from saiseld.decision.systems import SYSTEMS
 from saiseld.formats.annotation import EnergyMask, encode_annotations
 from saiseld.formats.candidates import BRANCHES, Candidates, joined
@@ -38,11 +38,11 @@ def folder(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     encoder = frozen(YAMNetEncoder())
     Seld("yamnet", encoder, SeldNetwork(encoder.channels)).save(folder / "seld.safetensors")
     models = {}
-    for sense, names in EVIDENCE.items():
+    for available, names in EVIDENCE.items():
         count = len(names)
         weight = [0.5] * count + [0.0] * (count * (count + 1) // 2)
-        models[sense] = Worth([0.0] * count, [1.0] * count, weight, 8.0)
-    Fusion(**models, toward_eye=0.5, rooms=[], recordings=[]).save(folder / "fusion.json")
+        models[available] = LogisticCalibration([0.0] * count, [1.0] * count, weight, 8.0)
+    Fusion(**models, toward_detector=0.5, rooms=[], recordings=[]).save(folder / "fusion.json")
     shutil.copy(find_weights().folder / "matchability.skops", folder)
     write_noise(folder / "rec.wav", FRAMES)
     write_noise(folder / "short.wav", 8)

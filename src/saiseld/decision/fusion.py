@@ -1,10 +1,10 @@
-"""Eye and ear: one table of candidates from what the detector sees and what the network hears.
+"""Audiovisual fusion: one table of candidates from the detector's and the audio branch's.
 
-Both name a class and a direction. What they say of one class within `REACH_DEG` on the sphere is
-one candidate, with a direction between both; what only one of them says is a candidate too. Its
-score is the probability of its mask's being right, from a logistic model of `EVIDENCE` and its
-products. Where there is no picture the ear is alone, where there are no weights of an ear the eye
-is: each case has a model of its own, so that nothing is made up for what is missing.
+Both branches name a class and a direction. Rows of one class within `REACH_DEG` on the sphere are
+one candidate, with a direction between both; a row of one branch alone is a candidate too. The
+score is the probability that the candidate's mask is right, from a logistic model of `EVIDENCE`
+and its products. Each case (both branches, audio alone, detector alone) has a model of its own, so
+no evidence is made up for a missing branch.
 """
 
 from __future__ import annotations
@@ -37,40 +37,42 @@ REACH_DEG = 20.0
 """Directions of one class this near are of one source; a label's mask ends about here."""
 
 AGREED_DEG = 8.0
-"""Eye and ear this near to one another know a direction well (docs/decision.md#fusion)."""
+"""Where both branches agree this closely, the direction is precise (docs/decision.md#fusion)."""
 
-Sense = Literal["both", "ear", "eye"]
+Available = Literal["both", "audio", "detector"]
 FloatArray = NDArray[np.float64]
 
 _NOTHING = -7.0
 """Log odds that stand for a score below all that either table lists."""
 
-EVIDENCE: Mapping[Sense, tuple[str, ...]] = {
+EVIDENCE: Mapping[Available, tuple[str, ...]] = {
     "both": (
-        *("ear", "ear_margin", "ear_rank", "ear_missing"),
-        *("eye", "eye_margin", "eye_anything", "eye_missing", "apart", "agreement"),
+        *("audio", "audio_margin", "audio_rank", "audio_missing"),
+        *("detector", "detector_margin", "detector_activity", "detector_missing"),
+        *("apart", "agreement"),
     ),
-    "ear": ("ear", "ear_margin", "ear_rank"),
-    "eye": ("eye", "eye_margin", "eye_anything"),
+    "audio": ("audio", "audio_margin", "audio_rank"),
+    "detector": ("detector", "detector_margin", "detector_activity"),
 }
 """What a model weighs, by what there is.
 
-Log odds of the candidate's own score (``ear``, ``eye``), by how much they exceed the best other
-class there (``margin``) and the best of the class in the frame (``rank``, at most 0), the best of
-any class there (``anything``), whether one has nothing to say of this class there, the angle
-between them as a share of the reach, and the smaller of both log odds (``agreement``).
+Log odds of the candidate's own score (``audio``, ``detector``), by how much they exceed the best
+other class there (``margin``) and the best of the class in the frame (``rank``, at most 0), the
+best of any class there (``activity``), whether a branch has no row of this class there
+(``missing``), the angle between both as a share of the reach (``apart``), and the smaller of both
+log odds (``agreement``).
 """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matches:
-    """Candidates of eye and ear that are one; R rows, sorted by frame.
+    """Rows of both branches that are one candidate each; R of them, sorted by frame.
 
     Parameters
     ----------
     frame, class_id
         (R,) of both.
-    ear_row, eye_row
+    audio_row, detector_row
         (R,) rows of the two tables, -1 where one has nothing.
     evidence
         (R, 10) the columns of ``EVIDENCE["both"]``.
@@ -78,57 +80,65 @@ class Matches:
 
     frame: NDArray[np.int32]
     class_id: NDArray[np.int8]
-    ear_row: NDArray[np.int64]
-    eye_row: NDArray[np.int64]
+    audio_row: NDArray[np.int64]
+    detector_row: NDArray[np.int64]
     evidence: FloatArray
 
 
-def meet(eye: Candidates | None, ear: Candidates | None) -> Matches:
+def match_candidates(detector: Candidates | None, audio: Candidates | None) -> Matches:
     """Match two tables of one recording; one of them may be missing.
 
-    Each row of the ear takes the best row of the eye within reach that is left; rows of the eye
-    without an energy map, which nothing can emit, take no part.
+    Each row of the audio branch takes the best row of the detector within reach that is left;
+    detector rows without an energy map, which nothing can emit, take no part.
     """
-    eye_rows = _Rows.of(eye)
-    ear_rows = _Rows.of(ear)
+    detector_rows = _Rows.of(detector)
+    audio_rows = _Rows.of(audio)
     pairs: list[tuple[int, int]] = []
-    for ears, eyes in _frames(ear_rows, eye_rows):
-        pairs += _pairs(ear_rows, ears, eye_rows, eyes)
-    ear_row, eye_row = np.array(pairs, np.int64).reshape(-1, 2).T
-    at_ear = ear_row >= 0
-    frame = np.where(at_ear, ear_rows.frame[ear_row], eye_rows.frame[eye_row])
-    class_id = np.where(at_ear, ear_rows.class_id[ear_row], eye_rows.class_id[eye_row])
-    way = np.where(at_ear[:, None], ear_rows.way[ear_row], eye_rows.way[eye_row])
-    heard = _said(ear_rows, frame, class_id, way)
-    seen = _said(eye_rows, frame, class_id, way)
-    own_ear = np.where(at_ear, ear_rows.odds[ear_row], heard.here)
-    own_eye = np.where(eye_row >= 0, eye_rows.odds[eye_row], seen.here)
-    both = at_ear & (eye_row >= 0)
-    cosine = np.einsum("ni,ni->n", ear_rows.way[ear_row], eye_rows.way[eye_row])
+    for audio_index, detector_index in _frames(audio_rows, detector_rows):
+        pairs += _pairs(audio_rows, audio_index, detector_rows, detector_index)
+    audio_row, detector_row = np.array(pairs, np.int64).reshape(-1, 2).T
+    has_audio = audio_row >= 0
+    frame = np.where(has_audio, audio_rows.frame[audio_row], detector_rows.frame[detector_row])
+    class_id = np.where(
+        has_audio, audio_rows.class_id[audio_row], detector_rows.class_id[detector_row]
+    )
+    direction = np.where(
+        has_audio[:, None], audio_rows.direction[audio_row], detector_rows.direction[detector_row]
+    )
+    audio_near = _odds_near(audio_rows, frame, class_id, direction)
+    detector_near = _odds_near(detector_rows, frame, class_id, direction)
+    audio_odds = np.where(has_audio, audio_rows.odds[audio_row], audio_near.here)
+    detector_odds = np.where(
+        detector_row >= 0, detector_rows.odds[detector_row], detector_near.here
+    )
+    both = has_audio & (detector_row >= 0)
+    cosine = np.einsum(
+        "ni,ni->n", audio_rows.direction[audio_row], detector_rows.direction[detector_row]
+    )
     apart = np.degrees(np.arccos(np.clip(cosine, -1, 1))) / REACH_DEG
     evidence = np.stack(
         [
-            own_ear,
-            own_ear - heard.others,
-            own_ear - heard.best_of_class,
-            ~at_ear,
-            own_eye,
-            own_eye - seen.others,
-            seen.anything,
-            eye_row < 0,
+            audio_odds,
+            audio_odds - audio_near.others,
+            audio_odds - audio_near.best_of_class,
+            ~has_audio,
+            detector_odds,
+            detector_odds - detector_near.others,
+            detector_near.activity,
+            detector_row < 0,
             np.where(both, apart, 0.0),
-            np.minimum(own_ear, own_eye),
+            np.minimum(audio_odds, detector_odds),
         ],
         axis=1,
     ).astype(float)
     order = np.argsort(frame, kind="stable")
-    real_eye = np.where(eye_row >= 0, eye_rows.row[eye_row], -1)
-    real_ear = np.where(at_ear, ear_rows.row[ear_row], -1)
+    detector_source = np.where(detector_row >= 0, detector_rows.row[detector_row], -1)
+    audio_source = np.where(has_audio, audio_rows.row[audio_row], -1)
     return Matches(
         frame[order].astype(np.int32),
         class_id[order].astype(np.int8),
-        real_ear[order],
-        real_eye[order],
+        audio_source[order],
+        detector_source[order],
         evidence[order],
     )
 
@@ -141,7 +151,7 @@ class _Rows:
     frame: NDArray[np.int64]
     class_id: NDArray[np.int64]
     odds: FloatArray
-    way: FloatArray
+    direction: FloatArray
 
     @classmethod
     def of(cls, table: Candidates | None) -> _Rows:
@@ -161,67 +171,70 @@ class _Rows:
         )
 
 
-def _frames(ear: _Rows, eye: _Rows) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    frames = np.union1d(ear.frame[:-1], eye.frame[:-1])
+def _frames(audio: _Rows, detector: _Rows) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    frames = np.union1d(audio.frame[:-1], detector.frame[:-1])
     bounds = [
         np.stack([np.searchsorted(t.frame[:-1], frames, side) for side in ("left", "right")], 1)
-        for t in (ear, eye)
+        for t in (audio, detector)
     ]
     return [(np.arange(*a), np.arange(*b)) for a, b in zip(*bounds, strict=True)]
 
 
 def _pairs(
-    ear: _Rows, ears: NDArray[np.int64], eye: _Rows, eyes: NDArray[np.int64]
+    audio: _Rows, audio_index: NDArray[np.int64], detector: _Rows, detector_index: NDArray[np.int64]
 ) -> list[tuple[int, int]]:
-    """Return the (row of the ear, row of the eye) of a frame, -1 for none."""
-    same = ear.class_id[ears][:, None] == eye.class_id[eyes]
-    near = same & (ear.way[ears] @ eye.way[eyes].T > np.cos(np.radians(REACH_DEG)))
-    free = np.ones(len(eyes), bool)
+    """Return the (row of the audio branch, row of the detector) of a frame, -1 for none."""
+    same = audio.class_id[audio_index][:, None] == detector.class_id[detector_index]
+    near = same & (
+        audio.direction[audio_index] @ detector.direction[detector_index].T
+        > np.cos(np.radians(REACH_DEG))
+    )
+    free = np.ones(len(detector_index), bool)
     pairs = []
-    for index in np.argsort(-ear.odds[ears], kind="stable"):
+    for index in np.argsort(-audio.odds[audio_index], kind="stable"):
         choice = np.flatnonzero(near[index] & free)
         if len(choice):
-            taken = choice[np.argmax(eye.odds[eyes[choice]])]
-            # What lies about the same place and class is the same thing seen twice.
+            taken = choice[np.argmax(detector.odds[detector_index[choice]])]
+            # Other rows of the same place and class are duplicates.
             free[choice] = False
-            pairs.append((int(ears[index]), int(eyes[taken])))
+            pairs.append((int(audio_index[index]), int(detector_index[taken])))
         else:
-            pairs.append((int(ears[index]), -1))
-    alone = eyes[free & ~near.any(axis=0)]
+            pairs.append((int(audio_index[index]), -1))
+    alone = detector_index[free & ~near.any(axis=0)]
     return pairs + [(-1, int(row)) for row in alone]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Said:
+class _OddsNear:
     """The best log odds of a table about some places: of the class, of others, of any."""
 
     here: FloatArray
     others: FloatArray
-    anything: FloatArray
+    activity: FloatArray
     best_of_class: FloatArray
 
 
-def _said(
-    table: _Rows, frame: NDArray[np.int64], class_id: NDArray[np.int64], way: FloatArray
-) -> _Said:
-    found = np.full((4, len(frame)), _NOTHING)
+def _odds_near(
+    table: _Rows, frame: NDArray[np.int64], class_id: NDArray[np.int64], direction: FloatArray
+) -> _OddsNear:
+    near_odds = np.full((4, len(frame)), _NOTHING)
     limit = np.cos(np.radians(REACH_DEG))
     left, right = (np.searchsorted(table.frame[:-1], frame, side) for side in ("left", "right"))
     for index in np.flatnonzero(right > left):
         rows = slice(left[index], right[index])
         odds = table.odds[rows]
-        near = table.way[rows] @ way[index] > limit
+        near = table.direction[rows] @ direction[index] > limit
         same = table.class_id[rows] == class_id[index]
         for place, chosen in enumerate((near & same, near & ~same, near, same)):
             if chosen.any():
-                found[place, index] = odds[chosen].max()
-    return _Said(*found)
+                near_odds[place, index] = odds[chosen].max()
+    return _OddsNear(*near_odds)
 
 
-class Worth(msgspec.Struct, frozen=True):
+class LogisticCalibration(msgspec.Struct, frozen=True):
     """A logistic model: log odds that are a quadratic form of standardised evidence.
 
-    Products matter, since a sense's word counts by what the other says (docs/decision.md).
+    Products matter: what one branch's evidence is worth depends on the other's (docs/decision.md).
 
     Parameters
     ----------
@@ -239,14 +252,16 @@ class Worth(msgspec.Struct, frozen=True):
     bias: float
 
     @classmethod
-    def fit(cls, evidence: FloatArray, worth: FloatArray, weight: FloatArray) -> Worth:
-        """Return the model of evidence (N, F), each row's worth (N,) in [0, 1] and weight (N,)."""
+    def fit(
+        cls, evidence: FloatArray, target: FloatArray, weight: FloatArray
+    ) -> LogisticCalibration:
+        """Return the model of evidence (N, F), each row's target (N,) in [0, 1] and weight (N,)."""
         mean, scale = evidence.mean(axis=0), evidence.std(axis=0)
         scale[scale == 0] = 1.0
         values = np.tile(_with_products((evidence - mean) / scale), (2, 1))
-        outcome = np.repeat([1, 0], len(worth))
+        outcome = np.repeat([1, 0], len(target))
         model = LogisticRegression(max_iter=1000)
-        share = np.concatenate([weight * worth, weight * (1 - worth)])
+        share = np.concatenate([weight * target, weight * (1 - target)])
         model.fit(values, outcome, sample_weight=share)
         slope, bias = model.coef_[0].tolist(), float(model.intercept_[0])
         return cls(mean.tolist(), scale.tolist(), slope, bias)
@@ -279,21 +294,21 @@ class Extent(msgspec.Struct, frozen=True):
     detector: tuple[float, float]
 
     def of(
-        self, found: Matches, detector: Candidates | None, audio: Candidates | None
+        self, matches: Matches, detector: Candidates | None, audio: Candidates | None
     ) -> FloatArray:
         """Return (R,) degrees from a candidate's direction to where its mask ends."""
-        at_audio, at_detector = found.ear_row >= 0, found.eye_row >= 0
-        own = [
+        at_audio, at_detector = matches.audio_row >= 0, matches.detector_row >= 0
+        own_extent = [
             np.zeros(len(at_audio)) if table is None else _rows(extents(table), rows)
-            for table, rows in ((audio, found.ear_row), (detector, found.eye_row))
+            for table, rows in ((audio, matches.audio_row), (detector, matches.detector_row))
         ]
         reach = np.where(
             at_audio & at_detector,
-            self.both[0] + self.both[1] * own[0] + self.both[2] * own[1],
+            self.both[0] + self.both[1] * own_extent[0] + self.both[2] * own_extent[1],
             np.where(
                 at_audio,
-                self.audio[0] + self.audio[1] * own[0],
-                self.detector[0] + self.detector[1] * own[1],
+                self.audio[0] + self.audio[1] * own_extent[0],
+                self.detector[0] + self.detector[1] * own_extent[1],
             ),
         )
         return np.asarray(reach.clip(*EXTENTS_DEG))
@@ -303,33 +318,35 @@ EXTENTS_DEG = 6.0, 24.0
 """Least and largest extent of a mask: 5 to 95 % of labels end at 7 to 22 degrees."""
 
 FORMAT_VERSION = 2
+_RENAMED = {"ear": "audio", "eye": "detector", "toward_eye": "toward_detector"}
+"""Keys of models of 0.2, which are read under their names of today."""
 
 
 class Fusion(msgspec.Struct, frozen=True):
-    """What eye and ear are worth, alone and together.
+    """Calibrated scores of both branches, alone and together.
 
     Parameters
     ----------
-    both, ear, eye
+    both, audio, detector
         Models of what there is, on the columns of `EVIDENCE`.
-    toward_eye
-        How far a direction is moved from the ear's to the eye's, from 0 to 1.
+    toward_detector
+        How far a direction is moved from the audio branch's to the detector's, from 0 to 1.
     rooms, recordings
         What it was fitted on.
     extent
         How far masks reach, drawn by the labels' law; spots of two kinds without it.
     """
 
-    both: Worth | None
-    ear: Worth
-    eye: Worth | None
-    toward_eye: float
+    both: LogisticCalibration | None
+    audio: LogisticCalibration
+    detector: LogisticCalibration | None
+    toward_detector: float
     rooms: list[str]
     recordings: list[str]
     format_version: int = FORMAT_VERSION
     extent: Extent | None = None
 
-    def model(self, sense: Sense) -> Worth:
+    def model(self, available: Available) -> LogisticCalibration:
         """Return the model for what there is.
 
         Raises
@@ -337,7 +354,7 @@ class Fusion(msgspec.Struct, frozen=True):
         CandidateError
             If this is a model of the audio branch alone.
         """
-        model = {"both": self.both, "ear": self.ear, "eye": self.eye}[sense]
+        model = {"both": self.both, "audio": self.audio, "detector": self.detector}[available]
         if model is None:
             raise CandidateError(
                 "candidates",
@@ -350,7 +367,7 @@ class Fusion(msgspec.Struct, frozen=True):
     @property
     def is_audio_only(self) -> bool:
         """Whether it was fitted without a detector."""
-        return self.both is None and self.eye is None
+        return self.both is None and self.detector is None
 
     def save(self, path: str | Path) -> None:
         """Write JSON, whole or not at all."""
@@ -387,27 +404,29 @@ class Fusion(msgspec.Struct, frozen=True):
         source
             Where it is from, for an error.
         """
+        if isinstance(content, dict):
+            content = {_RENAMED.get(key, key): value for key, value in content.items()}
         try:
             fusion = msgspec.convert(content, cls)
         except msgspec.ValidationError as error:
             raise _no_model(source, str(error)) from error
-        if fusion.format_version != FORMAT_VERSION or not 0 <= fusion.toward_eye <= 1:
+        if fusion.format_version != FORMAT_VERSION or not 0 <= fusion.toward_detector <= 1:
             raise CheckpointError(
                 source,
-                expected=f"format version {FORMAT_VERSION}, toward_eye from 0 to 1",
-                found=f"{fusion.format_version}, {fusion.toward_eye}",
+                expected=f"format version {FORMAT_VERSION}, toward_detector from 0 to 1",
+                found=f"{fusion.format_version}, {fusion.toward_detector}",
             )
-        for sense, names in EVIDENCE.items():
-            if sense != "ear" and fusion.is_audio_only:
+        for available, names in EVIDENCE.items():
+            if available != "audio" and fusion.is_audio_only:
                 continue
-            model, count = fusion.model(sense), len(names)
+            model, count = fusion.model(available), len(names)
             sizes = len(model.mean), len(model.scale), len(model.weight)
             expected = count, count, count * (count + 3) // 2
             numbers = [*model.mean, *model.scale, *model.weight, model.bias]
             if sizes != expected or not np.isfinite(numbers).all() or min(model.scale) <= 0:
                 raise CheckpointError(
                     source,
-                    place=sense,
+                    place=available,
                     expected=f"{expected[2]} finite weights, and scales above 0",
                     found="others",
                 )
@@ -423,14 +442,14 @@ def _no_model(source: str | Path, found: str) -> CheckpointError:
     )
 
 
-def fuse(eye: Candidates | None, ear: Candidates | None, fusion: Fusion) -> Candidates:
-    """Return the candidates of eye and ear together, best score first in a frame.
+def fuse(detector: Candidates | None, audio: Candidates | None, fusion: Fusion) -> Candidates:
+    """Return the candidates of both branches together, best score first in a frame.
 
     Parameters
     ----------
-    eye, ear
-        Tables of one recording. Without a picture there should be no eye: what it makes of the
-        sound alone the ear knows better.
+    detector, audio
+        Tables of one recording. Without pictures leave the detector out: of sound alone the audio
+        branch's rows are better.
     fusion
         Fitted model.
 
@@ -439,80 +458,88 @@ def fuse(eye: Candidates | None, ear: Candidates | None, fusion: Fusion) -> Cand
     CandidateError
         If there is neither, or they are of different recordings.
     """
-    eye = None if eye is None else balanced(eye)
-    parts = [table for table in (eye, ear) if table is not None]
+    detector = None if detector is None else balanced(detector)
+    parts = [table for table in (detector, audio) if table is not None]
     if not parts:
-        raise CandidateError("fusion", expected="candidates of eye or ear", found="neither")
+        raise CandidateError("fusion", expected="candidates of either branch", found="neither")
     if len({(table.recording, table.frames) for table in parts}) > 1:
         raise CandidateError(
             parts[0].recording,
             expected="candidates of one recording",
             found=" and ".join(f"{t.recording} ({t.frames} frames)" for t in parts),
         )
-    sense: Sense = "both" if len(parts) == 2 else "ear" if eye is None else "eye"
-    found = meet(eye, ear)
-    score = expit(fusion.model(sense).odds(evidence_of(found, sense)))
-    table = merged(found, eye, ear, fusion.toward_eye, fusion.extent)
-    order = np.lexsort((-score, found.frame))
+    available: Available = (
+        "both" if len(parts) == 2 else "audio" if detector is None else "detector"
+    )
+    matches = match_candidates(detector, audio)
+    score = expit(fusion.model(available).odds(evidence_of(matches, available)))
+    table = merged(matches, detector, audio, fusion.toward_detector, fusion.extent)
+    order = np.lexsort((-score, matches.frame))
     return replace(
         table.take(order),
         score=score[order].astype(np.float32),
-        provenance=_provenance(sense, eye, ear),
+        provenance=_provenance(available, detector, audio),
     )
 
 
-def evidence_of(found: Matches, sense: Sense) -> FloatArray:
+def evidence_of(matches: Matches, available: Available) -> FloatArray:
     """Return the columns (R, F) of `EVIDENCE` that a model weighs."""
-    columns = [EVIDENCE["both"].index(name) for name in EVIDENCE[sense]]
-    return found.evidence[:, columns]
+    columns = [EVIDENCE["both"].index(name) for name in EVIDENCE[available]]
+    return matches.evidence[:, columns]
 
 
 def merged(
-    found: Matches,
-    eye: Candidates | None,
-    ear: Candidates | None,
-    toward_eye: float,
+    matches: Matches,
+    detector: Candidates | None,
+    audio: Candidates | None,
+    toward_detector: float,
     extent: Extent | None = None,
 ) -> Candidates:
-    """Return the table of candidates that have met, in their order, all of score 0.
+    """Return the table of matched candidates, in their order, all of score 0.
 
     Box and energies are those of a mask round the direction: by the labels' law (emission
     ``"law"``), or of a spot (``"spot"``) without an extent.
     """
-    at_ear, at_eye = found.ear_row >= 0, found.eye_row >= 0
+    has_audio, has_detector = matches.audio_row >= 0, matches.detector_row >= 0
     columns: dict[str, Any] = {
-        "frame": found.frame,
-        "class_id": found.class_id,
-        "score": np.zeros(len(at_ear), np.float32),
-        "has_map": np.ones(len(at_ear), bool),
-        "matchability": np.full(len(at_ear), np.nan, np.float32),
-        "branch": np.where(at_ear, np.where(at_eye, FUSED, "audio"), "detector").astype("U8"),
+        "frame": matches.frame,
+        "class_id": matches.class_id,
+        "score": np.zeros(len(has_audio), np.float32),
+        "has_map": np.ones(len(has_audio), bool),
+        "matchability": np.full(len(has_audio), np.nan, np.float32),
+        "branch": np.where(has_audio, np.where(has_detector, FUSED, "audio"), "detector").astype(
+            "U8"
+        ),
     }
-    for name in (*_OF_EYE, *_OF_EAR):
-        own = [
+    for name in (*_OF_DETECTOR, *_OF_AUDIO):
+        parts = [
             _rows(getattr(table, name), rows)
-            for table, rows in ((eye, found.eye_row), (ear, found.ear_row))
+            for table, rows in ((detector, matches.detector_row), (audio, matches.audio_row))
             if table is not None
         ]
-        of_eye = at_eye if name in _OF_EYE else ~at_ear
-        columns[name] = own[0] if len(own) == 1 else np.where(of_eye, own[0], own[1])
-    both = np.flatnonzero(at_ear & at_eye)
-    if eye is not None and len(both):
-        seen = eye.take(found.eye_row[both])
-        heard = unit_vector(columns["azimuth"][both], columns["elevation"][both])
-        toward = unit_vector(seen.azimuth, seen.elevation)
-        azimuth, elevation = angles_of_vector((1 - toward_eye) * heard + toward_eye * toward)
+        of_detector = has_detector if name in _OF_DETECTOR else ~has_audio
+        columns[name] = parts[0] if len(parts) == 1 else np.where(of_detector, parts[0], parts[1])
+    both = np.flatnonzero(has_audio & has_detector)
+    if detector is not None and len(both):
+        picture_rows = detector.take(matches.detector_row[both])
+        audio_direction = unit_vector(columns["azimuth"][both], columns["elevation"][both])
+        detector_direction = unit_vector(picture_rows.azimuth, picture_rows.elevation)
+        azimuth, elevation = angles_of_vector(
+            (1 - toward_detector) * audio_direction + toward_detector * detector_direction
+        )
         columns["azimuth"][both] = wrap_azimuth(azimuth)
         columns["elevation"][both] = elevation
     where = columns["azimuth"], columns["elevation"]
     if extent is None:
-        apart = found.evidence[:, EVIDENCE["both"].index("apart")] * REACH_DEG
-        agreed = at_ear & at_eye & (apart <= AGREED_DEG)
+        apart = matches.evidence[:, EVIDENCE["both"].index("apart")] * REACH_DEG
+        agreed = has_audio & has_detector & (apart <= AGREED_DEG)
         reach = np.where(agreed, BLOB_RADIUS, SPOT_RADIUS)
         columns["box"], columns["energy_map"] = spots(*where, reach)
     else:
-        columns["box"], columns["energy_map"] = law_shapes(*where, extent.of(found, eye, ear))
-    base = ear if ear is not None else eye
+        columns["box"], columns["energy_map"] = law_shapes(
+            *where, extent.of(matches, detector, audio)
+        )
+    base = audio if audio is not None else detector
     assert base is not None
     return Candidates(base.recording, base.frames, branches=BRANCHES, **columns)
 
@@ -522,28 +549,30 @@ def _rows(column: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
     return column[rows] if len(column) else np.zeros((len(rows), *column.shape[1:]), column.dtype)
 
 
-_OF_EYE = ("closure", "diffuseness")
-_OF_EAR = ("azimuth", "elevation", "distance_cm")
-"""Columns by whose they are where both have a row."""
+_OF_DETECTOR = ("closure", "diffuseness")
+_OF_AUDIO = ("azimuth", "elevation", "distance_cm")
+"""Columns by the branch they are taken from where both have a row."""
 
 
-def balanced(eye: Candidates) -> Candidates:
-    """Return the eye's table with directions in which its energy maps balance.
+def balanced(detector: Candidates) -> Candidates:
+    """Return the detector's table with the centroids of its energy maps as directions.
 
-    They are nearer to the truth than the peaks of the maps: 2.5 degrees in the median, not 3.9.
+    They are nearer to the truth than the maps' peaks: 2.5 degrees in the median, not 3.9.
     """
-    azimuth, elevation = centroid_directions(eye.box, eye.energy_map)
+    azimuth, elevation = centroid_directions(detector.box, detector.energy_map)
     return replace(
-        eye,
+        detector,
         azimuth=wrap_azimuth(azimuth).astype(np.float32),
         elevation=elevation.astype(np.float32),
     )
 
 
-def _provenance(sense: Sense, eye: Candidates | None, ear: Candidates | None) -> dict[str, Any]:
-    parts = {"eye": eye, "ear": ear}
+def _provenance(
+    available: Available, detector: Candidates | None, audio: Candidates | None
+) -> dict[str, Any]:
+    parts = {"detector": detector, "audio": audio}
     return {
         "imager": "fusion",
-        "heard_and_seen": {"both": "ear and eye", "ear": "ear alone", "eye": "eye alone"}[sense],
+        "branches": ["audio", "detector"] if available == "both" else [available],
         **{name: dict(table.provenance) for name, table in parts.items() if table is not None},
     }
