@@ -35,9 +35,9 @@ from saiseld.pipeline.imager import Imager
 from saiseld.pipeline.open import open_checked
 from saiseld.pipeline.results import Results
 from saiseld.pipeline.weights import DEMO
+from saiseld.simulation.dataset import AUDIO_FOLDER, Task, write_recording
 from saiseld.simulation.recipes import read_recipe
 from saiseld.simulation.sounds.bank import ProceduralBank
-from saiseld.simulation.tree import AUDIO_FOLDER, Task, write_recording
 
 SECONDS = 10
 LOOKED_AT_S = 30

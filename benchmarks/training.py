@@ -23,7 +23,7 @@ from tests.training.tiny_tree import FRAMES, make_tree
 
 from saiseld.conventions.sphere import projection_table
 from saiseld.data.label_columns import box_of
-from saiseld.data.stairs26 import TreeRecording, open_tree
+from saiseld.data.stairs26 import DatasetRecording, open_dataset
 from saiseld.detector.model import Detector
 from saiseld.formats.features import Features
 from saiseld.training.detector.data import training_data
@@ -38,7 +38,7 @@ BATCH, STEPS = 4, 3
 def main() -> None:
     with TemporaryDirectory() as folder:
         tree = make_tree(Path(folder))
-        for recording in open_tree(tree).recordings:
+        for recording in open_dataset(tree).recordings:
             _write_pictures(tree, recording)
         for name in ("paper", "compact"):
             compare(tree, name)
@@ -73,7 +73,7 @@ def plain_step(
     detector: Detector,
     optimizer: torch.optim.Optimizer,
     tree: Path,
-    frames: Sequence[tuple[TreeRecording, int]],
+    frames: Sequence[tuple[DatasetRecording, int]],
 ) -> None:
     """Learn from a batch the plain way."""
     images, targets = [], []
@@ -114,7 +114,7 @@ def plain_targets(labels: Path, frame: int) -> FrameTargets:
     }
 
 
-def _write_pictures(tree: Path, recording: TreeRecording) -> None:
+def _write_pictures(tree: Path, recording: DatasetRecording) -> None:
     folder = tree / "frames_dev" / recording.folder / recording.name
     folder.mkdir(parents=True)
     random = np.random.default_rng(0)

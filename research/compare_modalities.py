@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from research.compare_options import EVERY, SYSTEM, features_of
 
-from saiseld.data.stairs26 import open_tree
+from saiseld.data.stairs26 import open_dataset
 from saiseld.data.video import rgb_planes
 from saiseld.detector.model import Detector
 from saiseld.detector.targets import FrameTargets
@@ -81,7 +81,7 @@ def measured(
     """Match a detector's masks in dev-test, and correlate its fields."""
     matched: dict[str, MatchedRecording] = {}
     fields: list[float] = []
-    for recording in open_tree(tree).split("dev-test"):
+    for recording in open_dataset(tree).split("dev-test"):
         frames = FrameDataset([recording], partial(features_of, features), cache, detector.context)
         part = Deprived(frames, mode)
         matched[recording.name] = part.matched(detector, SYSTEM)

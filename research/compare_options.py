@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from saiseld.conventions.symmetry import SYMMETRIES
-from saiseld.data.stairs26 import TreeRecording, open_tree
+from saiseld.data.stairs26 import DatasetRecording, open_dataset
 from saiseld.decision.systems import system_named
 from saiseld.detector.model import Detector
 from saiseld.evaluation.matched import MatchedRecording
@@ -114,7 +114,7 @@ def recipe_of(options: Mapping[str, Any], frames: int) -> Recipe:
 def scored_on_test(detector: Detector, chosen: argparse.Namespace) -> MatchedSystem:
     """Match a detector's masks in every fifth frame of dev-test."""
     matched: dict[str, MatchedRecording] = {}
-    for recording in open_tree(chosen.tree).split("dev-test"):
+    for recording in open_dataset(chosen.tree).split("dev-test"):
         frames = FrameDataset(
             [recording],
             partial(features_of, chosen.features),
@@ -126,7 +126,7 @@ def scored_on_test(detector: Detector, chosen: argparse.Namespace) -> MatchedSys
     return MatchedSystem(matched)
 
 
-def features_of(folder: Path, recording: TreeRecording) -> Features:
+def features_of(folder: Path, recording: DatasetRecording) -> Features:
     """Open a recording's features."""
     return Features(folder / f"{recording.name}{FEATURES_SUFFIX}")
 

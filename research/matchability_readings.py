@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from saiseld.data.stairs26 import open_tree
+from saiseld.data.stairs26 import open_dataset
 from saiseld.decision.detection_features import FEATURE_NAMES, dominance
 from saiseld.decision.matchability import Examples, cross_fit, joined
 from saiseld.decision.systems import system_named
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--draws", type=int, default=DRAWS)
     chosen = parser.parse_args()
-    labels = {r.name: r.labels for r in open_tree(chosen.tree).split(chosen.split) if r.labels}
+    labels = {r.name: r.labels for r in open_dataset(chosen.tree).split(chosen.split) if r.labels}
     tables = candidate_files(chosen.candidates)
     names, _ = paired(str(chosen.candidates), tables, labels, allow_missing=False)
     recordings = measure_all(

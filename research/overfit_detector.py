@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from saiseld.conventions.symmetry import IDENTITY
 from saiseld.conventions.taxonomy import class_of_label
-from saiseld.data.stairs26 import open_tree
+from saiseld.data.stairs26 import open_dataset
 from saiseld.decision.selection import emittable
 from saiseld.decision.systems import System, decide
 from saiseld.detector.detect import detect_frames, peak_direction
@@ -77,7 +77,7 @@ def main() -> None:
 
 def overfit(chosen: argparse.Namespace, folder: Path) -> None:
     """Print what the grids can reach, train, print what is reached."""
-    recordings = open_tree(chosen.tree).split("dev-train")[: chosen.recordings]
+    recordings = open_dataset(chosen.tree).split("dev-train")[: chosen.recordings]
     FewFrames.frames = chosen.frames
     frames = FewFrames(
         recordings,

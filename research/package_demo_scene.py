@@ -16,7 +16,7 @@ import soundfile
 
 from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.data.recordings import read_audio
-from saiseld.data.stairs26 import open_tree
+from saiseld.data.stairs26 import open_dataset
 from saiseld.formats.annotation import LABEL_SUFFIX, read_annotations, write_annotations
 from saiseld.pipeline.weights import PACKAGED
 
@@ -25,7 +25,7 @@ def main() -> None:
     """Copy the four capsules, the video and the labels."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tree", type=Path)
-    (scene,) = open_tree(parser.parse_args().tree).split("dev-test")
+    (scene,) = open_dataset(parser.parse_args().tree).split("dev-test")
     assert scene.audio and scene.video and scene.labels
     target = PACKAGED / "demo"
     target.mkdir(exist_ok=True)

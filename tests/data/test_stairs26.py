@@ -3,7 +3,7 @@
 import pytest
 from tests.errors import raises
 
-from saiseld.data.stairs26 import Tree, TreeRecording, open_tree, split_by_room
+from saiseld.data.stairs26 import DatasetRecording, Stairs26Dataset, open_dataset, split_by_room
 from saiseld.runtime.errors import DataError
 
 FILES = (
@@ -34,16 +34,16 @@ def rooms(recordings):
 
 def tree_of(train_rooms, test_rooms=(100,)):
     recordings = [
-        TreeRecording(f"fold3_room{room}_mix{mix}", split, f"{split}-tau", room, *[None] * 4)
+        DatasetRecording(f"fold3_room{room}_mix{mix}", split, f"{split}-tau", room, *[None] * 4)
         for split, group in (("dev-train", train_rooms), ("dev-test", test_rooms))
         for room in group
         for mix in range(2)
     ]
-    return Tree("tree", tuple(recordings))
+    return Stairs26Dataset("tree", tuple(recordings))
 
 
 def test_finds_what_there_is(tmp_path):
-    tree = open_tree(make(tmp_path, FILES))
+    tree = open_dataset(make(tmp_path, FILES))
     test, train = tree.recordings
     assert (train.name, train.split, train.folder, train.room) == (
         "fold3_room4_mix001",
@@ -64,21 +64,21 @@ def test_finds_what_there_is(tmp_path):
 
 def test_no_tree_is_named(tmp_path):
     with raises(DataError, expected="a STAIRS26 tree:", found="none of"):
-        open_tree(tmp_path)
+        open_dataset(tmp_path)
     with raises(DataError, found="no such folder"):
-        open_tree(tmp_path / "nowhere")
+        open_dataset(tmp_path / "nowhere")
 
 
 def test_a_recording_is_there_once(tmp_path):
     make(tmp_path, (*FILES, "mic_dev/dev-test-tau/fold4_room23_mix001.wav"))
     with raises(DataError, place="dev-test-tau/fold4_room23_mix001", expected="every record"):
-        open_tree(tmp_path)
+        open_dataset(tmp_path)
 
 
 def test_a_name_tells_its_room(tmp_path):
     make(tmp_path, ["eigen_dev/dev-train/kitchen.wav"])
     with raises(DataError, place="dev-train/kitchen", found="no room in its name"):
-        open_tree(tmp_path)
+        open_dataset(tmp_path)
 
 
 @pytest.mark.parametrize("count", [3, 5, 12, 30])
@@ -119,6 +119,6 @@ def test_files_of_any_suffix_and_case_are_found(tmp_path):
     for file in files:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()
-    first, second = open_tree(tmp_path).recordings
+    first, second = open_dataset(tmp_path).recordings
     assert (first.audio.suffix, first.video.suffix) == (".W64", ".MOV")
     assert (second.audio.suffix, second.video.suffix) == (".caf", ".mp4")

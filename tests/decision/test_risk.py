@@ -128,7 +128,7 @@ def test_operating_point_keeps_what_the_goal_allows():
     recordings = [chance_recording(rng) for _ in range(100)]
     strict, loose = (operating_point(recordings, Goal("fdr", alpha)) for alpha in (0.35, 0.5))
     assert strict.threshold > loose.threshold
-    assert strict.observed < 0.35 and strict.kept < loose.kept
+    assert strict.observed < 0.35 and strict.retained < loose.retained
     many, few = (operating_point(recordings, Goal("miss", alpha)) for alpha in (0.65, 0.8))
     assert many.threshold < few.threshold and many.observed < 0.65
 

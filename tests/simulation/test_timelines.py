@@ -6,11 +6,11 @@ from saiseld.conventions.sphere import angles_of_vector, great_circle, unit_vect
 from saiseld.conventions.timebase import FPS, SAMPLE_RATE
 from saiseld.formats.events import Event, write_events
 from saiseld.runtime.errors import DataError, RecipeError
+from saiseld.simulation.dataset import simulate_dataset
 from saiseld.simulation.recipes import read_recipe
 from saiseld.simulation.scene import plan_scene
 from saiseld.simulation.sounds.bank import ProceduralBank
 from saiseld.simulation.timelines import read_timelines, tracks
-from saiseld.simulation.tree import simulate_tree
 
 
 def standing(class_id, source, frames, azimuth=30, elevation=-10):
@@ -130,7 +130,7 @@ def test_one_room_is_not_enough(tmp_path):
 
 def test_a_recipe_of_timelines_needs_them(tmp_path):
     with raises(RecipeError, advice="--timelines"):
-        simulate_tree(tmp_path / "tree", read_recipe("sim26_real"), 0, title="")
+        simulate_dataset(tmp_path / "tree", read_recipe("sim26_real"), 0, title="")
 
 
 def test_a_direction_is_the_annotated_one():

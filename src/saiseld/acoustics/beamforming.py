@@ -84,10 +84,10 @@ def beam_weights(
     """
     directions = look[None] if nulls is None else np.concatenate([look[None], nulls])
     response = plane_wave_responses(frequency, directions)
-    wanted, unwanted = response[:, 0], response[:, 1:]
+    target, nulled = response[:, 0], response[:, 1:]
     covariance = _diffuse(tuple(np.asarray(frequency).tolist()))
-    if unwanted.shape[1]:
-        covariance = covariance + NULL_POWER * np.einsum("fjm,fjn->fmn", unwanted, unwanted.conj())
-    steered = np.linalg.solve(covariance, wanted[..., None])[..., 0]
-    gain = np.einsum("fm,fm->f", wanted.conj(), steered)
+    if nulled.shape[1]:
+        covariance = covariance + NULL_POWER * np.einsum("fjm,fjn->fmn", nulled, nulled.conj())
+    steered = np.linalg.solve(covariance, target[..., None])[..., 0]
+    gain = np.einsum("fm,fm->f", target.conj(), steered)
     return np.asarray(steered / gain[:, None])

@@ -104,18 +104,18 @@ def _tables(array: MicrophoneArray) -> Tables:
     directions = fibonacci_sphere().T
     frequency = np.asarray(np.fft.rfftfreq(WINDOW, 1 / SAMPLE_RATE), np.float64)
     seen = array_response(array, frequency, directions)
-    wanted = array_response(tetrahedron(), frequency, directions)
+    target = array_response(tetrahedron(), frequency, directions)
     microphones = array.microphones
     diffuse = np.einsum("fdm,fdn->fmn", seen, seen.conj(), optimize=True) / len(directions)
     size = np.trace(diffuse, axis1=1, axis2=2).real[:, None, None] / microphones
     size = np.maximum(size, 1e-6)
     loaded = diffuse + LOADING * size * np.eye(microphones)
-    cross = np.einsum("fdc,fdm->fcm", wanted, seen.conj(), optimize=True) / len(directions)
+    cross = np.einsum("fdc,fdm->fcm", target, seen.conj(), optimize=True) / len(directions)
     residual = cross @ np.linalg.inv(loaded)
     through = np.linalg.solve(loaded, seen.transpose(0, 2, 1)).transpose(0, 2, 1)
     power = np.einsum("fdm,fdm->fd", seen.conj(), through, optimize=True).real
     beam = (through / np.maximum(power, 1e-9)[..., None]).conj()
-    correction = wanted - seen @ residual.transpose(0, 2, 1)
+    correction = target - seen @ residual.transpose(0, 2, 1)
     value, vector = np.linalg.eigh(diffuse / size)
     rank = min(microphones, MAX_RANK)
     scale = 1 / np.sqrt(np.maximum(value[:, -rank:], 0) + WHITENING)
@@ -141,8 +141,8 @@ def _factors(steering: NDArray[np.floating[Any]]) -> tuple[Array, Array]:
     """
     tall = len(steering) > steering.shape[1]
     value, vector = np.linalg.eigh(steering.T @ steering if tall else steering @ steering.T)
-    kept = vector[:, value > SMALL**2 * value[-1]]
-    pair = (steering @ kept, kept.T) if tall else (kept, kept.T @ steering)
+    basis = vector[:, value > SMALL**2 * value[-1]]
+    pair = (steering @ basis, basis.T) if tall else (basis, basis.T @ steering)
     return (
         np.ascontiguousarray(pair[0], np.float32),
         np.ascontiguousarray(pair[1], np.float32),
@@ -268,8 +268,8 @@ class ChannelPick:
 
 def converter_for(array: MicrophoneArray) -> ArrayConverter | ChannelPick:
     """Return what converts an array's channels; the em32 and its tetrahedron go on unchanged."""
-    is_own = array.is_tetrahedron or array.is_em32
-    return ChannelPick(array) if is_own and array.yaw_deg == 0 else ArrayConverter(array)
+    is_native = array.is_tetrahedron or array.is_em32
+    return ChannelPick(array) if is_native and array.yaw_deg == 0 else ArrayConverter(array)
 
 
 class ArrayStream:

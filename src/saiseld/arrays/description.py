@@ -184,8 +184,8 @@ class MicrophoneArray:
     @property
     def digest(self) -> str:
         """Eight characters that tell descriptions apart."""
-        said = (self.model, self.channels, self.polarity, self.half, self.elevation, self.yaw_deg)
-        digest = blake2b(repr(said).encode(), digest_size=4)
+        record = (self.model, self.channels, self.polarity, self.half, self.elevation, self.yaw_deg)
+        digest = blake2b(repr(record).encode(), digest_size=4)
         digest.update(np.round(self.positions_m, 7).tobytes())
         digest.update(np.round(self.axes, 5).tobytes() if self.model == "cardioid" else b"")
         if self.measured is not None:
@@ -345,15 +345,15 @@ def read_array(name: str | Path) -> MicrophoneArray:
     DataError
         If there is none, a key is unknown, a value impossible, or the array cannot be used.
     """
-    known, expected = array_names(), "the description of an array (TOML)"
-    if str(name) in known:
+    names, expected = array_names(), "the description of an array (TOML)"
+    if str(name) in names:
         text = resources.files("saiseld.arrays").joinpath(f"builtin/{name}.toml").read_text("utf-8")
     else:
         path = Path(name)
         if not path.is_file():
             raise DataError(
                 name,
-                expected=f"a built-in array ({', '.join(known)}) or a TOML file",
+                expected=f"a built-in array ({', '.join(names)}) or a TOML file",
                 found="neither",
             )
         return _checked(str(name), read_toml(path, DataError, expected), path.parent)

@@ -80,8 +80,8 @@ def loud_pieces(audio: Array) -> Complex:
     count = len(audio) // _WINDOW
     pieces = audio[: count * _WINDOW].reshape(count, _WINDOW, -1).astype(float)
     loud = np.square(pieces).sum(axis=(1, 2))
-    wanted = _PIECES if pieces.shape[2] <= _MANY_MICROPHONES else _FEW_PIECES
-    chosen = np.sort(np.argsort(-loud, kind="stable")[:wanted])
+    most = _PIECES if pieces.shape[2] <= _MANY_MICROPHONES else _FEW_PIECES
+    chosen = np.sort(np.argsort(-loud, kind="stable")[:most])
     chosen = chosen[loud[chosen] > 0]
     chosen_pieces = pieces[chosen] / np.sqrt(loud[chosen])[:, None, None]
     return np.asarray(rfft(chosen_pieces * np.hanning(_WINDOW)[:, None], axis=1))
@@ -111,13 +111,13 @@ class GeometryModel:
         """Return the mean over bins, pieces (P, F, M) and bands, in nats."""
         total = 0.0
         for bins, whitening, steered, log_det in self._bands:
-            heard = np.einsum("fkm,pfm->fpk", whitening, pieces[:, bins], optimize=True)
-            power = np.square(np.abs(heard)).sum(axis=(0, 2)) / len(bins)
-            along = np.zeros((heard.shape[1], steered.shape[1]))
-            for one, directions in zip(heard, steered, strict=True):
+            whitened = np.einsum("fkm,pfm->fpk", whitening, pieces[:, bins], optimize=True)
+            power = np.square(np.abs(whitened)).sum(axis=(0, 2)) / len(bins)
+            along = np.zeros((whitened.shape[1], steered.shape[1]))
+            for one, directions in zip(whitened, steered, strict=True):
                 along += np.abs(one @ directions.conj().T) ** 2
             wave = np.maximum(along.max(axis=1) / len(bins), 1e-30)
-            others = heard.shape[2] - 1
+            others = whitened.shape[2] - 1
             rest = np.maximum(power - wave, 1e-12 * wave) / others
             total -= float(np.mean(others * np.log(rest) + np.log(wave)) + log_det)
         return total / len(self._bands)
@@ -164,11 +164,11 @@ def check_geometry(
     pieces = loud_pieces(audio)
     if not len(pieces):
         return None
-    asked = array if isinstance(array, GeometryModel) else GeometryModel(array)
+    declared = array if isinstance(array, GeometryModel) else GeometryModel(array)
     if others is None:
-        others = look_alikes(asked.array)
-    likely = asked.log_likelihood(pieces)
-    best, gain = asked.array, 0.0
+        others = look_alikes(declared.array)
+    likely = declared.log_likelihood(pieces)
+    best, gain = declared.array, 0.0
     for other in others:
         model = other if isinstance(other, GeometryModel) else GeometryModel(other)
         better = model.log_likelihood(pieces) - likely
@@ -316,12 +316,14 @@ def _found(
     whitening, _ = _whitening(assumed, WHITENING)
     steered = _steering(assumed, whitening)
     power = np.zeros((len(real[0]), len(steered[0])))
-    for heard, steering, white, field in zip(real, steered, whitening, diffuse, strict=True):
+    for whitened, steering, white, field in zip(real, steered, whitening, diffuse, strict=True):
         size = np.trace(field).real / count
         noise = 10 ** (diffuse_db / 10) * field + 10 ** (noise_db / 10) * size * np.eye(count)
-        spread = white @ noise @ white.conj().T
-        floor = np.einsum("gm,mn,gn->g", steering.conj(), spread, steering, optimize=True).real
-        power += np.abs((heard @ white.T) @ steering.conj().T) ** 2 + floor
+        whitened_noise = white @ noise @ white.conj().T
+        floor = np.einsum(
+            "gm,mn,gn->g", steering.conj(), whitened_noise, steering, optimize=True
+        ).real
+        power += np.abs((whitened @ white.T) @ steering.conj().T) ** 2 + floor
     return np.asarray(np.argmax(power, axis=1))
 
 

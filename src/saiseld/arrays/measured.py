@@ -68,11 +68,11 @@ class MeasuredResponses:
         0 above half the sample rate.
         """
         order = min(_MAX_ORDER, int(np.sqrt(len(self.directions) / 1.5)) - 1)
-        basis, wanted = _harmonics(self.directions, order), _harmonics(directions, order)
+        basis, target = _harmonics(self.directions, order), _harmonics(directions, order)
         degree = np.repeat(np.arange(order + 1), 2 * np.arange(order + 1) + 1)
         # Regularised as a smooth function is: high orders cost more.
         ridge = _RIDGE * len(basis) / (4 * np.pi) * np.diag(1 + degree * (degree + 1.0)) / 50
-        fit = wanted @ np.linalg.solve(basis.T @ basis + ridge, basis.T)
+        fit = target @ np.linalg.solve(basis.T @ basis + ridge, basis.T)
         time_s = np.arange(self.impulse_responses.shape[-1]) / self.sample_rate - self.latency_s
         out = np.zeros((len(frequency_hz), len(directions), self.receivers), complex)
         for row, hz in zip(out, frequency_hz, strict=True):

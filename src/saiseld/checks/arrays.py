@@ -72,13 +72,13 @@ def a_format_findings(recording: Recording, seconds: float = np.inf) -> list[Fin
     seconds
         How much of it is looked at, from the start.
     """
-    own, others = _models("a-format")
-    sound = _microphones(recording, own.array, min(seconds, LONGEST_S))
-    fit = check_geometry(sound, own, others)
+    tetrahedral, others = _models("a-format")
+    sound = _microphones(recording, tetrahedral.array, min(seconds, LONGEST_S))
+    fit = check_geometry(sound, tetrahedral, others)
     if fit is None:
         return []
     if not fit.fits and fit.best.model != "cardioid":
-        return _not_fitting(recording, own.array, sound)
+        return _not_fitting(recording, tetrahedral.array, sound)
     radius = float(np.linalg.norm(fit.best.positions_m, axis=1).mean())
     capsules = float(np.linalg.norm(tetrahedron().positions_m, axis=1).mean())
     what = (
@@ -112,8 +112,8 @@ def _fit(sound: NDArray[np.float32], array: MicrophoneArray) -> GeometryFit | No
 @cache
 def _models(name: str) -> tuple[GeometryModel, tuple[GeometryModel, ...]]:
     """Return an array's model, and those of what may be taken for it; kept for the next call."""
-    own = tetrahedron() if name == "tetrahedron" else read_array(name)
-    return GeometryModel(own), tuple(map(GeometryModel, look_alikes(own)))
+    tetrahedral = tetrahedron() if name == "tetrahedron" else read_array(name)
+    return GeometryModel(tetrahedral), tuple(map(GeometryModel, look_alikes(tetrahedral)))
 
 
 def _named(array: MicrophoneArray) -> str:

@@ -35,17 +35,17 @@ _COINCIDENT = 0.6
 _DIRECT = 0.02
 """Mean square of the coherence with W above chance, which even a church has."""
 _SHARES: dict[AmbisonicFormat, float] = {"ambix": 1.0, "fuma": 2.0, "n3d": 3.0}
-_SHARE_SPREAD = 0.14
+_SHARE_STD = 0.14
 """Standard deviation of the share's logarithm, over simulated and real rooms."""
 _SHARE_BIAS = 1.08
 """What reverberation adds to the estimate of the share, in the mean over the same rooms."""
-_HEIGHT_SPREAD, _HEIGHT_MEAN = 0.7, 0.3
+_HEIGHT_STD, _HEIGHT_MEAN = 0.7, 0.3
 """Of the logarithm of the power of a horizontal channel against the one of height."""
 _POSITIVE, _A_FORMAT_ODDS = 0.2, 2.0
 """Least coherence between cardioids, and the logarithm of the odds that channels so alike are."""
 _A_FORMAT_SHARE = 1.2
 """Share of what is made of cardioids 1.5 cm from their middle."""
-_LEFT, _LEFT_SPREAD = 0.74, 0.12
+_LEFT, _LEFT_STD = 0.74, 0.12
 """Share of their coherence that cardioids 1.5 cm from their middle keep at 3 to 4 kHz."""
 _FARTHEST = 2.5
 _SURE = 0.9
@@ -160,30 +160,30 @@ def _of_gains(summary: ChannelSummary) -> Recognition:
     weight: dict[AmbisonicFormat, float] = {}
     for format_, expected in _SHARES.items():
         side = 1 if format_ == "fuma" else -1
-        misfit = (np.log(share / expected) / _SHARE_SPREAD) ** 2
-        misfit += ((height - side * _HEIGHT_MEAN) / _HEIGHT_SPREAD) ** 2
+        misfit = (np.log(share / expected) / _SHARE_STD) ** 2
+        misfit += ((height - side * _HEIGHT_MEAN) / _HEIGHT_STD) ** 2
         weight[format_] = float(-misfit / 2)
     apart = summary.coherence(_CARDIOID_HZ)[:4, :4][_PAIRS]
     if low.min() > _POSITIVE:
         left = float(apart.mean() / low.mean())
         of_a_format = power_share(summary, wxyz(np.eye(4), "a-format").T)
-        misfit = (np.log(of_a_format / _A_FORMAT_SHARE) / _SHARE_SPREAD) ** 2
-        weight = {f: w - _misfit(left, 1.0, _LEFT_SPREAD) for f, w in weight.items()}
-        misfit = misfit / 2 + _misfit(left, _LEFT, _LEFT_SPREAD)
+        misfit = (np.log(of_a_format / _A_FORMAT_SHARE) / _SHARE_STD) ** 2
+        weight = {f: w - _misfit(left, 1.0, _LEFT_STD) for f, w in weight.items()}
+        misfit = misfit / 2 + _misfit(left, _LEFT, _LEFT_STD)
         weight["a-format"] = float(_A_FORMAT_ODDS - misfit)
     best = max(weight, key=lambda f: weight[f])
     others = sum(float(np.exp(w - weight[best])) for w in weight.values())
     reason = f"coherence {low.min():.2f} at low frequencies, "
     if best == "a-format":
         return Recognition(best, False, f"{reason}as cardioids in four directions have it")
-    is_far = abs(np.log(share / _SHARES[best])) > 3 * _SHARE_SPREAD
+    is_far = abs(np.log(share / _SHARES[best])) > 3 * _SHARE_STD
     reason += f"Y, Z and X of {share:.1f} times the power of W"
     return Recognition(best, bool(1 / others >= _SURE and not is_far), reason)
 
 
-def _misfit(value: float, expected: float, spread: float) -> float:
+def _misfit(value: float, expected: float, std: float) -> float:
     """Return half the squared standard score, bounded: rooms are not normally distributed."""
-    return float(min(abs(value - expected) / spread, _FARTHEST) ** 2 / 2)
+    return float(min(abs(value - expected) / std, _FARTHEST) ** 2 / 2)
 
 
 def power_share(summary: ChannelSummary, mixing: NDArray[np.float64] | None = None) -> float:

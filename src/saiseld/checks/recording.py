@@ -72,12 +72,12 @@ def check_recording(
     """
     path = Path(path)
     try:
-        with _warnings_said() as said:
+        with _captured_warnings() as messages:
             recording = open_recording(path, any_channels=True)
         checked = check_opened(recording, channels)
     except AudioError as error:
         return [unreadable(path, error)]
-    findings = [Finding("warning", path, text) for text in said]
+    findings = [Finding("warning", path, text) for text in messages]
     findings += checked.findings
     if recording.sample_rate != SAMPLE_RATE:
         what = f"sample rate {recording.sample_rate} Hz, not {SAMPLE_RATE} Hz"
@@ -195,20 +195,20 @@ def _of_capsules(
 
 
 @contextmanager
-def _warnings_said() -> Iterator[list[str]]:
+def _captured_warnings() -> Iterator[list[str]]:
     """Yield what readers warn of in this block, without the name of the file."""
-    said: list[str] = []
+    messages: list[str] = []
 
     class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             text = record.getMessage()
-            said.append(text.partition(": ")[2] or text)
+            messages.append(text.partition(": ")[2] or text)
 
     logger, handler = logging.getLogger("saiseld.data"), Collector(logging.WARNING)
     propagated, logger.propagate = logger.propagate, False
     logger.addHandler(handler)
     try:
-        yield said
+        yield messages
     finally:
         logger.removeHandler(handler)
         logger.propagate = propagated

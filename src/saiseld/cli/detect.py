@@ -67,9 +67,11 @@ def detect(
             all_maps=all_maps,
             jobs=at_work,
         )
-    made = [missing_pictures for missing_pictures in found.values() if missing_pictures is not None]
-    without = sum(made)
+    missing = [
+        missing_pictures for missing_pictures in found.values() if missing_pictures is not None
+    ]
+    without = sum(missing)
     typer.echo(
-        f"{len(made)} recordings detected into {output}"
+        f"{len(missing)} recordings detected into {output}"
         + (f"; {without} frames without a picture" if without else "")
     )

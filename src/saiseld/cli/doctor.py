@@ -29,9 +29,9 @@ def doctor(
     from saiseld.evaluation.corpus import counted
 
     if path.is_dir():
-        from saiseld.checks.tree import check_tree
+        from saiseld.checks.dataset import check_dataset
 
-        findings = check_tree(path, jobs=jobs)
+        findings = check_dataset(path, jobs=jobs)
     else:
         findings = check_recording(path, video, layout_of(channels, array))
     console = Console(highlight=False)

@@ -30,8 +30,8 @@ def draw(
     from saiseld.pipeline.defaults import VIEWING_THRESHOLD
     from saiseld.pipeline.draw import draw_again
 
-    shown = VIEWING_THRESHOLD if threshold is None else threshold
+    used = VIEWING_THRESHOLD if threshold is None else threshold
     formats = () if write is None else exchange_formats_named(write)
-    events = draw_again(source, recording, video, output, threshold=shown, formats=formats)
+    events = draw_again(source, recording, video, output, threshold=used, formats=formats)
     print_events(recording.stem, events)
     typer.echo(f"Look at {output / 'index.html'}", err=True)

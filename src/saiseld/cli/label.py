@@ -28,6 +28,6 @@ def label(
     from saiseld.labels.make import label_recordings
 
     with workers(jobs, cluster) as at_work:
-        made = label_recordings(audio, events, output, jobs=at_work)
-    labelled = sum(made.values())
-    typer.echo(f"{labelled} recordings labelled, {len(made) - labelled} there before: {output}")
+        masks = label_recordings(audio, events, output, jobs=at_work)
+    labelled = sum(masks.values())
+    typer.echo(f"{labelled} recordings labelled, {len(masks) - labelled} there before: {output}")

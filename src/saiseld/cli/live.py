@@ -103,9 +103,9 @@ def live(
 
     chosen = _array(array, channels)
     layout, count = _layout(chosen, kind, source_channels)
-    asked = SourceConfig(source, video, loop, count, rate, form, camera_late, layout)
+    config = SourceConfig(source, video, loop, count, rate, form, camera_late, layout)
     if find_channels is not None:
-        _find_channels(asked, chosen, find_channels)
+        _find_channels(config, chosen, find_channels)
         return
     from saiseld.conventions.arrays import TETRAHEDRON
     from saiseld.decision.systems import system_named
@@ -114,7 +114,7 @@ def live(
     from saiseld.pipeline.imager import Imager
     from saiseld.pipeline.viewing_threshold import viewing_threshold
 
-    sound, camera = open_live(asked)
+    sound, camera = open_live(config)
     wiring = chosen if isinstance(chosen, ChannelMap) else ChannelMap()
     if sound.channels == 32 and array is None and channels == _FIRST_FOUR:
         wiring = ChannelMap(tuple(number + 1 for number in TETRAHEDRON))
@@ -194,17 +194,17 @@ class _Printer:
             typer.echo("nothing came", err=True)
             return
         health, drift = self._stream.health, self._stream.drift_ppm
-        told = f"{self._last.frame + 1} frames, {self._last.dropped} dropped"
+        summary = f"{self._last.frame + 1} frames, {self._last.dropped} dropped"
         for count, what in (
             (health.unpictured, "frames without a picture"),
             (health.missing, "samples missing"),
             (health.late, "samples twice or too late"),
             (health.not_finite, "samples that were no numbers"),
         ):
-            told += f", {count} {what}" if count else ""
+            summary += f", {count} {what}" if count else ""
         if drift is not None:
-            told += f"; the microphones' clock runs {drift:+.0f} ppm fast"
-        typer.echo(told, err=True)
+            summary += f"; the microphones' clock runs {drift:+.0f} ppm fast"
+        typer.echo(summary, err=True)
 
 
 def _array(name: str | None, channels: str) -> MicrophoneArray | ChannelMap:
@@ -242,7 +242,7 @@ def _print_devices() -> None:
         typer.echo(f"{number:>4}  {count:>3} channels  {rate:>6} Hz  {name}")
 
 
-def _find_channels(asked: SourceConfig, chosen: MicrophoneArray | ChannelMap, path: Path) -> None:
+def _find_channels(config: SourceConfig, chosen: MicrophoneArray | ChannelMap, path: Path) -> None:
     from dataclasses import replace
 
     from saiseld.arrays.description import tetrahedron, write_array
@@ -251,7 +251,7 @@ def _find_channels(asked: SourceConfig, chosen: MicrophoneArray | ChannelMap, pa
     from saiseld.live.opening import open_live
     from saiseld.runtime.errors import DataError
 
-    if asked.source is None:
+    if config.source is None:
         raise DataError("--find-channels", expected="device, or a stream", found="no source")
     array = tetrahedron()
     if isinstance(chosen, ChannelMap):
@@ -259,7 +259,7 @@ def _find_channels(asked: SourceConfig, chosen: MicrophoneArray | ChannelMap, pa
     else:
         array = chosen
     # Channels as they come, whatever they are of.
-    source, _ = open_live(replace(asked, kind="mic"))
+    source, _ = open_live(replace(config, kind="mic"))
     claps = record(
         source,
         on_clap=lambda where: typer.echo(
@@ -268,6 +268,6 @@ def _find_channels(asked: SourceConfig, chosen: MicrophoneArray | ChannelMap, pa
     )
     found = identify(claps, source.sample_rate, array)
     write_array(found.array, path)
-    told = f"{path}: channels {found.array.channels}, polarity {found.array.polarity}, "
-    told += f"front {found.array.yaw_deg:+.0f}° to the left; it explains {found.fit:.0%} of the "
-    typer.echo(f"{told}claps; use it with --array {path}")
+    summary = f"{path}: channels {found.array.channels}, polarity {found.array.polarity}, "
+    summary += f"front {found.array.yaw_deg:+.0f}° to the left; it explains {found.fit:.0%} of the "
+    typer.echo(f"{summary}claps; use it with --array {path}")

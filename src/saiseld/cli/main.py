@@ -97,8 +97,8 @@ def build() -> typer.Typer:
     return app
 
 
-def _say_version(asked: bool) -> None:
-    if asked:
+def _say_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"saiseld {__version__}")
         raise typer.Exit
 
@@ -140,12 +140,12 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             extra = next((extra for extra, names in EXTRAS.items() if error.name in names), None)
             if extra is None:
                 raise
-            told = f"error: expected {error.name}, which is not installed. "
-            told += f"Install it with what goes with it: pip install 'saiseld[{extra}]'"
-            console.print(told, style="bold red", markup=False, soft_wrap=True)
+            message = f"error: expected {error.name}, which is not installed. "
+            message += f"Install it with what goes with it: pip install 'saiseld[{extra}]'"
+            console.print(message, style="bold red", markup=False, soft_wrap=True)
             raise typer.Exit(2) from None
         except BaseException as error:
-            if not _told_to_stop(error):
+            if not _is_interrupt(error):
                 raise
             console.print("stopped: what is finished is kept; the same command goes on from there")
             raise typer.Exit(STOPPED) from None
@@ -153,7 +153,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _told_to_stop(error: BaseException | None) -> bool:
+def _is_interrupt(error: BaseException | None) -> bool:
     """Return whether an error is Ctrl-C, or came of it: what compiled code was doing then fails."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__

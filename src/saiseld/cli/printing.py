@@ -36,11 +36,11 @@ def print_imaged(folder: Path, name: str, outcome: Outcome) -> None:
         if outcome.drawn_again:
             typer.echo(f"{name}: drawn again from the masks that were there", err=True)
             return
-        told = f"{Results(folder, name).masks}: {outcome.masks} masks in {outcome.frames} frames, "
-        told += f"{outcome.size:,} bytes"
+        line = f"{Results(folder, name).masks}: {outcome.masks} masks in {outcome.frames} frames, "
+        line += f"{outcome.size:,} bytes"
         if outcome.missing_pictures:
-            told += f"; {outcome.missing_pictures} frames without a picture"
-        typer.echo(told, err=True)
+            line += f"; {outcome.missing_pictures} frames without a picture"
+        typer.echo(line, err=True)
 
 
 def print_events(name: str, events: SoundEvents) -> None:
@@ -153,7 +153,7 @@ def print_operating_point(point: OperatingPoint, system: str) -> None:
     goal = point.goal
     typer.echo(
         f"{goal.risk} at most {goal.alpha:g} with confidence {1 - goal.delta:g}: "
-        f"--threshold {point.threshold:g} keeps {point.kept:.1%} of the masks of {system} "
+        f"--threshold {point.threshold:g} keeps {point.retained:.1%} of the masks of {system} "
         f"({goal.risk} {point.observed:.3f} over {point.recordings} recordings)"
     )
 

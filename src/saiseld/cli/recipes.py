@@ -48,10 +48,10 @@ def recipes(
             if key.meaning:
                 typer.echo(f"    {key.meaning}")
         return
-    known = builtin_names(package)
-    if name not in known:
+    names = builtin_names(package)
+    if name not in names:
         raise RecipeError(
-            name, expected=f"a built-in recipe ({', '.join(known)})", found="another name"
+            name, expected=f"a built-in recipe ({', '.join(names)})", found="another name"
         )
     typer.echo(recipe_toml(module.read_recipe(name)), nl=False)
 

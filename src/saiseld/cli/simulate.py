@@ -40,11 +40,11 @@ def simulate(
     """
     import logging
 
+    from saiseld.simulation.dataset import simulate_dataset
     from saiseld.simulation.pictures.picture import read_panoramas
     from saiseld.simulation.recipes import read_recipe
     from saiseld.simulation.sounds.bank import read_bank
     from saiseld.simulation.timelines import read_timelines
-    from saiseld.simulation.tree import simulate_tree
 
     chosen = read_recipe(recipe, changes or ())
     replayed = read_timelines(timelines) if timelines else None
@@ -58,7 +58,7 @@ def simulate(
         logging.getLogger(__name__).warning("skipped: %s", reason)
     rooms = read_panoramas(panoramas) if panoramas else None
     with workers(jobs, cluster) as at_work:
-        made, found = simulate_tree(
+        made, found = simulate_dataset(
             output, chosen, seed, bank=bank, panoramas=rooms, timelines=replayed, jobs=at_work
         )
     typer.echo(f"{made} recordings made, {found} there before: {output}")

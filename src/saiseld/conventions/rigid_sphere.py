@@ -144,10 +144,10 @@ class RigidSphereArray:
         starts, fractions = np.divmod(
             np.rint((delays - self.LATENCY) * self.FRACTIONS).astype(int), self.FRACTIONS
         )
-        heard = self.responses(directions, fractions)
+        responses = self.responses(directions, fractions)
         out = np.zeros((gains.shape[1], self.channels, samples + self.TAPS), np.float32)
         weights = gains.astype(np.float32)[:, :, None, None]
-        for start, weight, response in zip(starts, weights, heard, strict=True):
+        for start, weight, response in zip(starts, weights, responses, strict=True):
             if start < samples:
                 out[:, :, start : start + self.TAPS] += weight * response
         return out[..., :samples]
@@ -177,10 +177,10 @@ class RigidSphereArray:
             shaped = scaled.reshape(blocks, hop)[part]
             noise = rng.standard_normal((*shaped.shape, directions), np.float32)
             spectra = rfft(noise * shaped[..., None], _BLOCK, axis=1).transpose(1, 0, 2)
-            heard = irfft(spectra @ self._diffuse_spectra, _BLOCK, axis=0)
+            noise = irfft(spectra @ self._diffuse_spectra, _BLOCK, axis=0)
             for index in range(len(shaped)):
                 start = (first + index) * hop
-                field[:, start : start + _BLOCK] += heard[:, index].T
+                field[:, start : start + _BLOCK] += noise[:, index].T
         return field[:, self.LATENCY : self.LATENCY + samples]
 
 

@@ -118,9 +118,9 @@ def decoded_tracks(path: Path, tracks: Tracks) -> Iterator[NDArray[np.float32]]:
 
 
 def samples_of(
-    container: av.container.InputContainer, tracks: Tracks, least: int = 1
+    container: av.container.InputContainer, tracks: Tracks, minimum: int = 1
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield (n, channels) samples of an open file, n at least ``least`` but for the last."""
+    """Yield (n, channels) samples of an open file, n at least ``minimum`` but for the last."""
     parts = [_Track(container.streams.audio[number]) for number in tracks.numbers]
     by_stream = {part.stream.index: part for part in parts}
     starts = [part.start for part in parts if part.start is not None]
@@ -130,7 +130,7 @@ def samples_of(
         sound = cast("av.Packet[av.audio.stream.AudioStream]", packet)
         by_stream[packet.stream.index].take(sound)
         whole = min(part.held for part in parts)
-        if whole >= least or (whole and packet.size == 0):
+        if whole >= minimum or (whole and packet.size == 0):
             yield np.concatenate([part.give(whole) for part in parts], axis=1)
 
 

@@ -45,9 +45,9 @@ def in_context(blocks: Iterable[AcousticImages], context: int) -> Iterator[Acous
     past: NDArray[np.float32] | None = None
     for block, following in pairwise(chain(blocks, [None])):
         assert block is not None  # only the end is
-        own = block.latent
-        before = own[:0] if past is None else past
-        after = own[:0] if following is None else following.latent[:context]
-        wide = with_neighbours(np.concatenate([before, own, after]), context)
-        yield replace(block, latent=wide[len(before) : len(before) + len(own)])
-        past = np.concatenate([before, own])[-context:]
+        latent = block.latent
+        before = latent[:0] if past is None else past
+        after = latent[:0] if following is None else following.latent[:context]
+        wide = with_neighbours(np.concatenate([before, latent, after]), context)
+        yield replace(block, latent=wide[len(before) : len(before) + len(latent)])
+        past = np.concatenate([before, latent])[-context:]

@@ -83,10 +83,12 @@ def rgb_of(frame: av.VideoFrame, size: tuple[int, int], scaling: str) -> NDArray
 
 def upright(frame: av.VideoFrame) -> av.VideoFrame | NDArray[np.uint8]:
     """Return a frame itself where it is stored upright, else upright in RGB (H, W, 3)."""
-    return frame if display_of(frame) == AS_STORED else rgb_of(frame, shown_size(frame), "bicubic")
+    return (
+        frame if display_of(frame) == AS_STORED else rgb_of(frame, display_size(frame), "bicubic")
+    )
 
 
-def shown_size(frame: av.VideoFrame) -> tuple[int, int]:
+def display_size(frame: av.VideoFrame) -> tuple[int, int]:
     """Return width and height that a frame is shown in."""
     return display_of(frame).size(frame.width, frame.height)
 

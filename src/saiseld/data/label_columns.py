@@ -82,8 +82,8 @@ class LabelColumns:
 
     def points(self, row: int) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
         """Return the pixels and energies of one mask's points, in the file's order."""
-        own = slice(self.start[row], self.start[row + 1])
-        return self.pixel[own], self.energy[own]
+        span = slice(self.start[row], self.start[row + 1])
+        return self.pixel[span], self.energy[span]
 
 
 def label_columns(labels: str | Path, cache: str | Path, points: Points = "floor") -> LabelColumns:

@@ -150,7 +150,7 @@ class Recording:
         AudioError
             If a sample is not finite, or the file ends before its header says.
         """
-        wanted = frames_per_block * SAMPLES_PER_FRAME
+        size = frames_per_block * SAMPLES_PER_FRAME
         remaining = self.frames * SAMPLES_PER_FRAME
         pending: list[NDArray[np.float32]] = []
         held = 0
@@ -160,11 +160,11 @@ class Recording:
         for piece in pieces:
             pending.append(piece)
             held += len(piece)
-            if held >= wanted:
+            if held >= size:
                 joined = np.concatenate(pending)
-                while len(joined) >= wanted and remaining >= wanted:
-                    yield joined[:wanted]
-                    joined, remaining = joined[wanted:], remaining - wanted
+                while len(joined) >= size and remaining >= size:
+                    yield joined[:size]
+                    joined, remaining = joined[size:], remaining - size
                 pending, held = [joined], len(joined)
         if remaining:
             joined = np.concatenate(pending)[:remaining]

@@ -229,7 +229,7 @@ def _wav_format(header: SoundHeader, body: bytes, order: str) -> SoundHeader:
     coding = _WAV_CODINGS.get(tag)
     if coding == "integer" and width == 1:
         coding = "unsigned"
-    found = None if coding is None else _known(SampleFormat(coding, width, order == ">"))  # type: ignore[arg-type]
+    found = None if coding is None else _supported(SampleFormat(coding, width, order == ">"))  # type: ignore[arg-type]
     if found is not None and align != width * channels:
         found = None
     return replace(header, channels=channels, sample_rate=rate, format=found, ambisonics=ambisonics)
@@ -277,7 +277,7 @@ def _aiff(stream: _Bytes) -> SoundHeader | None:
             coding = _AIFC_FORMATS.get(compression)
             found = None
             if coding is not None:
-                found = _known(SampleFormat(coding[0], coding[1] or width, coding[2]))  # type: ignore[arg-type]
+                found = _supported(SampleFormat(coding[0], coding[1] or width, coding[2]))  # type: ignore[arg-type]
             rate = int(mantissa * 2.0 ** ((exponent & 0x7FFF) - 16383 - 63))
             header = replace(header, channels=channels, sample_rate=rate, format=found)
         elif name == b"CHAN":
@@ -305,7 +305,7 @@ def _caf(stream: _Bytes) -> SoundHeader | None:
             found = None
             if coding in kinds:
                 width = (bits + 7) // 8 if coding == b"lpcm" else 1
-                found = _known(SampleFormat(kinds[coding], width, not flags & 2))  # type: ignore[arg-type]
+                found = _supported(SampleFormat(kinds[coding], width, not flags & 2))  # type: ignore[arg-type]
             header = replace(header, channels=channels, sample_rate=int(rate), format=found)
         elif name == b"chan":
             body = stream.take(min(length, 4))
@@ -317,7 +317,7 @@ def _caf_layout(body: bytes) -> AmbisonicFormat | None:
     return _CAF_LAYOUTS.get(struct.unpack(">I", body)[0] >> 16) if len(body) == 4 else None
 
 
-def _known(format_: SampleFormat) -> SampleFormat | None:
+def _supported(format_: SampleFormat) -> SampleFormat | None:
     return format_ if format_.is_readable else None
 
 

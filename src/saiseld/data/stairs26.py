@@ -6,8 +6,8 @@
     metadata_dev/<split>-<site>/<recording>.csv
 
 ``<split>`` is ``dev-train`` or ``dev-test``, ``<recording>`` is like ``fold4_room23_mix001``: its
-room is the group of every split. What is absent is None here; `saiseld.checks.tree` says whether it
-should be there.
+room is the group of every split. What is absent is None here; `saiseld.checks.dataset` says whether
+it should be there.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ROOM = re.compile(r"room(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class TreeRecording:
+class DatasetRecording:
     """One recording of a tree and where its files are; None where there is none.
 
     Parameters
@@ -62,13 +62,13 @@ class TreeRecording:
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
+class Stairs26Dataset:
     """A data set on disk, its recordings sorted by split and name."""
 
     path: Path
-    recordings: tuple[TreeRecording, ...]
+    recordings: tuple[DatasetRecording, ...]
 
-    def split(self, split: Split) -> tuple[TreeRecording, ...]:
+    def split(self, split: Split) -> tuple[DatasetRecording, ...]:
         """Return the recordings of ``dev-train`` or ``dev-test``."""
         return tuple(r for r in self.recordings if r.split == split)
 
@@ -81,7 +81,7 @@ class Tree:
         return self.rooms("dev-train") & self.rooms("dev-test")
 
 
-def open_tree(path: str | Path) -> Tree:
+def open_dataset(path: str | Path) -> Stairs26Dataset:
     """Find the recordings of a tree, reading none of them.
 
     Raises
@@ -105,7 +105,7 @@ def open_tree(path: str | Path) -> Tree:
             expected=f"a STAIRS26 tree: dev-train-* and dev-test-* in folders such as {folders}",
             found="none of them" if path.is_dir() else "no such folder",
         )
-    recordings: dict[str, TreeRecording] = {}
+    recordings: dict[str, DatasetRecording] = {}
     for folder, name in keys:
         key = (folder, name)
         files = tuple(found.get(key) for found in (audio, labels, video, events))
@@ -116,11 +116,13 @@ def open_tree(path: str | Path) -> Tree:
                 expected="every recording once",
                 found=f"one of this name in {recordings[name].folder}",
             )
-        recordings[name] = TreeRecording(name, _split(folder), folder, _room(path, key), *files)
-    return Tree(path, tuple(recordings.values()))
+        recordings[name] = DatasetRecording(name, _split(folder), folder, _room(path, key), *files)
+    return Stairs26Dataset(path, tuple(recordings.values()))
 
 
-def split_by_room(tree: Tree, *, seed: int = 0) -> dict[Role, tuple[TreeRecording, ...]]:
+def split_by_room(
+    dataset: Stairs26Dataset, *, seed: int = 0
+) -> dict[Role, tuple[DatasetRecording, ...]]:
     """Return the recordings of each role; no room has two roles.
 
     ``test`` is dev-test. Of the rooms of dev-train a sixth each, at least one, is set aside to
@@ -132,10 +134,10 @@ def split_by_room(tree: Tree, *, seed: int = 0) -> dict[Role, tuple[TreeRecordin
     DataError
         If dev-train has fewer than three rooms, or shares one with dev-test.
     """
-    rooms = sorted(tree.rooms("dev-train"))
-    for shared in sorted(tree.shared_rooms()):
+    rooms = sorted(dataset.rooms("dev-train"))
+    for shared in sorted(dataset.shared_rooms()):
         raise DataError(
-            tree.path,
+            dataset.path,
             place=f"room {shared}",
             expected="a room of dev-train or of dev-test",
             found="recordings of it in both",
@@ -143,7 +145,7 @@ def split_by_room(tree: Tree, *, seed: int = 0) -> dict[Role, tuple[TreeRecordin
         )
     if len(rooms) < 3:
         raise DataError(
-            tree.path,
+            dataset.path,
             place="dev-train",
             expected="three rooms or more, to train, to select and to calibrate",
             found=f"{len(rooms)}",
@@ -152,11 +154,11 @@ def split_by_room(tree: Tree, *, seed: int = 0) -> dict[Role, tuple[TreeRecordin
     aside = max(1, len(rooms) // 6)
     of_room = dict.fromkeys(rooms[:aside], "select")
     of_room |= dict.fromkeys(rooms[aside : 2 * aside], "calibrate")
-    roles: dict[Role, tuple[TreeRecording, ...]] = {
-        role: tuple(r for r in tree.split("dev-train") if of_room.get(r.room, "train") == role)
+    roles: dict[Role, tuple[DatasetRecording, ...]] = {
+        role: tuple(r for r in dataset.split("dev-train") if of_room.get(r.room, "train") == role)
         for role in ("train", "select", "calibrate")
     }
-    return {**roles, "test": tree.split("dev-test")}
+    return {**roles, "test": dataset.split("dev-test")}
 
 
 def _files(folder: Path, *suffixes: str) -> dict[tuple[str, str], Path]:
@@ -182,11 +184,11 @@ def _split(folder: str) -> Split:
     return "dev-train" if folder.startswith("dev-train") else "dev-test"
 
 
-def _room(tree: Path, key: tuple[str, str]) -> int:
+def _room(dataset: Path, key: tuple[str, str]) -> int:
     match = _ROOM.search(key[1])
     if match is None:
         raise DataError(
-            tree,
+            dataset,
             place="/".join(key),
             expected="a recording named like fold4_room23_mix001",
             found="no room in its name",

@@ -21,7 +21,7 @@ from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.conventions.timebase import FPS
 from saiseld.data.coded_sound import sound_start
 from saiseld.data.containers import open_container
-from saiseld.data.display import check_projection, pose_of, rgb_of, shown_size
+from saiseld.data.display import check_projection, display_size, pose_of, rgb_of
 from saiseld.data.pictures import VIDEO_PIXELS, read_picture
 from saiseld.runtime.errors import VideoError, refusing
 from saiseld.runtime.files import visible
@@ -30,7 +30,7 @@ from saiseld.runtime.limits import FRAMES
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """RGB of a frame that is not there, in [0, 1]."""
 
-LEAST_CONTRAST = 2.0
+MIN_CONTRAST = 2.0
 """Of 255: a picture whose pixels differ by less, as behind a covered lens, shows nothing."""
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".360")
@@ -95,7 +95,7 @@ def video_size(path: str | Path) -> tuple[int, int] | None:
             return read_picture(frames[0][1], VideoError).size if frames else None
         with refusing(VideoError, path, "a picture"), open_container(path, VideoError) as container:
             _ready(container, path)
-            return shown_size(next(container.decode(video=0)))
+            return display_size(next(container.decode(video=0)))
     except VideoError:
         return None
 
@@ -147,11 +147,11 @@ def find_video(video: str | Path, recording: str) -> Path | None:
     inside = list(visible(video.iterdir()))
     below = [p for folder in inside if folder.is_dir() for p in visible(folder.iterdir())]
     for places in (inside, below):
-        own = [p for p in _named(places, recording) if not _is_overlay(p)]
-        if len(own) > 1:
-            _log.info("%s: %s taken of %d videos of that name", video, own[0].name, len(own))
-        if own:
-            return own[0]
+        named = [p for p in _named(places, recording) if not _is_overlay(p)]
+        if len(named) > 1:
+            _log.info("%s: %s taken of %d videos of that name", video, named[0].name, len(named))
+        if named:
+            return named[0]
     if any(_FRAME_NUMBER.search(path.name) for path in inside):
         return video
     _warn_of_no_video(video, recording, [*inside, *below])
@@ -160,7 +160,7 @@ def find_video(video: str | Path, recording: str) -> Path | None:
 
 def shows_something(frame: Frame) -> bool:
     """Return whether the pixels of a picture differ, so that there is anything to see."""
-    return bool(frame[::4, ::4].std(axis=(0, 1)).max() >= LEAST_CONTRAST)
+    return bool(frame[::4, ::4].std(axis=(0, 1)).max() >= MIN_CONTRAST)
 
 
 def rgb_planes(frames: Iterable[Frame | None]) -> NDArray[np.float32]:
@@ -257,20 +257,20 @@ def _read_frame(path: Path, size: tuple[int, int], scaling: Scaling) -> Frame:
 
 def _video_frames(path: Path, size: tuple[int, int], scaling: Scaling) -> Iterator[Frame | None]:
     """Yield output frame k: the last input frame whose time rounds to k or earlier."""
-    shown: Frame | None = None
+    current: Frame | None = None
     number, end = 0, 0.0
     for picture in timed_pictures(path):
         position = int(np.floor(picture.time * FPS + 0.5))
         FRAMES.check(position, VideoError, path)
         for _ in range(number, position):
-            yield shown
+            yield current
         number = max(number, position)
-        shown = rgb_of(picture.frame, size, scaling)
+        current = rgb_of(picture.frame, size, scaling)
         end = picture.end
     length = max(1, int(np.floor(end * FPS + 0.5)))
     FRAMES.check(length, VideoError, path)
     for _ in range(number, length):
-        yield shown
+        yield current
 
 
 class TimedPicture(NamedTuple):

@@ -84,9 +84,9 @@ def sparse_points(box: ArrayLike, energy_map: ArrayLike) -> list[Points]:
     y = box[:, 1:2] + (row + 0.5) / MAP_SIZE * (box[:, 3:4] - box[:, 1:2])
     points = _on_canvas(np.stack([x, y, energy], axis=2), SPARSE_DECIMALS)
     chosen = []
-    for own, enough in zip(points, energy >= SPARSE_MINIMUM, strict=True):
-        kept = own[enough] if enough.any() else own[[own[:, 2].argmax()]]
-        chosen.append(kept[np.argsort(-kept[:, 2], kind="stable")])
+    for cells, enough in zip(points, energy >= SPARSE_MINIMUM, strict=True):
+        selected = cells[enough] if enough.any() else cells[[cells[:, 2].argmax()]]
+        chosen.append(selected[np.argsort(-selected[:, 2], kind="stable")])
     return chosen
 
 

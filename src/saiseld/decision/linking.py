@@ -104,8 +104,8 @@ def link(
 
 def is_shown(mask: EnergyMask, threshold: float) -> bool:
     """Return whether a mask of a known class has energy and is scored ``threshold`` or more."""
-    known = _score(mask) >= threshold and 0 <= mask.class_id < NUM_CLASSES
-    return known and any((blob[:, 2] > 0).any() for blob in mask.segmentation)
+    visible = _score(mask) >= threshold and 0 <= mask.class_id < NUM_CLASSES
+    return visible and any((blob[:, 2] > 0).any() for blob in mask.segmentation)
 
 
 class Linker:
@@ -188,7 +188,7 @@ def angle_between(a: Vector, b: Vector) -> float:
 def _event(number: int, track: Track, elevation_assumed: bool) -> SoundEvent:
     weights = np.array([_score(mask) for mask in track.masks]) + 1e-9
     azimuth, elevation = angles_of_vector(weights @ np.stack(track.vectors))
-    known = [mask.distance_cm for mask in track.masks if mask.distance_cm is not None]
+    distances = [mask.distance_cm for mask in track.masks if mask.distance_cm is not None]
     return SoundEvent(
         number=number,
         class_id=track.class_id,
@@ -197,7 +197,7 @@ def _event(number: int, track: Track, elevation_assumed: bool) -> SoundEvent:
         end_s=time_of_frame(track.last + 1),
         azimuth=float(azimuth),
         elevation=float(elevation),
-        distance_cm=float(np.median(known)) if known else None,
+        distance_cm=float(np.median(distances)) if distances else None,
         score=max(_score(mask) for mask in track.masks),
         elevation_assumed=elevation_assumed,
     )

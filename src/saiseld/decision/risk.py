@@ -72,7 +72,7 @@ class OperatingPoint:
         Mean risk over the calibration recordings.
     recordings
         Their number.
-    kept
+    retained
         Share of the masks that pass.
     """
 
@@ -80,7 +80,7 @@ class OperatingPoint:
     threshold: float
     observed: float
     recordings: int
-    kept: float
+    retained: float
 
 
 def losses(
@@ -103,12 +103,12 @@ def _loss(
 ) -> NDArray[np.float64]:
     score = np.sort(recording.score)
     right = np.sort(recording.score[right_masks(recording)])
-    kept = len(score) - np.searchsorted(score, thresholds)
-    kept_right = len(right) - np.searchsorted(right, thresholds)
+    retained = len(score) - np.searchsorted(score, thresholds)
+    retained_right = len(right) - np.searchsorted(right, thresholds)
     if risk == "fdr":
-        return np.asarray((kept - kept_right) / np.maximum(kept, 1))
+        return np.asarray((retained - retained_right) / np.maximum(retained, 1))
     truths = len(recording.truths)
-    return np.asarray(1 - kept_right / truths) if truths else np.zeros(len(thresholds))
+    return np.asarray(1 - retained_right / truths) if truths else np.zeros(len(thresholds))
 
 
 def right_masks(recording: MatchedRecording) -> NDArray[np.bool_]:
@@ -163,13 +163,13 @@ def operating_point(recordings: Sequence[MatchedRecording], goal: Goal) -> Opera
     loss = losses(recordings, goal.risk)
     safe = safe_thresholds(loss, goal)
     score = np.sort(np.concatenate([np.zeros(0), *(r.score for r in recordings)]))
-    kept = len(score) - np.searchsorted(score, THRESHOLDS)
-    if not len(safe) or not kept[safe[-1]]:
+    retained = len(score) - np.searchsorted(score, THRESHOLDS)
+    if not len(safe) or not retained[safe[-1]]:
         raise DataError(
             f"{goal.risk}={goal.alpha:g}",
             expected=f"a threshold that keeps masks, with confidence {1 - goal.delta:g}",
             found=f"none, calibrated on {len(recordings)} recordings",
-            advice=_what_can_be_met(loss, kept, goal),
+            advice=_what_can_be_met(loss, retained, goal),
         )
     best = safe[-1]
     return OperatingPoint(
@@ -177,17 +177,17 @@ def operating_point(recordings: Sequence[MatchedRecording], goal: Goal) -> Opera
         threshold=float(THRESHOLDS[best]),
         observed=float(loss[:, best].mean()),
         recordings=len(recordings),
-        kept=float(kept[best] / len(score)),
+        retained=float(retained[best] / len(score)),
     )
 
 
-def _what_can_be_met(loss: NDArray[np.float64], kept: NDArray[np.int64], goal: Goal) -> str:
+def _what_can_be_met(loss: NDArray[np.float64], retained: NDArray[np.int64], goal: Goal) -> str:
     """Return advice: the lowest level that these recordings can guarantee."""
     needed = int(np.ceil(np.log(goal.delta) / np.log(1 - goal.alpha)))
     if len(loss) < needed:
         return f"Even without one error this level takes {needed} recordings"
     for alpha in np.arange(np.ceil(100 * goal.alpha), 100) / 100:
         safe = safe_thresholds(loss, Goal(goal.risk, float(alpha), goal.delta))
-        if len(safe) and kept[safe[-1]]:
+        if len(safe) and retained[safe[-1]]:
             return f"The lowest level these recordings can guarantee is {goal.risk}={alpha:g}"
     return "No level below 1 can be met on these recordings"

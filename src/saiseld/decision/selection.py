@@ -32,10 +32,10 @@ def select(
     [True, False, True]
     """
     score, frame = np.asarray(score), np.asarray(frame, np.int64)
-    kept = _rank(score, frame * NUM_CLASSES + np.asarray(class_id, np.int64)) < cap
-    rows = np.flatnonzero(kept)
-    kept[rows] = _rank(score[rows], frame[rows]) < budget
-    return kept
+    selected = _rank(score, frame * NUM_CLASSES + np.asarray(class_id, np.int64)) < cap
+    rows = np.flatnonzero(selected)
+    selected[rows] = _rank(score[rows], frame[rows]) < budget
+    return selected
 
 
 def emittable(
@@ -62,12 +62,12 @@ def suppress(box: ArrayLike, score: ArrayLike, iou: float) -> NDArray[np.int64]:
     """
     overlap = box_iou(box, box) > iou
     alive = np.ones(len(overlap), bool)
-    kept = []
+    selected = []
     for row in np.argsort(-np.asarray(score), kind="stable"):
         if alive[row]:
-            kept.append(row)
+            selected.append(row)
             alive &= ~overlap[row]
-    return np.array(kept, np.int64)
+    return np.array(selected, np.int64)
 
 
 def _rank(score: NDArray[np.floating], group: NDArray[np.int64]) -> NDArray[np.int64]:

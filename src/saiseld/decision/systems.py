@@ -307,18 +307,18 @@ def masks_of(
     threshold = max(threshold, system.min_score)
     if system.max_per_class is None:
         return [mask for mask in baseline_masks(rows) if (mask.score or 0.0) >= threshold]
-    kept = rows.take(selected(rows, system)).as_stored()
-    kept = kept.take(submitted_score(kept, system.ranking) >= threshold)
-    score = submitted_score(kept, system.ranking)
-    instance_id = np.arange(len(kept)) - np.searchsorted(kept.frame, kept.frame)
-    columns = kept.frame, instance_id, kept.class_id
+    chosen = rows.take(selected(rows, system)).as_stored()
+    chosen = chosen.take(submitted_score(chosen, system.ranking) >= threshold)
+    score = submitted_score(chosen, system.ranking)
+    instance_id = np.arange(len(chosen)) - np.searchsorted(chosen.frame, chosen.frame)
+    columns = chosen.frame, instance_id, chosen.class_id
     if system.emission != "adaptive":
-        points = emission_points(kept, system.emission)
+        points = emission_points(chosen, system.emission)
     else:
-        no_points = [np.empty((0, 3))] * len(kept)
-        without = energy_masks(*columns, no_points, kept.distance_cm, score)
-        points = adaptive_points(kept, max_bytes - len(encode_annotations(without)))
-    return energy_masks(*columns, points, kept.distance_cm, score)
+        no_points = [np.empty((0, 3))] * len(chosen)
+        without = energy_masks(*columns, no_points, chosen.distance_cm, score)
+        points = adaptive_points(chosen, max_bytes - len(encode_annotations(without)))
+    return energy_masks(*columns, points, chosen.distance_cm, score)
 
 
 def selected(rows: Candidates, system: System) -> NDArray[np.int64]:

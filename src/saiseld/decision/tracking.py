@@ -51,12 +51,12 @@ class _Track:
 def baseline_masks(table: Candidates) -> list[EnergyMask]:
     """Return what the public baseline's rule exports from a candidate table, frame by frame."""
     # Hits are counted over the whole recording, so the list must be complete before it is filtered.
-    shown = [
+    visible = [
         (frame, track.track_id, row, round(score, SCORE_DECIMALS))
         for frame, track, row, score in list(_follow(table, _admitted))
         if track.hits >= MIN_HITS
     ]
-    frame, track_id, row, score = zip(*shown, strict=True) if shown else [()] * 4
+    frame, track_id, row, score = zip(*visible, strict=True) if visible else [()] * 4
     rows = np.array(row, np.int64)
     return energy_masks(
         frame,
@@ -117,11 +117,11 @@ def _follow(
 
 def _admitted(table: Candidates, rows: NDArray[np.int64]) -> list[int]:
     rows = rows[table.score[rows] >= BASELINE_THRESHOLD]
-    kept: list[int] = []
+    selected: list[int] = []
     for class_id in np.unique(table.class_id[rows]):
         same = rows[table.class_id[rows] == class_id]
-        kept += same[suppress(table.box[same], table.score[same], NMS_IOU)[:CLASS_CAP]].tolist()
-    return kept
+        selected += same[suppress(table.box[same], table.score[same], NMS_IOU)[:CLASS_CAP]].tolist()
+    return selected
 
 
 def _matches(table: Candidates, tracked: NDArray[np.int64], rows: list[int]) -> dict[int, int]:

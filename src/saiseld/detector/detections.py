@@ -154,8 +154,8 @@ def best_labelled(boxes: Boxes, scores: NDArray[np.float32]) -> Labelled:
     label = label + 1
     order = np.argsort(-scores[row, label], kind="stable")
     row, label = row[order], label[order]
-    kept = _standing_in_groups(boxes[row, label].astype(np.float64), label, DETECTION_IOU)
-    row, label = row[kept][:DETECTIONS_PER_FRAME], label[kept][:DETECTIONS_PER_FRAME]
+    selected = _standing_in_groups(boxes[row, label].astype(np.float64), label, DETECTION_IOU)
+    row, label = row[selected][:DETECTIONS_PER_FRAME], label[selected][:DETECTIONS_PER_FRAME]
     return boxes[row, label], scores[row, label], label
 
 
@@ -173,8 +173,8 @@ def on_cylinder(
     rows = np.flatnonzero((centre > -margin / 2) & (centre < WIDTH + margin / 2))
     boxes, scores, labels = boxes[rows], scores[rows], labels[rows]
     same = (box_iou(boxes, boxes) > DETECTION_IOU) & (labels[:, None] == labels)
-    kept = standing(same)
-    return boxes[kept], scores[kept], labels[kept]
+    selected = standing(same)
+    return boxes[selected], scores[selected], labels[selected]
 
 
 def _standing_in_groups(
@@ -183,11 +183,11 @@ def _standing_in_groups(
     """Return which boxes stand among those of their own group."""
     if len(boxes) <= _FEW:
         return standing(overlaps(boxes, threshold) & (group[:, None] == group))
-    kept = np.zeros(len(boxes), bool)
+    selected = np.zeros(len(boxes), bool)
     for number in np.unique(group):
         rows = np.flatnonzero(group == number)
-        kept[rows] = standing(overlaps(boxes[rows], threshold))
-    return kept
+        selected[rows] = standing(overlaps(boxes[rows], threshold))
+    return selected
 
 
 def _sides(boxes: Boxes) -> NDArray[np.float32]:

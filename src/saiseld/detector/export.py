@@ -60,7 +60,7 @@ def write_detector_graphs(detector: Detector, weights: Path) -> list[Path]:
     }
     box = torch.tensor([10.0, 20.0, 60.0, 90.0])
     regions = [torch.stack([torch.tensor([row, *box]) for row in range(_ROWS)])] * len(strides)
-    shown = features + regions
+    of_regions = features + regions
     samples: int = detector.energy_pool.sampling_ratio
     few = {**header, "proposals": round(_FAST_SHARE * header["proposals"])}
     return [
@@ -68,8 +68,8 @@ def write_detector_graphs(detector: Detector, weights: Path) -> list[Path]:
         for end, about, each in (("", header, samples), (FAST, few, _FAST_SAMPLES))
         for name, network, inputs in (
             ("rpn", rpn, [rgb, acoustic]),
-            ("box_head", _BoxHead(detector, strides, each), shown),
-            ("energy_head", _EnergyHead(detector, strides, each), shown),
+            ("box_head", _BoxHead(detector, strides, each), of_regions),
+            ("energy_head", _EnergyHead(detector, strides, each), of_regions),
         )
     ]
 

@@ -107,7 +107,7 @@ class GraphDetector:
         self._proposals: int = header.proposals
         self._pooled: list[int] = header.pooled
 
-    def shown(
+    def inputs(
         self, rgb: NDArray[np.floating[Any] | np.uint8], latent: NDArray[np.float32]
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Return what ``rpn`` is given of pictures and latents, as `find` takes them."""
@@ -123,7 +123,7 @@ class GraphDetector:
         keep: Keep | None = None,
     ) -> list[Found]:
         """Return the detections of each frame: a `saiseld.detector.detections.FrameDetector`."""
-        boxes, objectness, *features = self.rpn(*self.shown(rgb, latent), n=len(rgb))
+        boxes, objectness, *features = self.rpn(*self.inputs(rgb, latent), n=len(rgb))
         regions = [
             proposals(*frame, levels=self._proposed, number=self._proposals)
             for frame in zip(boxes, objectness, strict=True)
@@ -132,9 +132,9 @@ class GraphDetector:
             on_cylinder(*best_labelled(box, score), margin=self._margin)
             for score, box in self._of_regions(self.box_head, features, regions)
         ]
-        measured = [_kept(frame, keep) for frame in found]
-        wanted = [boxes[rows] for (boxes, _, _), rows in zip(found, measured, strict=True)]
-        values = self._of_regions(self.energy_head, features, wanted)
+        measured = [_measured_rows(frame, keep) for frame in found]
+        boxes_of = [boxes[rows] for (boxes, _, _), rows in zip(found, measured, strict=True)]
+        values = self._of_regions(self.energy_head, features, boxes_of)
         return [
             self._found(frame, rows, *energies)
             for frame, rows, energies in zip(found, measured, values, strict=True)
@@ -217,7 +217,7 @@ def pooled_level(boxes: Boxes, exponents: Sequence[int]) -> NDArray[np.int64]:
     return np.clip(level, exponents[0], exponents[-1]).astype(np.int64) - exponents[0]
 
 
-def _kept(frame: Labelled, keep: Keep | None) -> NDArray[np.bool_]:
+def _measured_rows(frame: Labelled, keep: Keep | None) -> NDArray[np.bool_]:
     _, scores, labels = frame
     if keep is None or len(scores) == 0:
         return np.ones(len(scores), bool)

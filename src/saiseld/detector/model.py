@@ -239,10 +239,10 @@ class Detector(nn.Module):
             In training: one scalar tensor a loss.
         """
         batch = images if isinstance(images, Tensor) else torch.stack(list(images))
-        wanted = (RGB_CHANNELS + self.acoustic_channels, HEIGHT, WIDTH)
-        if batch.shape[1:] != wanted:
+        expected = (RGB_CHANNELS + self.acoustic_channels, HEIGHT, WIDTH)
+        if batch.shape[1:] != expected:
             found = tuple(batch.shape[1:])
-            raise ValueError(f"expected images of shape {wanted}, found {found}")
+            raise ValueError(f"expected images of shape {expected}, found {found}")
         if self.training:
             if targets is None:
                 raise ValueError("a detector in training mode needs targets; call eval() to detect")
@@ -292,18 +292,22 @@ class Detector(nn.Module):
         image, features = self.features(*self._parts(batch))
         sizes = self.sizes(len(batch))
         found = [self._on_cylinder(*frame) for frame in self.det.detections(image, features, sizes)]
-        measured = [_kept(scores, labels, keep) for _, scores, labels in found]
-        maps, distances = self._measure(
+        measured = [_measured_rows(scores, labels, keep) for _, scores, labels in found]
+        all_maps, all_distances = self._measure(
             features, [boxes[rows] for (boxes, _, _), rows in zip(found, measured, strict=True)]
         )
         counts = [int(rows.sum()) for rows in measured]
         results = []
-        for (boxes, scores, labels), rows, own_maps, own_distances in zip(
-            found, measured, torch.split(maps, counts), torch.split(distances, counts), strict=True
+        for (boxes, scores, labels), rows, maps, distances in zip(
+            found,
+            measured,
+            torch.split(all_maps, counts),
+            torch.split(all_distances, counts),
+            strict=True,
         ):
             energy = boxes.new_zeros(len(boxes), MAP_SIZE, MAP_SIZE)
             distance = boxes.new_full((len(boxes),), torch.nan)
-            energy[rows], distance[rows] = own_maps, own_distances
+            energy[rows], distance[rows] = maps, distances
             results.append(
                 {
                     "boxes": self._shifted(boxes, -self.margin),
@@ -375,7 +379,7 @@ class Detector(nn.Module):
         return losses
 
 
-def _kept(scores: Tensor, labels: Tensor, keep: Keep | None) -> Tensor:
+def _measured_rows(scores: Tensor, labels: Tensor, keep: Keep | None) -> Tensor:
     if keep is None or len(scores) == 0:
         return torch.ones_like(labels, dtype=torch.bool)
     rows = keep(scores.cpu().numpy(), class_of_label(labels.cpu().numpy()))

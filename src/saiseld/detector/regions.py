@@ -120,9 +120,9 @@ class BoxHeads(RoIHeads):  # type: ignore[misc]
             boxes, c, s = boxes[large], c[large], s[large]
             # Classes are moved out of each other's way; double precision keeps the IoU exact.
             apart = boxes.double() + (c * _APART)[:, None]
-            kept = nms(apart, s.double(), self.nms_thresh)[: self.detections_per_img]
-            if len(kept) == self.detections_per_img or prefix >= len(row):
-                return boxes[kept], s[kept], c[kept]
+            selected = nms(apart, s.double(), self.nms_thresh)[: self.detections_per_img]
+            if len(selected) == self.detections_per_img or prefix >= len(row):
+                return boxes[selected], s[selected], c[selected]
             prefix *= 4
 
     def _scores(

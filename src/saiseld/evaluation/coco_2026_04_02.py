@@ -36,11 +36,11 @@ MATCH_DEGREES = 20.0
 
 _SIGMA = math.radians(6.0)
 _REACH = 4 * _SIGMA
-_LEAST_COSINE = 0.087
+_MIN_COSINE = 0.087
 _MASK_LEVEL = 0.1
-_LEAST_PEAK = 1e-9
-_LEAST_RANGE = 1e-7
-_LEAST_DISTANCE_CM = 1e-3
+_MIN_PEAK = 1e-9
+_MIN_RANGE = 1e-7
+_MIN_DISTANCE_CM = 1e-3
 _BEYOND = 1000.0
 
 _AZIMUTHS = np.radians(np.arange(WIDTH, dtype=np.float32) / WIDTH * 360 - 180)
@@ -91,7 +91,7 @@ def _columns_within_reach(azimuth: float, elevation: float) -> tuple[slice, ...]
     Near a pole the window is a column or two wider than the canvas. The parts then share columns,
     which are drawn twice; or, where the whole width has gone round, they are what is left of it.
     """
-    half = math.degrees(min(math.pi, _REACH / max(math.cos(elevation), _LEAST_COSINE)))
+    half = math.degrees(min(math.pi, _REACH / max(math.cos(elevation), _MIN_COSINE)))
     centre = math.degrees(azimuth)
     first = math.floor((centre - half + 180) / 360 * WIDTH)
     end = math.ceil((centre + half + 180) / 360 * WIDTH) + 1
@@ -119,7 +119,7 @@ def _draw(mask: EnergyMask, fields: dict[tuple[bytes, ...], SingleArray]) -> _Dr
         fields[key] = energy_field(mask.segmentation)
     energy = fields[key]
     highest = energy.max()
-    if not highest >= _LEAST_PEAK:
+    if not highest >= _MIN_PEAK:
         return None
     points = np.concatenate([np.zeros((1, 3)), *mask.segmentation])
     x, y, _ = points[np.argmax(points[:, 2])].tolist()
@@ -214,24 +214,24 @@ def match_fields(
                 theirs = [m for m in truth if m.class_id == class_id]
                 groups[name].append(_group(class_id, ours, theirs))
             pairs[name].extend(_near_pairs(found, truth))
-    outside = [m.class_id for m in labels if not _known(m)]
+    outside = [m.class_id for m in labels if not _has_class(m)]
     matched = {}
     for name, masks in systems.items():
         r, distance = np.array(pairs[name]).reshape(-1, 2).T
-        ignored = [*outside, *(m.class_id for m in masks if not _known(m))]
+        ignored = [*outside, *(m.class_id for m in masks if not _has_class(m))]
         matched[name] = MatchedFields(
             tuple(groups[name]), r, distance, np.array(ignored, dtype=np.int64)
         )
     return matched
 
 
-def _known(mask: EnergyMask) -> bool:
+def _has_class(mask: EnergyMask) -> bool:
     return 0 <= mask.class_id < NUM_CLASSES
 
 
 def _by_frame(masks: Sequence[EnergyMask]) -> dict[int, list[EnergyMask]]:
     frames: dict[int, list[EnergyMask]] = {}
-    for mask in filter(_known, masks):
+    for mask in filter(_has_class, masks):
         frames.setdefault(mask.frame, []).append(mask)
     return frames
 
@@ -266,8 +266,8 @@ def _near_pairs(found: list[_Drawn], truth: list[_Drawn]) -> Iterator[tuple[floa
     for i, j in zip(*assign(-angle), strict=True):
         if angle[i, j] <= MATCH_DEGREES:
             expected, guessed = truth[i].distance_cm, found[j].distance_cm
-            known = expected > _LEAST_DISTANCE_CM
-            error = abs(expected - guessed) / expected * 100 if known else np.nan
+            valid = expected > _MIN_DISTANCE_CM
+            error = abs(expected - guessed) / expected * 100 if valid else np.nan
             yield _correlation(truth[i], found[j]), error
 
 
@@ -292,7 +292,7 @@ def _correlation(truth: _Drawn, found: _Drawn) -> float:
     region = binary_dilation(truth.inside | found.inside, iterations=2)
     a, b = truth.energy[region], found.energy[region]
     with np.errstate(invalid="ignore"):  # of energies that are not finite
-        if not (np.ptp(a) > _LEAST_RANGE and np.ptp(b) > _LEAST_RANGE):
+        if not (np.ptp(a) > _MIN_RANGE and np.ptp(b) > _MIN_RANGE):
             return np.nan
         return float(np.corrcoef(a, b)[0, 1])
 

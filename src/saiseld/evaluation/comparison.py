@@ -147,7 +147,7 @@ def compare_systems(
     scores = {name: system.score(metric, ious) for name, system in matched.items()}
     if not intervals:
         return Comparison(scores, matched, ceiling=ceiling)
-    own = {name: confidence_intervals(s, metric, ious) for name, s in matched.items()}
+    of_systems = {name: confidence_intervals(s, metric, ious) for name, s in matched.items()}
     (first, *others) = matched
     differences = {name: compare(matched[name], matched[first], metric, ious) for name in others}
-    return Comparison(scores, matched, own, differences, ceiling)
+    return Comparison(scores, matched, of_systems, differences, ceiling)

@@ -85,9 +85,11 @@ def lost_precision(recordings: Sequence[MatchedRecording], threshold: float = 0.
         class_id, right = errors.class_id.copy(), errors.right.copy()
         class_id[mended] = errors.truth_class[errors.meant[mended]]
         right[mended] = True
-        kept = ~wrong | right
+        counted = ~wrong | right
         count[kind] = int(wrong.sum())
-        gain[kind] = _macro_ap(class_id[kept], errors.score[kept], right[kept], truths) - whole
+        gain[kind] = (
+            _macro_ap(class_id[counted], errors.score[counted], right[counted], truths) - whole
+        )
     missed = ~reachable
     left = truths - np.bincount(errors.truth_class[missed], minlength=NUM_CLASSES)
     count["missed"] = int(missed.sum())

@@ -40,7 +40,7 @@ def pearson_of_values(truth: Canvas, predicted: Canvas) -> float:
     total = np.add.reduce
     a, b = (side.astype(np.float64, copy=False) for side in (truth, predicted))
     a, b = a - total(a) / count, b - total(b) / count
-    spread_a, spread_b = np.sqrt(total(a * a) / count), np.sqrt(total(b * b) / count)
-    if min(spread_a, spread_b) < _CONSTANT:
+    std_a, std_b = np.sqrt(total(a * a) / count), np.sqrt(total(b * b) / count)
+    if min(std_a, std_b) < _CONSTANT:
         return np.nan
-    return float(total((a / spread_a) * (b / spread_b)) / count)
+    return float(total((a / std_a) * (b / std_b)) / count)

@@ -107,9 +107,11 @@ def match_systems(
     done = run_all(_match, tasks, jobs=jobs, title="scoring" if progress else "")
     matched = {}
     for system in systems:
-        own = {name: result[system] for name, result in done.items() if system in result}
-        notes = _notes({name: (len(m.truths), found) for name, (m, found) in own.items()}, reading)
-        recordings = {name: m for name, (m, _) in own.items()}
+        by_recording = {name: result[system] for name, result in done.items() if system in result}
+        notes = _notes(
+            {name: (len(m.truths), found) for name, (m, found) in by_recording.items()}, reading
+        )
+        recordings = {name: m for name, (m, _) in by_recording.items()}
         matched[system] = MatchedSystem(recordings, plan.notes[system] + notes)
     return matched
 
@@ -198,7 +200,7 @@ def _notes(found: Mapping[str, tuple[int, Counter[str]]], reading: Reading) -> t
         raise DataError(
             "labels", expected="at least one annotation of the 13 classes", found="none"
         )
-    departures = sum((own for _, own in found.values()), Counter[str]())
+    departures = sum((by_recording for _, by_recording in found.values()), Counter[str]())
     without_truth = f"{counted(len(empty), 'recording')} without ground truth: {listed(empty)}"
     return ((without_truth,) if empty else ()) + tuple(
         f"read as by the official scorer, {what}: {count}" for what, count in departures.items()
@@ -248,9 +250,11 @@ def evaluate_systems_2026_04_02(
     done = run_all(_match_fields, tasks, jobs=jobs, title="scoring" if progress else "")
     scores = {}
     for system in systems:
-        own = {name: result[system] for name, result in done.items() if system in result}
-        notes = _notes({name: (m.truths, found) for name, (m, found) in own.items()}, reading)
-        found = score_fields(matched for matched, _ in own.values())
+        by_recording = {name: result[system] for name, result in done.items() if system in result}
+        notes = _notes(
+            {name: (m.truths, found) for name, (m, found) in by_recording.items()}, reading
+        )
+        found = score_fields(matched for matched, _ in by_recording.values())
         scores[system] = replace(found, notes=plan.notes[system] + notes + found.notes)
     return scores
 

@@ -126,17 +126,17 @@ def _sign_flip_p_values(
         return np.full(len(score_pool(detections, metric, thresholds).headline()), np.nan)
     if count <= MOST_EXACT:
         # An exchange and its opposite differ in the sign alone: the half with the first unchanged.
-        kept = np.arange(2 ** (count - 1))[:, None] >> np.arange(count) & 1 == 0
+        signs = np.arange(2 ** (count - 1))[:, None] >> np.arange(count) & 1 == 0
     else:
-        kept = np.random.default_rng(seed).random((flips, count)) < 0.5
-        kept = np.concatenate([np.ones((1, count), bool), kept])
+        signs = np.random.default_rng(seed).random((flips, count)) < 0.5
+        signs = np.concatenate([np.ones((1, count), bool), signs])
 
     def scored(weight: NDArray[np.bool_]) -> list[float]:
         scores = score_pool(detections, metric, thresholds, weight=weight.astype(np.int64))
         return list(scores.headline().values())
 
     first, second = (
-        np.array([scored(np.append(own, ~own)) for own in way]) for way in (kept, ~kept)
+        np.array([scored(np.append(sign, ~sign)) for sign in side]) for side in (signs, ~signs)
     )
     differences = first - second
     found = np.abs(differences[0])

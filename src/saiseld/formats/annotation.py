@@ -48,7 +48,7 @@ _LARGEST_SCORE = 1_000_000
 
 # The official scorer reads energies in single precision, where more is infinite.
 _GREATEST = np.array([WIDTH, HEIGHT, np.finfo(np.float32).max])
-_LEAST = np.array([0, 0, -_GREATEST[2]])
+_MINIMA = np.array([0, 0, -_GREATEST[2]])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,8 +89,8 @@ class EnergyMask:
     @property
     def class_name(self) -> str:
         """Name of the class, or ``"class 99"`` of an id outside the 13."""
-        known = 0 <= self.class_id < NUM_CLASSES
-        return CLASS_NAMES[self.class_id] if known else f"class {self.class_id}"
+        has_name = 0 <= self.class_id < NUM_CLASSES
+        return CLASS_NAMES[self.class_id] if has_name else f"class {self.class_id}"
 
     @property
     def direction(self) -> tuple[float, float]:
@@ -188,13 +188,13 @@ def _checked(item: _Annotation, path: Path, place: str, predictions: bool) -> En
         raise AnnotationError(
             path, place=f"{place}, score", expected="a finite number", found="nothing"
         )
-    for name, value, least, most in (
+    for name, value, minimum, most in (
         ("score", item.score, -_LARGEST_SCORE, _LARGEST_SCORE),
         ("distance", item.distance, 0, DISTANCE_CM.most),
     ):
-        if value is not None and not least <= value <= most:
+        if value is not None and not minimum <= value <= most:
             raise AnnotationError(
-                path, place=f"{place}, {name}", expected=f"{least} to {most}", found=str(value)
+                path, place=f"{place}, {name}", expected=f"{minimum} to {most}", found=str(value)
             )
     blobs = tuple(np.array(b, dtype=np.float64).reshape(-1, 3) for b in item.segmentation)
     for number, blob in enumerate(blobs):
@@ -210,7 +210,7 @@ def _checked(item: _Annotation, path: Path, place: str, predictions: bool) -> En
 
 
 def _check_points(blob: NDArray[np.float64], source: Path, place: str) -> None:
-    ok = ((blob >= _LEAST) & (blob <= _GREATEST)).all(axis=1)
+    ok = ((blob >= _MINIMA) & (blob <= _GREATEST)).all(axis=1)
     if not ok.all():
         point = int(np.argmin(ok))
         raise AnnotationError(

@@ -48,7 +48,7 @@ ROWS = Limit("candidate_rows", 4_000_000)
 ROWS_PER_FRAME = Limit("candidate_rows_per_frame", 1000)
 
 # Scores and boxes do not shrink much: a file that claims more rows than it can hold is a bomb.
-_LEAST_BYTES_PER_ROW = 8
+_MIN_BYTES_PER_ROW = 8
 _ROWS_OF_ANY_SIZE = 20_000
 _BATCH_ROWS = 4096
 
@@ -161,8 +161,8 @@ class Candidates:
             shape = getattr(self, name).shape
             if shape != (rows, *tail):
                 self._fail(name, f"shape {(rows, *tail)}", f"{shape}")
-        known = np.isin(self.branch, (*self.branches, FUSED))
-        self._check("branch", known, f"one of {', '.join(self.branches)}")
+        valid = np.isin(self.branch, (*self.branches, FUSED))
+        self._check("branch", valid, f"one of {', '.join(self.branches)}")
         x0, y0, x1, y1 = self.box.T
         self._check("frame", (self.frame >= 0) & (self.frame < self.frames), "0 <= frame < frames")
         ordered = np.ones(rows, bool)
@@ -188,10 +188,10 @@ class Candidates:
         # A sum is finite where all its terms are, and needs no mask of the whole column.
         totals = self.energy_map.sum(axis=(1, 2), dtype=np.float32)
         self._check("energy_map", np.isfinite(totals), "finite energies")
-        for name, least, most in _RANGES:
+        for name, minimum, most in _RANGES:
             values = getattr(self, name)
-            inside = (values >= least - _DEGREES_BEYOND) & (values <= most + _DEGREES_BEYOND)
-            self._check(name, inside, f"a number from {least} to {most}")
+            inside = (values >= minimum - _DEGREES_BEYOND) & (values <= most + _DEGREES_BEYOND)
+            self._check(name, inside, f"a number from {minimum} to {most}")
         far, likely = self.distance_cm, self.matchability
         self._check(
             "distance_cm",
@@ -440,21 +440,21 @@ def _opened(path: Path) -> tuple[pq.ParquetFile, _Header]:
             found=str(version),
             advice="Run `saiseld detect` again with this version",
         )
-    wanted = _SCHEMA if version == SCHEMA_VERSION else _FIRST_SCHEMA
-    if not schema.equals(wanted):
-        wrong = [n for n in wanted.names if n not in schema.names] or ["column types"]
+    valid = _SCHEMA if version == SCHEMA_VERSION else _FIRST_SCHEMA
+    if not schema.equals(valid):
+        wrong = [n for n in valid.names if n not in schema.names] or ["column types"]
         expected = f"the columns of schema version {version}"
         raise CandidateError(path, place=wrong[0], expected=expected, found="others")
     with refusing(CandidateError, path, "a name, frames and provenance", place="header"):
         header = msgspec.json.decode(content, type=_Header)
         if version == 1:
             header.branches = _branches_of_first_version(path, header.provenance)
-    own = path.name.removesuffix(CANDIDATES_SUFFIX)
-    if header.recording != own:
+    stem = path.name.removesuffix(CANDIDATES_SUFFIX)
+    if header.recording != stem:
         raise CandidateError(
             path,
             place="recording",
-            expected=f"that of the file's name, {own!r}",
+            expected=f"that of the file's name, {stem!r}",
             found=repr(header.recording),
             advice=f"A table is named <recording>{CANDIDATES_SUFFIX}",
         )
@@ -463,7 +463,7 @@ def _opened(path: Path) -> tuple[pq.ParquetFile, _Header]:
     ROWS_PER_FRAME.check(-(-rows // max(header.frames, 1)), CandidateError, path, place="a frame")
     with refusing(CandidateError, path, "pages of a candidate table"):
         check_pages(path, file.metadata, CandidateError, _VALUES_PER_ROW)
-    if rows > path.stat().st_size // _LEAST_BYTES_PER_ROW + _ROWS_OF_ANY_SIZE:
+    if rows > path.stat().st_size // _MIN_BYTES_PER_ROW + _ROWS_OF_ANY_SIZE:
         raise CandidateError(
             path, place="rows", expected="no more than the file can hold", found=str(rows)
         )

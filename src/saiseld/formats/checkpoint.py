@@ -202,8 +202,8 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str | P
     CheckpointError
         Naming the first missing, unexpected, wrongly shaped or non-finite key.
     """
-    own = module.state_dict()
-    for key, value in own.items():
+    current = module.state_dict()
+    for key, value in current.items():
         if key not in state:
             raise CheckpointError(
                 source, place=f"key {key}", expected=f"shape {tuple(value.shape)}", found="nothing"
@@ -227,7 +227,7 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str | P
             raise CheckpointError(
                 source, place=f"key {key}", expected="0 or more", found=f"{state[key].min():g}"
             )
-    unexpected = sorted(set(state) - set(own))
+    unexpected = sorted(set(state) - set(current))
     if unexpected:
         raise CheckpointError(
             source, place=f"key {unexpected[0]}", expected="no such key", found="one"

@@ -142,12 +142,12 @@ def write_dcase_csv(
 
     The distance column is there if every row has one.
     """
-    known = len(rows) > 0 and not np.isnan(rows.distance_m).any()
+    has_distance = len(rows) > 0 and not np.isnan(rows.distance_m).any()
     distance = rows.distance_m * (100 if distance_unit == "cm" else 1)
     columns = [rows.frame, rows.class_id, rows.source, rows.azimuth, rows.elevation]
     lines = [
         ",".join(f"{value:.10g}" for value in row)
-        for row in zip(*columns, *([distance] if known else []), strict=True)
+        for row in zip(*columns, *([distance] if has_distance else []), strict=True)
     ]
     write_bytes(path, "".join(line + "\n" for line in lines).encode())
 

@@ -139,14 +139,15 @@ def _named_columns(row: list[str], path: Path) -> tuple[str, ...] | None:
     """Return what a header line calls the columns; None where the line is none."""
     names = [text.strip().casefold().replace(" ", "_").replace("-", "_") for text in row]
     columns = tuple(
-        next((own for own, known in _NAMES.items() if name in known), None) for name in names
+        next((column for column, aliases in _NAMES.items() if name in aliases), None)
+        for name in names
     )
     if "frame" not in columns or "class" not in columns:
         return None
-    known = tuple(column for column in columns if column is not None)
-    is_placed = {"azimuth", "elevation"} <= set(known) or {"x", "y", "z"} <= set(known)
-    twice = len([c for c in known if c]) > len({c for c in known if c})
-    if len(known) < len(columns) or twice or not is_placed:
+    found = tuple(column for column in columns if column is not None)
+    is_placed = {"azimuth", "elevation"} <= set(found) or {"x", "y", "z"} <= set(found)
+    twice = len([c for c in found if c]) > len({c for c in found if c})
+    if len(found) < len(columns) or twice or not is_placed:
         raise DataError(
             path,
             place="header line",
@@ -156,7 +157,7 @@ def _named_columns(row: list[str], path: Path) -> tuple[str, ...] | None:
             if is_placed
             else "Elevation is needed: on a sphere azimuth alone is no place",
         )
-    return known
+    return found
 
 
 def _usual_columns(rows: list[tuple[str, list[str]]], path: Path) -> tuple[str, ...]:
@@ -192,10 +193,10 @@ def _last_three(rows: list[tuple[str, list[str]]]) -> NDArray[np.float64] | None
     return last if np.isfinite(last).all() else None
 
 
-def _any_from(rows: list[tuple[str, list[str]]], column: int, least: float) -> bool:
+def _any_from(rows: list[tuple[str, list[str]]], column: int, minimum: float) -> bool:
     """Return whether some value of a column is as large as this."""
     try:
-        return any(float(row[column]) >= least for _, row in rows)
+        return any(float(row[column]) >= minimum for _, row in rows)
     except ValueError:
         return True
 

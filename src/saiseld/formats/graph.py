@@ -199,9 +199,9 @@ class Graph:
             raise self._other("outputs", str(len(shapes)), str(len(outputs)))
         for number, (shape, output) in enumerate(zip(shapes, outputs, strict=True)):
             found = getattr(output, "shape", ())
-            own = lengths if number < len(self._shapes) - 1 else dict(lengths)
+            sizes = lengths if number < len(self._shapes) - 1 else dict(lengths)
             fits = len(found) == len(shape) and all(
-                own.setdefault(axis, length) == length if axis.isalpha() else int(axis) == length
+                sizes.setdefault(axis, length) == length if axis.isalpha() else int(axis) == length
                 for axis, length in zip(shape, found, strict=True)
             )
             if not fits or output.dtype != np.float32:
@@ -339,13 +339,13 @@ def _refer_to_weights(graph: onnx.GraphProto, weights: Path, renamed: Mapping[st
         if key not in places:
             continue  # a table of its own
         place = places[key]
-        own = tensor.name
+        sizes = tensor.name
         tensor.ClearField("raw_data")
         tensor.name, tensor.data_type = key, place.data_type
         tensor.data_location = onnx.TensorProto.EXTERNAL
         for entry, value in place.external(weights).items():
             tensor.external_data.add(key=entry, value=value)
-        widened.append(onnx.helper.make_node("Cast", [key], [own], to=onnx.TensorProto.FLOAT))
+        widened.append(onnx.helper.make_node("Cast", [key], [sizes], to=onnx.TensorProto.FLOAT))
     nodes = [*widened, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)

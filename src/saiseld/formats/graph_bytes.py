@@ -67,7 +67,7 @@ def multiply_bytes(
         if node in layers:
             nodes += new.weights(node)
         nodes.append(node)
-        nodes += [made for output in node.output if output in maps for made in new.map(output)]
+        nodes += [extra for output in node.output if output in maps for extra in new.map(output)]
         for number, output in enumerate(node.output):
             if output in maps:
                 node.output[number] = output + _FLOAT
@@ -99,17 +99,17 @@ def _values(
     import onnx
     import onnxruntime
 
-    shown = onnx.ModelProto()
-    shown.CopyFrom(model)
-    del shown.graph.output[:]
-    shown.graph.output.extend(onnx.ValueInfoProto(name=tensor) for tensor in [*maps, *kernels])
+    exposed = onnx.ModelProto()
+    exposed.CopyFrom(model)
+    del exposed.graph.output[:]
+    exposed.graph.output.extend(onnx.ValueInfoProto(name=tensor) for tensor in [*maps, *kernels])
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(folder)
     )
     session = onnxruntime.InferenceSession(
-        shown.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        exposed.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     inputs = [given.name for given in session.get_inputs()]
     ranges = dict.fromkeys(maps, (0.0, 0.0))
@@ -117,8 +117,8 @@ def _values(
     for example in examples:
         outputs = session.run(None, dict(zip(inputs, example, strict=True)))
         for tensor, value in zip(maps, outputs, strict=False):
-            least, largest = ranges[tensor]
-            ranges[tensor] = min(least, float(value.min())), max(largest, float(value.max()))
+            minimum, largest = ranges[tensor]
+            ranges[tensor] = min(minimum, float(value.min())), max(largest, float(value.max()))
         used = outputs[len(maps) :]
     return ranges, dict(zip(kernels, used, strict=True))
 
@@ -132,9 +132,9 @@ class _Rounding:
 
     def map(self, name: str) -> list[onnx.NodeProto]:
         """Return the nodes from a feature map as it was to one of 256 values, under its name."""
-        least, _ = self._ranges[name]
+        minimum, _ = self._ranges[name]
         step = self._steps[name]
-        zero = np.uint8(round(-least / step))
+        zero = np.uint8(round(-minimum / step))
         scale = [self._table(f"{name}_step", np.float32(step)), self._table(f"{name}_zero", zero)]
         return _rounded(name + _FLOAT, name, scale)
 
@@ -174,8 +174,8 @@ class _Rounding:
         return name
 
 
-def _step(least: float, largest: float) -> float:
-    return max(largest - least, 1e-12) / 255
+def _step(minimum: float, largest: float) -> float:
+    return max(largest - minimum, 1e-12) / 255
 
 
 def _rounded(

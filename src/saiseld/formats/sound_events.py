@@ -175,7 +175,7 @@ def _event(row: list[str], path: Path, line: int, width: int) -> SoundEvent:
         )
     last = FRAMES.most / FPS
     far = event.distance_cm
-    for name, value, least, most in (  # NaN is in no range
+    for name, value, minimum, most in (  # NaN is in no range
         ("event", event.number, 1, math.inf),
         ("from_s", event.start_s, 0, last),
         ("to_s", event.end_s, event.start_s, last),
@@ -184,11 +184,11 @@ def _event(row: list[str], path: Path, line: int, width: int) -> SoundEvent:
         ("distance_cm", 0 if far is None else far, 0, DISTANCE_CM.most),
         ("score", event.score, 0, 1),
     ):
-        if not least <= value <= most:
+        if not minimum <= value <= most:
             raise DataError(
                 path,
                 place=f"line {line}, {name}",
-                expected=f"{least} to {most}",
+                expected=f"{minimum} to {most}",
                 found=str(value),
             )
     return event

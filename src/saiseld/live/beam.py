@@ -53,5 +53,5 @@ class Beam:
         """Return what the next samples (n, 4) bring from there, (n,)."""
         joined = np.concatenate([self._before, sound])
         self._before = joined[len(joined) - len(self._before) :]
-        heard = oaconvolve(joined, self._filters.T, mode="valid", axes=0).sum(axis=1)
-        return np.asarray(heard, np.float32)
+        beam = oaconvolve(joined, self._filters.T, mode="valid", axes=0).sum(axis=1)
+        return np.asarray(beam, np.float32)

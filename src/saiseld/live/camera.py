@@ -12,11 +12,11 @@ from typing import Protocol
 import av
 
 from saiseld.conventions.timebase import FPS
-from saiseld.data.display import check_projection, shown_size, upright
+from saiseld.data.display import check_projection, display_size, upright
 from saiseld.data.video import open_video, timed_pictures
 from saiseld.live.intake import Picture
 from saiseld.live.sources import FileSource
-from saiseld.runtime.errors import VideoError, what_was_said
+from saiseld.runtime.errors import VideoError, message_of
 
 AGAIN_S = 3.0
 """Seconds after which a camera that stopped is tried again."""
@@ -124,14 +124,12 @@ class DeviceCamera:
                 timeout=_PATIENCE_S,
             )
         except (av.FFmpegError, ValueError) as error:
-            raise VideoError(
-                self._address, expected="a camera", found=what_was_said(error)
-            ) from error
+            raise VideoError(self._address, expected="a camera", found=message_of(error)) from error
 
     def pictures(self) -> Iterator[tuple[Picture | None, float]]:
         """Yield each picture when it comes."""
         while not self._stopped.is_set():
-            said = "no more pictures"
+            reason = "no more pictures"
             try:
                 with self._first or self._opened() as container:
                     self._first = None
@@ -139,7 +137,7 @@ class DeviceCamera:
                         if self._stopped.is_set():
                             return
                         check_projection(frame, self._address)
-                        width, height = shown_size(frame)
+                        width, height = display_size(frame)
                         if width != 2 * height:
                             raise VideoError(
                                 self._address,
@@ -148,9 +146,9 @@ class DeviceCamera:
                             )
                         yield upright(frame), time.monotonic() - self._late_s
             except (av.FFmpegError, VideoError) as error:
-                said = str(error)
+                reason = str(error)
             self._first = None
-            _log.warning("%s stopped (%s); the ear goes on alone", self._address, said)
+            _log.warning("%s stopped (%s); the ear goes on alone", self._address, reason)
             yield None, time.monotonic()
             self._stopped.wait(AGAIN_S)
 

@@ -73,9 +73,9 @@ def record(source: Source, on_clap: Callable[[str], object]) -> list[Samples]:
     try:
         for where in CLAPS:
             on_clap(where)
-            wanted = round(SECONDS * source.sample_rate)
+            samples = round(SECONDS * source.sample_rate)
             parts: list[Samples] = []
-            while sum(map(len, parts)) < wanted:
+            while sum(map(len, parts)) < samples:
                 block = next(blocks, None)
                 if block is None:
                     raise AudioError(source.name, expected=f"a clap {where}", found="the end")
@@ -152,8 +152,8 @@ def _responses(array: MicrophoneArray, frequency: NDArray[np.floating[Any]]) -> 
     """Return the array's responses (Y, claps, F, M) to the claps, turned by each of `_YAWS`."""
     azimuth, elevation = np.array(list(CLAPS.values())).T
     seen = unit_vector(*np.broadcast_arrays(azimuth - _YAWS[:, None], elevation))
-    heard = array_response(array.turned(0.0), np.asarray(frequency, float), seen.reshape(-1, 3))
-    return heard.reshape(len(frequency), *seen.shape[:2], -1).transpose(1, 2, 0, 3)
+    response = array_response(array.turned(0.0), np.asarray(frequency, float), seen.reshape(-1, 3))
+    return response.reshape(len(frequency), *seen.shape[:2], -1).transpose(1, 2, 0, 3)
 
 
 def _candidate(

@@ -112,8 +112,8 @@ class InputSynchronizer:
         self._sounds: deque[tuple[float, NDArray[np.float32]]] = deque()
         self._first = 0  # number of the first of these
         self._pictures: deque[tuple[float, Picture | None]] = deque(maxlen=_MOST_PICTURES)
-        self._shown: Picture | None = None
-        self._shown_at = -PICTURE_LASTS
+        self._current: Picture | None = None
+        self._current_at = -PICTURE_LASTS
 
     def push(self, samples: NDArray[np.floating], time: float, position: int | None = None) -> None:
         """Take a block of sound.
@@ -222,10 +222,10 @@ class InputSynchronizer:
             if position > self._base:
                 return
             samples, time = self._early.pop(position)
-            known = min(self._base - position, len(samples))
-            self.health.late += known
-            self._base += len(samples) - known
-            self._append(samples[known:], time)
+            overlap = min(self._base - position, len(samples))
+            self.health.late += overlap
+            self._base += len(samples) - overlap
+            self._append(samples[overlap:], time)
 
     def _flush_early(self) -> None:
         """Fill every gap before what was kept."""
@@ -259,12 +259,12 @@ class InputSynchronizer:
         while self._sounds and (closing or self._is_pictured(self._first)):
             frame = self._first
             while self._pictures and (stands := self._frame_at(self._pictures[0][0])) <= frame:
-                self._shown_at, self._shown = stands, self._pictures.popleft()[1]
-            if frame - self._shown_at >= PICTURE_LASTS:
-                self._shown = None
-            self.health.unpictured += self._video and self._shown is None
+                self._current_at, self._current = stands, self._pictures.popleft()[1]
+            if frame - self._current_at >= PICTURE_LASTS:
+                self._current = None
+            self.health.unpictured += self._video and self._current is None
             time, sound = self._sounds.popleft()
-            popped.append(Taken(frame, time, sound, self._shown))
+            popped.append(Taken(frame, time, sound, self._current))
             self._first += 1
         return popped
 
@@ -272,7 +272,7 @@ class InputSynchronizer:
         """Return whether no other picture can be the frame's, or it is not waited for."""
         if not self._video or len(self._sounds) > PICTURE_PATIENCE:
             return True
-        latest = self._frame_at(self._pictures[-1][0]) if self._pictures else self._shown_at
+        latest = self._frame_at(self._pictures[-1][0]) if self._pictures else self._current_at
         return latest > frame or frame - latest >= PICTURE_LASTS
 
 

@@ -57,5 +57,5 @@ def _bands() -> tuple[NDArray[np.float64], NDArray[np.intp]]:
 
 
 def _decibels(power: NDArray[np.float64]) -> Array:
-    least = 10 ** (FLOOR_DB / 10)
-    return (10 * np.log10(np.maximum(power, least))).astype(np.float32)
+    floor = 10 ** (FLOOR_DB / 10)
+    return (10 * np.log10(np.maximum(power, floor))).astype(np.float32)

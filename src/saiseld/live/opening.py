@@ -68,7 +68,7 @@ class SourceConfig:
     kind: Layout = "auto"
 
 
-def open_live(asked: SourceConfig) -> tuple[Source, Camera | None]:
+def open_live(config: SourceConfig) -> tuple[Source, Camera | None]:
     """Return a source, and a camera if there is one, neither of them begun.
 
     Raises
@@ -76,25 +76,25 @@ def open_live(asked: SourceConfig) -> tuple[Source, Camera | None]:
     AudioError, VideoError, DeviceError
         For what cannot be had.
     """
-    source, video = asked.source, asked.video
+    source, video = config.source, config.video
     if source is None:
         (path,) = DEMO.glob("*.wav")
-        return _played(path, video or str(path.with_suffix(".mp4")), asked)
+        return _played(path, video or str(path.with_suffix(".mp4")), config)
     scheme = source.partition(":")[0]
     if scheme != DEVICE and source != STDIN and "://" not in source:
-        return _played(Path(source), video, asked)
-    camera = None if video is None else _camera(video, asked)
-    return _converted(_opened(source, scheme, asked), asked.kind), camera
+        return _played(Path(source), video, config)
+    camera = None if video is None else _camera(video, config)
+    return _converted(_opened(source, scheme, config), config.kind), camera
 
 
 def _converted(source: Source, kind: Layout) -> Source:
     if isinstance(kind, MicrophoneArray):
         _log.info("%s: %s, converted to capsules", source.name, kind.name)
         return ConvertedSource(source, converter_for(kind))
-    said = getattr(source, "ambisonics", None) if kind == "auto" else AMBISONICS.get(kind)
-    if said is not None:
-        _log.info("%s: %s, converted to capsules", source.name, AMBISONIC_NAMES[said])
-        return ConvertedSource(source, AmbisonicConverter(said))
+    convention = getattr(source, "ambisonics", None) if kind == "auto" else AMBISONICS.get(kind)
+    if convention is not None:
+        _log.info("%s: %s, converted to capsules", source.name, AMBISONIC_NAMES[convention])
+        return ConvertedSource(source, AmbisonicConverter(convention))
     if kind == "auto" and isinstance(source, HeadedSource) and source.channels not in (4, 32):
         _log.warning(
             "%s: of %d channels those of --channels are taken for capsules; say --format foa if "
@@ -105,12 +105,12 @@ def _converted(source: Source, kind: Layout) -> Source:
     return source
 
 
-def _opened(source: str, scheme: str, asked: SourceConfig) -> Source:
-    raw = asked.form, asked.channels, asked.sample_rate
+def _opened(source: str, scheme: str, config: SourceConfig) -> Source:
+    raw = config.form, config.channels, config.sample_rate
     if scheme == DEVICE:
         name = source.partition(":")[2]
         device = int(name) if name.isdecimal() else name or None
-        return DeviceSource(device, asked.channels, asked.sample_rate)
+        return DeviceSource(device, config.channels, config.sample_rate)
     if source == STDIN:
         return stream_source("standard input", standard_input, *raw)
     host, port = _place(source)
@@ -119,25 +119,25 @@ def _opened(source: str, scheme: str, asked: SourceConfig) -> Source:
     return TcpSource(host, port, *raw)
 
 
-def _played(path: Path, video: str | None, asked: SourceConfig) -> tuple[Source, Camera | None]:
-    recording = open_checked(path, asked.kind)
-    sound = FileSource(recording, loop=asked.loop)
+def _played(path: Path, video: str | None, config: SourceConfig) -> tuple[Source, Camera | None]:
+    recording = open_checked(path, config.kind)
+    sound = FileSource(recording, loop=config.loop)
     if video is None:
         return sound, None
     if not Path(video).exists() or video.startswith("/dev/"):
-        return sound, _camera(video, asked)
+        return sound, _camera(video, config)
     seconds = recording.frames / FPS
-    return sound, FileCamera(Path(video), sound, seconds, loop=asked.loop)
+    return sound, FileCamera(Path(video), sound, seconds, loop=config.loop)
 
 
-def _camera(video: str, asked: SourceConfig) -> Camera:
+def _camera(video: str, config: SourceConfig) -> Camera:
     if not (video.startswith("/dev/") or "://" in video):
         raise VideoError(
             video,
             expected="a camera (/dev/video0, rtsp://...), or a video with a recording",
             found="neither",
         )
-    return DeviceCamera(video, asked.camera_late_s)
+    return DeviceCamera(video, config.camera_late_s)
 
 
 def _place(address: str) -> tuple[str, int]:

@@ -96,7 +96,7 @@ class Page:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sockets = 0
         self._viewers: set[Outbox] = set()
-        self._listeners: dict[Outbox, Beam] = {}
+        self._beams: dict[Outbox, Beam] = {}
         self._picture: tuple[int, NDArray[np.uint8]] | None = None
         self._encoding: asyncio.Task[None] | None = None
 
@@ -122,15 +122,15 @@ class Page:
         """
         if self._loop is not None and self.clients:
             with suppress(RuntimeError):  # the server has just ended
-                self._loop.call_soon_threadsafe(self._spread, frame)
+                self._loop.call_soon_threadsafe(self._broadcast, frame)
 
-    def _spread(self, frame: LiveFrame) -> None:
+    def _broadcast(self, frame: LiveFrame) -> None:
         message = frame_message(frame)
         for viewer in self._viewers:
             viewer.offer(message)
-        for listener, beam in self._listeners.items():
-            heard = np.clip(beam.hear(frame.sound), -1, 1)
-            listener.offer(np.rint(heard * 32767).astype("<i2").tobytes())
+        for outbox, beam in self._beams.items():
+            samples = np.clip(beam.hear(frame.sound), -1, 1)
+            outbox.offer(np.rint(samples * 32767).astype("<i2").tobytes())
         if frame.picture is not None and self._viewers:
             self._picture = frame.frame, frame.picture
             if self._encoding is None:
@@ -164,16 +164,16 @@ class Page:
         }
 
         async def send() -> None:
-            told = 0
+            reported = 0
             await self._send(socket, orjson.dumps({"about": about}).decode())
             while True:
                 await self._send(socket, await viewer.take())
-                if viewer.lost != told:
-                    told = viewer.lost
-                    await self._send(socket, orjson.dumps({"lost": told}).decode())
+                if viewer.lost != reported:
+                    reported = viewer.lost
+                    await self._send(socket, orjson.dumps({"lost": reported}).decode())
 
-        async def answer(asked: dict[str, Any]) -> None:
-            pong = {"ping": asked.get("ping"), "now": time.monotonic()}
+        async def answer(message: dict[str, Any]) -> None:
+            pong = {"ping": message.get("ping"), "now": time.monotonic()}
             await self._send(socket, orjson.dumps(pong).decode())
 
         await self._serve(socket, lambda: self._viewers.add(viewer), send, answer)
@@ -181,20 +181,20 @@ class Page:
 
     async def listen(self, socket: WebSocket) -> None:
         """Serve the WebSocket of one who listens: PCM, 16 bits, one channel, 24 kHz."""
-        listener, beam = Outbox(SOUND_AHEAD), Beam(0, 0)
+        outbox, beam = Outbox(SOUND_AHEAD), Beam(0, 0)
 
         async def send() -> None:
             while True:
-                await self._send(socket, await listener.take())
+                await self._send(socket, await outbox.take())
 
-        async def answer(asked: dict[str, Any]) -> None:
-            azimuth, elevation = float(asked["azimuth"]), float(asked["elevation"])
+        async def answer(message: dict[str, Any]) -> None:
+            azimuth, elevation = float(message["azimuth"]), float(message["elevation"])
             if np.isfinite([azimuth, elevation]).all():
                 beam.turn(azimuth - self._turn, elevation)
-                self._listeners[listener] = beam
+                self._beams[outbox] = beam
 
         await self._serve(socket, lambda: None, send, answer)
-        self._listeners.pop(listener, None)
+        self._beams.pop(outbox, None)
 
     async def _serve(
         self,
@@ -233,10 +233,10 @@ class Page:
 
 async def _receive(socket: WebSocket, answer: Callable[[dict[str, Any]], Any]) -> None:
     while True:
-        asked = orjson.loads(await socket.receive_text())
-        if not isinstance(asked, dict):
+        message = orjson.loads(await socket.receive_text())
+        if not isinstance(message, dict):
             raise ValueError("no object")
-        await answer(asked)
+        await answer(message)
 
 
 def frame_message(frame: LiveFrame) -> bytes:

@@ -31,7 +31,7 @@ MARGIN_S = 0.3
 """For work, beyond the delay that is in the nature of a stream, before a frame is shown."""
 
 _MOST_PICTURES = 16
-_MOST_SHOWN = 60  # frames that wait to be shown, more than an exact stream holds back
+_MAX_WAITING = 60  # frames that wait to be shown, more than an exact stream holds back
 
 Sink = Callable[[LiveFrame], object]
 
@@ -124,7 +124,7 @@ class FramePacer:
         """Add frames to be shown; wait where sinks are slow, and raise what one raised."""
         for frame in frames:
             with self._changed:
-                self._changed.wait_for(lambda: len(self._frames) < _MOST_SHOWN or self.error)
+                self._changed.wait_for(lambda: len(self._frames) < _MAX_WAITING or self.error)
                 self._frames.append(frame)
                 self._changed.notify_all()
             if self.error is not None:
@@ -211,7 +211,7 @@ def _run(
     threads = [threading.Thread(target=_listen, args=(source, inbox), daemon=True)]
     if camera is not None:
         threads.append(threading.Thread(target=_look, args=(camera, inbox), daemon=True))
-    show = FramePacer(sinks, stream.delay + MARGIN_S)
+    pacer = FramePacer(sinks, stream.delay + MARGIN_S)
     left = None if seconds is None else round(seconds * source.sample_rate)
     for thread in threads:
         thread.start()
@@ -230,16 +230,16 @@ def _run(
                     )
                 samples = block.samples[:left]
                 left = None if left is None else left - len(samples)
-                show.put(stream.push(channels.capsules(samples), block.time, block.position))
+                pacer.put(stream.push(channels.capsules(samples), block.time, block.position))
     finally:
         inbox.end()
         for one in (source, camera):
             if one is not None:
                 one.stop()
         try:
-            show.put(stream.close())
+            pacer.put(stream.close())
         finally:
-            show.close()
+            pacer.close()
             for thread in threads:
                 thread.join(timeout=1)
 

@@ -26,7 +26,7 @@ from saiseld.data.coded_sound import samples_of, tracks_of
 from saiseld.data.containers import open_stream
 from saiseld.data.recordings import MIN_SAMPLE_RATE, SAMPLE_RATE_HZ, Recording
 from saiseld.data.sound_headers import SoundHeader, announced_bytes, read_sound_header
-from saiseld.runtime.errors import AudioError, DeviceError, refusing, what_was_said
+from saiseld.runtime.errors import AudioError, DeviceError, message_of, refusing
 
 Opened: TypeAlias = Callable[[], Callable[[int], bytes]]
 """Opens a stream and returns what reads up to so many bytes of it, none at its end."""
@@ -167,7 +167,7 @@ class DeviceSource:
             raise DeviceError(
                 self.name,
                 expected=f"a device with {channels} channels at {sample_rate} Hz",
-                found=what_was_said(error),
+                found=message_of(error),
                 advice="See `saiseld live --list-devices`",
             ) from error
         # From the first sample on, by the time at which each block was digitised.
@@ -228,7 +228,7 @@ def sounddevice() -> Any:
         raise DeviceError(
             "sounddevice",
             expected="PortAudio and its Python package",
-            found=what_was_said(error),
+            found=message_of(error),
             advice="pip install 'saiseld[live]'; on Debian and Ubuntu apt install libportaudio2",
         ) from error
     return sounddevice
@@ -297,10 +297,10 @@ class RawSource:
 
     def _blocks_of(self, read: Callable[[int], bytes]) -> Generator[Block, None, int]:
         """Yield what a stream holds; return how many bytes of an unfinished sample were left."""
-        wanted = max(round(BLOCK_S * self.sample_rate), 1) * self._step
+        size = max(round(BLOCK_S * self.sample_rate), 1) * self._step
         left = b""
         is_first = True
-        while not self._stopped.is_set() and (content := read(wanted)):
+        while not self._stopped.is_set() and (content := read(size)):
             left += content
             if is_first:
                 self._refuse_header(left)
@@ -585,10 +585,10 @@ class _Stream:
 def _samples_after(header: SoundHeader, stream: _Stream) -> Iterator[NDArray[np.floating]]:
     assert header.format is not None
     step = header.sample_bytes
-    wanted = max(round(BLOCK_S * header.sample_rate), 1) * step
+    size = max(round(BLOCK_S * header.sample_rate), 1) * step
     remaining, held = announced_bytes(header), b""
     while remaining is None or remaining > 0:
-        content = stream.read(wanted if remaining is None else min(wanted, remaining))
+        content = stream.read(size if remaining is None else min(size, remaining))
         if not content:
             return
         remaining = None if remaining is None else remaining - len(content)
@@ -647,9 +647,9 @@ class ConvertedSource:
             samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
             if not is_same:
                 samples = resampler.resample_chunk(np.ascontiguousarray(samples))
-            made = stream.push(samples)
-            if len(made):
-                yield Block(made, block.time)
+            converted = stream.push(samples)
+            if len(converted):
+                yield Block(converted, block.time)
         yield Block(stream.close(), time.monotonic())
 
     def stop(self) -> None:
@@ -685,7 +685,7 @@ def standard_input() -> Callable[[int], bytes]:
 
 
 def _not_bound(name: str, error: OSError) -> DeviceError:
-    return DeviceError(name, expected="a place to listen at", found=what_was_said(error))
+    return DeviceError(name, expected="a place to listen at", found=message_of(error))
 
 
 def _check_rate(name: str, sample_rate: int) -> None:

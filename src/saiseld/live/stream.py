@@ -204,11 +204,11 @@ class Stream:
     def _given(self, taken: Iterable[Taken]) -> Iterator[LiveFrame]:
         for one in taken:
             self._waiting.append(one)
-            blocks = self._engine.push(one.sound, [self._shown(one)], captured=one.captured)
+            blocks = self._engine.push(one.sound, [self._picture_of(one)], captured=one.captured)
             yield from self._of_blocks(blocks)
         yield from self._of_blocks(self._engine.push(None))
 
-    def _shown(self, taken: Taken) -> NDArray[np.uint8] | None:
+    def _picture_of(self, taken: Taken) -> NDArray[np.uint8] | None:
         """Return a frame's picture as the detector is shown it, turned to the array."""
         if taken.picture is None or not self._needs_picture:
             return None

@@ -44,8 +44,8 @@ class Marker:
 
     def marks(self, frame: int, masks: Sequence[EnergyMask]) -> tuple[Mark, ...]:
         """Return the marks of a frame, later than those before, by event."""
-        shown = [mask for mask in masks if is_shown(mask, self._threshold)]
-        for ended in self._linker.follow(frame, shown):
+        visible = [mask for mask in masks if is_shown(mask, self._threshold)]
+        for ended in self._linker.follow(frame, visible):
             self._numbers.pop(id(ended), None)
         live = self._linker.live
         for track in live:

@@ -177,15 +177,15 @@ def _is_made_from(table: Path, made_from: dict[str, Any]) -> bool:
     """Return whether there is a table of just this; refuse to replace what others made."""
     if not table.is_file():
         return False
-    known = read_provenance(table)
-    if known.get("imager") not in MAKERS or "system" in known:
+    provenance = read_provenance(table)
+    if provenance.get("imager") not in MAKERS or "system" in provenance:
         raise OutputError(
             table,
             expected="no table, or one of `saiseld detect`",
             found="one that something else made",
             advice="Choose another folder",
         )
-    return known.get("made_from") == made_from
+    return provenance.get("made_from") == made_from
 
 
 def detect_recordings(
@@ -252,7 +252,9 @@ def _detect_task(
     all_maps: bool,
 ) -> int | None:
     imager = load_imager(networks)
-    own = None if video is None else find_video(video, path.stem)
+    recording_video = None if video is None else find_video(video, path.stem)
     images = None if features is None else features / f"{path.stem}{FEATURES_SUFFIX}"
-    recording = open_checked(path, kind, own)
-    return detect_recording(imager, recording, own, folder, features=images, all_maps=all_maps)
+    recording = open_checked(path, kind, recording_video)
+    return detect_recording(
+        imager, recording, recording_video, folder, features=images, all_maps=all_maps
+    )

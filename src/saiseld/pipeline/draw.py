@@ -63,12 +63,12 @@ def draw_results(
     """
     if elevation_assumed is None:
         elevation_assumed = recording.elevation_assumed
-    events, shown = link(masks, threshold=threshold, elevation_assumed=elevation_assumed)
+    events, visible = link(masks, threshold=threshold, elevation_assumed=elevation_assumed)
     write_sound_events(results.events, events)
     if frame_events:
-        write_events(results.frame_events, map(_frame_event, shown))
+        write_events(results.frame_events, map(_frame_event, visible))
     if formats:
-        recorded = recorded_events(recording, events, shown)
+        recorded = recorded_events(recording, events, visible)
         paths = {name: exchange_path(results.folder, results.name, name) for name in formats}
         refuse_inputs(paths.values(), [recording.path, *([] if video is None else [video])])
         for name, path in paths.items():
@@ -77,7 +77,7 @@ def draw_results(
         size = None if video is None else video_size(video)
         width = min(max(size[0] if size else WIDTH, _WIDTHS[0]), _WIDTHS[1])
         pictures = iter(()) if video is None else open_video(video, width=width)
-        write_overlay(results.overlay, recording, shown, pictures, width=width, on_frame=on_frame)
+        write_overlay(results.overlay, recording, visible, pictures, width=width, on_frame=on_frame)
     return events
 
 
@@ -120,9 +120,9 @@ def draw_again(
         If a file to write is one of the inputs.
     """
     opened = open_recording(recording, any_channels=True)
-    own = None if video is None else find_video(video, opened.name)
+    recording_video = None if video is None else find_video(video, opened.name)
     results = Results(output_folder(folder), opened.name)
-    inputs = [source, recording, *([] if own is None else [own])]
+    inputs = [source, recording, *([] if recording_video is None else [recording_video])]
     refuse_inputs([results.events, results.overlay, results.page], inputs)
     if source.name.endswith(CANDIDATES_SUFFIX):
         masks = masks_of_table(source)
@@ -132,7 +132,7 @@ def draw_again(
         results,
         opened,
         masks,
-        own,
+        recording_video,
         threshold=threshold,
         formats=formats,
         elevation_assumed=_elevation_assumed(source),
@@ -164,10 +164,10 @@ def write_folder_page(folder: Path) -> Path:
     for sidecar in sorted(folder.glob(f"*{PROVENANCE_SUFFIX}")):
         results = Results(folder, sidecar.name.removesuffix(PROVENANCE_SUFFIX))
         try:
-            made, events = read_run_record(results), read_sound_events(results.events)
+            record, events = read_run_record(results), read_sound_events(results.events)
         except DataError:
             continue  # half of a run that is still going on, or was killed
-        sections.append(_section(results, time_of_frame(made.frames), events, made.notes()))
+        sections.append(_section(results, time_of_frame(record.frames), events, record.notes()))
     page = Results(folder, "").page
     write_page(page, sections)
     return page

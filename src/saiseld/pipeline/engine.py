@@ -218,10 +218,10 @@ class Engine:
             count = 0 if audio is None else len(audio) // SAMPLES_PER_FRAME
         if not count:
             return list(self._complete(wait=False))
-        shown = [p if p is not None and shows_something(p) else None for p in pictures[:count]]
-        shown += [None] * (count - len(shown))
-        self._pictured += [picture is not None for picture in shown]
-        chunk = _Chunk(self._pushed, count, audio, images, shown, captured)
+        visible = [p if p is not None and shows_something(p) else None for p in pictures[:count]]
+        visible += [None] * (count - len(visible))
+        self._pictured += [picture is not None for picture in visible]
+        chunk = _Chunk(self._pushed, count, audio, images, visible, captured)
         self._pushed += count
         for branch in self._branches:
             branch.push(chunk)
@@ -241,7 +241,7 @@ class Engine:
     def _complete(self, *, wait: bool) -> Iterator[Block]:
         for branch in self._branches:
             branch.collect(wait=wait)
-        end = self._pushed if wait else min(branch.known_to for branch in self._branches)
+        end = self._pushed if wait else min(branch.decided_to for branch in self._branches)
         if end > self._given:
             yield self._block(end)
 
@@ -321,7 +321,7 @@ class _Task(Generic[T]):
 class _Branch(Protocol):
     """One branch: chunks in, rows out."""
 
-    known_to: int
+    decided_to: int
     """Frames before this one have their rows, or never will have any."""
 
     @property
@@ -415,7 +415,7 @@ class _DetectorBranch:
         self._running: deque[_Run] = deque()
         self._pushed = 0
         self._rows = _Rows()
-        self.known_to = 0
+        self.decided_to = 0
 
     @property
     def delay_frames(self) -> int:
@@ -449,7 +449,7 @@ class _DetectorBranch:
         ]
         run = _Run(chunk, self._images[chunk.start][1], [])
         for first in range(0, chunk.count, BATCH):
-            numbers = self._wanted(chunk, first)
+            numbers = self._frames_due(chunk, first)
             task = _Task(self._pool, partial(self._find, chunk, numbers, near))
             run.batches.append((numbers, task))
             if self._pool is None:
@@ -459,7 +459,7 @@ class _DetectorBranch:
             if other.end <= chunk.end - self._context:  # of no later frame a neighbour
                 del self._images[other.start]
 
-    def _wanted(self, chunk: _Chunk, first: int) -> NDArray[np.int64]:
+    def _frames_due(self, chunk: _Chunk, first: int) -> NDArray[np.int64]:
         """Return which frames of a batch are worked on, counted within the chunk."""
         numbers = np.arange(first, min(first + BATCH, chunk.count))
         if not self._only_pictured:
@@ -478,8 +478,8 @@ class _DetectorBranch:
         if self._backpressure.is_late(chunk.captured):
             return None
         latent = self._latent(near, chunk.start + numbers)
-        shown = [chunk.pictures[number] for number in numbers]
-        return self._networks.detector.find(rgb_planes(shown), latent, keep=self._keep)
+        visible = [chunk.pictures[number] for number in numbers]
+        return self._networks.detector.find(rgb_planes(visible), latent, keep=self._keep)
 
     def _latent(
         self, near: Sequence[tuple[_Chunk, _Task[AcousticImages]]], frames: NDArray[np.int64]
@@ -509,27 +509,27 @@ class _DetectorBranch:
 
     def _gather(self, run: _Run) -> None:
         """Make one table of what was found in a chunk."""
-        self.known_to = run.chunk.end
+        self.decided_to = run.chunk.end
         frames: list[Found] = []
         numbers: list[NDArray[np.int64]] = []
-        for first, (wanted, task) in zip(
+        for first, (due, task) in zip(
             range(run.chunk.start, run.chunk.end, BATCH), run.batches, strict=True
         ):
             found = task.result()
             if found is not None:
                 self._rows.mark(first, min(first + BATCH, run.chunk.end))
                 frames += found
-                numbers.append(wanted)
+                numbers.append(due)
         if not frames:
             return
         table = candidate_table(self._networks.detector, _NAME, frames)
-        own, images = np.concatenate(numbers)[table.frame], run.images.result()
+        frame_numbers, images = np.concatenate(numbers)[table.frame], run.images.result()
         table = replace(
             table,
             frames=run.chunk.end,
-            frame=(own + run.chunk.start).astype(np.int32),
-            closure=images.closure[own],
-            diffuseness=images.diffuseness[own],
+            frame=(frame_numbers + run.chunk.start).astype(np.int32),
+            closure=images.closure[frame_numbers],
+            diffuseness=images.diffuseness[frame_numbers],
         )
         self._rows.add(self._networks.calibrated(table))
 
@@ -572,7 +572,7 @@ class _AudioBranch:
         self._running: deque[_Task[list[_Given]]] = deque()
         self._rows = _Rows()
         self._pushed = 0
-        self.known_to = 0
+        self.decided_to = 0
 
     @property
     def delay_frames(self) -> int:
@@ -611,7 +611,7 @@ class _AudioBranch:
             if not (wait or overfull or self._running[0].is_done):
                 return
             for given in self._running.popleft().result():
-                self.known_to = given.end
+                self.decided_to = given.end
                 self._rows.mark(given.start, given.end)
                 self._rows.add(given.table)
         if wait:

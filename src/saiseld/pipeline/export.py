@@ -71,11 +71,11 @@ def export_system(weights: Path | None, folder: Path) -> list[Path]:
     if (threshold := found.folder / VIEWING).is_file():
         _copy(threshold, folder / VIEWING)
     if found.has_audio_branch:
-        ear = Seld.load(found.seld)
-        ear_file = _safetensors(found.seld, folder)
+        seld = Seld.load(found.seld)
+        seld_file = _safetensors(found.seld, folder)
         if found.fusion.is_file():
             _copy(found.fusion, folder / found.fusion.name)
-        graphs += write_seld_graphs(ear, ear_file)
+        graphs += write_seld_graphs(seld, seld_file)
         for beside in (found.recogniser, found.extent):
             if beside is not None:
                 _copy(beside, folder / beside.name)
@@ -89,17 +89,17 @@ def _round_fast(weights: Weights) -> None:
 
     Feature maps are rounded between the values that the packaged scene gives them.
     """
-    eye = GraphDetector(weights.detector, fast=True)
+    detector = GraphDetector(weights.detector, fast=True)
     (sound,) = DEMO.glob("*.wav")
     images = FrontEnd(weights.front_end).images(open_recording(sound))
-    latent = np.concatenate([block.latent for block in in_context(images, eye.context)])
-    video = open_video(sound.with_suffix(".mp4"), scaling=eye.frame_scaling)
+    latent = np.concatenate([block.latent for block in in_context(images, detector.context)])
+    video = open_video(sound.with_suffix(".mp4"), scaling=detector.frame_scaling)
     rgb = rgb_planes(list(islice(video, len(latent))))
-    shown = eye.rpn.noted = []
-    regions = eye.box_head.noted = []
+    inputs = detector.rpn.noted = []
+    regions = detector.box_head.noted = []
     for first in range(0, len(latent), _EVERY):
-        eye.find(rgb[first : first + _ROWS], latent[first : first + _ROWS])
-    for name, examples in zip(GRAPHS, (shown, regions, regions), strict=True):
+        detector.find(rgb[first : first + _ROWS], latent[first : first + _ROWS])
+    for name, examples in zip(GRAPHS, (inputs, regions, regions), strict=True):
         graph_bytes.multiply_bytes(weights.detector, name + FAST, examples, in_floats=PRECISE)
 
 

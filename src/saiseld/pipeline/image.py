@@ -243,11 +243,11 @@ def _draw(
     start: float,
 ) -> SoundEvents:
     # Drawings of another threshold that are not wanted again would contradict the events.
-    for drawn, wanted in (
+    for drawn, enabled in (
         (results.overlay, options.overlay),
         (results.frame_events, options.frame_events),
     ):
-        if not wanted:
+        if not enabled:
             drawn.unlink(missing_ok=True)
     return draw_results(
         results,
@@ -292,8 +292,8 @@ def _masks(
     models = imager.networks.decision_models
     try:
         record = read_run_record(results)
-        known = read_provenance(results.candidates).get("made_from")
-        if record.provenance == provenance and known == made_from:
+        recorded = read_provenance(results.candidates).get("made_from")
+        if record.provenance == provenance and recorded == made_from:
             return masks_of_table(results.candidates, system, models), record
     except (CandidateError, DataError):
         pass
@@ -412,8 +412,8 @@ def _image_task(
 ) -> Outcome:
     imager = load_imager(networks)
     try:
-        own = None if video is None else find_video(video, recording.stem)
-        job = Job(recording, own, kind)
+        recording_video = None if video is None else find_video(video, recording.stem)
+        job = Job(recording, recording_video, kind)
         return image_recording(job, imager, folder, options, on_share=tell_share_done)
     except (CheckpointError, DeviceError):
         raise

@@ -128,20 +128,20 @@ class Imager:
         keep, provenance
             As in `saiseld.pipeline.engine.Engine`.
         """
-        wanted = self.networks.branches if branches is None else tuple(branches)
+        requested = self.networks.branches if branches is None else tuple(branches)
         engine = Engine(
             self.networks,
-            wanted,
+            requested,
             recording.name,
             frames=recording.frames,
             keep=keep,
             provenance=provenance,
         )
-        shown = iter(pictures)
+        each = iter(pictures)
         try:
-            for audio, image in _chunks(recording, images, audio="audio" in wanted):
+            for audio, image in _chunks(recording, images, audio="audio" in requested):
                 count = FRAMES_PER_BLOCK if image is None else len(image.latent)
-                yield from engine.push(audio, list(islice(shown, count)), images=image)
+                yield from engine.push(audio, list(islice(each, count)), images=image)
             yield from engine.close()
         finally:
             engine.stop()
@@ -218,13 +218,13 @@ class Imager:
             system = system_named(system)
         models = self.networks.decision_models
         branches = branches_for(system, video=video is not None)
-        shown: Iterable[Frame | None] = self.pictures(video) if "detector" in branches else ()
+        frames: Iterable[Frame | None] = self.pictures(video) if "detector" in branches else ()
         made_by = {"system": system.as_json(), **(provenance or {})}
         masks: list[EnergyMask] = []
         tables: list[Candidates] = []
         missing = 0
         with one_blas_thread():
-            for block in self.blocks(opened, shown, branches, provenance=made_by):
+            for block in self.blocks(opened, frames, branches, provenance=made_by):
                 if video is not None and "detector" not in branches:
                     block = _not_looked_at(block)
                 found: list[EnergyMask] = []
@@ -260,12 +260,12 @@ def opened_recording(
     DataError
         If there is no such array or format.
     """
-    shown = None if video is None else Path(video)
+    frames = None if video is None else Path(video)
     kind = layout_named(format, array)
     if isinstance(recording, Recording):
         return recording
     if isinstance(recording, str | Path):
-        return open_checked(recording, kind, shown)
+        return open_checked(recording, kind, frames)
     if sample_rate is None:
         raise AudioError(
             "audio array",
@@ -274,7 +274,7 @@ def opened_recording(
             found="none",
             advice="Give it: image(array, sample_rate=48000)",
         )
-    return open_array(recording, sample_rate, kind, shown)
+    return open_array(recording, sample_rate, kind, frames)
 
 
 def _chunks(

@@ -64,12 +64,12 @@ class Prediction:
         return f"Prediction({self._summary()})"
 
     def _repr_html_(self) -> str:
-        events, shown = self._linked(VIEWING_THRESHOLD)
+        events, visible = self._linked(VIEWING_THRESHOLD)
         scores = Counter[int]()
-        for mask in shown:
+        for mask in visible:
             scores[mask.frame] += round(1000 * (1.0 if mask.score is None else mask.score))
         frame = min(scores, key=lambda number: (-scores[number], number), default=0)
-        return prediction_html(self._summary(), self._drawn(frame, shown), events)
+        return prediction_html(self._summary(), self._drawn(frame, visible), events)
 
     def _linked(self, threshold: float) -> tuple[SoundEvents, list[EnergyMask]]:
         return link(
@@ -192,17 +192,17 @@ class Prediction:
         last = total if end_s is None else min(round(end_s * SAMPLE_RATE), total)
         if not 0 <= first < last:
             raise ValueError(f"no sound from {start_s} to {end_s} s of {total / SAMPLE_RATE} s")
-        heard, done = [], 0
+        blocks, done = [], 0
         for block in self.recording.blocks():
-            heard.append(block[max(first - done, 0) : max(last - done, 0)].mean(axis=1))
+            blocks.append(block[max(first - done, 0) : max(last - done, 0)].mean(axis=1))
             done += len(block)
             if done >= last:
                 break
-        return display.Audio(np.concatenate(heard), rate=SAMPLE_RATE)
+        return display.Audio(np.concatenate(blocks), rate=SAMPLE_RATE)
 
-    def _drawn(self, frame: int, shown: list[EnergyMask]) -> Picture:
+    def _drawn(self, frame: int, visible: list[EnergyMask]) -> Picture:
         pixels = draw_panorama(
-            [mask for mask in shown if mask.frame == frame],
+            [mask for mask in visible if mask.frame == frame],
             next(islice(self._pictures(), frame, None), None),
             title=self.recording.name,
             clock=f"{time_of_frame(frame):.1f} s",
@@ -251,12 +251,12 @@ class Prediction:
         return results.page
 
     def _save_file(self, path: Path, threshold: float) -> None:
-        events, shown = self._linked(threshold)
+        events, visible = self._linked(threshold)
         format_name = exchange_format_of(path)
         if path.name.casefold().endswith(SOUND_EVENTS_SUFFIX):
             write_sound_events(path, events)
         elif format_name is not None:
-            write_exchange(path, recorded_events(self.recording, events, shown), format_name)
+            write_exchange(path, recorded_events(self.recording, events, visible), format_name)
         else:
             write_annotations(path, self.masks)
 
@@ -283,7 +283,11 @@ def _is_file(path: Path) -> bool:
         return True
     if not path.suffix[1:].isalpha():
         return False  # a folder, such as out or out.2
-    endings = [".json", SOUND_EVENTS_SUFFIX, *(known.ending for known in EXCHANGE_FORMATS.values())]
+    endings = [
+        ".json",
+        SOUND_EVENTS_SUFFIX,
+        *(exchange.ending for exchange in EXCHANGE_FORMATS.values()),
+    ]
     raise OutputError(
         path,
         expected=f"a folder, or a file that ends in {', '.join(endings)}",

@@ -118,11 +118,11 @@ class Provenance:
 
     def difference(self, other: Provenance) -> str:
         """Return in words what differs from another, empty if nothing does."""
-        own, others = asdict(self), asdict(other)
-        own |= own.pop("weights")
+        ours, others = asdict(self), asdict(other)
+        ours |= ours.pop("weights")
         others |= others.pop("weights")
-        names = dict.fromkeys([*own, *others])
-        return ", ".join(f"another {name}" for name in names if own.get(name) != others.get(name))
+        names = dict.fromkeys([*ours, *others])
+        return ", ".join(f"another {name}" for name in names if ours.get(name) != others.get(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +158,9 @@ class RunRecord:
         return notes
 
 
-def write_run_record(results: Results, made: RunRecord) -> None:
+def write_run_record(results: Results, record: RunRecord) -> None:
     """Write the sidecar of a recording's results."""
-    write_bytes(results.provenance, orjson.dumps(asdict(made), option=orjson.OPT_INDENT_2))
+    write_bytes(results.provenance, orjson.dumps(asdict(record), option=orjson.OPT_INDENT_2))
 
 
 def read_run_record(results: Results) -> RunRecord:

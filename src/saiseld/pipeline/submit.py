@@ -144,10 +144,10 @@ def _models_used(candidates: Path, weights: Path | None, model: Path | None) -> 
     records: dict[str, Any] = {}
     first: Path | None = None
     for path in candidate_files(candidates).values():
-        own = read_provenance(path).get("models", {})
+        of_table = read_provenance(path).get("models", {})
         if first is None:
-            first, records = path, dict(own)
-        elif own != records:
+            first, records = path, dict(of_table)
+        elif of_table != records:
             raise CandidateError(
                 path,
                 place="models",
@@ -207,8 +207,8 @@ def write_submission(
                 meta = meta_information(label, system, author, used or {})
                 package.writestr(_member(f"{folder}/{label}.meta.yaml"), meta)
                 for file in files[system]:
-                    own = _member(f"{folder}/{label}.output/{file.name}")
-                    package.writestr(own, file.read_bytes())
+                    records = _member(f"{folder}/{label}.output/{file.name}")
+                    package.writestr(records, file.read_bytes())
         return _check_package(temporary, path)
 
 

@@ -31,7 +31,7 @@ from typing import Any, TypeVar
 
 from saiseld.runtime.cache import content_digest
 from saiseld.runtime.devices import Device, DeviceName
-from saiseld.runtime.errors import DeviceError, WorkError, one_line, what_was_said
+from saiseld.runtime.errors import DeviceError, WorkError, message_of, one_line
 from saiseld.runtime.files import (
     leave_leftovers,
     remove_leftovers,
@@ -82,7 +82,7 @@ def connected(address: str) -> Iterator[Cluster]:
             try:
                 ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
             except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-                raise _unreachable(address, what_was_said(error)) from error
+                raise _unreachable(address, message_of(error)) from error
             if before is not None and threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, before)  # Ray has put its own there.
             yield Cluster()
@@ -93,7 +93,7 @@ def connected(address: str) -> Iterator[Cluster]:
 class Cluster:
     """The cluster that this process is connected to (`connected`)."""
 
-    def device_of(self, wanted: DeviceName) -> Device:
+    def device_of(self, device: DeviceName) -> Device:
         """Return what its tasks run networks on; ``auto`` takes GPUs where it has any.
 
         Raises
@@ -102,12 +102,12 @@ class Cluster:
             If it has no such device.
         """
         gpus = self._count("GPU")
-        if wanted == "mps" or (wanted == "cuda" and not gpus):
+        if device == "mps" or (device == "cuda" and not gpus):
             found = "only cpu" + (", cuda" if gpus else "")
-            raise DeviceError("cluster", expected=wanted, found=found, advice="Use auto or cpu")
-        return "cuda" if gpus and wanted != "cpu" else "cpu"
+            raise DeviceError("cluster", expected=device, found=found, advice="Use auto or cpu")
+        return "cuda" if gpus and device != "cpu" else "cpu"
 
-    def spread(
+    def run(
         self,
         function: Callable[..., T],
         tasks: Mapping[str, tuple[Any, ...]],
@@ -137,8 +137,8 @@ class Cluster:
             raise DeviceError("cluster", expected=f"a {needed}", found="none")
         # Whoever sees this in the folder sees the driver's own disk.
         with nullcontext() if folder is None else temporary_folder(folder) as seen:
-            run = _Run(function, tasks, folder, seen, needed)
-            yield from run.results(lambda: _AHEAD * self._count(needed))
+            begun = _Run(function, tasks, folder, seen, needed)
+            yield from begun.results(lambda: _AHEAD * self._count(needed))
 
     def _count(self, resource: str) -> int:
         import ray
@@ -168,7 +168,7 @@ class _Answer:
 
     result: Any
     error: Exception | None
-    told: list[logging.LogRecord]
+    records: list[logging.LogRecord]
     files: dict[str, bytes]
 
 
@@ -194,7 +194,7 @@ class _Run:
         self._job = ray.put(job)
         self._folder, self._tasks = folder, tasks
         self._remote = ray.remote(_travelling())
-        self._asked = {
+        self._resources = {
             "num_cpus": 1,
             "num_gpus": 1 if needed == "GPU" else 0,
             "max_retries": 0,  # they are begun again below, and the user is told
@@ -209,7 +209,7 @@ class _Run:
 
         # References in a list are not resolved before the versions are compared.
         own = ray.put(self._tasks[name])
-        task = self._remote.options(name=name, **self._asked)
+        task = self._remote.options(name=name, **self._resources)
         answer = task.remote(installed(), [self._job, own])
         self._busy[answer] = name
 
@@ -250,7 +250,7 @@ class _Run:
             machine, versions, came = ray.get(answer)
             if came is None:
                 raise _other_versions(machine, versions)
-            for record in came.told:
+            for record in came.records:
                 logging.getLogger(record.name).handle(record)
             if came.error is not None:
                 raise came.error
@@ -260,7 +260,7 @@ class _Run:
         except ray.exceptions.RayTaskError:
             raise
         except ray.exceptions.RayError as error:
-            self._begin_again(name, what_was_said(error))
+            self._begin_again(name, message_of(error))
         except Exception as error:
             self._failure = self._failure or error
         else:
@@ -270,12 +270,12 @@ class _Run:
     def _begin_again(self, name: str, why: str) -> None:
         self._lost[name] += 1
         times = self._lost[name]
-        told = f"{one_line(name)}: its worker was lost ({one_line(why, 200)})"
+        records = f"{one_line(name)}: its worker was lost ({one_line(why, 200)})"
         if times > RETRIES:
             kept = "What is finished is kept: the same command goes on from there"
-            self._failure = self._failure or WorkError(f"{told}, {times} times. {kept}")
+            self._failure = self._failure or WorkError(f"{records}, {times} times. {kept}")
         elif self._failure is None:
-            _log.warning("%s; begun again, %d of %d times", told, times, RETRIES)
+            _log.warning("%s; begun again, %d of %d times", records, times, RETRIES)
             self._begin(name)
 
 
@@ -286,7 +286,7 @@ def _travelling() -> Callable[[dict[str, str], list[Any]], tuple[str, dict[str, 
     """
 
     def task(
-        wanted: dict[str, str], references: list[Any]
+        device: dict[str, str], references: list[Any]
     ) -> tuple[str, dict[str, str], _Answer | None]:
         import socket
 
@@ -296,7 +296,7 @@ def _travelling() -> Callable[[dict[str, str], list[Any]], tuple[str, dict[str, 
         except ImportError:
             return machine, {"saiseld": "none, or one without clusters"}, None
         found = installed()
-        return machine, found, perform(references) if found == wanted else None
+        return machine, found, perform(references) if found == device else None
 
     return task
 
@@ -320,8 +320,8 @@ def perform(references: list[Any]) -> _Answer:
             result, files = _done(job, arguments)
     except Exception as error:
         failure = error
-    told = [messages.get() for _ in range(messages.qsize())]
-    return _Answer(result, failure, told, files)
+    records = [messages.get() for _ in range(messages.qsize())]
+    return _Answer(result, failure, records, files)
 
 
 def _done(job: _Job, arguments: tuple[Any, ...]) -> tuple[Any, dict[str, bytes]]:
@@ -387,7 +387,7 @@ def _check_reachable(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=_REACHED_WITHIN_S).close()
     except (OSError, OverflowError) as error:
-        raise _unreachable(address, what_was_said(error)) from error
+        raise _unreachable(address, message_of(error)) from error
 
 
 def _unreachable(address: str, found: str) -> DeviceError:

@@ -13,7 +13,7 @@ DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 _MISSING = "Use auto or cpu"
 
 
-def device_of(wanted: DeviceName) -> Device:
+def device_of(requested: DeviceName) -> Device:
     """Return the device that is asked for; ``auto`` takes a GPU where torch finds one.
 
     Raises
@@ -21,19 +21,19 @@ def device_of(wanted: DeviceName) -> Device:
     DeviceError
         If it is not there, naming what is.
     """
-    if wanted == "cpu":
-        return wanted
+    if requested == "cpu":
+        return requested
     there = _gpus()
-    if wanted == "auto":
+    if requested == "auto":
         return there[0] if there else "cpu"
-    if wanted not in there:
+    if requested not in there:
         found = ", ".join(["cpu", *there])
         advice = _MISSING if has_torch() else "GPUs need torch: pip install 'saiseld[train]'"
-        raise DeviceError("device", expected=wanted, found=f"only {found}", advice=advice)
-    return wanted
+        raise DeviceError("device", expected=requested, found=f"only {found}", advice=advice)
+    return requested
 
 
-def device_if(fast: bool, wanted: DeviceName) -> DeviceName:
+def device_if(fast: bool, requested: DeviceName) -> DeviceName:
     """Return where networks that may be fast should run: those that multiply bytes on the CPU.
 
     Raises
@@ -41,10 +41,10 @@ def device_if(fast: bool, wanted: DeviceName) -> DeviceName:
     DeviceError
         If they are fast, and a GPU is asked for.
     """
-    if fast and wanted not in ("auto", "cpu"):
+    if fast and requested not in ("auto", "cpu"):
         advice = "The fast form is for the CPU: leave it out"
-        raise DeviceError("device", expected="cpu", found=wanted, advice=advice)
-    return "cpu" if fast else wanted
+        raise DeviceError("device", expected="cpu", found=requested, advice=advice)
+    return "cpu" if fast else requested
 
 
 def has_torch() -> bool:

@@ -17,11 +17,11 @@ _LONGEST = 400
 
 def one_line(text: object, longest: int = _LONGEST) -> str:
     """Return a text without control characters, line breaks or lone surrogates, cut to a length."""
-    shown = "".join(
+    printable = "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
         for c in _cut(str(text), longest)
     )
-    return _cut(shown, longest)
+    return _cut(printable, longest)
 
 
 def _cut(text: str, longest: int) -> str:
@@ -124,11 +124,11 @@ def refusing(
     except SaiseldError:
         raise
     except Exception as error:
-        found = what_was_said(error)
+        found = message_of(error)
         raise kind(source, place=place, expected=expected, found=found, advice=advice) from error
 
 
-def what_was_said(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """Return the first line of an error's message, or its name where it has none."""
-    said = getattr(error, "strerror", None) or str(error)
-    return next((line for line in str(said).splitlines() if line.strip()), type(error).__name__)
+    message = getattr(error, "strerror", None) or str(error)
+    return next((line for line in str(message).splitlines() if line.strip()), type(error).__name__)

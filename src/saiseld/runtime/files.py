@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-from saiseld.runtime.errors import OutputError, SaiseldError, what_was_said
+from saiseld.runtime.errors import OutputError, SaiseldError, message_of
 
 if sys.platform != "win32":
     import fcntl
@@ -238,7 +238,7 @@ def output_folder(folder: str | Path) -> Path:
         probe.unlink(missing_ok=True)
     except (OSError, ValueError) as error:
         raise OutputError(
-            folder, expected="a folder that can be written", found=what_was_said(error)
+            folder, expected="a folder that can be written", found=message_of(error)
         ) from error
     return folder
 
@@ -324,4 +324,4 @@ def _refusal(temporary: Path) -> OSError | None:
 
 
 def _unwritable(target: Path, error: BaseException) -> OutputError:
-    return OutputError(target, expected="to write it", found=what_was_said(error))
+    return OutputError(target, expected="to write it", found=message_of(error))

@@ -24,7 +24,7 @@ from typing import Any
 import orjson
 
 from saiseld.runtime import errors
-from saiseld.runtime.errors import InputError, SaiseldError, WorkError, what_was_said
+from saiseld.runtime.errors import InputError, SaiseldError, WorkError, message_of
 from saiseld.runtime.parallel import die_with_parent
 from saiseld.runtime.threads import ONE_BLAS_THREAD
 
@@ -237,7 +237,7 @@ def _encoded(error: Exception, limits: ProcessLimits) -> dict[str, str]:
         return {"kind": kind, "source": error.source, **{p: getattr(error, p) for p in _PARTS}}
     if isinstance(error, SaiseldError):
         return {"kind": kind, "message": str(error)}
-    return {"kind": "other", "message": f"{kind}: {what_was_said(error)}"}
+    return {"kind": "other", "message": f"{kind}: {message_of(error)}"}
 
 
 def _error_of(encoded: Any) -> SaiseldError:

@@ -51,16 +51,16 @@ def tell_share_done(share: float) -> None:
     _share_done.get()(share)
 
 
-_shown = True
+_progress_shown = True
 
 
 def set_progress(shown: bool) -> None:
     """Choose whether `run_all` shows its progress line in this process."""
-    global _shown
-    _shown = shown
+    global _progress_shown
+    _progress_shown = shown
 
 
-def devices_of(wanted: DeviceName, jobs: Workers) -> tuple[Device, Device]:
+def devices_of(device_name: DeviceName, jobs: Workers) -> tuple[Device, Device]:
     """Return what networks run on in this process, and in that of a task.
 
     Raises
@@ -69,8 +69,8 @@ def devices_of(wanted: DeviceName, jobs: Workers) -> tuple[Device, Device]:
         If what is wanted is not there.
     """
     if isinstance(jobs, Cluster):
-        return "cpu", jobs.device_of(wanted)
-    device = device_of(wanted)
+        return "cpu", jobs.device_of(device_name)
+    device = device_of(device_name)
     return device, device
 
 
@@ -134,12 +134,14 @@ def run_all(
     with (
         one_blas_thread(),
         Progress(
-            *columns, console=Console(stderr=True), disable=not (title and tasks and _shown)
+            *columns,
+            console=Console(stderr=True),
+            disable=not (title and tasks and _progress_shown),
         ) as progress,
     ):
         line = progress.add_task(title, total=len(tasks))
         if isinstance(jobs, Cluster):
-            done = jobs.spread(function, tasks, folder, device)
+            done = jobs.run(function, tasks, folder, device)
         elif jobs > 1 and len(tasks) > 1:
             done = _spread(here, tasks, jobs)
         else:

@@ -135,22 +135,22 @@ def recipe_toml(recipe: RecipeModel) -> str:
 
 
 def _keys(name: str, package: str, model: type[RecipeModel]) -> dict[str, Any]:
-    known = builtin_names(package)
-    if name in known:
+    names = builtin_names(package)
+    if name in names:
         text = _builtin_text(name, package)
     else:
-        expected = f"a built-in recipe ({', '.join(known)}) or a TOML file"
+        expected = f"a built-in recipe ({', '.join(names)}) or a TOML file"
         with refusing(RecipeError, name, expected):
             text = read_toml_text(name, RecipeError)
     keys = _current_names(parse_toml(text, RecipeError, name), model, name)
     base = keys.pop("extends", None)
     if base is None:
         return keys
-    if base not in known or base == name:
+    if base not in names or base == name:
         raise RecipeError(
             name,
             place="extends",
-            expected=f"a built-in recipe ({', '.join(known)})",
+            expected=f"a built-in recipe ({', '.join(names)})",
             found=repr(base),
         )
     return _merged(_keys(base, package, model), keys)
@@ -216,11 +216,11 @@ def _refusal(source: str, problem: Any, model: type[BaseModel]) -> RecipeError:
     place = ".".join(str(part) for part in problem["loc"])
     if problem["type"] != "extra_forbidden":
         return RecipeError(source, place=place, expected=_EXPECTED, found=problem["msg"])
-    known = [key.name.replace("[]", "") for key in recipe_keys(model)]  # type: ignore[arg-type]
-    asked = ".".join(str(part) for part in problem["loc"] if isinstance(part, str))
-    last = {key.rpartition(".")[2]: key for key in known}
-    near = get_close_matches(asked, known, 3, 0.7)
-    near += [last[key] for key in get_close_matches(asked.rpartition(".")[2], last, 3, 0.7)]
+    names = [key.name.replace("[]", "") for key in recipe_keys(model)]  # type: ignore[arg-type]
+    unknown = ".".join(str(part) for part in problem["loc"] if isinstance(part, str))
+    last = {key.rpartition(".")[2]: key for key in names}
+    near = get_close_matches(unknown, names, 3, 0.7)
+    near += [last[key] for key in get_close_matches(unknown.rpartition(".")[2], last, 3, 0.7)]
     advice = "`saiseld recipes` lists the keys"
     if near:
         advice = f"Did you mean {' or '.join(dict.fromkeys(near))}? {advice}"

@@ -26,9 +26,9 @@ _AHEAD = 8
 
 def threads_here() -> int:
     """Return how many threads this process may use: ``OMP_NUM_THREADS``, or the cores it has."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdecimal() and int(asked) > 0:
-        return int(asked)
+    setting = os.environ.get("OMP_NUM_THREADS", "")
+    if setting.isdecimal() and int(setting) > 0:
+        return int(setting)
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 

@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import orjson
 
-from saiseld.runtime.errors import DeviceError, InputError, RecipeError, WorkError, what_was_said
+from saiseld.runtime.errors import DeviceError, InputError, RecipeError, WorkError, message_of
 
 if TYPE_CHECKING:
     import uvicorn
@@ -37,7 +37,7 @@ MAX_CONNECTIONS = 256
 """Connections at a time; more are told to come again."""
 _START_S = 20.0
 
-OWN_FILES_ONLY = (
+SAME_ORIGIN_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; media-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
@@ -49,7 +49,7 @@ _HEADERS = {
     b"referrer-policy": b"no-referrer",
     b"cross-origin-resource-policy": b"same-origin",
     b"cache-control": b"no-store",
-    b"content-security-policy": OWN_FILES_ONLY.encode(),
+    b"content-security-policy": SAME_ORIGIN_POLICY.encode(),
 }
 
 
@@ -186,17 +186,17 @@ async def _answer(
         await send({"type": "websocket.close", "code": 1008, "reason": message[:100]})
         return
     body = problem(message) if message else b""
-    own = {b"content-type": b"application/json", b"content-length": str(len(body)).encode()}
+    ours = {b"content-type": b"application/json", b"content-length": str(len(body)).encode()}
     start = {"type": "http.response.start", "status": status}
-    await send(start | {"headers": [*own.items(), *headers.items()]})
+    await send(start | {"headers": [*ours.items(), *headers.items()]})
     await send({"type": "http.response.body", "body": body})
 
 
 def _with_headers(send: Send) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            own = {key.lower() for key, _ in message.get("headers", ())}
-            more = [(key, value) for key, value in _HEADERS.items() if key not in own]
+            present = {key.lower() for key, _ in message.get("headers", ())}
+            more = [(key, value) for key, value in _HEADERS.items() if key not in present]
             message["headers"] = [*message.get("headers", ()), *more]
         await send(message)
 
@@ -250,7 +250,7 @@ def serving(application: Application, host: str, port: int, token: str | None) -
         raise DeviceError(
             f"{host}:{port}",
             expected="a place to listen at",
-            found=what_was_said(error),
+            found=message_of(error),
             advice="Take another --port, or end what has it",
         ) from error
     running = uvicorn.Server(
@@ -274,9 +274,9 @@ def serving(application: Application, host: str, port: int, token: str | None) -
     thread.start()
     try:
         _wait_for(running, thread)
-        shown = f"[{host.strip('[]')}]" if ":" in host else host
+        address = f"[{host.strip('[]')}]" if ":" in host else host
         query = f"?token={token}" if token else ""
-        yield Server(f"http://{shown}:{listening.getsockname()[1]}/{query}", running)
+        yield Server(f"http://{address}:{listening.getsockname()[1]}/{query}", running)
     finally:
         with _silenced("uvicorn.error", "asyncio"):
             running.should_exit = True

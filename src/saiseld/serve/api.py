@@ -50,7 +50,7 @@ PORT = 8361
 ASSETS = Path(__file__).parent / "assets"
 _REQUEST_BYTES = 1 << 14
 _log = logging.getLogger(__name__)
-_OWN_PAGE = (
+_PAGE_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; media-src 'self'; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
@@ -180,10 +180,10 @@ _REQUEST_BODY: dict[str, Any] = {
     openapi_extra=_REQUEST_BODY,
     responses={201: {"links": _LINKS}, **_refused(408, 413, 429)},
 )
-async def create(shared: Shared, asked: Annotated[JobRequest, Depends(_read_request)]) -> Job:
+async def create(shared: Shared, options: Annotated[JobRequest, Depends(_read_request)]) -> Job:
     """Open a job. Then put its recording, its video if there is one, and start it."""
     try:
-        return await anyio.to_thread.run_sync(shared.jobs.create, asked, shared.limits.jobs)
+        return await anyio.to_thread.run_sync(shared.jobs.create, options, shared.limits.jobs)
     except Full:
         most = shared.limits.jobs
         message = f"there are {most} jobs, the most that this server keeps; delete some"
@@ -290,7 +290,7 @@ def result(shared: Shared, job: Id, file: str) -> FileResponse:
     folder = _done(shared, job)
     if file not in result_names(folder):  # whatever is asked for, only names of ours are paths
         raise _refuse(404, "there is no such result")
-    page = {"content-security-policy": _OWN_PAGE} if file.endswith(".html") else None
+    page = {"content-security-policy": _PAGE_POLICY} if file.endswith(".html") else None
     return FileResponse(folder / file, headers=page)
 
 
@@ -363,8 +363,12 @@ async def _on_http(request: Request, error: HTTPException) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == 405:  # the router names the methods of the first route alone
         path = request.url.path
-        known = [r for r in routes.routes if isinstance(r, APIRoute) and r.path_regex.match(path)]
-        headers["Allow"] = ", ".join(sorted({method for r in known for method in r.methods or ()}))
+        matching = [
+            r for r in routes.routes if isinstance(r, APIRoute) and r.path_regex.match(path)
+        ]
+        headers["Allow"] = ", ".join(
+            sorted({method for r in matching for method in r.methods or ()})
+        )
     return _answer(ErrorDetail(message=str(error.detail)), error.status_code, headers)
 
 

@@ -200,9 +200,9 @@ class Jobs:
                 raise OutputError(jobs, expected="a folder of jobs", found="a link")
             jobs.mkdir(mode=_PRIVATE, exist_ok=True)
             jobs.chmod(_PRIVATE)
-            for own in jobs.iterdir():
-                if own.is_dir() and not own.is_symlink():
-                    own.chmod(_PRIVATE)
+            for folder in jobs.iterdir():
+                if folder.is_dir() and not folder.is_symlink():
+                    folder.chmod(_PRIVATE)
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
             os.close(os.open(self._file, flags, 0o600))
             self._file.chmod(0o600)

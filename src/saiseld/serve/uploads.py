@@ -37,12 +37,12 @@ class DiskSpace:
     @contextmanager
     def reserved(self, size: int) -> Iterator[Reservation]:
         """Yield room for ``size`` bytes, 0 where the length of an upload is not known."""
-        own = Reservation(self)
+        reservation = Reservation(self)
         try:
-            own.ask(size)
-            yield own
+            reservation.ask(size)
+            yield reservation
         finally:
-            own.release()
+            reservation.release()
 
     def promise(self, size: int) -> None:
         """Keep room for bytes that are not written yet.

@@ -68,15 +68,15 @@ def image_job(
 def error_detail(error: BaseException, folder: Path) -> ErrorDetail:
     """Return an error as a user of the server gets it, without the server's folders."""
 
-    def own(text: str) -> str:
+    def relative(text: str) -> str:
         return text.replace(f"{folder}/", "")
 
     if isinstance(error, InputError):
         parts = ("place", "expected", "found", "advice")
-        known = {part: own(text) for part in parts if (text := getattr(error, part))}
-        return ErrorDetail(message=own(str(error)), **known)
+        fields = {part: relative(text) for part in parts if (text := getattr(error, part))}
+        return ErrorDetail(message=relative(str(error)), **fields)
     if isinstance(error, SaiseldError):
-        return ErrorDetail(message=own(str(error)))
+        return ErrorDetail(message=relative(str(error)))
     if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
         return ErrorDetail(message="it needs more memory than this server gives a job")
     return ErrorDetail(

@@ -302,11 +302,15 @@ class _Planner:
         """Return a source in the directions of a track, no further off than the room is wide."""
         low = np.array([0.2, 0.2, 0.05]) - self.array
         high = np.array(self.room.size_m) - 0.2 - self.array
-        way = track.directions
+        directions = track.directions
         with np.errstate(divide="ignore"):
-            free = np.where(way > 0, high / way, np.where(way < 0, low / way, np.inf)).min(axis=1)
+            free = np.where(
+                directions > 0,
+                high / directions,
+                np.where(directions < 0, low / directions, np.inf),
+            ).min(axis=1)
         reach = free if track.class_id in ON_WALLS else np.minimum(distance_m, free)
-        places = way * np.maximum(reach, self.recipe.distance_m[0] / 2)[:, None]
+        places = directions * np.maximum(reach, self.recipe.distance_m[0] / 2)[:, None]
         resting = places[len(places) // 2]
         return ReplayedSource(
             source_id=len(self.sources),

@@ -66,10 +66,12 @@ class Timelines:
         """
         recordings = self.recordings[split]
         classes = self.classes(split)
-        wanted = classes[index % len(classes)]
-        held = [path for path in recordings if any(e.class_id == wanted for e in recordings[path])]
+        class_id = classes[index % len(classes)]
+        held = [
+            path for path in recordings if any(e.class_id == class_id for e in recordings[path])
+        ]
         rows = recordings[held[int(rng.integers(len(held)))]]
-        those = [event.frame for event in rows if event.class_id == wanted]
+        those = [event.frame for event in rows if event.class_id == class_id]
         frame = those[int(rng.integers(len(those)))]
         latest = max(rows[-1].frame + 1 - frames, 0)
         start = int(np.clip(frame - rng.integers(frames), 0, latest))

@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from saiseld.data.stairs26 import Split, open_tree
+from saiseld.data.stairs26 import Split, open_dataset
 from saiseld.decision.matchability import Matchability, Pool
 from saiseld.evaluation.corpus import paired
 from saiseld.evaluation.uncertainty import FEWEST_RECORDINGS, Interval
@@ -81,8 +81,8 @@ def write_table1(
     jobs
         Recordings at a time, or the cluster that they are spread over.
     """
-    tree = {recording.name: recording for recording in open_tree(data).split(split)}
-    labels = {name: r.labels for name, r in tree.items() if r.labels is not None}
+    files = {recording.name: recording for recording in open_dataset(data).split(split)}
+    labels = {name: r.labels for name, r in files.items() if r.labels is not None}
     tables = candidate_files(candidates)
     names, notes = paired(str(candidates), tables, labels, allow_missing=allow_missing)
     output_folder(folder)
@@ -107,7 +107,7 @@ def write_table1(
         draw_figure2(folder / "figure2.png", tables[name], labels[name], cache, mask)
     if busiest := busiest_frame(recordings):
         name, frame = busiest
-        video = tree[name].video
+        video = files[name].video
         draw_figure3(folder / "figure3.png", tables[name], labels[name], video, frame)
 
 

@@ -300,15 +300,17 @@ def _fitted(
     found: dict[_Model, NDArray[np.float64]] = {}
     unfitted: dict[str, str] = {}
     for reading in recordings[0].by_reading:
-        known = all_examples(recordings, reading)
+        examples = all_examples(recordings, reading)
         try:
-            crossed, line = cross_fit(known), cross_fit(known, "linear")
-            optimist = fit(known, recordings=[r.recording for r in recordings], pool=reading.pool)
+            crossed, line = cross_fit(examples), cross_fit(examples, "linear")
+            optimist = fit(
+                examples, recordings=[r.recording for r in recordings], pool=reading.pool
+            )
         except DataError as error:
             unfitted[str(reading)] = str(error)
             continue
         found[CROSS_FIT, reading] = crossed
-        found[OPTIMISTIC, reading] = optimist.probability(known.features)
+        found[OPTIMISTIC, reading] = optimist.probability(examples.features)
         found[LINEAR, reading] = line
     if model is not None:
         found[GIVEN, EMITTED] = model.probability(all_examples(recordings, EMITTED).features)

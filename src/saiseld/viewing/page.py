@@ -132,7 +132,7 @@ def _time_line(events: Sequence[SoundEvent], seconds: float) -> str:
             f'<button style="left:{100 * e.start_s / seconds:.3f}%;'
             f"width:{100 * (e.end_s - e.start_s) / seconds:.3f}%;"
             f'background:{_colour(class_id)}" data-from="{e.start_s:.3f}" '
-            f'data-to="{e.end_s:.3f}" title="{_told(e)}" aria-label="{_told(e)}"></button>'
+            f'data-to="{e.end_s:.3f}" title="{_text_of(e)}" aria-label="{_text_of(e)}"></button>'
             for e in events
             if e.class_id == class_id
         )
@@ -172,7 +172,7 @@ def _table(events: Sequence[SoundEvent]) -> str:
     )
 
 
-def _told(event: SoundEvent) -> str:
+def _text_of(event: SoundEvent) -> str:
     return escape(
         f"{event.class_name}, {event.start_s:.1f} to {event.end_s:.1f} s, "
         f"azimuth {event.azimuth:.0f}°"

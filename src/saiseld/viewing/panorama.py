@@ -79,18 +79,18 @@ def draw_panorama(
     """
     layout = Layout(width)
     field = _background(picture, layout)
-    shown = [mask for mask in masks if 0 <= mask.class_id < NUM_CLASSES]
+    visible = [mask for mask in masks if 0 <= mask.class_id < NUM_CLASSES]
     # The most certain is painted last, so that it is on top.
-    shown.sort(key=_certainty)
-    energies = [render(mask.segmentation) for mask in shown]
-    for mask, energy in zip(shown, energies, strict=True):
+    visible.sort(key=_certainty)
+    energies = [render(mask.segmentation) for mask in visible]
+    for mask, energy in zip(visible, energies, strict=True):
         _paint(field, mask, energy, layout)
     image = _margins(layout.width).copy()
     image.paste(Image.fromarray(field), (layout.left, layout.top))
     draw = ImageDraw.Draw(image, "RGBA")
-    present = {mask.class_id for mask in shown}
+    present = {mask.class_id for mask in visible}
     _draw_legend(draw, layout, sorted(present if classes is None else classes), present)
-    _draw_labels(draw, layout, [(m, e) for m, e in zip(shown, energies, strict=True) if e.any()])
+    _draw_labels(draw, layout, [(m, e) for m, e in zip(visible, energies, strict=True) if e.any()])
     _draw_text(draw, (layout.left, layout.top / 2), title, layout.large, "lm")
     _draw_text(draw, (layout.left + layout.width, layout.top / 2), clock, layout.large, "rm")
     return np.asarray(image)
@@ -240,13 +240,13 @@ def free_place(
     """Return the free box nearest to a height; where all is taken, that at the height itself."""
     first, last = layout.top + tall, layout.top + layout.height - tall
     steps = int(layout.height / tall) + 1
-    wanted = min(max(y, first), last)
+    middle_y = min(max(y, first), last)
     for offset in sorted(range(-steps, steps + 1), key=abs):
-        middle = wanted + offset * tall
+        middle = middle_y + offset * tall
         box = (x - half, middle - tall, x + half, middle + tall)
         if first <= middle <= last and not any(overlap(box, other) for other in taken):
             return box
-    return (x - half, wanted - tall, x + half, wanted + tall)
+    return (x - half, middle_y - tall, x + half, middle_y + tall)
 
 
 def overlap(a: Box, b: Box) -> bool:

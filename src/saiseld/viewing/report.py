@@ -255,9 +255,9 @@ def _frame_qualities(matched: MatchedRecording) -> Iterator[tuple[int, float]]:
     false_score = np.where(found, 0.0, matched.score)
     for frame in np.intersect1d(matched.truths.frame, matched.detections.frame):
         here = matched.detections.frame == frame
-        wanted = int((matched.truths.frame == frame).sum())
+        truths = int((matched.truths.frame == frame).sum())
         gained = float(matched.iou[here & found].sum())
-        yield int(frame), gained / (wanted + float(false_score[here].sum()))
+        yield int(frame), gained / (truths + float(false_score[here].sum()))
 
 
 def _of_frame(masks: Masks, frame: int) -> list[EnergyMask]:

@@ -66,10 +66,14 @@ def plain_table(title: str, columns: Sequence[str], lines: Sequence[Sequence[Cel
     Floats have four decimals; None and NaN are a dash.
     """
     table = Table(
-        title=_shown(title), title_justify="left", box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0)
+        title=_escaped(title),
+        title_justify="left",
+        box=SIMPLE,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
     for column in columns:
-        table.add_column(_shown(column), justify="right" if column else "left")
+        table.add_column(_escaped(column), justify="right" if column else "left")
     for line in lines:
         table.add_row(*map(_cell, line))
     return table
@@ -137,9 +141,9 @@ def _ceiling(ceiling: RecallCeiling) -> Table:
 def _cell(value: Cell) -> str:
     if value is None or value != value:
         return "–"
-    return f"{value:.4f}" if isinstance(value, float) else _shown(value)
+    return f"{value:.4f}" if isinstance(value, float) else _escaped(value)
 
 
-def _shown(text: str) -> str:
+def _escaped(text: str) -> str:
     """Return a name without what a terminal, or its markup here, would obey."""
     return escape(one_line(text))

@@ -11,7 +11,7 @@ from tests.errors import raises
 
 from saiseld.data import label_columns as columns_module
 from saiseld.data.label_columns import box_of, label_columns
-from saiseld.data.stairs26 import TreeRecording
+from saiseld.data.stairs26 import DatasetRecording
 from saiseld.data.video import rgb_planes
 from saiseld.data.video_array import MISSING_RGB, float_planes, video_array
 from saiseld.formats.annotation import EnergyMask, write_annotations
@@ -41,7 +41,7 @@ def recording(tmp_path):
     for number in (0, 2):
         picture = rng.integers(0, 256, (180, 360, 3), np.uint8)
         Image.fromarray(picture).save(frames / f"video_{number:04}.png")
-    return TreeRecording(
+    return DatasetRecording(
         "fold3_room1_mix001",
         "dev-train",
         "dev-train-tau",
@@ -216,7 +216,7 @@ def test_counts_tell_what_is_in_each_sample(recording, tmp_path):
 def test_cache_is_filled_by_several_processes(recording, tmp_path):
     fill_cache([recording], tmp_path / "one")
     fill_cache(
-        [recording, TreeRecording(**{**asdict(recording), "name": "twin"})],
+        [recording, DatasetRecording(**{**asdict(recording), "name": "twin"})],
         tmp_path / "two",
         jobs=2,
     )
@@ -226,7 +226,7 @@ def test_cache_is_filled_by_several_processes(recording, tmp_path):
 
 
 def asdict(recording):
-    return {name: getattr(recording, name) for name in TreeRecording.__slots__}
+    return {name: getattr(recording, name) for name in DatasetRecording.__slots__}
 
 
 def test_labels_beyond_the_recording_are_named(recording, tmp_path):
@@ -239,6 +239,6 @@ def test_labels_beyond_the_recording_are_named(recording, tmp_path):
 
 
 def test_no_labels_are_named(recording, tmp_path):
-    bare = TreeRecording(**{**asdict(recording), "labels": None})
+    bare = DatasetRecording(**{**asdict(recording), "labels": None})
     with raises(DataError, "fold3_room1_mix001", expected="labels to train on"):
         FrameDataset([bare], Latents, tmp_path / "cache")

@@ -14,7 +14,7 @@ from tests.errors import raises
 from tests.training.tiny_tree import make_features, make_tree
 
 from saiseld.conventions.symmetry import IDENTITY, SYMMETRIES
-from saiseld.data.stairs26 import open_tree
+from saiseld.data.stairs26 import open_dataset
 from saiseld.detector.model import Detector
 from saiseld.formats.checkpoint import write_checkpoint
 from saiseld.formats.features import Features
@@ -262,7 +262,7 @@ def test_neighbouring_frames_and_public_targets_can_be_learnt_from(
 
 
 def test_the_tree_is_open_about_its_rooms(tree: Path, data: TrainingData) -> None:
-    rooms = {str(r.room) for r in open_tree(tree).recordings}
+    rooms = {str(r.room) for r in open_dataset(tree).recordings}
     known = data.provenance
     assert len(known["training_rooms"]) == len(known["selection_rooms"]) == 1
     assert {*known["training_rooms"], *known["selection_rooms"]} < rooms
@@ -275,13 +275,13 @@ def test_symmetries_act_on_channels_picture_and_targets(tree: Path, tmp_path: Pa
     chosen = recipe(epochs=1, augmentation={"symmetries": names})
     data = training_data(tree, tree / "features", tree / "cache", recipe=chosen)
     count = len(data.train)
-    assert len(data.shown) == 4 * count
+    assert len(data.varied) == 4 * count
     for frame in range(count):
         original = data.train[frame]
         x0, y0, x1, y1 = original.targets["boxes"][0].tolist()
         azimuth = 180 - (x0 + x1) / 2 - 0.5  # of the middle of the middle pixel
         for number, symmetry in enumerate(SYMMETRIES.values()):
-            sample = data.shown[number * count + frame]
+            sample = data.varied[number * count + frame]
             u0, v0, u1, v1 = sample.targets["boxes"][0].tolist()
             assert (u1 - u0, v0, v1) == pytest.approx((x1 - x0, y0, y1))
             moved = symmetry.turn + (-azimuth if symmetry.mirrored else azimuth)

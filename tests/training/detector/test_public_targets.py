@@ -10,7 +10,7 @@ import torch
 from tests.reference import public_targets as reference
 
 from saiseld.data.label_columns import LabelColumns, label_columns
-from saiseld.data.stairs26 import TreeRecording
+from saiseld.data.stairs26 import DatasetRecording
 from saiseld.detector import losses
 from saiseld.detector.targets import FrameTargets
 from saiseld.training.detector.augmentation import mirror, rotate
@@ -20,7 +20,7 @@ from saiseld.training.detector.dataset import FrameDataset
 class _Latents:
     frames = 2
 
-    def __init__(self, recording: TreeRecording) -> None:
+    def __init__(self, recording: DatasetRecording) -> None:
         self.recording = recording
 
     def latent(self, start: int, stop: int) -> np.ndarray:
@@ -36,7 +36,7 @@ def labels(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def dataset(labels: Path, tmp_path: Path) -> FrameDataset:
-    recording = TreeRecording("a", "dev-train", "dev-train-sim", 1, None, labels, None, None)
+    recording = DatasetRecording("a", "dev-train", "dev-train-sim", 1, None, labels, None, None)
     return FrameDataset([recording], _Latents, tmp_path / "cache", targets="public")
 
 

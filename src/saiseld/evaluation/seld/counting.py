@@ -183,7 +183,7 @@ def _unmatched(
 def _assigned(reference: SourceRows, estimate: SourceRows, classes: int, *, polar: bool) -> _Pairs:
     key, i, j, shape = _pairings(reference, estimate, classes)
     angle = (_angle_2022 if polar else _angle_2024)(reference, i, estimate, j)
-    kept: list[IntArray] = []
+    matched: list[IntArray] = []
     track: list[IntArray] = []
     start = 0
     for rows, columns in shape:
@@ -193,11 +193,11 @@ def _assigned(reference: SourceRows, estimate: SourceRows, classes: int, *, pola
         else:
             of, to = linear_sum_assignment(angle[start : start + size].reshape(rows, columns))
             chosen = of * columns + to
-        kept.append(start + chosen)
+        matched.append(start + chosen)
         track.append(of)
         start += size
-    numbers = np.repeat(np.arange(len(kept)), [len(part) for part in kept])
-    pair = np.concatenate([np.zeros(0, np.int64), *kept])
+    numbers = np.repeat(np.arange(len(matched)), [len(part) for part in matched])
+    pair = np.concatenate([np.zeros(0, np.int64), *matched])
     truth, guess = i[pair], j[pair]
     off = np.abs(reference.distance_m[truth] - estimate.distance_m[guess])
     return _Pairs(

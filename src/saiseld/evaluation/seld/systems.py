@@ -133,11 +133,11 @@ def evaluate_seld_systems(
     )
     scores = {}
     for system in systems:
-        own = {name: result[system] for name, result in done.items() if system in result}
-        counts = [counted for counted, _ in own.values()]
+        by_recording = {name: result[system] for name, result in done.items() if system in result}
+        counts = [counted for counted, _ in by_recording.values()]
         if reading == "strict" and not any(counted.references.any() for counted in counts):
             raise DataError("labels", expected="a source of the 13 classes", found="none")
-        remarks = _noted({name: noted for name, (_, noted) in own.items()})
+        remarks = _noted({name: noted for name, (_, noted) in by_recording.items()})
         if intervals and len(counts) < FEWEST_RECORDINGS:
             remarks += (f"no intervals: they take {FEWEST_RECORDINGS} recordings or more",)
         scores[system] = replace(
@@ -203,10 +203,11 @@ def _compared(truth: SourceRows, found: SourceRows) -> Counter[str]:
             "predictions: nothing in the second half; does the file end early, or has it another "
             "frame rate?"
         ] = 1
-    known = found.distance_m[~np.isnan(found.distance_m)]
-    if len(known) and np.median(known) > _FARTHEST_M:
+    distances = found.distance_m[~np.isnan(found.distance_m)]
+    median = np.median(distances) if len(distances) else 0.0
+    if median > _FARTHEST_M:
         remarks[
-            f"predictions: distances of {np.median(known):.0f} m and more; are they centimetres "
+            f"predictions: distances of {median:.0f} m and more; are they centimetres "
             "(--distance-unit cm)?"
         ] = 1
     return remarks
@@ -216,7 +217,7 @@ def _noted(remarks: Mapping[str, Counter[str]]) -> tuple[str, ...]:
     """Return one line for each remark: how often, and in which recordings."""
     total = sum(remarks.values(), Counter[str]())
     return tuple(
-        f"{what} ({times} in {listed([name for name, own in remarks.items() if what in own])})"
+        f"{what} ({times} in {listed([name for name, noted in remarks.items() if what in noted])})"
         for what, times in total.items()
     )
 

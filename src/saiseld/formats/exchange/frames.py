@@ -169,15 +169,15 @@ def _turn(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]
 def _clipped(polygon: Polygon, left: float, right: float) -> Polygon:
     """Return the part of a convex polygon between two columns (Sutherland and Hodgman, 1974)."""
     for bound, sign in ((left, 1.0), (right, -1.0)):
-        kept: Polygon = []
+        clipped: Polygon = []
         for a, b in zip(polygon, polygon[1:] + polygon[:1], strict=True):
             a_in, b_in = sign * (a[0] - bound) >= 0, sign * (b[0] - bound) >= 0
             if a_in:
-                kept.append(a)
+                clipped.append(a)
             if a_in != b_in:
                 share = (bound - a[0]) / (b[0] - a[0])
-                kept.append((bound, a[1] + share * (b[1] - a[1])))
-        polygon = kept
+                clipped.append((bound, a[1] + share * (b[1] - a[1])))
+        polygon = clipped
     return polygon if _area(polygon) > 0 else []
 
 

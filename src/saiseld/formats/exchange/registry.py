@@ -61,8 +61,8 @@ def _write_dcase(path: Path, recorded: RecordedEvents) -> None:
 
 EXCHANGE_FORMATS: Mapping[str, ExchangeFormat] = MappingProxyType(
     {
-        known.name: known
-        for known in (
+        format_.name: format_
+        for format_ in (
             ExchangeFormat("audacity", ".audacity.txt", _by_text(audacity_labels), (".txt",)),
             ExchangeFormat("raven", ".selections.txt", _by_text(raven_table)),
             ExchangeFormat("rttm", ".rttm", _by_text(rttm_lines)),
@@ -86,8 +86,8 @@ def exchange_formats_named(names: str) -> tuple[str, ...]:
         If there is no such format, or a package that it needs is not there: better said before
         hours of work than after.
     """
-    asked = tuple(dict.fromkeys(name.strip().casefold() for name in names.split(",")))
-    for name in asked:
+    requested = tuple(dict.fromkeys(name.strip().casefold() for name in names.split(",")))
+    for name in requested:
         if name not in EXCHANGE_FORMATS:
             raise OutputError(
                 "--write", expected=f"of {', '.join(EXCHANGE_FORMATS)}", found=repr(name)
@@ -95,16 +95,16 @@ def exchange_formats_named(names: str) -> tuple[str, ...]:
         needs = EXCHANGE_FORMATS[name].needs
         if needs is not None:
             optional_module(*needs)
-    return asked
+    return requested
 
 
 def exchange_format_of(path: Path) -> str | None:
     """Return the name of the format that a file's ending means, by the longest; None for none."""
     file = path.name.casefold()
     endings = [
-        (len(ending), known.name)
-        for known in EXCHANGE_FORMATS.values()
-        for ending in (known.ending, *known.other_endings)
+        (len(ending), format_.name)
+        for format_ in EXCHANGE_FORMATS.values()
+        for ending in (format_.ending, *format_.other_endings)
         if file.endswith(ending.casefold())
     ]
     return max(endings)[1] if endings else None

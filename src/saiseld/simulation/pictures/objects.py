@@ -158,12 +158,12 @@ def _person(
     shoulder = 0.19 * look.uniform(0.9, 1.1) + (0.0 if woman else 0.04)
     tall = mouth - floor
     chin, hip = mouth - 0.07, floor + 0.53 * tall
-    spread = 0.09 + 0.16 * abs(stride)
+    half_width = 0.09 + 0.16 * abs(stride)
     shapes: list[Shape] = []
     if long_hair:
         shapes.append(Box(0, mouth - 0.02, 0.12, 0.20, hair, 0.08))
     for side in (-1, 1):
-        foot = side * spread if stride == 0 else side * 0.25 * stride
+        foot = side * half_width if stride == 0 else side * 0.25 * stride
         shapes.append(Stroke(side * 0.08, hip, foot, floor + 0.08, 0.075, legs))
         shapes.append(Ellipse(foot + 0.03, floor + 0.04, 0.11, 0.045, _dark(legs, 0.4)))
     if skirt:

@@ -168,13 +168,13 @@ def _shade_floor(
 def draw_room(scene: Scene) -> Light:
     """Return the empty room (180, 360, 3) in [0, 1], seen from the array."""
     look = np.random.default_rng(scene.room_seed)
-    size, eye = np.array(scene.room.size_m), np.array(scene.array_m)
+    size, camera = np.array(scene.room.size_m), np.array(scene.array_m)
     oversampling = 3
     view = rays(oversampling).astype(np.float64)
     safe = np.where(np.abs(view) > 1e-6, view, 1e-6)
-    reach = np.where(safe > 0, (size - eye) / safe, -eye / safe)
+    reach = np.where(safe > 0, (size - camera) / safe, -camera / safe)
     axis = np.argmin(reach, axis=-1)
-    point = eye + view * reach.min(axis=-1)[..., None]
+    point = camera + view * reach.min(axis=-1)[..., None]
     far = np.take_along_axis(safe, axis[..., None], -1)[..., 0] > 0
     colour = np.zeros_like(view)
     for number in range(6):
@@ -188,13 +188,13 @@ def draw_room(scene: Scene) -> Light:
             along = p[:, 1] if number < 2 else p[:, 0]
             length = size[1] if number < 2 else size[0]
             colour[side] = paint_wall(along, p[:, 2], length, size[2], look, scene.room_seed)
-    normal = np.eye(3)[axis] * np.where(far, -1.0, 1.0)[..., None]
+    normal = np.camera(3)[axis] * np.where(far, -1.0, 1.0)[..., None]
     light = np.full(axis.shape, look.uniform(0.25, 0.5))
     for _ in range(int(look.integers(1, 4))):
         lamp = size * np.append(look.uniform(0.2, 0.8, 2), 0.92)
-        way = lamp - point
-        squared = np.einsum("...i,...i", way, way)
-        facing = np.abs(np.einsum("...i,...i", way, normal)) / np.sqrt(squared)
+        to_lamp = lamp - point
+        squared = np.einsum("...i,...i", to_lamp, to_lamp)
+        facing = np.abs(np.einsum("...i,...i", to_lamp, normal)) / np.sqrt(squared)
         light += look.uniform(0.8, 1.8) * facing / (1.0 + squared)
     tint = 1 + look.uniform(-0.08, 0.08) * np.array([1, 0, -1])
     lit = np.clip(colour * light[..., None] * tint, 0, None)

@@ -105,8 +105,8 @@ def draw_point(place: Place, rng: np.random.Generator) -> FloatArray:
         elevation = rng.normal(-17, 15) if usual else rng.uniform(-65, 65)
         distance = rng.uniform(0.5, 5.0)
         for shorter in (1.0, 0.75, 0.5):
-            way = unit_vector(rng.uniform(-180, 180), elevation)
-            point = max(shorter * distance, 0.5) * way
+            direction = unit_vector(rng.uniform(-180, 180), elevation)
+            point = max(shorter * distance, 0.5) * direction
             if abs(elevation) < 75 and place.inside(point[None]):
                 return np.asarray(point)
 
@@ -123,8 +123,8 @@ def draw_walk(place: Place, rng: np.random.Generator) -> FloatArray:
         if steep or np.linalg.norm(line, axis=1).min() < 0.45 or not 25 <= turned[-1] <= 100:
             continue
         count = int(np.ceil(turned[-1] / (0.95 * STEP_DEG))) + 1
-        wanted = np.interp(np.linspace(0, turned[-1], count), turned, np.linspace(0, 1, 400))
-        return np.asarray(start + wanted[:, None] * (end - start))
+        fraction = np.interp(np.linspace(0, turned[-1], count), turned, np.linspace(0, 1, 400))
+        return np.asarray(start + fraction[:, None] * (end - start))
 
 
 def _steps(line: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:

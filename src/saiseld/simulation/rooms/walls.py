@@ -196,8 +196,8 @@ def furnish(
         names.append(first if first == second else f"{first}, {second}")
         exponents.append(-np.log(1 - absorption))
     volume = float(np.prod(size_m))
-    wanted = 24 * np.log(10) * volume / (SPEED_OF_SOUND * rt60_s) - 4 * AIR[MID].mean() * volume
-    scale = max(wanted, 0.0) / (_areas(size_m) @ np.array(exponents))[MID].mean()
+    needed = 24 * np.log(10) * volume / (SPEED_OF_SOUND * rt60_s) - 4 * AIR[MID].mean() * volume
+    scale = max(needed, 0.0) / (_areas(size_m) @ np.array(exponents))[MID].mean()
     return FurnishedRoom(
         size_m,
         tuple(names),

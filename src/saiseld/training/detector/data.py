@@ -12,7 +12,7 @@ from saiseld.acoustics.front_end import identity_under
 from saiseld.acoustics.symmetry import symmetry_named
 from saiseld.conventions.sphere import Projection
 from saiseld.conventions.symmetry import IDENTITY, Symmetry
-from saiseld.data.stairs26 import Tree, TreeRecording, open_tree, split_by_room
+from saiseld.data.stairs26 import DatasetRecording, Stairs26Dataset, open_dataset, split_by_room
 from saiseld.formats.features import FEATURES_SUFFIX, Features
 from saiseld.runtime.errors import DataError
 from saiseld.training.detector.dataset import FrameDataset
@@ -29,7 +29,7 @@ class TrainingData:
     ----------
     train, select
         The frames.
-    shown
+    varied
         The training frames as they are and under symmetries of the array.
     projection
         Of the front end that made the latents.
@@ -39,13 +39,13 @@ class TrainingData:
 
     train: FrameDataset
     select: FrameDataset
-    shown: SymmetricFrames
+    varied: SymmetricFrames
     projection: Projection
     provenance: dict[str, Any]
 
 
 def training_data(
-    tree: str | Path,
+    dataset: str | Path,
     features: str | Path,
     cache: str | Path,
     *,
@@ -57,7 +57,7 @@ def training_data(
 
     Parameters
     ----------
-    tree
+    dataset
         In the layout of STAIRS26, with labels.
     features
         Folder of the features files of its recordings (`saiseld features`); those of a symmetry
@@ -77,14 +77,14 @@ def training_data(
     DataError
         If labels or features are missing, or features are of several front ends.
     """
-    learnt, chosen_by = _recordings(open_tree(tree), recipe, seed)
+    learnt, chosen_by = _recordings(open_dataset(dataset), recipe, seed)
     targets, scaling = recipe.targets, recipe.frame_scaling
     fill_cache([*learnt, *chosen_by], cache, targets=targets, scaling=scaling, jobs=jobs)
     features = Path(features)
     first = Features(features / f"{learnt[0].name}{FEATURES_SUFFIX}").provenance
 
     def frames_of(
-        recordings: Sequence[TreeRecording], symmetry: Symmetry = IDENTITY
+        recordings: Sequence[DatasetRecording], symmetry: Symmetry = IDENTITY
     ) -> FrameDataset:
         folder = features if symmetry is IDENTITY else features / symmetry.name
         latents = partial(_features, folder, identity_under(first["weights"], symmetry))
@@ -93,7 +93,7 @@ def training_data(
     train, select = frames_of(learnt), frames_of(chosen_by)
     if not select.counts.any():
         raise DataError(
-            tree,
+            dataset,
             place=f"rooms to select in ({', '.join(_rooms(chosen_by))})",
             expected="frames with labels",
             found="none",
@@ -105,7 +105,7 @@ def training_data(
         SymmetricFrames([(IDENTITY, train), *((s, frames_of(learnt, s)) for s in others)]),
         first["projection"],
         {
-            "tree": Path(tree).name,
+            "tree": Path(dataset).name,
             "training_rooms": _rooms(learnt),
             "selection_rooms": _rooms(chosen_by),
             "training_frames": len(train),
@@ -115,28 +115,28 @@ def training_data(
 
 
 def _recordings(
-    tree: Tree, recipe: Recipe, seed: int
-) -> tuple[tuple[TreeRecording, ...], tuple[TreeRecording, ...]]:
+    dataset: Stairs26Dataset, recipe: Recipe, seed: int
+) -> tuple[tuple[DatasetRecording, ...], tuple[DatasetRecording, ...]]:
     """Return the recordings to learn from, and those to choose the epoch by."""
-    roles = split_by_room(tree, seed=seed)
+    roles = split_by_room(dataset, seed=seed)
     if recipe.selection_rooms == "dev_test":
-        return tree.split("dev-train"), roles["test"]
+        return dataset.split("dev-train"), roles["test"]
     return roles["train"], roles["select"]
 
 
-def _features(folder: Path, made_by: str, recording: TreeRecording) -> Features:
+def _features(folder: Path, front_end: str, recording: DatasetRecording) -> Features:
     """Open a recording's features, which that front end made."""
     features = Features(folder / f"{recording.name}{FEATURES_SUFFIX}")
-    if features.provenance["weights"] != made_by:
+    if features.provenance["weights"] != front_end:
         raise DataError(
             features.path,
             place="weights",
-            expected=f"features by the front end {made_by}",
+            expected=f"features by the front end {front_end}",
             found=f"{features.provenance['weights']}",
             advice="Make all features with the same weights; those of a symmetry with --symmetry",
         )
     return features
 
 
-def _rooms(recordings: tuple[TreeRecording, ...]) -> list[str]:
+def _rooms(recordings: tuple[DatasetRecording, ...]) -> list[str]:
     return [str(room) for room in sorted({recording.room for recording in recordings})]

@@ -21,7 +21,7 @@ from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.conventions.taxonomy import NUM_CLASSES, detector_label
 from saiseld.data.context import with_neighbours
 from saiseld.data.label_columns import LabelColumns
-from saiseld.data.stairs26 import TreeRecording
+from saiseld.data.stairs26 import DatasetRecording
 from saiseld.data.video import Scaling
 from saiseld.data.video_array import float_planes, missing_frame
 from saiseld.detector.losses import public_boxes
@@ -39,7 +39,7 @@ class Latents(Protocol):
         """Return the (stop - start, 9, 484) latents of some frames."""
 
 
-Open = Callable[[TreeRecording], Latents]
+Open = Callable[[DatasetRecording], Latents]
 
 
 class Sample(NamedTuple):
@@ -85,7 +85,7 @@ class FrameDataset(Dataset[Sample]):
 
     def __init__(
         self,
-        recordings: Sequence[TreeRecording],
+        recordings: Sequence[DatasetRecording],
         latents: Open,
         cache: str | Path,
         context: int = 0,
@@ -148,7 +148,7 @@ def collate(samples: Sequence[Sample]) -> tuple[Tensor, Tensor, list[FrameTarget
 
 
 def _open(
-    recording: TreeRecording, latents: Open, cache: Path, targets: Targets, scaling: Scaling
+    recording: DatasetRecording, latents: Open, cache: Path, targets: Targets, scaling: Scaling
 ) -> _Opened:
     labels = read_labels(recording, cache, targets)
     latent = latents(recording)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saiseld.data.label_columns import LabelColumns, Points, label_columns
-from saiseld.data.stairs26 import TreeRecording
+from saiseld.data.stairs26 import DatasetRecording
 from saiseld.data.video import Scaling
 from saiseld.data.video_array import video_array
 from saiseld.detector.targets import Targets
@@ -20,7 +20,7 @@ _POINTS: dict[Targets, Points] = {"cylinder": "floor", "public": "round"}
 
 
 def fill_cache(
-    recordings: Sequence[TreeRecording],
+    recordings: Sequence[DatasetRecording],
     cache: str | Path,
     *,
     targets: Targets = "cylinder",
@@ -33,7 +33,7 @@ def fill_cache(
 
 
 def read_labels(
-    recording: TreeRecording, cache: str | Path, targets: Targets = "cylinder"
+    recording: DatasetRecording, cache: str | Path, targets: Targets = "cylinder"
 ) -> LabelColumns:
     """Return a recording's labels, their points on the pixels that such targets need.
 
@@ -53,12 +53,12 @@ def read_labels(
 
 
 def read_video(
-    recording: TreeRecording, cache: str | Path, scaling: Scaling = "bicubic"
+    recording: DatasetRecording, cache: str | Path, scaling: Scaling = "bicubic"
 ) -> NDArray[np.uint8] | None:
     """Return a recording's video (frames, 3, 180, 360), or None where it has none."""
     return None if recording.video is None else video_array(recording.video, cache, scaling)
 
 
-def _fill(recording: TreeRecording, cache: Path, targets: Targets, scaling: Scaling) -> None:
+def _fill(recording: DatasetRecording, cache: Path, targets: Targets, scaling: Scaling) -> None:
     read_labels(recording, cache, targets)
     read_video(recording, cache, scaling)

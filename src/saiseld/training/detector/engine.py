@@ -228,13 +228,13 @@ class Trainer:
             frames = epoch_frames(data.counts, count, recipe.silent_share, recipe.seed, self.epoch)
         rng = np.random.default_rng([recipe.seed, self.epoch, 0])
         shown = frames + len(data) * rng.integers(
-            len(self.data.shown) // len(data), size=frames.shape
+            len(self.data.varied) // len(data), size=frames.shape
         )
         chosen = shown.reshape(self.steps, -1, recipe.batch_size)[
             self.step :, self.accelerator.process_index
         ]
         yield from DataLoader(
-            Subset(self.data.shown, chosen.reshape(-1).tolist()),
+            Subset(self.data.varied, chosen.reshape(-1).tolist()),
             batch_size=recipe.batch_size,
             collate_fn=collate,
             num_workers=self.workers,

@@ -73,9 +73,10 @@ def public_epoch_frames(
     """
     of_class = _frames_of_classes(counts)
     rng = np.random.default_rng([seed, epoch])
-    least = max(1, frames // len(of_class) // 2)
+    minimum = max(1, frames // len(of_class) // 2)
     quotas = [
-        max(int(len(frames_of_class) / len(counts) * frames), least) for frames_of_class in of_class
+        max(int(len(frames_of_class) / len(counts) * frames), minimum)
+        for frames_of_class in of_class
     ]
     drawn = np.concatenate(
         [

@@ -27,7 +27,7 @@ def start_from(detector: Detector, path: str | Path) -> int:
     """
     given, _ = read_checkpoint(path)
     if not any(key.startswith("det.") for key in given):
-        given = {_own_name(key): value for key, value in given.items()}
+        given = {_current_name(key): value for key, value in given.items()}
     expected = detector.state_dict()
     if detector.context:
         given = {k: _in_context(v, expected[k]) for k, v in given.items() if k in expected}
@@ -57,5 +57,5 @@ def _in_context(value: Tensor, expected: Tensor) -> Tensor:
     return wider
 
 
-def _own_name(key: str) -> str:
+def _current_name(key: str) -> str:
     return "det." + key.replace("body.conv1.weight", "body.conv1.conv1_rgb.weight")

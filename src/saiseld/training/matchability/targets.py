@@ -42,9 +42,9 @@ def best_mask_iou(
     # Only a mask that meets ground truth of its class in its frame needs drawing.
     met = np.isin(_frame_and_class(table), _frame_and_class(truth))
     rows = np.flatnonzero(table.has_map & met)
-    kept = table.take(rows)
-    points = emission_points(kept, emission)
-    masks = energy_masks(kept.frame, rows, kept.class_id, points, kept.distance_cm, kept.score)
+    drawn = table.take(rows)
+    points = emission_points(drawn, emission)
+    masks = energy_masks(drawn.frame, rows, drawn.class_id, points, drawn.distance_cm, drawn.score)
     best = np.zeros(len(table))
     matched = match_recording(render_masks(masks, drawings), truth)
     best[rows[matched.position]] = matched.same_class_iou

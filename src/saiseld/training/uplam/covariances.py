@@ -150,8 +150,8 @@ def _draw_source(
     envelope = _envelope(rng)
     steps = np.arange(SUBFRAMES) * _SUBFRAME_STEPS + envelope.shape[1] - SUBFRAMES * _SUBFRAME_STEPS
     late_by = np.round((delay_s - delay_s[0]) * 1000).astype(int)
-    way = early * np.exp(-2j * np.pi * np.outer(band_frequencies(), delay_s))
-    arriving = envelope[:, steps[:, None] - late_by] * way[:, None, :]
+    phase = early * np.exp(-2j * np.pi * np.outer(band_frequencies(), delay_s))
+    arriving = envelope[:, steps[:, None] - late_by] * phase[:, None, :]
     waves = _sphere(offset[strongest] / length[strongest, None])
     floor = np.sqrt(late * np.mean(np.abs(envelope) ** 2, axis=1))
     sound = arriving @ waves + floor[:, None, None] * _diffuse(rng)

@@ -57,7 +57,7 @@ def draw_room(sources: int, rng: np.random.Generator) -> RoomSound:
     directions: list[FloatArray] = []
     # Half a second of reverberation builds up before the frames begin.
     samples, begin = FRAMES_PER_ROOM * SAMPLES_PER_FRAME, SAMPLE_RATE // 2
-    heard = np.zeros((samples, array.channels))
+    recorded = np.zeros((samples, array.channels))
     while len(directions) < sources:
         position = rng.uniform(0.2, np.array(room.size_m) - 0.2)
         distance = float(np.linalg.norm(position - receiver))
@@ -71,9 +71,9 @@ def draw_room(sources: int, rng: np.random.Generator) -> RoomSound:
         response[:, : early.shape[1]] += early
         noise = rng.standard_normal(begin + samples + response.shape[1])
         wet = fftconvolve(noise[None], response, axes=1)[:, begin : begin + samples].T
-        heard += wet / wet.std()
-    heard += np.std(heard) * 10 ** (-SNR_DB / 20) * rng.standard_normal(heard.shape)
-    return RoomSound(heard, np.stack(directions))
+        recorded += wet / wet.std()
+    recorded += np.std(recorded) * 10 ** (-SNR_DB / 20) * rng.standard_normal(recorded.shape)
+    return RoomSound(recorded, np.stack(directions))
 
 
 def direction_errors(method: Method, rooms: Sequence[RoomSound]) -> FloatArray:
@@ -107,11 +107,11 @@ def steered_method(rigid: bool, channels: Sequence[int] | slice) -> Method:
         The capsules.
     """
     wave_number = 2 * np.pi * band_frequencies() / SPEED_OF_SOUND
-    way = (eigenmike_xyz() @ fibonacci_sphere())[channels]
+    distance = (eigenmike_xyz() @ fibonacci_sphere())[channels]
     if rigid:
-        response = rigid_sphere_response(wave_number * RADIUS_M, way / RADIUS_M)
+        response = rigid_sphere_response(wave_number * RADIUS_M, distance / RADIUS_M)
     else:
-        response = np.exp(1j * wave_number[:, None, None] * way)
+        response = np.exp(1j * wave_number[:, None, None] * distance)
     steer = response / np.linalg.norm(response, axis=1, keepdims=True)
 
     def images(audio: FloatArray) -> FloatArray:

@@ -57,7 +57,7 @@ LATENT_GAIN = CHANNELS * DIRECTIONS
 STATE_NAME = "training.pt"
 """File in the output folder that a stopped run goes on from."""
 
-_SPREAD_DEG = 5.0
+_TARGET_STD_DEG = 5.0
 _DARK = 1e-3
 """Brightness that directions have at the least, relative to the mean."""
 
@@ -169,10 +169,10 @@ class PointingLoss(nn.Module):
         return -(target * (bright / bright.sum(1, keepdim=True)).log()).sum(1).mean()
 
 
-def spread(directions: NDArray[np.float64]) -> NDArray[np.float32]:
+def target_map(directions: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return unit vectors (n, 3) as a distribution over the grid, (484,)."""
     apart = 1 - directions @ fibonacci_sphere()
-    near = np.exp(-apart / np.radians(_SPREAD_DEG) ** 2).sum(axis=0)
+    near = np.exp(-apart / np.radians(_TARGET_STD_DEG) ** 2).sum(axis=0)
     return np.asarray(near / near.sum(), np.float32)
 
 
@@ -292,7 +292,7 @@ class _Covariances(Dataset[_Batch]):
                 batch.full,
                 batch.direct,
                 batch.tetrahedral,
-                np.stack([spread(sources) for sources in batch.directions]),
+                np.stack([target_map(sources) for sources in batch.directions]),
             )
         )
         return _Batch(observed, direct, tetrahedral, directions)

@@ -50,7 +50,7 @@ SITE = "sim"
 class Task:
     """One recording to make."""
 
-    tree: Path
+    dataset: Path
     name: str
     split: Half
     room: int
@@ -58,7 +58,7 @@ class Task:
 
     def path(self, folder: str, suffix: str) -> Path:
         """Return one of the recording's files."""
-        return self.tree / folder / f"dev-{self.split}-{SITE}" / f"{self.name}{suffix}"
+        return self.dataset / folder / f"dev-{self.split}-{SITE}" / f"{self.name}{suffix}"
 
     @property
     def finished(self) -> bool:
@@ -72,8 +72,8 @@ class Task:
         return all(self.path(*file).is_file() for file in files)
 
 
-def simulate_tree(
-    tree: str | Path,
+def simulate_dataset(
+    dataset: str | Path,
     recipe: Recipe,
     seed: int,
     *,
@@ -87,7 +87,7 @@ def simulate_tree(
 
     Parameters
     ----------
-    tree
+    dataset
         Output folder: absent, empty, or begun with the same recipe, seed, sounds and panoramas.
     recipe, seed
         What to make; the same pair always makes the same files.
@@ -122,17 +122,17 @@ def simulate_tree(
             advice="Give a folder of events, such as STARSS22's, with --timelines",
         )
     bank = bank or ProceduralBank()
-    tree = output_folder(tree)
-    _claim(tree, _manifest(recipe, seed, bank, panoramas, timelines))
-    tasks = list(_tasks(tree, recipe))
-    remove_leftovers(tree, deep=True)
+    dataset = output_folder(dataset)
+    _claim(dataset, _manifest(recipe, seed, bank, panoramas, timelines))
+    tasks = list(_tasks(dataset, recipe))
+    remove_leftovers(dataset, deep=True)
     left = {t.name: (t, recipe, seed, bank, panoramas, timelines) for t in tasks if not t.finished}
-    run_all(_simulate_task, left, jobs=jobs, folder=tree, title=title)
+    run_all(_simulate_task, left, jobs=jobs, folder=dataset, title=title)
     return len(left), len(tasks) - len(left)
 
 
-def _simulate_task(tree: Path, task: Task, *scene: Any) -> None:
-    write_recording(replace(task, tree=tree), *scene)
+def _simulate_task(dataset: Path, task: Task, *scene: Any) -> None:
+    write_recording(replace(task, dataset=dataset), *scene)
 
 
 def write_recording(
@@ -183,7 +183,7 @@ def _write_video(target: Path, frames: Iterator[NDArray[np.uint8]]) -> None:
         container.mux(stream.encode(None))
 
 
-def _tasks(tree: Path, recipe: Recipe) -> Iterator[Task]:
+def _tasks(dataset: Path, recipe: Recipe) -> Iterator[Task]:
     """Yield the recordings; the rooms of dev-test follow those of dev-train."""
     first_room = recipe.first_room
     sides: tuple[Half, Half] = ("train", "test")
@@ -192,7 +192,7 @@ def _tasks(tree: Path, recipe: Recipe) -> Iterator[Task]:
         for index in range(side.recordings):
             room = first_room + index % side.rooms
             name = f"fold{FOLDS[split]}_room{room}_mix{1 + index // side.rooms:03d}"
-            yield Task(tree, name, split, room, index)
+            yield Task(dataset, name, split, room, index)
         first_room += side.rooms
 
 
@@ -245,9 +245,9 @@ def _values(manifest: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _claim(tree: Path, manifest: bytes) -> None:
+def _claim(dataset: Path, manifest: bytes) -> None:
     """Write the manifest into an empty folder; refuse a folder that was not begun with it."""
-    path = tree / MANIFEST
+    path = dataset / MANIFEST
     if path.is_file():
         begun_with = path.read_bytes()
         if begun_with != manifest:
@@ -257,9 +257,9 @@ def _claim(tree: Path, manifest: bytes) -> None:
                 found=_difference(begun_with, manifest, path),
                 advice="Choose another folder, or repeat the command the tree was begun with",
             )
-    elif any(entry.name != MANIFEST for entry in tree.iterdir()):
+    elif any(entry.name != MANIFEST for entry in dataset.iterdir()):
         raise OutputError(
-            tree,
+            dataset,
             expected="an empty folder or a simulation to go on with",
             found=f"other files and no {MANIFEST}",
         )

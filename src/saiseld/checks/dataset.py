@@ -22,7 +22,7 @@ from saiseld.conventions.bands import FRONT_END_CENTRES
 from saiseld.conventions.rigid_sphere import SPEED_OF_SOUND
 from saiseld.conventions.sphere import angles_of_pixel, great_circle, unit_vector, wrap_azimuth
 from saiseld.data.recordings import open_recording
-from saiseld.data.stairs26 import Tree, TreeRecording, open_tree
+from saiseld.data.stairs26 import DatasetRecording, Stairs26Dataset, open_dataset
 from saiseld.data.video import open_video
 from saiseld.formats.annotation import EnergyMask, read_annotations
 from saiseld.formats.events import Event, read_events
@@ -48,7 +48,7 @@ _MIRRORS: dict[str, Callable[[FloatArray], FloatArray]] = {
 }
 
 
-class _Said(NamedTuple):
+class _Sources(NamedTuple):
     """What a file says: who sounds when and where, (n,) each; directions in degrees."""
 
     path: Path
@@ -66,7 +66,7 @@ class _Said(NamedTuple):
         }
 
 
-def check_tree(path: str | Path, *, jobs: int = 1) -> list[Finding]:
+def check_dataset(path: str | Path, *, jobs: int = 1) -> list[Finding]:
     """Return what is wrong or noteworthy in a STAIRS26 tree, worst first.
 
     Parameters
@@ -78,17 +78,17 @@ def check_tree(path: str | Path, *, jobs: int = 1) -> list[Finding]:
     """
     path = Path(path)
     try:
-        tree = open_tree(path)
+        dataset = open_dataset(path)
     except InputError as error:
         return [unreadable(path, error)]
-    findings = [*_missing_files(tree), *_shared_rooms(tree)]
-    tasks = {recording.name: (recording,) for recording in tree.recordings}
+    findings = [*_missing_files(dataset), *_shared_rooms(dataset)]
+    tasks = {recording.name: (recording,) for recording in dataset.recordings}
     for found in run_all(_check, tasks, jobs=jobs, title="checking").values():
         findings += found
     return sorted(findings, key=lambda f: ("error", "warning", "note").index(f.severity))
 
 
-def _missing_files(tree: Tree) -> list[Finding]:
+def _missing_files(dataset: Stairs26Dataset) -> list[Finding]:
     findings = []
     kinds: tuple[tuple[str, Severity, Severity, str], ...] = (
         ("audio", "error", "error", "Put it into eigen_dev or mic_dev"),
@@ -97,31 +97,31 @@ def _missing_files(tree: Tree) -> list[Finding]:
         ("events", "warning", "note", "Without events, directions and times cannot be checked"),
     )
     for kind, severity, all_severity, advice in kinds:
-        without = [r for r in tree.recordings if getattr(r, kind) is None]
-        if len(without) == len(tree.recordings):
+        without = [r for r in dataset.recordings if getattr(r, kind) is None]
+        if len(without) == len(dataset.recordings):
             what = f"no recording has {kind}"
-            findings.append(Finding(all_severity, tree.path, what, advice))
+            findings.append(Finding(all_severity, dataset.path, what, advice))
         else:
             findings += [
-                Finding(severity, tree.path, f"{r.folder}/{r.name} has no {kind}", advice)
+                Finding(severity, dataset.path, f"{r.folder}/{r.name} has no {kind}", advice)
                 for r in without
             ]
     return findings
 
 
-def _shared_rooms(tree: Tree) -> list[Finding]:
+def _shared_rooms(dataset: Stairs26Dataset) -> list[Finding]:
     return [
         Finding(
             "error",
-            tree.path,
+            dataset.path,
             f"room {room} has recordings in dev-train and in dev-test",
             "What is learnt from a room must not be scored in it",
         )
-        for room in sorted(tree.shared_rooms())
+        for room in sorted(dataset.shared_rooms())
     ]
 
 
-def _check(recording: TreeRecording) -> list[Finding]:
+def _check(recording: DatasetRecording) -> list[Finding]:
     findings: list[Finding] = []
     frames = 0
     if recording.audio is not None:
@@ -137,8 +137,8 @@ def _check(recording: TreeRecording) -> list[Finding]:
     if labels and events:
         findings += _compare(labels, events)
     if recording.audio is not None and frames:
-        for said in filter(None, (labels, events)):
-            findings += _check_length(said, frames)
+        for source in filter(None, (labels, events)):
+            findings += _check_length(source, frames)
         first = events or labels
         if first:
             findings += _check_against_sound(first, recording.audio)
@@ -147,7 +147,7 @@ def _check(recording: TreeRecording) -> list[Finding]:
 
 def _read(
     path: Path | None, read: Callable[[Path], Sequence[Event]], findings: list[Finding]
-) -> _Said | None:
+) -> _Sources | None:
     if path is None:
         return None
     try:
@@ -155,7 +155,7 @@ def _read(
     except InputError as error:
         findings.append(unreadable(path, error))
         return None
-    return _Said(path, *columns[:3].astype(np.int64), *columns[3:])
+    return _Sources(path, *columns[:3].astype(np.int64), *columns[3:])
 
 
 def _by_labels(masks: Sequence[EnergyMask]) -> list[Event]:
@@ -182,30 +182,30 @@ def _check_numbering(folder: Path) -> list[Finding]:
     return [Finding("error", folder, what, "Frames count from zero: <recording>_0000.png")]
 
 
-def _check_length(said: _Said, frames: int) -> list[Finding]:
-    beyond = said.frame[said.frame >= frames]
+def _check_length(source: _Sources, frames: int) -> list[Finding]:
+    beyond = source.frame[source.frame >= frames]
     if not len(beyond):
         return []
     what = (
         f"{len(beyond)} entries beyond the {frames} frames of the recording, up to {beyond.max()}"
     )
     advice = "Are they of this recording, at 10 frames a second?"
-    return [Finding("error", said.path, what, advice)]
+    return [Finding("error", source.path, what, advice)]
 
 
-def _compare(labels: _Said, events: _Said) -> list[Finding]:
+def _compare(labels: _Sources, events: _Sources) -> list[Finding]:
     """Hold label masks against events: the same ones, at the same time, in the same direction."""
-    own = labels.rows().keys()
+    labelled = labels.rows().keys()
     shifts = sorted(range(-_MAX_SHIFT, _MAX_SHIFT + 1), key=abs)
-    best = max(shifts, key=lambda shift: len(own & events.rows(shift).keys()))
+    best = max(shifts, key=lambda shift: len(labelled & events.rows(shift).keys()))
     if best:
         what = f"labels are {_late(best)} against the events CSV"
         advice = "Frames count from zero, ten a second, in both"
         return [Finding("error", labels.path, what, advice)]
     findings = []
     for what, left in (
-        ("label masks without an event", own - events.rows().keys()),
-        ("events without a label mask", events.rows().keys() - own),
+        ("label masks without an event", labelled - events.rows().keys()),
+        ("events without a label mask", events.rows().keys() - labelled),
     ):
         if left:
             frame, class_id, source = min(left)
@@ -216,7 +216,7 @@ def _compare(labels: _Said, events: _Said) -> list[Finding]:
     return [*findings, *_compare_directions(labels, events)]
 
 
-def _compare_directions(labels: _Said, events: _Said) -> list[Finding]:
+def _compare_directions(labels: _Sources, events: _Sources) -> list[Finding]:
     rows = events.rows()
     pairs = [
         (row, rows[key])
@@ -234,12 +234,12 @@ def _compare_directions(labels: _Said, events: _Said) -> list[Finding]:
         return float(np.median(away))
 
     azimuth = events.azimuth[theirs]
-    as_said = apart(azimuth)
-    if as_said <= _MASK_RADIUS_DEG:
+    as_given = apart(azimuth)
+    if as_given <= _MASK_RADIUS_DEG:
         return []
     mirrored = {name: apart(mirror(azimuth)) for name, mirror in _MIRRORS.items()}
     nearest = min(mirrored, key=lambda name: mirrored[name])
-    what = f"label peaks lie {as_said:.0f}° from their events"
+    what = f"label peaks lie {as_given:.0f}° from their events"
     if mirrored[nearest] <= _MASK_RADIUS_DEG:
         what += f"; {nearest} they agree"
     return [
@@ -247,13 +247,13 @@ def _compare_directions(labels: _Said, events: _Said) -> list[Finding]:
     ]
 
 
-def _check_against_sound(said: _Said, audio: Path) -> list[Finding]:
+def _check_against_sound(source: _Sources, audio: Path) -> list[Finding]:
     """Hold directions and times against the sound, in frames where a single source is active."""
-    counts = np.bincount(said.frame) if len(said.frame) else np.zeros(1)
-    alone = np.flatnonzero((counts[said.frame] == 1) & np.isfinite(said.azimuth))
+    counts = np.bincount(source.frame) if len(source.frame) else np.zeros(1)
+    alone = np.flatnonzero((counts[source.frame] == 1) & np.isfinite(source.azimuth))
     if len(alone) < _FEWEST:
         return []
-    frame, azimuth, elevation = said.frame[alone], said.azimuth[alone], said.elevation[alone]
+    frame, azimuth, elevation = source.frame[alone], source.azimuth[alone], source.elevation[alone]
     blocks = open_recording(audio).blocks()
     covariance = np.concatenate([visibility(block, dtype=np.complex64) for block in blocks])
 
@@ -266,8 +266,8 @@ def _check_against_sound(said: _Said, audio: Path) -> list[Finding]:
         )
         return found
 
-    as_said = steered(azimuth)
-    here = float(np.nanmean(as_said))
+    as_given = steered(azimuth)
+    here = float(np.nanmean(as_given))
     mirrored = {
         name: float(np.nanmean(steered(wrap_azimuth(mirror(azimuth)))))
         for name, mirror in _MIRRORS.items()
@@ -282,25 +282,25 @@ def _check_against_sound(said: _Said, audio: Path) -> list[Finding]:
             "Azimuth is positive to the left; or the four channels are not capsules 6, 10, 26, 22 "
             "in this order"
         )
-        return [Finding("error", said.path, what, advice)]
+        return [Finding("error", source.path, what, advice)]
     gain = {
-        shift: _standardised(steered(azimuth, -shift) - as_said)
+        shift: _standardised(steered(azimuth, -shift) - as_given)
         for shift in range(-_MAX_SHIFT, _MAX_SHIFT + 1)
         if abs(shift) >= _SOUND_SHIFT
     }
     best = max(gain, key=lambda shift: gain[shift])
     if gain[best] > _SIGNIFICANT:
         what = f"entries are {_late(best)} against the sound"
-        return [Finding("error", said.path, what, "Frame k is the sound from k / 10 s on")]
+        return [Finding("error", source.path, what, "Frame k is the sound from k / 10 s on")]
     return []
 
 
 def _standardised(difference: FloatArray) -> float:
     """Return the mean over its standard error; 0 where too few entries have a value."""
-    known = difference[np.isfinite(difference)]
-    if len(known) < _FEWEST or not known.any():
+    finite = difference[np.isfinite(difference)]
+    if len(finite) < _FEWEST or not finite.any():
         return 0.0
-    return float(known.mean() / (known.std() / np.sqrt(len(known))))
+    return float(finite.mean() / (finite.std() / np.sqrt(len(finite))))
 
 
 def _steered_power(

@@ -1,4 +1,4 @@
-"""`check_tree`: a good tree has no complaint; each fault is told, with its file and advice."""
+"""`check_dataset`: a good tree has no complaint; each fault is told, with its file and advice."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from PIL import Image
 
 from saiseld.arrays.description import tetrahedron
 from saiseld.arrays.responses import array_response
-from saiseld.checks.tree import check_tree
+from saiseld.checks.dataset import check_dataset
 from saiseld.conventions.sphere import pixel_of_angles, unit_vector
 from saiseld.formats.annotation import EnergyMask, read_annotations, write_annotations
 from saiseld.formats.events import Event, read_events, write_events
@@ -86,12 +86,12 @@ def mirror_mask(mask):
 
 
 def told(tree):
-    return [(f.severity, f.path.name, f.what) for f in check_tree(tree)]
+    return [(f.severity, f.path.name, f.what) for f in check_dataset(tree)]
 
 
 def test_a_good_tree_has_no_complaint(tree):
-    assert check_tree(tree) == []
-    assert check_tree(tree, jobs=2) == []
+    assert check_dataset(tree) == []
+    assert check_dataset(tree, jobs=2) == []
 
 
 def test_a_mirrored_copy_is_caught_by_its_sound(tree):

@@ -10,23 +10,23 @@ import pytest
 import soundfile
 from tests.errors import raises
 
-from saiseld.checks.tree import check_tree
+from saiseld.checks.dataset import check_dataset
 from saiseld.conventions.arrays import eigenmike_xyz
 from saiseld.conventions.rigid_sphere import RigidSphereArray
 from saiseld.conventions.sphere import angles_of_pixel, great_circle
 from saiseld.data.recordings import open_recording
-from saiseld.data.stairs26 import open_tree
+from saiseld.data.stairs26 import open_dataset
 from saiseld.data.video import open_video
 from saiseld.formats.events import read_events
 from saiseld.labels.annotate import annotate
 from saiseld.labels.sparse_imaging import sparse_image
 from saiseld.runtime.errors import OutputError
+from saiseld.simulation.dataset import simulate_dataset
 from saiseld.simulation.recipes import read_recipe
 from saiseld.simulation.rooms.render import render_audio
 from saiseld.simulation.rooms.room import Room
 from saiseld.simulation.scene import Scene, Sound, Source
 from saiseld.simulation.sounds.bank import levelled
-from saiseld.simulation.tree import simulate_tree
 
 MICRO = """
 extends = "tiny"
@@ -47,7 +47,7 @@ def recipe_file(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tree(recipe_file, tmp_path_factory):
     folder = tmp_path_factory.mktemp("simulated") / "tree"
-    assert simulate_tree(folder, read_recipe(str(recipe_file)), 7, title="") == (3, 0)
+    assert simulate_dataset(folder, read_recipe(str(recipe_file)), 7, title="") == (3, 0)
     return folder
 
 
@@ -60,7 +60,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def test_tree_is_laid_out_as_stairs26(tree):
-    found = open_tree(tree)
+    found = open_dataset(tree)
     assert [(r.name, r.folder, r.room) for r in found.recordings] == [
         ("fold4_room2_mix001", "dev-test-sim", 2),
         ("fold3_room1_mix001", "dev-train-sim", 1),
@@ -78,7 +78,7 @@ def test_tree_is_laid_out_as_stairs26(tree):
 def test_labels_are_those_of_the_audio_and_events_on_disk(tree):
     from saiseld.formats.annotation import read_annotations
 
-    recording = open_tree(tree).recordings[0]
+    recording = open_dataset(tree).recordings[0]
     audio, _ = soundfile.read(recording.audio)
     expected = annotate(sparse_image(audio), read_events(recording.events))
     written = read_annotations(recording.labels)
@@ -98,7 +98,7 @@ def test_killed_and_resumed_is_identical_to_made_in_one_go(tree, recipe_file, tm
     program = f"""
 import os, signal, sys
 from saiseld.simulation.recipes import read_recipe
-from saiseld.simulation.tree import simulate_tree
+from saiseld.simulation.dataset import simulate_dataset
 
 def kill_at_the_second(event, arguments, labels=[]):
     if event == "os.rename" and str(arguments[1]).endswith("_std.json"):
@@ -107,7 +107,7 @@ def kill_at_the_second(event, arguments, labels=[]):
             os.kill(os.getpid(), signal.SIGKILL)
 
 sys.addaudithook(kill_at_the_second)
-simulate_tree({str(other)!r}, read_recipe({str(recipe_file)!r}), 7, title="")
+simulate_dataset({str(other)!r}, read_recipe({str(recipe_file)!r}), 7, title="")
 """
     killed = subprocess.run([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
     assert killed.returncode == -signal.SIGKILL
@@ -115,7 +115,7 @@ simulate_tree({str(other)!r}, read_recipe({str(recipe_file)!r}), 7, title="")
     assert len(finished) == 1
     (other / "eigen_dev" / ".0a1b2c3d.part.fold4_room2_mix001.wav").write_bytes(b"half")
     before = finished[0].stat().st_mtime_ns
-    made, found = simulate_tree(other, read_recipe(str(recipe_file)), 7, jobs=2, title="")
+    made, found = simulate_dataset(other, read_recipe(str(recipe_file)), 7, jobs=2, title="")
     assert (made + found, found) == (3, len(finished))
     assert finished[0].stat().st_mtime_ns == before
     assert digests(other) == digests(tree)
@@ -133,13 +133,13 @@ def test_other_trees_are_left_alone(tree, recipe_file, tmp_path):
     recipe = read_recipe(str(recipe_file))
     before = digests(tree)
     with raises(OutputError, expected="versions of this run", found="seed 7 for 8"):
-        simulate_tree(tree, recipe, 8, title="")
+        simulate_dataset(tree, recipe, 8, title="")
     with raises(OutputError, found="recipe.seconds 1"):
-        simulate_tree(tree, read_recipe("tiny"), 7, title="")
+        simulate_dataset(tree, read_recipe("tiny"), 7, title="")
     assert digests(tree) == before
     (tmp_path / "thesis.txt").write_text("mine")
     with raises(OutputError, expected="an empty folder or a simulation to go on"):
-        simulate_tree(tmp_path, recipe, 7, title="")
+        simulate_dataset(tmp_path, recipe, 7, title="")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
@@ -174,4 +174,4 @@ def test_label_peaks_sit_at_single_static_sources():
 
 
 def test_simulated_tree_passes_the_doctor(tree):
-    assert check_tree(tree) == []
+    assert check_dataset(tree) == []
