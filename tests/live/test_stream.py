@@ -14,8 +14,8 @@ from saiseld.data.recordings import read_audio
 from saiseld.data.video import open_video
 from saiseld.decision.systems import system_named
 from saiseld.live.frames import FLOOR_DB, HEAT_SHAPE
-from saiseld.live.intake import InputSynchronizer
 from saiseld.live.stream import Stream
+from saiseld.live.synchronizer import InputSynchronizer
 from saiseld.pipeline.imager import Imager
 from saiseld.pipeline.weights import DEMO
 from saiseld.runtime.errors import AudioError, RecipeError, VideoError

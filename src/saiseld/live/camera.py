@@ -14,8 +14,8 @@ import av
 from saiseld.conventions.timebase import FPS
 from saiseld.data.display import check_projection, display_size, upright
 from saiseld.data.video import open_video, timed_pictures
-from saiseld.live.intake import Picture
 from saiseld.live.sources import FileSource
+from saiseld.live.synchronizer import Picture
 from saiseld.runtime.errors import VideoError, message_of
 
 AGAIN_S = 3.0

@@ -32,8 +32,8 @@ from saiseld.conventions.timebase import FPS, SAMPLE_RATE
 from saiseld.data.recordings import CHANNELS_SUFFIX
 from saiseld.formats.annotation import AnnotationWriter, annotation_writer
 from saiseld.live.frames import LiveFrame
-from saiseld.live.intake import Rgb
 from saiseld.live.sources import Block, in_order
+from saiseld.live.synchronizer import Rgb
 from saiseld.runtime.files import atomic_path, output_folder, run_number
 
 Samples: TypeAlias = NDArray[np.float32]

@@ -16,9 +16,9 @@ from threadpoolctl import threadpool_limits
 from saiseld.live.arrays import ChannelMap
 from saiseld.live.camera import Camera
 from saiseld.live.frames import LiveFrame
-from saiseld.live.intake import Picture
 from saiseld.live.sources import Block, Source
 from saiseld.live.stream import Stream
+from saiseld.live.synchronizer import Picture
 from saiseld.runtime.errors import AudioError
 
 MOST_BEHIND_S = 1.5

@@ -31,8 +31,8 @@ from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.decision.systems import System, decide, system_named
 from saiseld.formats.annotation import EnergyMask
 from saiseld.live.frames import HEAT_SHAPE, LiveFrame
-from saiseld.live.intake import Health, InputSynchronizer, Picture, Taken, as_rgb
 from saiseld.live.measures import heat, levels, spectrum
+from saiseld.live.synchronizer import Health, InputSynchronizer, Picture, Taken, as_rgb
 from saiseld.live.tracks import Marker
 from saiseld.pipeline.defaults import VIEWING_THRESHOLD, branches_for
 from saiseld.pipeline.engine import Backpressure, Block, Engine, Latency
@@ -164,7 +164,7 @@ class Stream:
             ``time.monotonic()`` when the last of them arrived.
         position
             What the source calls the first sample, counting on, if it counts: then what is missing
-            is filled with silence once `intake.PATIENCE_S` has passed, and what comes twice or
+            is filled with silence once `synchronizer.PATIENCE_S` has passed, and what comes twice or
             later than that is left out.
 
         Raises
