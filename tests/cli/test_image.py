@@ -163,9 +163,9 @@ def test_a_recording_is_opened_once(untrained, tmp_path, saiseld, monkeypatch) -
     from saiseld.data import recordings
 
     opened = []
-    check = recordings._check_length
+    check = recordings.check_length
     monkeypatch.setattr(
-        recordings, "_check_length", lambda *what: opened.append(what) or check(*what)
+        recordings, "check_length", lambda *what: opened.append(what) or check(*what)
     )
     command = ("image", untrained / "rec.wav", "--weights", untrained, "-o", tmp_path)
     assert saiseld(*command)[0] == 0 and len(opened) == 1

@@ -37,7 +37,7 @@ def test_a_tree_without_labels_or_features(tmp_path, saiseld) -> None:
 def test_a_device_that_is_not_there_is_told_before_anything(
     tmp_path, saiseld, monkeypatch, command
 ) -> None:
-    monkeypatch.setattr(devices, "_gpus", list)
+    monkeypatch.setattr(devices, "gpus", list)
     code, told = saiseld("train", *command, "-o", tmp_path / "run", "--device", "cuda")
     assert code == 2 and "device: expected cuda, found only cpu" in told
     assert not (tmp_path / "run").exists()

@@ -97,7 +97,7 @@ def test_suppression_by_prefixes_equals_the_whole(paper: Detector) -> None:
         logits = torch.randn(600, 14, generator=generator) * spread
         deltas = torch.randn(600, 56, generator=generator) * 0.5
         wanted = RoIHeads.postprocess_detections(heads, logits, deltas, [proposals], [(180, 360)])
-        found = heads._best(proposals, torch.softmax(logits, -1), deltas, (180, 360))
+        found = heads.best(proposals, torch.softmax(logits, -1), deltas, (180, 360))
         boxes, scores, labels = (part[0] for part in wanted)
         assert torch.equal(found[0], boxes)
         assert torch.equal(found[1], scores)

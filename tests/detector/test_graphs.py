@@ -112,7 +112,7 @@ def test_regions_are_pooled_where_torchvision_pools_them() -> None:
 
 def test_each_region_gets_its_own_values_back() -> None:
     detector = GraphDetector.__new__(GraphDetector)
-    detector._pooled = [2, 3, 4, 5]
+    detector.pooled = [2, 3, 4, 5]
 
     def network(*inputs: np.ndarray, r: int) -> list[np.ndarray]:
         rows = np.concatenate(inputs[4:])
@@ -124,7 +124,7 @@ def test_each_region_gets_its_own_values_back() -> None:
     corner = np.arange(10, dtype=np.float32).reshape(5, 2)
     boxes = np.hstack([corner, corner + sides])
     features = [np.arange(3, dtype=np.float32)[:, None]] * 4
-    frames = detector._of_regions(network, features, [boxes[:3], boxes[:0], boxes[3:]])
+    frames = detector.of_regions(network, features, [boxes[:3], boxes[:0], boxes[3:]])
     for number, (own, expected) in enumerate(
         zip(frames, (corner[:3], corner[:0], corner[3:]), strict=True)
     ):

@@ -229,7 +229,7 @@ def test_weights_that_are_no_numbers_are_refused(weights):
 def test_a_first_run_that_does_not_end_is_ended(weights, monkeypatch):
     from saiseld.formats import graph
 
-    monkeypatch.setattr(graph, "_FIRST_RUN_S", 0.0)
+    monkeypatch.setattr(graph, "FIRST_RUN_S", 0.0)
     own = Graph(weights, "upsample", ("n 9 32 32", "n 9 32 32"))
     parts = [np.zeros((200, 9, 4, 4), np.float32)] * 2
     with pytest.raises(CheckpointError):

@@ -69,7 +69,7 @@ def varint(value):
 
 
 def test_a_page_that_claims_more_than_its_rows_is_refused(table, tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet_check, "_FIXED_BYTES", 1 << 16)
+    monkeypatch.setattr(parquet_check, "FIXED_BYTES", 1 << 16)
     content = bytearray(table.read_bytes())
     column = pq.ParquetFile(table).metadata.row_group(0).column(11)
     # Type and the size unpacked are a byte and a number each; the number's length may not change.
@@ -114,7 +114,7 @@ def test_more_row_groups_than_a_table_has_are_refused(table, tmp_path, monkeypat
 
 
 def test_a_footer_larger_than_any_is_refused(table, tmp_path, monkeypatch):
-    monkeypatch.setattr(candidates, "_FOOTER_BYTES", 100)
+    monkeypatch.setattr(candidates, "FOOTER_BYTES", 100)
     with pytest.raises(CandidateError) as caught:
         read_candidates(table)
     assert caught.value.place == "footer"

@@ -273,8 +273,7 @@ def test_latency_and_dropped_frames_are_shown(live, tab):
 
 def test_it_finds_a_server_again(live, tab):
     show(live, tab, frame_at(5, 0))
-    for connection in list(live.server._running.server_state.connections):
-        live._loop.call_soon_threadsafe(connection.transport.abort)
+    live.server.drop()
     tab.get_by_text("trying again").wait_for()
     tab.get_by_text("Connected").wait_for()
     show(live, tab, frame_at(0, 0))  # a stream that begins anew

@@ -95,5 +95,5 @@ def test_a_sound_that_never_ends_needs_no_more_memory() -> None:
     marker = Marker(0.2)
     for number in range(500):
         marker.marks(number, [mask(frame=number)])
-    (track,) = marker._linker.live
+    (track,) = marker.linker.live
     assert len(track.masks) == len(track.vectors) <= 30

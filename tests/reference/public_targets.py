@@ -147,7 +147,7 @@ def losses(detector: Detector, batch: torch.Tensor, labels: list[Annotation]) ->
     """Return a detector's losses on frames 0, 1, ...; chance is drawn as in the public recipe."""
     targets = [targets_of(labels, frame) for frame in range(len(batch))]
     boxes = [torch.from_numpy(target["boxes"]) for target in targets]
-    image, features = detector.features(*detector._parts(batch))
+    image, features = detector.features(*detector.parts(batch))
     sizes = detector.sizes(len(batch))
     given = [
         {"boxes": own, "labels": torch.from_numpy(target["labels"])}

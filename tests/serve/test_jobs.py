@@ -129,7 +129,7 @@ def test_a_clock_that_jumps_removes_nothing_and_keeps_the_order(jobs, monkeypatc
 
 def test_the_watch_counts_by_its_own_clock(jobs, monkeypatch):
     from saiseld.serve.jobs import Limits
-    from saiseld.serve.worker import _Watch
+    from saiseld.serve.worker import Watchdog
 
     class Alive:
         def is_alive(self):
@@ -138,10 +138,10 @@ def test_the_watch_counts_by_its_own_clock(jobs, monkeypatch):
     job = jobs.create(JobRequest(), 10).id
     jobs.queue(job)
     jobs.claim()
-    watch, process = _Watch(jobs, Limits(job_s=5.0), None), Alive()
+    watch, process = Watchdog(jobs, Limits(job_s=5.0), None), Alive()
     monkeypatch.setattr(time, "time", lambda: 4e9)
-    assert watch._look_after(process) is process
-    assert watch._look_after(process) is process
+    assert watch.check(process) is process
+    assert watch.check(process) is process
     assert jobs.get(job).state == "running"
 
 
@@ -152,7 +152,7 @@ Disk = namedtuple("Disk", "total used free")
 def disk(monkeypatch):
     free = [100 << 20]
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: Disk(0, 0, free[0]))
-    monkeypatch.setattr(uploads, "_STEP_BYTES", 8 << 20)
+    monkeypatch.setattr(uploads, "STEP_BYTES", 8 << 20)
     return free
 
 

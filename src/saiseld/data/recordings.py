@@ -259,7 +259,7 @@ def open_recording(
     )
     if not any_channels or sound.channels < 4:
         _check_channels(recording, sound)
-    _check_length(recording)
+    check_length(recording)
     return _with_gain(recording) if sound.is_float else recording
 
 
@@ -304,7 +304,7 @@ def recording_of_array(
     )
     if not any_channels:
         _check_channels(recording)
-    _check_length(recording)
+    check_length(recording)
     return _with_gain(recording)
 
 
@@ -381,7 +381,8 @@ def _check_channels(recording: Recording, sound: SoundFile | None = None) -> Non
         )
 
 
-def _check_length(recording: Recording) -> None:
+def check_length(recording: Recording) -> None:
+    """Raise ``AudioError`` where a recording is empty, too long or of an impossible rate."""
     source = recording.path
     if recording.sample_rate < MIN_SAMPLE_RATE:
         raise AudioError(

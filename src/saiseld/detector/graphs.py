@@ -105,7 +105,7 @@ class GraphDetector:
         self._margin: int = header.margin
         self._proposed: list[int] = header.proposed
         self._proposals: int = header.proposals
-        self._pooled: list[int] = header.pooled
+        self.pooled: list[int] = header.pooled
 
     def inputs(
         self, rgb: NDArray[np.floating[Any] | np.uint8], latent: NDArray[np.float32]
@@ -130,17 +130,17 @@ class GraphDetector:
         ]
         found = [
             on_cylinder(*best_labelled(box, score), margin=self._margin)
-            for score, box in self._of_regions(self.box_head, features, regions)
+            for score, box in self.of_regions(self.box_head, features, regions)
         ]
         measured = [_measured_rows(frame, keep) for frame in found]
         boxes_of = [boxes[rows] for (boxes, _, _), rows in zip(found, measured, strict=True)]
-        values = self._of_regions(self.energy_head, features, boxes_of)
+        values = self.of_regions(self.energy_head, features, boxes_of)
         return [
             self._found(frame, rows, *energies)
             for frame, rows, energies in zip(found, measured, values, strict=True)
         ]
 
-    def _of_regions(
+    def of_regions(
         self, graph: Graph, features: Sequence[NDArray[np.float32]], regions: Sequence[Boxes]
     ) -> list[list[NDArray[np.float32]]]:
         """Return what a graph says of each frame's regions.
@@ -156,7 +156,7 @@ class GraphDetector:
         self, graph: Graph, features: Sequence[NDArray[np.float32]], boxes: Boxes
     ) -> list[NDArray[np.float32]]:
         rows = np.column_stack([np.zeros(len(boxes), np.float32), boxes])
-        level = pooled_level(boxes, self._pooled)
+        level = pooled_level(boxes, self.pooled)
         order = np.argsort(level, kind="stable")
         parts = [rows[order][level[order] == number] for number in range(len(features))]
         back = np.argsort(order)

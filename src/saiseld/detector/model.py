@@ -265,7 +265,8 @@ class Detector(nn.Module):
         acoustic = self.acoustic_norm(self._extended(acoustic, self.acoustic_stride))
         return rgb, self.det.backbone(rgb, acoustic)
 
-    def _parts(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+    def parts(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Return pictures and acoustic images of a batch (B, 12, 180, 360), as features take them."""
         rgb, acoustic = batch[:, :RGB_CHANNELS], batch[:, RGB_CHANNELS:]
         if self.acoustic_stride > 1:
             acoustic = F.avg_pool2d(acoustic, self.acoustic_stride)
@@ -289,7 +290,7 @@ class Detector(nn.Module):
     def _detections(
         self, batch: Tensor, keep: Keep | None, full_energy: bool
     ) -> list[dict[str, Tensor]]:
-        image, features = self.features(*self._parts(batch))
+        image, features = self.features(*self.parts(batch))
         sizes = self.sizes(len(batch))
         found = [self._on_cylinder(*frame) for frame in self.det.detections(image, features, sizes)]
         measured = [_measured_rows(scores, labels, keep) for _, scores, labels in found]
@@ -350,7 +351,7 @@ class Detector(nn.Module):
         return whole, score, label
 
     def _losses(self, batch: Tensor, targets: Sequence[FrameTargets]) -> dict[str, Tensor]:
-        image, features = self.features(*self._parts(batch))
+        image, features = self.features(*self.parts(batch))
         copies = [visible_copies(target["boxes"], self.margin) for target in targets]
         regions = [
             {"boxes": self._shifted(boxes, self.margin), "labels": target["labels"][owner]}

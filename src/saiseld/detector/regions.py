@@ -96,9 +96,9 @@ class BoxHeads(RoIHeads):  # type: ignore[misc]
         counts = [len(boxes) for boxes in proposals]
         scores = torch.split(F.softmax(logits, dim=-1), counts)
         images = zip(proposals, scores, torch.split(deltas, counts), sizes, strict=True)
-        return [self._best(*image) for image in images]
+        return [self.best(*image) for image in images]
 
-    def _best(
+    def best(
         self, proposals: Tensor, scores: Tensor, deltas: Tensor, size: tuple[int, int]
     ) -> Boxes:
         """Return what torchvision's ``postprocess_detections`` would, for less work.

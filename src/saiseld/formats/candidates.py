@@ -53,7 +53,7 @@ _ROWS_OF_ANY_SIZE = 20_000
 _BATCH_ROWS = 4096
 
 _VALUES_PER_ROW = {"energy_map.list.element": MAP_SIZE * MAP_SIZE}
-_FOOTER_BYTES = 64 << 20
+FOOTER_BYTES = 64 << 20
 _DEGREES_BEYOND = 1e-3
 """By which an angle may exceed its range: what rounding to 32 bits leaves."""
 
@@ -475,9 +475,9 @@ def _check_footer(path: Path) -> None:
     with path.open("rb") as file:
         file.seek(-8, 2)
         length, mark = int.from_bytes(file.read(4), "little"), file.read(4)
-    if mark == b"PAR1" and length > _FOOTER_BYTES:
+    if mark == b"PAR1" and length > FOOTER_BYTES:
         raise CandidateError(
-            path, place="footer", expected=f"at most {_FOOTER_BYTES} bytes", found=str(length)
+            path, place="footer", expected=f"at most {FOOTER_BYTES} bytes", found=str(length)
         )
 
 

@@ -57,7 +57,7 @@ MEMORY_BYTES = Limit("graph_memory_bytes", (512 << 20) + (os.cpu_count() or 1) *
 """What all graphs of a process may take together while they run."""
 _FATAL = 4
 _WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
-_FIRST_RUN_S = 120.0
+FIRST_RUN_S = 120.0
 """A graph's first run is ended after this; by then none of ours is still at it."""
 
 
@@ -182,7 +182,7 @@ class Graph:
         import onnxruntime
 
         run = onnxruntime.RunOptions()
-        timer = threading.Timer(_FIRST_RUN_S, setattr, (run, "terminate", True))
+        timer = threading.Timer(FIRST_RUN_S, setattr, (run, "terminate", True))
         timer.daemon = True
         timer.start()
         try:

@@ -22,7 +22,7 @@ ROW_GROUPS = Limit("row_groups", 20_000)
 ENCODINGS = frozenset({"PLAIN", "RLE", "BIT_PACKED", "RLE_DICTIONARY", "PLAIN_DICTIONARY"})
 COMPRESSIONS = frozenset({"UNCOMPRESSED", "SNAPPY", "GZIP", "BROTLI", "LZ4", "ZSTD"})
 
-_FIXED_BYTES = 1 << 20
+FIXED_BYTES = 1 << 20
 """Of a column chunk, whatever it holds: levels, a dictionary, statistics."""
 _TYPES = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "FLOAT": 4, "DOUBLE": 8, "FIXED_LEN_BYTE_ARRAY": 2}
 _LARGEST_HEADER = 1 << 16
@@ -101,7 +101,7 @@ class _Column:
         if not (start > 0 and length >= 0 and start + length <= size):
             raise self._wrong("pages in the file", f"{length} bytes at {start}")
         unpacked, values = self._walk(start, start + length)
-        most = self._values * (_TYPES[column.physical_type] + 1) + _FIXED_BYTES
+        most = self._values * (_TYPES[column.physical_type] + 1) + FIXED_BYTES
         if unpacked > most:
             raise self._wrong(f"at most {most} bytes unpacked", str(unpacked))
         if values != self._values:

@@ -120,7 +120,7 @@ class Stream:
         self._yaw_deg = yaw_deg
         self._input = InputSynchronizer(sample_rate, video=video)
         self._marker = Marker(threshold)
-        self._waiting: deque[Taken] = deque()
+        self.waiting: deque[Taken] = deque()
         self._dropped = 0
         branches = branches_for(self._system, video=video)
         self._needs_picture = "detector" in branches
@@ -163,9 +163,9 @@ class Stream:
         time
             ``time.monotonic()`` when the last of them arrived.
         position
-            What the source calls the first sample, counting on, if it counts: then what is missing
-            is filled with silence once `synchronizer.PATIENCE_S` has passed, and what comes twice or
-            later than that is left out.
+            The source's number of the first sample, if it counts them: then gaps are filled with
+            silence once `synchronizer.PATIENCE_S` has passed, and samples that come twice or later
+            than that are left out.
 
         Raises
         ------
@@ -203,7 +203,7 @@ class Stream:
 
     def _given(self, taken: Iterable[Taken]) -> Iterator[LiveFrame]:
         for one in taken:
-            self._waiting.append(one)
+            self.waiting.append(one)
             blocks = self._engine.push(one.sound, [self._picture_of(one)], captured=one.captured)
             yield from self._of_blocks(blocks)
         yield from self._of_blocks(self._engine.push(None))
@@ -221,7 +221,7 @@ class Stream:
             for mask in decide(block.candidates, self._system, self._models):
                 masks.setdefault(mask.frame, []).append(self._placed(mask))
             for processed in block.processed:
-                taken = self._waiting.popleft()
+                taken = self.waiting.popleft()
                 yield self._frame(taken, tuple(masks.get(taken.frame, ())), bool(processed))
 
     def _frame(self, taken: Taken, masks: tuple[EnergyMask, ...], processed: bool) -> LiveFrame:

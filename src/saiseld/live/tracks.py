@@ -38,16 +38,16 @@ class Marker:
 
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
-        self._linker = Linker()
+        self.linker = Linker()
         self._numbers: dict[int, int] = {}  # of live tracks, by their identity
         self._last = 0
 
     def marks(self, frame: int, masks: Sequence[EnergyMask]) -> tuple[Mark, ...]:
         """Return the marks of a frame, later than those before, by event."""
         visible = [mask for mask in masks if is_shown(mask, self._threshold)]
-        for ended in self._linker.follow(frame, visible):
+        for ended in self.linker.follow(frame, visible):
             self._numbers.pop(id(ended), None)
-        live = self._linker.live
+        live = self.linker.live
         for track in live:
             del track.masks[:-_REMEMBERED], track.vectors[:-_REMEMBERED]
         for track in sorted(live, key=lambda t: -_weight(t, frame)):
@@ -64,7 +64,7 @@ class Marker:
         """Give a track a number, in place of those that it outweighs where it is."""
         there = [
             other
-            for other in self._linker.live
+            for other in self.linker.live
             if id(other) in self._numbers
             and frame - other.last <= GAP
             and angle_between(other.vectors[-1], track.vectors[-1]) <= REACH

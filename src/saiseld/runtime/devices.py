@@ -23,7 +23,7 @@ def device_of(requested: DeviceName) -> Device:
     """
     if requested == "cpu":
         return requested
-    there = _gpus()
+    there = gpus()
     if requested == "auto":
         return there[0] if there else "cpu"
     if requested not in there:
@@ -52,7 +52,8 @@ def has_torch() -> bool:
     return find_spec("torch") is not None
 
 
-def _gpus() -> list[Device]:
+def gpus() -> list[Device]:
+    """Return the kinds of GPU that torch finds here."""
     if not has_torch():
         return []
     import torch

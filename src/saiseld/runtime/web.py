@@ -215,12 +215,14 @@ class Server:
     def __init__(self, url: str, running: uvicorn.Server) -> None:
         self.url, self._running = url, running
 
-    def drop(self, client: tuple[str, int]) -> None:
-        """Cut the connection of a client that takes nothing; called on the server's own thread."""
+    def drop(self, client: tuple[str, int] | None = None) -> None:
+        """Cut the connections of a client that takes nothing, or all; on any thread."""
         for connection in list(self._running.server_state.connections):
             transport = getattr(connection, "transport", None)
-            if transport is not None and getattr(connection, "client", None) == client:
-                transport.abort()
+            if transport is not None and (
+                client is None or getattr(connection, "client", None) == client
+            ):
+                connection.loop.call_soon_threadsafe(transport.abort)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from saiseld.runtime.errors import OutputError
 from saiseld.runtime.isolation import ProcessLimits, call_isolated
 from saiseld.serve.jobs import RECORDING, VIDEO, Limits, Part
 
-_STEP_BYTES = 8 << 20
+STEP_BYTES = 8 << 20
 """What an upload of unknown length asks for at a time."""
 
 
@@ -80,7 +80,7 @@ class Reservation:
     def write(self, size: int) -> None:
         """Count bytes before they are written; raises what `DiskSpace.promise` does."""
         if size > self._left:
-            self.ask(max(size, _STEP_BYTES))
+            self.ask(max(size, STEP_BYTES))
         self._left -= size
         self._space.keep(size)
 

@@ -90,7 +90,7 @@ def working(jobs: Jobs, limits: Limits, do: Do = image_job) -> Iterator[None]:
     # What was running when the last server ended was either stopped with it, or killed.
     jobs.stopped("the server was stopped twice while at it")
     jobs.sweep(limits.open_s, deleted=True)
-    watch = _Watch(jobs, limits, do)
+    watch = Watchdog(jobs, limits, do)
     thread = threading.Thread(target=watch.run, daemon=True, name="worker's watch")
     thread.start()
     try:
@@ -100,7 +100,7 @@ def working(jobs: Jobs, limits: Limits, do: Do = image_job) -> Iterator[None]:
         thread.join()
 
 
-class _Watch:
+class Watchdog:
     """Starts the worker, stops it where a job takes too long or is deleted, starts it again."""
 
     def __init__(self, jobs: Jobs, limits: Limits, do: Do) -> None:
@@ -110,11 +110,12 @@ class _Watch:
         self.over = threading.Event()
 
     def run(self) -> None:
+        """Watch until `over` is set."""
         # A worker dies with the thread that started it: this one ends when the server does.
         process = self._start()
         while not self.over.wait(_WATCH_S):
             try:
-                process = self._look_after(process)
+                process = self.check(process)
             except SaiseldError as error:  # of the table: it may be readable again
                 if str(error) != self._last_error:
                     _log.error("%s", error)
@@ -123,7 +124,8 @@ class _Watch:
         with suppress(SaiseldError):
             self._jobs.stopped("the server was stopped", counts=False)
 
-    def _look_after(self, process: BaseProcess) -> BaseProcess:
+    def check(self, process: BaseProcess) -> BaseProcess:
+        """Return the worker's process: the one given, or the one started in its place."""
         if not process.is_alive():
             self._jobs.stopped(f"its process ended before it was done ({_how(process)})")
             process = self._start()

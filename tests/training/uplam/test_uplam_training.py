@@ -192,8 +192,8 @@ def test_a_step_stays_on_its_device_until_its_numbers_are_read(tmp_path: Path, m
     # eigenvectors takes a wait, and a read before it.
     monkeypatch.setattr(run, "read", no_numbers)
     monkeypatch.setattr(run, "positive_part", lambda covariance: covariance)
-    steps = run._Run(TINY, tmp_path / STATE_NAME, torch.device("meta"))
-    batch = run._Covariances(TINY)[0]
+    steps = run.TrainingRun(TINY, tmp_path / STATE_NAME, torch.device("meta"))
+    batch = run.Covariances(TINY)[0]
     for _ in range(TINY.lam_steps + 1):
         steps.step(batch)
     assert [len(values) for values in read] == [3] * TINY.lam_steps + [1, 3]

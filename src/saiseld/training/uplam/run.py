@@ -243,16 +243,20 @@ def train_uplam(
     """
     there = device_of(device)
     with only_run(folder):
-        run = _Run(recipe, folder / STATE_NAME, torch.device("cpu" if there == "mps" else there))
+        run = TrainingRun(
+            recipe, folder / STATE_NAME, torch.device("cpu" if there == "mps" else there)
+        )
         return _trained(run, workers, progress)
 
 
-def _trained(run: _Run, workers: int, progress: Callable[[int, int, float], None]) -> Trained:
+def _trained(
+    run: TrainingRun, workers: int, progress: Callable[[int, int, float], None]
+) -> Trained:
     recipe = run.recipe
     total = recipe.lam_steps + recipe.uplam_steps
     run.resume()
     batches = DataLoader(
-        _Covariances(recipe),
+        Covariances(recipe),
         batch_size=None,
         sampler=range(len(run.losses), total),
         num_workers=workers,
@@ -277,7 +281,7 @@ class _Batch(NamedTuple):
     directions: Tensor
 
 
-class _Covariances(Dataset[_Batch]):
+class Covariances(Dataset[_Batch]):
     """Batch k of a run."""
 
     def __init__(self, recipe: UpLAMRecipe) -> None:
@@ -298,7 +302,7 @@ class _Covariances(Dataset[_Batch]):
         return _Batch(observed, direct, tetrahedral, directions)
 
 
-class _Run:
+class TrainingRun:
     """Models, optimizers and losses of a run."""
 
     def __init__(self, recipe: UpLAMRecipe, state: Path, device: torch.device) -> None:
