@@ -266,7 +266,7 @@ class Detector(nn.Module):
         return rgb, self.det.backbone(rgb, acoustic)
 
     def parts(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Return pictures and acoustic images of a batch (B, 12, 180, 360), as features take them."""
+        """Split a batch (B, 12, 180, 360) into pictures and acoustic images."""
         rgb, acoustic = batch[:, :RGB_CHANNELS], batch[:, RGB_CHANNELS:]
         if self.acoustic_stride > 1:
             acoustic = F.avg_pool2d(acoustic, self.acoustic_stride)
