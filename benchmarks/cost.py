@@ -112,11 +112,11 @@ class Steps:
     def simulate(self, out: Path) -> None:
         """A scene of 32 channels, its video, events and labels."""
         recipe = read_recipe("sim26").model_copy(update={"seconds": float(SECONDS)})
-        write_recording(replace(self._scene, tree=out), recipe, 0, ProceduralBank(), None)
+        write_recording(replace(self._scene, dataset=out), recipe, 0, ProceduralBank(), None)
 
     def label(self, out: Path) -> None:
         """Labels of 32 channels and events."""
-        scene = replace(self._scene, tree=self._folder / "simulate" / "2")
+        scene = replace(self._scene, dataset=self._folder / "simulate" / "2")
         audio, events = scene.path(AUDIO_FOLDER, ".wav"), scene.path(EVENTS_FOLDER, ".csv")
         make_labels(LabelTask(audio, events, out))
 

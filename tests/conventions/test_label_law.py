@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saiseld.conventions.label_law import (
+    BOX_EXTENT_DEG,
+    ENERGY_MEAN,
+    EXTENTS_DEG,
+    LABEL_EXTENT_DEG,
     THRESHOLD,
     amplitude,
     energy_of_amplitude,
@@ -33,6 +38,12 @@ def test_a_mask_ends_where_the_energy_falls_to_the_threshold():
     for extent in (7.0, 16.0, 22.0):
         np.testing.assert_allclose(profile(extent, extent), amplitude(THRESHOLD))
     assert extent_deg(THRESHOLD / 2) == 0
+
+
+def test_extents_without_a_peak_energy_follow_from_the_law():
+    assert extent_deg(ENERGY_MEAN) == pytest.approx(LABEL_EXTENT_DEG, abs=0.5)
+    assert extent_deg(2 * ENERGY_MEAN) == pytest.approx(BOX_EXTENT_DEG, abs=0.5)
+    assert EXTENTS_DEG[0] < LABEL_EXTENT_DEG < BOX_EXTENT_DEG < EXTENTS_DEG[1]
 
 
 def test_a_strong_source_is_a_plateau_and_a_weak_one_is_flat():

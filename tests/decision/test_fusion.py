@@ -5,10 +5,9 @@ import pytest
 from scipy.special import logit
 from tests.errors import raises
 
+from saiseld.conventions.label_law import LABEL_EXTENT_DEG, LABEL_SIGMA_DEG
 from saiseld.conventions.sphere import great_circle
 from saiseld.decision.emission import (
-    BLOB_RADIUS,
-    BLOB_SIGMA,
     SPOT_RADIUS,
     SPOT_SIGMA,
     emission_points,
@@ -98,8 +97,8 @@ def test_what_eye_and_ear_agree_on_is_drawn_as_labels_are():
     audio = table((0, 1, 0.6, 14, 0), (0, 2, 0.5, 101, 30), (0, 3, 0.4, -80, 0))
     fused = fuse(detector, audio, model(audio=1.0))
     height = fused.box[:, 3] - fused.box[:, 1]
-    np.testing.assert_allclose(height / 2, [BLOB_RADIUS, SPOT_RADIUS, SPOT_RADIUS], atol=1e-4)
-    sigmas = BLOB_SIGMA, SPOT_SIGMA, SPOT_SIGMA
+    np.testing.assert_allclose(height / 2, [LABEL_EXTENT_DEG, SPOT_RADIUS, SPOT_RADIUS], atol=1e-4)
+    sigmas = LABEL_SIGMA_DEG, SPOT_SIGMA, SPOT_SIGMA
     columns = emission_points(fused, "spot"), height / 2, sigmas, fused.azimuth, fused.elevation
     for points, reach, sigma, azimuth, elevation in zip(*columns, strict=True):
         assert points[0, 2] == 1

@@ -23,8 +23,18 @@ THRESHOLD = 4e-5
 ENERGY_MEAN, ENERGY_STD = 6.131814582534336e-4, 4.8684798377322537e-4
 """Mean and standard deviation of raw energies over the public corpus."""
 
+LABEL_SIGMA_DEG = 10.0
+"""Standard deviation of the Gaussian round an event that the label method multiplies by."""
+
 PEAK_SIGMA_DEG = 8.0
 """Width of the peak that a source leaves in a label: the labels' Gaussian times the field's own."""
+
+LABEL_EXTENT_DEG, BOX_EXTENT_DEG = 19.0, 21.0
+"""Where labels end whose peak energy is unknown: at `extent_deg` of `ENERGY_MEAN` a typical one,
+and at that of twice as much one of a strong source, which a box must hold."""
+
+EXTENTS_DEG = 6.0, 24.0
+"""Smallest and largest extent of a label that is predicted; 5 to 95 % of labels end at 7 to 22."""
 
 FloatArray = NDArray[np.float64]
 

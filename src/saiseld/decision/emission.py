@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from saiseld.conventions.label_law import profile
+from saiseld.conventions.label_law import LABEL_EXTENT_DEG, LABEL_SIGMA_DEG, profile
 from saiseld.conventions.sphere import HEIGHT, WIDTH, angles_of_pixel, pixel_of_angles
 from saiseld.formats.annotation import EnergyMask
 from saiseld.formats.candidates import MAP_SIZE, Candidates
@@ -30,10 +30,6 @@ SURFACE_DECIMALS = (1, 1, 3)
 SPARSE_DECIMALS = (4, 4, 6)
 SPARSE_POINTS = 20
 SPARSE_MINIMUM = 0.10
-
-BLOB_SIGMA = 10.0
-BLOB_RADIUS = 19.0
-"""Degrees: the label method multiplies by a Gaussian of 10 degrees, and its blobs end near 19."""
 
 
 def grid_points(
@@ -92,14 +88,14 @@ def sparse_points(box: ArrayLike, energy_map: ArrayLike) -> list[Points]:
 
 SPOT_SIGMA, SPOT_RADIUS = 12.0, 17.0
 """Degrees: what overlaps best with labels round a direction that is not known well. Round one that
-is, the label method's own Gaussian (`BLOB_SIGMA`) does (docs/decision.md#fusion)."""
+is, the label method's own Gaussian (`LABEL_SIGMA_DEG`) does (docs/decision.md#fusion)."""
 
 
 def blob_points(
     azimuth: ArrayLike,
     elevation: ArrayLike,
-    sigma: ArrayLike = BLOB_SIGMA,
-    cut: ArrayLike = BLOB_RADIUS,
+    sigma: ArrayLike = LABEL_SIGMA_DEG,
+    cut: ArrayLike = LABEL_EXTENT_DEG,
 ) -> Points:
     """Draw the label method's Gaussian at a direction, ignoring the energy map.
 
@@ -212,7 +208,7 @@ def extents(table: Candidates) -> Points:
 
 def _spot_sigma(reach: Points) -> Points:
     """Return (N,) widths of spots, which are of two kinds, by how far they reach."""
-    return np.where(reach > (SPOT_RADIUS + BLOB_RADIUS) / 2, BLOB_SIGMA, SPOT_SIGMA)
+    return np.where(reach > (SPOT_RADIUS + LABEL_EXTENT_DEG) / 2, LABEL_SIGMA_DEG, SPOT_SIGMA)
 
 
 def spots(
@@ -225,8 +221,8 @@ def spots(
     azimuth, elevation
         (N,) directions in degrees.
     reach
-        (N,) degrees from there to where the energy ends: `BLOB_RADIUS` where the direction is known
-        well, else `SPOT_RADIUS`.
+        (N,) degrees from there to where the energy ends: `LABEL_EXTENT_DEG` where the direction is
+        precise, else `SPOT_RADIUS`.
     """
     reach = np.asarray(reach, float)
     box, apart = _box(azimuth, elevation, reach)

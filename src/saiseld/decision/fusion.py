@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
+from saiseld.conventions.label_law import EXTENTS_DEG, LABEL_EXTENT_DEG
 from saiseld.conventions.sphere import angles_of_vector, unit_vector, wrap_azimuth
 from saiseld.decision.emission import (
-    BLOB_RADIUS,
     SPOT_RADIUS,
     centroid_directions,
     extents,
@@ -34,7 +34,7 @@ from saiseld.runtime.errors import CandidateError, CheckpointError
 from saiseld.runtime.files import write_bytes
 
 REACH_DEG = 20.0
-"""Directions of one class this near are of one source; a label's mask ends about here."""
+"""Directions of one class this near are of one source."""
 
 AGREED_DEG = 8.0
 """Where both branches agree this closely, the direction is precise (docs/decision.md#fusion)."""
@@ -314,9 +314,6 @@ class Extent(msgspec.Struct, frozen=True):
         return np.asarray(reach.clip(*EXTENTS_DEG))
 
 
-EXTENTS_DEG = 6.0, 24.0
-"""Least and largest extent of a mask: 5 to 95 % of labels end at 7 to 22 degrees."""
-
 FORMAT_VERSION = 2
 _RENAMED = {"ear": "audio", "eye": "detector", "toward_eye": "toward_detector"}
 """Keys of models of 0.2, which are read under their names of today."""
@@ -533,7 +530,7 @@ def merged(
     if extent is None:
         apart = matches.evidence[:, EVIDENCE["both"].index("apart")] * REACH_DEG
         agreed = has_audio & has_detector & (apart <= AGREED_DEG)
-        reach = np.where(agreed, BLOB_RADIUS, SPOT_RADIUS)
+        reach = np.where(agreed, LABEL_EXTENT_DEG, SPOT_RADIUS)
         columns["box"], columns["energy_map"] = spots(*where, reach)
     else:
         columns["box"], columns["energy_map"] = law_shapes(

@@ -423,18 +423,26 @@ def _check(header: _Header, classifier: object, path: Path) -> None:
             found=f"others ({', '.join(other) or 'another order'})",
             advice="Train the model again with `saiseld train matchability`",
         )
-    sound = isinstance(classifier, LinearClassifier) or (
+    if len(header.training.examples_per_class) != NUM_CLASSES:
+        raise CheckpointError(
+            path,
+            place="classes",
+            expected=f"a model of {NUM_CLASSES} classes",
+            found=f"one of {len(header.training.examples_per_class)}",
+            advice="Train a model of these classes with `saiseld train matchability`",
+        )
+    is_safe = isinstance(classifier, LinearClassifier) or (
         isinstance(classifier, HistGradientBoostingClassifier)
         and classifier.n_features_in_ == len(FEATURE_NAMES)
         and classifier._preprocessor is None
         and all(_is_tree(p.nodes) for stage in classifier._predictors for p in stage)
     )
-    if not sound or len(header.training.examples_per_class) != NUM_CLASSES:
+    if not is_safe:
         raise CheckpointError(
             path,
             place="classifier",
             expected="fitted trees or a line over 16 features",
-            found="something that cannot be evaluated safely",
+            found="nodes, inputs or types that no fitted classifier has",
         )
 
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 from scipy.sparse import csr_array
 from scipy.spatial import Delaunay
 
-from saiseld.conventions.label_law import THRESHOLD, amplitude
+from saiseld.conventions.label_law import LABEL_SIGMA_DEG, THRESHOLD, amplitude
 from saiseld.conventions.sphere import (
     HEIGHT,
     WIDTH,
@@ -24,9 +24,6 @@ from saiseld.formats.annotation import EnergyMask
 from saiseld.formats.events import Event, check_within
 
 FloatArray = NDArray[np.float64]
-
-SIGMA_DEG = 10.0
-"""Width of the Gaussian that confines an event's mask; a circle of 20 degrees holds two of it."""
 
 _EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 
@@ -90,8 +87,8 @@ def event_blobs(field: FloatArray, azimuth: float, elevation: float) -> list[Flo
     x, y = (int(v) for v in pixel_of_angles(azimuth, elevation))
     across = wrap_x_difference(np.arange(WIDTH) - x) * np.cos(np.radians(90 - y))
     down = np.arange(HEIGHT) - y
-    window = np.exp(-(down**2) / (2 * SIGMA_DEG**2))[:, None]
-    energy = field * window * np.exp(-(across**2) / (2 * SIGMA_DEG**2))
+    window = np.exp(-(down**2) / (2 * LABEL_SIGMA_DEG**2))[:, None]
+    energy = field * window * np.exp(-(across**2) / (2 * LABEL_SIGMA_DEG**2))
     inside = energy >= THRESHOLD
     if not inside.any():
         return []

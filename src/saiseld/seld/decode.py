@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.special import expit
 
-from saiseld.conventions.label_law import extent_deg
+from saiseld.conventions.label_law import BOX_EXTENT_DEG, EXTENTS_DEG, LABEL_SIGMA_DEG, extent_deg
 from saiseld.conventions.sphere import (
     HEIGHT,
     WIDTH,
@@ -31,11 +31,6 @@ APART_DEG = 25.0
 """Two candidates of one class are at least this far apart."""
 MOST = 12
 """Candidates of a frame."""
-EXTENT_DEG = 21.0
-"""From a direction to the edges of its box: the label method's Gaussian of 10 degrees ends here."""
-SIGMA_DEG = 10.0
-EXTENTS_DEG = 6.0, 24.0
-"""Least and largest extent of a label: 5 to 95 % of labels end at 7 to 22 degrees."""
 
 _CELL_DEG = 2
 _NEAREST = 6
@@ -155,7 +150,7 @@ def shapes(
     """Return boxes and energy maps of directions.
 
     The box holds what is nearer than the extent, as far as a canvas can; the energy is the label
-    method's Gaussian of 10 degrees times how likely the map finds the place, relative to its peak.
+    method's Gaussian times how likely the map finds the place, relative to its peak.
 
     Parameters
     ----------
@@ -164,9 +159,9 @@ def shapes(
     maps
         (n, 484) logits.
     extent
-        (n,) degrees from a direction to the edges of its box; `EXTENT_DEG` without it.
+        (n,) degrees from a direction to the edges of its box; `BOX_EXTENT_DEG` without it.
     """
-    reach = np.full(len(direction), EXTENT_DEG) if extent is None else extent
+    reach = np.full(len(direction), BOX_EXTENT_DEG) if extent is None else extent
     azimuth, elevation = angles_of_vector(direction)
     x, y = pixel_of_angles(azimuth, elevation)
     wide = np.minimum(reach / np.maximum(np.cos(np.radians(elevation)), 0.2), 90.0)
@@ -177,7 +172,7 @@ def shapes(
     down = box[:, 1:2] + cell * (box[:, 3:4] - box[:, 1:2])
     places = _directions(across[:, None, :], down[:, :, None])
     angle = np.degrees(np.arccos(np.clip(np.einsum("nrcx,nx->nrc", places, direction), -1, 1)))
-    gaussian = np.exp(-0.5 * (angle / SIGMA_DEG) ** 2)
+    gaussian = np.exp(-0.5 * (angle / LABEL_SIGMA_DEG) ** 2)
     nearest, weight = _between()
     cell_x = (np.mod(across, WIDTH) / _CELL_DEG).astype(int)[:, None, :]
     cell_y = np.minimum(down / _CELL_DEG, HEIGHT // _CELL_DEG - 1).astype(int)[:, :, None]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.formats.graph import Graph
 from saiseld.seld.inputs import (
     HOPS_PER_FRAME,
@@ -27,10 +28,10 @@ from saiseld.seld.inputs import (
     viewed,
     with_past,
 )
-from saiseld.seld.output import GRID, Array
+from saiseld.seld.output import GRID, ROWS, Array
 
 GRAPHS = ("encoder", "temporal", "localization")
-_OUTPUTS = ("n e",), ("n e", "n c c"), ("n 14", "n 14 484", "n 13")
+_OUTPUTS = ("n e",), ("n e", "n c c"), (f"n {ROWS}", f"n {ROWS} 484", f"n {NUM_CLASSES}")
 
 
 class GraphSeld:

@@ -168,7 +168,7 @@ class GraphRecogniser:
     """A `Recogniser` of the graph beside a checkpoint, on one thread of the CPU."""
 
     def __init__(self, weights: str | Path) -> None:
-        self._graph = Graph(weights, GRAPH, ("n 14", "n 13"))
+        self._graph = Graph(weights, GRAPH, (f"n {NUM_CLASSES + 1}", f"n {NUM_CLASSES}"))
 
     def __call__(self, mels: Array, /) -> tuple[Array, Array]:
         """See `Recogniser`."""

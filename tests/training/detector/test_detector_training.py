@@ -201,7 +201,7 @@ def test_no_positive_frames(tree: Path, data: TrainingData, tmp_path: Path) -> N
         lambda r: Features(tree / "features" / f"{r.name}.features.safetensors"),
         tmp_path / "cache",
     )
-    silent = replace(data, train=frames, shown=SymmetricFrames([(IDENTITY, frames)]))
+    silent = replace(data, train=frames, varied=SymmetricFrames([(IDENTITY, frames)]))
     with raises(DataError, expected="frames with labels", found="4 frames without"):
         Trainer(silent, recipe(), tmp_path / "run").run()
 

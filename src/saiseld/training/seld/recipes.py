@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.conventions.taxonomy import CLASS_LEVELS_DB, NUM_CLASSES
 from saiseld.runtime.recipe_files import RecipeModel, read_recipe_file
 
 PACKAGE = "saiseld.training.seld"
@@ -33,7 +33,7 @@ class SceneRanges(RecipeModel):
     """Share of people who walk."""
     repeating: tuple[int, ...] = (0, 1, 2, 4, 5, 6, 8, 9, 11, 12)
     """Classes whose short sounds may be heard again and again."""
-    level_db: tuple[float, ...] = (0, 0, 0, -2, 1, -1, -3, 1, -2, 0, -4, -2, -1)
+    level_db: tuple[float, ...] = CLASS_LEVELS_DB
     """Level of each class at 1 m over speech, and how much it is spread."""
     level_spread_db: float = Field(default=4.0, ge=0)
     speed_octaves: float = Field(default=0.15, ge=0)
