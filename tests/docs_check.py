@@ -2,7 +2,7 @@
 
     python -m tests.docs_check [PAGE...]
 
-Commands of a page run in order, in one folder that holds ``meeting.wav`` and ``meeting.mp4`` (the
+Commands of a page run in order in one folder with ``meeting.wav`` and ``meeting.mp4`` (the
 packaged scene). Lines of a console block without ``$`` are output that the command must print; ``…``
 stands for anything. Installing is left to the Makefile.
 """

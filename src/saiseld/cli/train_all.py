@@ -35,7 +35,7 @@ def train_all(
     ] = None,
     bank: Bank = None,
     responses: Responses = None,
-    prior: Annotated[
+    encoder: Annotated[
         Path | None, typer.Option(help="A pretrained encoder, if not that of --seld-start.")
     ] = None,
     audio_only: Annotated[
@@ -66,7 +66,7 @@ def train_all(
         detector_start=detector_start,
         bank=bank,
         responses=responses,
-        prior=prior,
+        encoder=encoder,
         class_map=class_map,
         audio_only=audio_only,
         steps=steps,

@@ -87,9 +87,9 @@ def best_threshold(recordings: Sequence[MatchedRecording]) -> tuple[float, float
     score = np.concatenate([one.score for one in recordings])
     right = np.concatenate([one.iou >= _RIGHT_IOU for one in recordings])
     truths = sum(len(one.truth_iou) for one in recordings)
-    kept = score[:, None] >= _THRESHOLDS
-    hits = (kept & right[:, None]).sum(0)
-    found = 2 * hits / np.maximum(kept.sum(0) + truths, 1)
+    retained = score[:, None] >= _THRESHOLDS
+    hits = (retained & right[:, None]).sum(0)
+    found = 2 * hits / np.maximum(retained.sum(0) + truths, 1)
     return float(_THRESHOLDS[found.argmax()]), float(found.max())
 
 

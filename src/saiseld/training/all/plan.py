@@ -48,7 +48,7 @@ class Choices:
         A detector's, or torchvision's.
     bank, responses
         What to mix scenes of, beside the recordings.
-    prior
+    encoder
         Pretrained encoder, if not that of ``seld_start``.
     class_map
         What the corpus' class numbers are.
@@ -67,7 +67,7 @@ class Choices:
     detector_start: Path | None = None
     bank: Path | None = None
     responses: Path | None = None
-    prior: Path | None = None
+    encoder: Path | None = None
     class_map: str = "starss"
     audio_only: bool = False
     steps: int | None = None
@@ -156,11 +156,11 @@ def _video(corpus: Corpus) -> Path:
 def _link(folder: Path, recordings: Sequence[AnnotatedRecording]) -> None:
     """Make a folder that holds links to recordings, and nothing else."""
     output_folder(folder)
-    wanted = {one.audio.name: one.audio.resolve() for one in recordings}
+    sounds = {one.audio.name: one.audio.resolve() for one in recordings}
     for path in folder.iterdir():
-        if path.name not in wanted:
+        if path.name not in sounds:
             path.unlink()
-    for name, target in wanted.items():
+    for name, target in sounds.items():
         path = folder / name
         if not path.is_symlink():
             path.symlink_to(target)
@@ -184,9 +184,9 @@ def _networks(
         front_end = weights / "uplam.safetensors"
         run = work / "front_end"
         if choices.front_end == "train":
-            made, line = run / "uplam.safetensors", ("train", "uplam", "-o", str(run))
+            result, line = run / "uplam.safetensors", ("train", "uplam", "-o", str(run))
             line += ("--device", device)
-            stages.append(Stage("front end", (line,), (made,), {made: front_end}))
+            stages.append(Stage("front end", (line,), (result,), {result: front_end}))
         else:
             stages.append(Stage("front end", (), (), {Path(choices.front_end): front_end}))
         features = work / "features"
@@ -202,9 +202,9 @@ def _networks(
             steps=choices.steps,
             device=device,
         )
-        made = run / "detector.safetensors"
+        result = run / "detector.safetensors"
         stages.append(
-            Stage("detector", ((*line, "-o", str(run)),), (made,), {made: weights / made.name})
+            Stage("detector", ((*line, "-o", str(run)),), (result,), {result: weights / result.name})
         )
     run = work / "seld"
     line = ("train", "seld", "--data", str(corpus.path))
@@ -212,16 +212,16 @@ def _networks(
         class_map=choices.class_map,
         recipe=choices.seld_recipe,
         start=choices.seld_start,
-        prior=choices.prior,
+        encoder=choices.encoder,
         bank=choices.bank,
         responses=choices.responses,
         steps=choices.steps,
         jobs=choices.jobs,
         device=device,
     )
-    made = run / "seld.safetensors"
-    copies = {made: weights / made.name}
-    stages.append(Stage("SELD network", ((*line, "-o", str(run)),), (made,), copies))
+    result = run / "seld.safetensors"
+    copies = {result: weights / result.name}
+    stages.append(Stage("SELD network", ((*line, "-o", str(run)),), (result,), copies))
     return stages
 
 
@@ -240,17 +240,17 @@ def _decision(
     labels, tables = str(corpus.path / LABEL_FOLDER), work / "candidates" / "calibrate"
     line = _tables(corpus, weights, work, choices, "calibrate", has_detector)
     stages = [Stage("candidates to decide by", (line,), (tables,))]
-    made = weights / "fusion.json"
-    line = ("train", "fusion", str(tables), str(tables), labels, "-o", str(made))
+    result = weights / "fusion.json"
+    line = ("train", "fusion", str(tables), str(tables), labels, "-o", str(result))
     line += _options(jobs=choices.jobs)
-    stages.append(Stage("fusion", (line,), (made,)))
+    stages.append(Stage("fusion", (line,), (result,)))
     if has_detector:
-        made = weights / "matchability.skops"
-        line = ("train", "matchability", str(tables), labels, "--kind", "linear", "-o", str(made))
-        stages.append(Stage("matchability", ((*line, *_options(jobs=choices.jobs)),), (made,)))
-    made = weights / "viewing.json"
+        result = weights / "matchability.skops"
+        line = ("train", "matchability", str(tables), labels, "--kind", "linear", "-o", str(result))
+        stages.append(Stage("matchability", ((*line, *_options(jobs=choices.jobs)),), (result,)))
+    result = weights / "viewing.json"
     line = ("train", "viewing", str(tables), labels, "--weights", str(weights))
-    stages.append(Stage("viewing threshold", ((*line, *_options(jobs=choices.jobs)),), (made,)))
+    stages.append(Stage("viewing threshold", ((*line, *_options(jobs=choices.jobs)),), (result,)))
     stages.append(Stage("graphs", (("export", str(weights), "-o", str(weights)),), ()))
     return stages
 
