@@ -204,7 +204,12 @@ def _networks(
         )
         result = run / "detector.safetensors"
         stages.append(
-            Stage("detector", ((*line, "-o", str(run)),), (result,), {result: weights / result.name})
+            Stage(
+                "detector",
+                ((*line, "-o", str(run)),),
+                (result,),
+                {result: weights / result.name},
+            )
         )
     run = work / "seld"
     line = ("train", "seld", "--data", str(corpus.path))
