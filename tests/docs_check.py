@@ -3,8 +3,8 @@
     python -m tests.docs_check [PAGE...]
 
 Commands of a page run in order in one folder with ``meeting.wav`` and ``meeting.mp4`` (the
-packaged scene). Lines of a console block without ``$`` are output that must be printed; in them ``…``
-stands for anything. Installing is left to the Makefile.
+packaged scene). Lines of a console block without ``$`` are output that must be printed; ``…`` in
+them stands for anything. Installing is left to the Makefile.
 """
 
 from __future__ import annotations
