@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.reference.perturbed_labels import perturbed
@@ -12,6 +14,7 @@ from saiseld.formats.annotation import EnergyMask, write_annotations
 from saiseld.formats.candidates import write_candidates
 from saiseld.formats.dcase_csv import read_dcase_csv
 from saiseld.pipeline.source_csv import calibrate_classes, with_source_numbers
+from saiseld.runtime.errors import CandidateError
 
 SYSTEM = "TASK3B_3"
 
@@ -37,6 +40,23 @@ def thresholds(corpus):
     system = system_named(SYSTEM)
     calibrate_classes(corpus / "candidates", corpus / "labels", system, "seld-2023").save(path)
     return path
+
+
+def test_thresholds_are_of_the_system_that_made_the_tables(corpus, tmp_path):
+    """No system named: the one in the tables; tables of two are refused."""
+    made = tmp_path / "candidates"
+    names = {0: "TASK3B_4", 1: "TASK3B_4", 2: "TASK3B_3"}
+    for path in sorted((corpus / "candidates").glob("*.parquet")):
+        seed = int(path.name[len("fold4_room")])
+        table, _ = perturbed(seed, path.name.split(".")[0], frames=5)
+        record = {"system": system_named(names[seed]).as_json()}
+        write_candidates(made / path.name, replace(table, provenance=record))
+    with pytest.raises(CandidateError) as refused:
+        calibrate_classes(made, corpus / "labels", None, "seld-2023")
+    assert (refused.value.place, refused.value.found) == ("system", "TASK3B_3, TASK3B_4")
+    (made / "fold4_room2_mix001.candidates.parquet").unlink()
+    chosen = calibrate_classes(made, corpus / "labels", None, "seld-2023")
+    assert chosen.system == "TASK3B_4"
 
 
 def test_thresholds_are_chosen_and_csvs_written(corpus, tmp_path, saiseld):

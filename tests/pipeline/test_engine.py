@@ -1,6 +1,7 @@
 """One engine: rows do not depend on who pushes, or how, nor masks on when they are decided."""
 
 import shutil
+import zipfile
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -194,7 +195,8 @@ def test_commands_image_as_they_detect_emit_and_draw(
     common = (recording, "--weights", folder, *given)
     assert saiseld("detect", *common, "-o", tmp_path / "c")[0] == 0
     table = tmp_path / "c" / "short.candidates.parquet"
-    for name in ("audiovisual", "TASK3B_2", "Baseline"):
+    names = ("audiovisual", "TASK3B_2", "Baseline", "audio")
+    for name in names:
         out, emitted, drawn = (tmp_path / name / kind for kind in ("image", "emit", "draw"))
         options = ("--threshold", 0, "--no-overlay", "--system", name)
         assert saiseld("image", *common, *options, "-o", out)[0] == 0
@@ -209,3 +211,10 @@ def test_commands_image_as_they_detect_emit_and_draw(
             assert saiseld("draw", own, recording, "--threshold", 0, "-o", drawn)[0] == 0
         events = (drawn / "short.events.csv").read_bytes()
         assert events == (out / "short.events.csv").read_bytes()
+    slots = [option for name in names for option in ("--system", name)]
+    submission = ("--weights", folder, "-o", tmp_path / "s.zip")
+    assert saiseld("submit", tmp_path / "c", *slots, *submission)[0] == 0
+    with zipfile.ZipFile(tmp_path / "s.zip") as package:
+        packed = sorted(name for name in package.namelist() if name.endswith("short.json"))
+        for member, name in zip(packed, names, strict=True):
+            assert package.read(member) == (tmp_path / name / "image" / "short.json").read_bytes()

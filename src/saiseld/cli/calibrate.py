@@ -21,6 +21,9 @@ F20Metric = Annotated[
     typer.Option(help="Whose F20 --class-thresholds is about."),
 ]
 
+RANKED_BY_MATCHABILITY = "TASK3B_2"
+"""The system whose scores are the matchability that --model has filled in."""
+
 
 def calibrate(
     candidates: Tables,
@@ -49,8 +52,12 @@ def calibrate(
         float, typer.Option(min=0.001, max=0.5, help="Chance the guarantee may fail.")
     ] = 0.1,
     system: Annotated[
-        str, typer.Option(help="Whose masks --risk or --class-thresholds is about.")
-    ] = "TASK3B_2",
+        str | None,
+        typer.Option(
+            help="Whose masks it is about. By default TASK3B_2, whose score is the matchability, "
+            "for --risk; the system that the tables were made with for --class-thresholds."
+        ),
+    ] = None,
     jobs: Jobs = 1,
     cache: LabelsCache = None,
 ) -> None:
@@ -80,7 +87,8 @@ def calibrate(
                 expected="--labels, and neither --model nor --risk in the same run",
                 found="no --labels" if labels is None else "one of them",
             )
-        chosen = calibrate_classes(candidates, labels, system_named(system), metric, jobs=jobs)
+        judged = None if system is None else system_named(system)
+        chosen = calibrate_classes(candidates, labels, judged, metric, jobs=jobs)
         chosen.save(class_thresholds)
         return print_class_thresholds(chosen, class_thresholds)
     if model is None:
@@ -93,6 +101,6 @@ def calibrate(
     typer.echo(f"{len(unseen)} tables calibrated: {folder}")
     if goal is not None:
         cached = cache or user_cache("drawn-labels")
-        judged = system_named(system)
+        judged = system_named(system or RANKED_BY_MATCHABILITY)
         point = steps.find_operating_point(folder, truth, judged, goal, cached, jobs=jobs)
-        print_operating_point(point, system)
+        print_operating_point(point, judged.name)

@@ -24,7 +24,9 @@ from saiseld.evaluation.seld.sources import (
 from saiseld.formats.annotation import EnergyMask
 from saiseld.formats.candidates import candidate_files, read_candidates
 from saiseld.formats.dcase_csv import SourceRows, write_dcase_csv
+from saiseld.pipeline.defaults import system_of
 from saiseld.pipeline.emit import emit
+from saiseld.runtime.errors import CandidateError
 from saiseld.runtime.parallel import run_all
 
 
@@ -99,7 +101,7 @@ def with_source_numbers(masks: Sequence[EnergyMask]) -> list[EnergyMask]:
 
 
 def calibrate_classes(
-    candidates: Path, labels: Path, system: System, metric: SeldMetric, *, jobs: int = 1
+    candidates: Path, labels: Path, system: System | None, metric: SeldMetric, *, jobs: int = 1
 ) -> ClassThresholds:
     """Return the thresholds that give each class its best F20 on some recordings.
 
@@ -110,7 +112,7 @@ def calibrate_classes(
     labels
         Folder of DCASE CSVs or masks; those of further recordings are left alone.
     system
-        Whose masks are thresholded.
+        Whose masks are thresholded; if None, the system that all tables were made with.
     metric
         Whose F20 counts.
 
@@ -119,9 +121,12 @@ def calibrate_classes(
     DataError
         If a recording has no labels.
     CandidateError
-        If a table cannot be read, or lacks what the system needs.
+        If a table cannot be read or lacks what the system needs, or tables of several systems are
+        given without naming one.
     """
     files = candidate_files(candidates)
+    if system is None:
+        system = _common_system(candidates, files)
     truth, _ = find_sources(labels, "labels")
     paired("candidates", files, truth.keys() & files.keys(), allow_missing=False)
     tasks = {name: (path, system) for name, path in files.items()}
@@ -131,6 +136,24 @@ def calibrate_classes(
     reading = SourceReading("labels")
     references = {name: read_sources(truth[name], reading)[0] for name in files}
     return choose_class_thresholds(estimates, references, metric, system.name)
+
+
+def _common_system(place: Path, files: Mapping[str, Path]) -> System:
+    """Return the system that all candidate tables were made with."""
+    systems = {system.name: system for system in map(_system_of_file, files.values())}
+    if len(systems) > 1:
+        raise CandidateError(
+            place,
+            place="system",
+            expected="one for all tables",
+            found=", ".join(sorted(systems)),
+            advice="Name the system whose thresholds are to be chosen",
+        )
+    return next(iter(systems.values()))
+
+
+def _system_of_file(candidates: Path) -> System:
+    return system_of(read_candidates(candidates))
 
 
 def _scored_sources(candidates: Path, system: System) -> tuple[SourceRows, NDArray[np.float64]]:
