@@ -1,6 +1,8 @@
 """`check_dataset`: a good tree has no complaint; each fault is told, with its file and advice."""
 
+import shutil
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -27,13 +29,17 @@ def spoken(rng):
     return events
 
 
+@cache
+def response_from(azimuth, elevation):
+    direction = np.atleast_2d(unit_vector(azimuth, elevation))
+    return array_response(tetrahedron(), np.fft.rfftfreq(2400, 1 / 24_000), direction)[:, 0]
+
+
 def recorded(events, rng):
     """Noise from each event's direction on four capsules of the sphere, over quiet noise."""
     audio = 0.01 * rng.standard_normal((FRAMES, 2400, 4))
-    frequency = np.fft.rfftfreq(2400, 1 / 24_000)
     for event in events:
-        direction = np.atleast_2d(unit_vector(event.azimuth, event.elevation))
-        response = array_response(tetrahedron(), frequency, direction)[:, 0]
+        response = response_from(event.azimuth, event.elevation)
         spectrum = np.fft.rfft(rng.standard_normal(2400))[:, None]
         audio[event.frame] += 0.1 * np.fft.irfft(spectrum * response, 2400, axis=0)
     return audio.reshape(-1, 4)
@@ -48,22 +54,28 @@ def labelled(events):
     return masks
 
 
-@pytest.fixture
-def tree(tmp_path):
+@pytest.fixture(scope="module")
+def good_tree(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dataset")
     for number, name in enumerate(NAMES):
         rng = np.random.default_rng(number)
         events = spoken(rng)
-        for folder in ("mic_dev", "metadata_dev", "labels_dev", "frames_dev"):
-            (tmp_path / folder / name).parent.mkdir(parents=True)
-        soundfile.write(tmp_path / "mic_dev" / f"{name}.wav", recorded(events, rng), 24_000)
-        write_events(tmp_path / "metadata_dev" / f"{name}.csv", events)
-        write_annotations(tmp_path / "labels_dev" / f"{name}_std.json", labelled(events))
-        pictures = tmp_path / "frames_dev" / name
+        for kind in ("mic_dev", "metadata_dev", "labels_dev", "frames_dev"):
+            (folder / kind / name).parent.mkdir(parents=True)
+        soundfile.write(folder / "mic_dev" / f"{name}.wav", recorded(events, rng), 24_000)
+        write_events(folder / "metadata_dev" / f"{name}.csv", events)
+        write_annotations(folder / "labels_dev" / f"{name}_std.json", labelled(events))
+        pictures = folder / "frames_dev" / name
         pictures.mkdir()
         for frame in range(FRAMES):
             picture = Image.new("RGB", (36, 18), (frame, 0, 0))
             picture.save(pictures / f"{pictures.name}_{frame:04}.png")
-    return tmp_path
+    return folder
+
+
+@pytest.fixture
+def tree(good_tree, tmp_path):
+    return shutil.copytree(good_tree, tmp_path / "dataset")
 
 
 def change_events(tree, change, name=NAMES[0]):

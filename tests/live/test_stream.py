@@ -46,14 +46,15 @@ def fast() -> Imager:
 
 
 @pytest.mark.parametrize(
-    ("name", "video"), [("imager", True), ("imager", False), ("fast", True), ("fast", False)]
+    ("name", "video", "count"),
+    [("imager", True, 20), ("imager", False, 77), ("fast", True, 57), ("fast", False, 77)],
 )
 def test_exact_masks_are_those_of_image(
-    request: pytest.FixtureRequest, name: str, video: bool
+    request: pytest.FixtureRequest, name: str, video: bool, count: int
 ) -> None:
     imager: Imager = request.getfixturevalue(name)
     (path,) = DEMO.glob("*.wav")
-    audio = read_audio(path)[: 77 * SAMPLES_PER_FRAME]  # two windows and a bit
+    audio = read_audio(path)[: count * SAMPLES_PER_FRAME]  # a window is 50 frames
     shown = path.with_suffix(".mp4") if video else None
     expected = imager(audio, shown, sample_rate=24_000).masks
     stream = Stream(imager, video=video, latency="exact")
