@@ -63,5 +63,5 @@ def test_keys_of_a_version_ago_are_read_with_a_notice(tmp_path: Path, caplog) ->
     assert (recipe.loss_weights.activity, recipe.encoder_lr_factor) == (2, 0.25)
     assert len(caplog.records) == 5
     path.write_text('extends = "adapt"\nrise = 0.2\nwarmup_fraction = 0.1\n')
-    with raises(RecipeError, file=path, place="warmup_fraction"):
+    with raises(RecipeError, path, place="warmup_fraction"):
         read_seld_recipe(str(path))
