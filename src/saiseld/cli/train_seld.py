@@ -44,7 +44,7 @@ def train_seld(
     encoder: Annotated[
         Path | None,
         typer.Option(
-            help="A pretrained encoder's wheel, or SELD weights, whose encoder is taken; without "
+            help="Weights of a pretrained encoder, or SELD weights, whose encoder is taken; without "
             "it that of --start, or the packaged one."
         ),
     ] = None,
@@ -69,7 +69,7 @@ def train_seld(
 
     saiseld train seld --data STARSS23 --recipe adapt --start packaged -o run
 
-    saiseld train seld --bank sounds --responses responses --encoder yamnet.whl -o run
+    saiseld train seld --bank sounds --responses responses -o run
     """
     from saiseld.pipeline.weights import PACKAGED
     from saiseld.training.seld.data import training_data

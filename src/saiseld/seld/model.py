@@ -13,7 +13,7 @@ from saiseld.conventions.taxonomy import CLASS_NAMES
 from saiseld.formats.checkpoint import load_weights, read_checkpoint, write_checkpoint
 from saiseld.runtime.devices import Device
 from saiseld.runtime.errors import CheckpointError
-from saiseld.seld.encoders import ENCODERS, PretrainedEncoder, frozen
+from saiseld.seld.encoders import ENCODERS, PREFIX, PretrainedEncoder, frozen
 from saiseld.seld.inputs import Inputs
 from saiseld.seld.network import Batch, SeldNetwork, frame_embeddings
 from saiseld.seld.output import Array
@@ -68,7 +68,7 @@ class Seld:
             )
         encoder = ENCODERS[encoder_name]()
         network = SeldNetwork(encoder.channels)
-        for prefix, module in (("prior.", encoder), ("network.", network)):
+        for prefix, module in ((PREFIX, encoder), ("network.", network)):
             load_weights(
                 module,
                 {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)},
@@ -80,8 +80,8 @@ class Seld:
     def save(self, path: str | Path) -> None:
         """Write the weights in 16 bits."""
         state = {
-            f"{prefix}.{key}": value.half() if value.is_floating_point() else value
-            for prefix, module in (("prior", self.encoder), ("network", self.network))
+            f"{prefix}{key}": value.half() if value.is_floating_point() else value
+            for prefix, module in ((PREFIX, self.encoder), ("network.", self.network))
             for key, value in module.state_dict().items()
         }
         identity = {"kind": KIND, "classes": list(CLASS_NAMES), "prior": self.encoder_name}

@@ -1,11 +1,10 @@
-"""A prior that has heard much: YAMNet, trained by Google on AudioSet's two million clips.
+"""YAMNet, an encoder of sound that Google trained on AudioSet's two million clips.
 
 MobileNet v1 over log-mel spectrograms (Plakal and Ellis, tensorflow/models, research/audioset;
-Apache 2.0). Convolutions alone are kept, so it runs over any length and tells what it hears at
-every step. Its last step in time, of stride 2, is taken with stride 1 and dilation instead: twice
-as many answers, 6.25 a second, of the same weights. What it has made of a sound two thirds of the
-way is given with the end: of sources that were never trained with, the middle tells the class
-better than the end, which is bent to the classes of AudioSet (docs/seld.md compares them).
+Apache 2.0). Only its convolutions are used, so it runs over any length. Its last stride of 2 in
+time is replaced by a dilation, which gives twice as many embeddings, 6.25 a second, of the same
+weights. The embedding joins layers of three depths: for sources unseen in training the middle ones
+tell the class better than the last, which is specialised on AudioSet's classes (docs/seld.md).
 """
 
 from __future__ import annotations
@@ -86,9 +85,3 @@ class YAMNet(nn.Module):
             if number in _TAKEN:
                 taken.append(x.mean(-1))
         return torch.cat(taken, dim=1)
-
-
-def fold(kernel: Tensor, beta: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of a convolution with its normalisation, which has no gain."""
-    gain = (variance + EPSILON).rsqrt()
-    return kernel * gain[:, None, None, None], beta - mean * gain

