@@ -44,8 +44,8 @@ def train_seld(
     encoder: Annotated[
         Path | None,
         typer.Option(
-            help="Weights of a pretrained encoder, or SELD weights, whose encoder is taken; without "
-            "it that of --start, or the packaged one."
+            help="Weights of a pretrained encoder, or SELD weights whose encoder is taken; that of "
+            "--start, or the packaged one, without it."
         ),
     ] = None,
     prior: Annotated[Path | None, typer.Option(hidden=True)] = None,

@@ -1,6 +1,6 @@
 """Pretrained encoders of sound, trained by others on far more data than we have.
 
-`YAMNetEncoder` is packaged. To add one, derive from `PretrainedEncoder`, enter the class in `ENCODERS`
+`YAMNetEncoder` is packaged. To add one, derive from `PretrainedEncoder`, enter it in `ENCODERS`
 and train the network on its embeddings. ``research/encoders`` holds another one, and reads encoders
 from the wheels they are published in.
 """
