@@ -25,7 +25,7 @@ from saiseld.training.uplam.run import (
     SharedLAM,
     UpLAMRecipe,
     save_models,
-    spread,
+    target_map,
     train_uplam,
 )
 
@@ -115,7 +115,7 @@ def test_lam_learns(tmp_path: Path) -> None:
 
 def test_pointing_prefers_images_that_are_bright_at_the_sources() -> None:
     sources = fibonacci_sphere()[:, [100, 300]].T
-    target = torch.from_numpy(spread(sources))[None]
+    target = torch.from_numpy(target_map(sources))[None]
     assert float(target.sum()) == pytest.approx(1, abs=1e-5)
     assert set(target[0].topk(2).indices.tolist()) == {100, 300}
     loss, maps = PointingLoss(), torch.zeros(3, 9, 484)
