@@ -54,6 +54,19 @@ def test_channel_faults_are_named(tmp_path: Path, scene: np.ndarray) -> None:
         assert told(tmp_path, spoilt) == {what: "error"}
 
 
+def test_capsules_that_one_wave_reaches_at_once_are_no_copies(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    wave = rng.standard_normal(2400)
+    spectra = (
+        np.fft.rfft(wave)[:, None]
+        * array_response(
+            em32(), np.fft.rfftfreq(2400, 1 / 24000), unit_vector([[3]], [[1]]).reshape(1, 3)
+        )[:, 0]
+    )
+    audio = 0.1 * np.fft.irfft(spectra, 2400, axis=0)
+    assert not [what for what in told(tmp_path, audio) if "same sound" in what]
+
+
 def test_a_whole_other_order_is_noticed(tmp_path: Path, scene: np.ndarray) -> None:
     (what,) = told(tmp_path, scene[:, ::-1])
     assert "does not fit the em32's geometry" in what

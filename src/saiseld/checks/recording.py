@@ -53,6 +53,8 @@ AMBISONIC_NAMES: dict[AmbisonicFormat, str] = {
     "a-format": "A-format of four cardioids",
 }
 _DEAD_DB, _LEVEL_DB = 40.0, 6.0
+_COPY = 1 - 1e-6
+"""Coherence of copies, though they were rounded to 16 bits anew."""
 _SMALL_MISFIT, _LARGE_MISFIT = 0.03, 0.3
 
 
@@ -240,8 +242,9 @@ def _channel_findings(path: Path, summary: ChannelSummary) -> list[Finding]:
     ]
     low, smooth = summary.coherence(_LOW_HZ), summary.coherence(_SMOOTH_HZ)
     alive = np.flatnonzero(~dead)
-    # Neighbouring capsules are alike where waves are long, copies everywhere.
-    same = (smooth > 0.9999) & (summary.coherence(_SHORT_HZ) > 0.999)
+    # Neighbouring capsules are alike where waves are long, those that a wave reaches at once
+    # nearly so everywhere; copies are the same.
+    same = (smooth > _COPY) & (summary.coherence(_SHORT_HZ) > _COPY)
     for first, second in zip(*np.nonzero(np.triu(same, 1)), strict=True):
         what = f"channels {first + 1} and {second + 1} hold the same sound"
         findings.append(Finding("error", path, what, "A channel was written twice"))
