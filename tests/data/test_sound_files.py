@@ -259,8 +259,9 @@ def test_two_channels_name_their_tracks(tmp_path) -> None:
 def test_coded_files_that_are_cut_off_are_refused(tmp_path, suffix: str) -> None:
     path = coded(tmp_path / f"a.{suffix}", [NOISE], "aac" if suffix == "m4a" else "pcm_s16le")
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
-    with pytest.raises(AudioError):
+    with pytest.raises(AudioError) as caught:
         open_recording(path)
+    assert caught.value.advice == "The file is cut off"
 
 
 def test_an_ogg_file_that_is_cut_off_is_refused(tmp_path) -> None:

@@ -196,6 +196,7 @@ def _opened_by_ffmpeg(path: Path, reason: str) -> SoundFile:
     try:
         container = open_container(path, AudioError)
     except AudioError:
+        _check_container_is_whole(path)  # an MP4 ends with what tells its tracks
         raise AudioError(path, expected=_EXPECTED, found=reason) from None
     with container:
         several = len(container.streams.audio) > 1
