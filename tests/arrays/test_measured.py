@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from saiseld.arrays.description import read_array, tetrahedron
+from saiseld.arrays.measured import read_sofa
 from saiseld.arrays.responses import array_response
 from saiseld.conventions.sphere import angles_of_vector, fibonacci_sphere
 from saiseld.runtime.errors import DataError
@@ -76,3 +77,86 @@ def test_what_is_no_measurement_is_refused(tmp_path, responses) -> None:
     assert refused().place == "SourcePosition"
     sofa(path, np.full_like(responses, np.nan))
     assert refused().place == "Data.IR"
+
+
+def _elsewhere(path, file):
+    del file["Data.IR"]
+    file["Data.IR"] = h5py.ExternalLink(str(path.with_name("other.sofa")), "/Data.IR")
+
+
+def _soft(path, file):
+    file.move("Data.IR", "other")
+    file["Data.IR"] = h5py.SoftLink("/other")
+
+
+def _raw(path, file):
+    del file["Data.IR"]
+    path.with_name("other.raw").write_bytes(bytes(8 * 196 * 4 * LENGTH))
+    kept = [(str(path.with_name("other.raw")), 0, h5py.h5f.UNLIMITED)]
+    file.create_dataset("Data.IR", (196, 4, LENGTH), "f8", external=kept)
+
+
+def _virtual(path, file):
+    del file["Data.IR"]
+    layout = h5py.VirtualLayout((196, 4, LENGTH), "f8")
+    layout[:] = h5py.VirtualSource(str(path.with_name("other.sofa")), "Data.IR", (196, 4, LENGTH))
+    file.create_virtual_dataset("Data.IR", layout)
+
+
+def _claims(name, shape):
+    def change(path, file):
+        del file[name]
+        file.create_dataset(name, shape, "f8")
+
+    return change
+
+
+def _set(name, value):
+    def change(path, file):
+        del file[name]
+        file[name] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (_elsewhere, "Data.IR"),
+        (_soft, "Data.IR"),
+        (_raw, "Data.IR"),
+        (_virtual, "Data.IR"),
+        (_claims("Data.IR", (196, 4, 1 << 24)), "Data.IR"),
+        (_claims("SourcePosition", (1 << 28, 3)), "SourcePosition"),
+        (_claims("ReceiverPosition", (1 << 28, 3)), "ReceiverPosition"),
+        (_set("Data.IR", np.zeros((196, 4))), "Data.IR"),
+        (_set("Data.IR", np.zeros((196, 4, 0))), "Data.IR"),
+        (_set("Data.IR", b"x" * 100), "Data.IR"),
+        (_set("Data.SamplingRate", np.inf), "Data.SamplingRate"),
+        (_set("Data.SamplingRate", 1e30), "Data.SamplingRate"),
+        (_set("ReceiverPosition", np.full((4, 3), np.nan)), "ReceiverPosition"),
+        (_set("ReceiverPosition", np.ones((5, 3))), "ReceiverPosition"),
+    ],
+)
+def test_a_file_that_leads_elsewhere_or_claims_much_is_refused(
+    tmp_path, responses, change, place
+) -> None:
+    sofa(tmp_path / "other.sofa", responses)
+    path = sofa(tmp_path / "mine.sofa", responses)
+    with h5py.File(path, "a") as file:
+        change(path, file)
+    with pytest.raises(DataError) as error:
+        read_sofa(path)
+    assert error.value.place == place
+
+
+@pytest.mark.parametrize("name", ["../other.sofa", "/etc/hostname", "a/b.sofa"])
+def test_responses_lie_beside_their_description(tmp_path, responses, name) -> None:
+    sofa(tmp_path / "other.sofa", responses)
+    (tmp_path / "own").mkdir()
+    own = tmp_path / "own" / "mine.toml"
+    own.write_text(f'model = "responses"\nresponses = "{name}"\n')
+    with pytest.raises(DataError) as error:
+        read_array(own)
+    assert error.value.place == "responses"
+    assert error.value.found == repr(name)

@@ -7,6 +7,7 @@ from tests.errors import raises
 
 from saiseld.conventions.label_law import LABEL_EXTENT_DEG, LABEL_SIGMA_DEG
 from saiseld.conventions.sphere import great_circle
+from saiseld.decision.class_thresholds import ClassThresholds
 from saiseld.decision.emission import (
     SPOT_RADIUS,
     SPOT_SIGMA,
@@ -21,7 +22,8 @@ from saiseld.decision.fusion import (
     match_candidates,
 )
 from saiseld.formats.candidates import MAP_SIZE, Candidates
-from saiseld.runtime.errors import CandidateError, CheckpointError
+from saiseld.runtime.errors import CandidateError, CheckpointError, InputError
+from saiseld.seld.extent import ExtentModel
 
 
 def table(*rows, recording="fold4_room1_mix001", frames=10):
@@ -208,6 +210,18 @@ def replace_model(fusion, **fields):
     import msgspec
 
     return msgspec.structs.replace(fusion, both=msgspec.structs.replace(fusion.both, **fields))
+
+
+@pytest.mark.parametrize("kind", [Fusion, ExtentModel, ClassThresholds])
+@pytest.mark.parametrize(
+    "content", [b"[" * 100_000, b'{"a":' * 100_000, b"", b"[]", b"\xff", b"null"]
+)
+def test_models_nested_without_end_are_refused(tmp_path, kind, content):
+    path = tmp_path / "model.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        kind.load(path)
+    assert caught.value.source == str(path)
 
 
 def test_rows_without_a_map_take_no_part():

@@ -1,3 +1,4 @@
+import copy
 import inspect
 import zipfile
 from dataclasses import replace
@@ -226,6 +227,30 @@ def test_trees_that_lead_out_of_bounds_are_refused(telling, tmp_path, field, val
     model.classifier._predictors[0][0].nodes[field][0] = value
     model.save(tmp_path / "m.skops")
     with raises(CheckpointError, found="something that cannot be evaluated safely"):
+        Matchability.load(tmp_path / "m.skops")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda trees: trees.__dict__.pop("_baseline_prediction"),
+        lambda trees: setattr(trees, "_baseline_prediction", np.full((1, 1), np.nan)),
+        lambda trees: setattr(trees, "_baseline_prediction", np.zeros((3, 7))),
+        lambda trees: setattr(trees, "_baseline_prediction", "x"),
+        lambda trees: setattr(trees, "classes_", np.array([0, 1, 2])),
+        lambda trees: setattr(trees, "n_trees_per_iteration_", 7),
+        lambda trees: trees.__dict__.pop("_bin_mapper"),
+        lambda trees: trees.__dict__.pop("_loss"),
+        lambda trees: trees._predictors[0].clear(),
+        lambda trees: trees._predictors[0][0].nodes["value"].fill(np.nan),
+        lambda trees: trees._predictors[0][0].nodes["value"].fill(np.inf),
+    ],
+)
+def test_trees_that_fail_in_predict_are_refused_where_they_are_read(model, tmp_path, change):
+    model = replace(model, classifier=copy.deepcopy(model.classifier))
+    change(model.classifier)
+    model.save(tmp_path / "m.skops")
+    with raises(CheckpointError, tmp_path / "m.skops"):
         Matchability.load(tmp_path / "m.skops")
 
 

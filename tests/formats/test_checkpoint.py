@@ -76,6 +76,18 @@ def test_ill_fitting_weights_name_the_key(change: dict, fields: dict[str, str]) 
         load_weights(layer, {k: v for k, v in state.items() if v is not None}, "a.pth")
 
 
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_variances_below_zero_are_refused(tmp_path: Path, suffix: str) -> None:
+    layer, path = nn.BatchNorm2d(2), tmp_path / f"a{suffix}"
+    state = {**layer.state_dict(), "running_var": torch.tensor([1.0, -1e-3])}
+    if suffix == ".pth":
+        torch.save(state, path)
+    else:
+        write_checkpoint(path, state, {})
+    with raises(CheckpointError, place="key running_var", expected="0 or more", found="-0.001"):
+        load_weights(layer, read_checkpoint(path)[0], path)
+
+
 def test_an_unwritable_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with raises(OutputError, expected="to write it"):

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from safetensors.numpy import load_file, save_file
 
 from saiseld.acoustics.graphs import GraphUpLAM
 from saiseld.formats.graph import Graph, model_header, write_model
@@ -205,25 +206,39 @@ def test_a_header_of_other_values_is_refused(weights, header):
     assert caught.value.source == str(path)
 
 
-def test_weights_that_are_no_numbers_are_refused(weights):
-    from safetensors.numpy import load_file, save_file
-
+def rewritten(weights, names, change):
+    """Change the numbers of weights, and make the digests of their graphs anew."""
     state = load_file(weights)
-    key = next(key for key, value in state.items() if value.dtype == np.float16)
-    state[key] = np.full_like(state[key], np.nan)
+    change(state)
     save_file(state, weights)
-    for name in ("upsample", "map"):
-        path = weights.with_name(f"uplam.{name}.onnx")
+    places = stored_tensors(weights)
+    for name in names:
+        path = weights.with_name(f"{weights.stem}.{name}.onnx")
         model = onnx.load(path, load_external_data=False)
-        places = stored_tensors(weights)
         for tensor in model.graph.initializer:
             if tensor.data_location == TensorProto.EXTERNAL:
                 for entry in tensor.external_data:
                     entry.value = places[tensor.name].external(weights)[entry.key]
         write_model(path, model, model_header(model) | {"weights": content_digest(weights)})
+
+
+def test_weights_that_are_no_numbers_are_refused(weights):
+    state = load_file(weights)
+    key = next(key for key, value in state.items() if value.dtype == np.float16)
+    rewritten(weights, ("upsample", "map"), lambda state: state[key].fill(np.nan))
     with pytest.raises(CheckpointError) as caught:
         GraphUpLAM(weights)
     assert caught.value.place == f"key {key}"
+
+
+def test_variances_below_zero_are_refused(tmp_path):
+    for file in ("seld.safetensors", "seld.encoder.onnx"):
+        shutil.copy(PACKAGED / file, tmp_path)
+    weights, key = tmp_path / "seld.safetensors", "network.norm_in.running_var"
+    rewritten(weights, ["encoder"], lambda state: state[key].fill(-1e-3))
+    with pytest.raises(CheckpointError) as caught:
+        Graph(weights, "encoder", ("n 14",))
+    assert (caught.value.place, caught.value.expected) == (f"key {key}", "0 or more")
 
 
 def test_a_first_run_that_does_not_end_is_ended(weights, monkeypatch):

@@ -2,12 +2,14 @@
 
 A reader must return sound values or refuse with one error of ours, of one line, in five seconds of
 CPU time and bounded memory. Input ``i`` of a reader depends on the seed, the reader and ``i``
-alone, so any finding is repeated by ``--reader NAME --seed S --only I``.
+alone, so any finding is repeated by ``--reader NAME --seed S --only I``. With ``--keep FILE`` a run
+that was stopped goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import resource
 import signal
@@ -16,7 +18,8 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -29,7 +32,8 @@ HANG_S = 5.0
 STUCK_S = 120.0
 """A process that waits, or that no signal of its own reaches, is killed after this."""
 MEMORY_MB = 1000
-"""What a reader may add to the memory of a process in which it is loaded."""
+"""The most resident memory of the process while it reads an input, what it has loaded included."""
+INPUTS_PER_PROCESS = 2500
 _ADDRESS_SPACE = 24 << 30
 _LONGEST_LINE = 3000
 
@@ -47,7 +51,7 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
     findings: list[tuple[int, str]] = field(default_factory=list)
     peak_mb: float = 0.0
-    """The most that the process grew by."""
+    """The most resident memory of the process that read them."""
     cpu_s: float = 0.0
 
     def note(self, index: int, outcome: str, told: str) -> None:
@@ -56,9 +60,17 @@ class Tally:
         if outcome not in ("read", "refused"):
             self.findings.append((index, f"{outcome}: {told}"))
 
+    def add(self, other: Tally) -> None:
+        """Count the inputs of another process too."""
+        self.inputs += other.inputs
+        self.outcomes += other.outcomes
+        self.findings += other.findings
+        self.peak_mb = max(self.peak_mb, other.peak_mb)
+        self.cpu_s += other.cpu_s
+
     @property
     def bad(self) -> int:
-        return len(self.findings) + (self.peak_mb > MEMORY_MB)
+        return len(self.findings)
 
 
 def damaged(
@@ -119,10 +131,19 @@ def _begin() -> None:
     logging.disable(logging.CRITICAL)
 
 
+def forget_memory_peak() -> None:
+    """Let `memory_peak_mb` begin anew, where the system can (Linux)."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def memory_peak_mb() -> float:
-    """Return the most memory that this process has had, in MB."""
-    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    """Return the most resident memory of this process since `forget_memory_peak`, in MB."""
+    with suppress(OSError):
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+    unit = 1 if sys.platform == "darwin" else 1 << 10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def _work(connection: Connection, reader: str, seed: int, indices: range, structured: bool) -> None:
@@ -139,14 +160,18 @@ def _work(connection: Connection, reader: str, seed: int, indices: range, struct
         examples = [path.read_bytes() for path in own.examples(first)]
         folder = Path(scratch) / "input"
         folder.mkdir()
-        at_first = memory_peak_mb()
+        highest = 0.0
         for index in indices:
             connection.send(("begin", index, "", ""))
             content = damaged(reader, seed, index, examples, structured=structured)
-            connection.send(("end", index, *try_reader(own, content, folder)))
+            forget_memory_peak()
+            outcome, told = try_reader(own, content, folder)
+            highest = max(highest, peak := memory_peak_mb())
+            if peak > MEMORY_MB and outcome in ("read", "refused"):
+                outcome, told = "memory", f"{peak:.0f} MB for {len(content)} bytes"
+            connection.send(("end", index, outcome, told))
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        spent = usage.ru_utime + usage.ru_stime
-        connection.send(("over", 0, memory_peak_mb() - at_first, spent))
+        connection.send(("over", 0, highest, usage.ru_utime + usage.ru_stime))
 
 
 def fuzz(reader: str, seed: int, count: int, first: int = 0, *, structured: bool = False) -> Tally:
@@ -196,7 +221,7 @@ def _listen(connection: Connection, tally: Tally, following: int, last: int) -> 
 
 def table(tallies: list[Tally], seed: int) -> str:
     """Return the outcomes as a table."""
-    kinds = ("read", "refused", "crash", "hang", "nonsense", "message")
+    kinds = ("read", "refused", "crash", "hang", "memory", "nonsense", "message")
     head = ("reader", "inputs", *kinds, "peak MB", "CPU s")
     rows = [
         (t.reader, *(f"{n:,}" for n in (t.inputs, *(t.outcomes[k] for k in kinds))),
@@ -215,6 +240,31 @@ def table(tallies: list[Tally], seed: int) -> str:
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
+def fuzz_kept(reader: str, options: argparse.Namespace) -> Tally:
+    """Try the inputs of a reader some at a time, and keep what came of them in a file."""
+    whole, done = Tally(reader), dict[int, Tally]()
+    own = [reader, options.seed, options.structured]
+    if options.keep is not None and options.keep.exists():
+        for line in options.keep.read_text().splitlines():
+            found = json.loads(line)
+            if found["of"] == own:
+                outcomes = Counter(found["tally"].pop("outcomes"))
+                done[found["first"]] = Tally(**found["tally"], outcomes=outcomes)
+    last = options.first + options.inputs
+    for first in range(options.first, last, INPUTS_PER_PROCESS):
+        count = min(INPUTS_PER_PROCESS, last - first)
+        if first not in done or done[first].inputs < count:
+            begun = time.monotonic()
+            tally = fuzz(reader, options.seed, count, first, structured=options.structured)
+            done[first] = tally
+            if options.keep is not None:
+                record = {"of": own, "first": first, "wall_s": time.monotonic() - begun}
+                with options.keep.open("a") as file:
+                    file.write(json.dumps({**record, "tally": asdict(tally)}) + "\n")
+        whole.add(done[first])
+    return whole
+
+
 def main() -> None:
     """Fuzz, print the table, and end with 1 if anything was found."""
     from tests.robustness.readers import READERS
@@ -228,6 +278,7 @@ def main() -> None:
     parser.add_argument(
         "--structured", action="store_true", help="change parts of a format, not bytes"
     )
+    parser.add_argument("--keep", type=Path, help="file of what is done, to go on with")
     options = parser.parse_args()
     readers = options.reader or list(READERS)
     if options.only is not None:
@@ -235,9 +286,7 @@ def main() -> None:
         return
     tallies = []
     for reader in readers:
-        tallies.append(
-            fuzz(reader, options.seed, options.inputs, options.first, structured=options.structured)
-        )
+        tallies.append(fuzz_kept(reader, options))
         print(table(tallies[-1:], options.seed).splitlines()[2], file=sys.stderr, flush=True)
         for index, told in tallies[-1].findings[:20]:
             print(f"{reader}, seed {options.seed}, input {index}: {told}", file=sys.stderr)

@@ -9,35 +9,48 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import soundfile
 import torch
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 
+import saiseld.arrays
+import saiseld.data
 from saiseld.acoustics.covariance import visibility
 from saiseld.acoustics.graphs import GraphUpLAM
-from saiseld.conventions.sphere import HEIGHT, WIDTH
+from saiseld.arrays.description import read_array, tetrahedron
+from saiseld.arrays.measured import read_sofa
+from saiseld.conventions.sphere import HEIGHT, WIDTH, angles_of_vector, fibonacci_sphere
+from saiseld.conventions.taxonomy import CLASS_NAMES
+from saiseld.data.corpora import read_corpus_map
 from saiseld.data.label_columns import label_columns
 from saiseld.data.recordings import open_recording
 from saiseld.data.video import open_video
 from saiseld.data.video_array import video_array
+from saiseld.decision.class_thresholds import ClassThresholds
 from saiseld.decision.detection_features import FEATURE_NAMES
+from saiseld.decision.fusion import Fusion
 from saiseld.decision.matchability import Examples, Matchability, fit
 from saiseld.evaluation.drawn_labels import draw_labels
 from saiseld.formats.annotation import EnergyMask, read_annotations, write_annotations
 from saiseld.formats.candidates import iter_candidates, read_candidates, write_candidates
 from saiseld.formats.checkpoint import load_weights, read_checkpoint, write_checkpoint
+from saiseld.formats.dcase_csv import SourceRows, read_dcase_csv, write_dcase_csv
 from saiseld.formats.events import Event, read_events, write_events
 from saiseld.formats.features import AcousticImages, Features, write_features
 from saiseld.formats.sound_events import SoundEvent, read_sound_events, write_sound_events
+from saiseld.live.arrays import ChannelMap
 from saiseld.pipeline.results import (
     Provenance,
     Results,
@@ -47,11 +60,26 @@ from saiseld.pipeline.results import (
 )
 from saiseld.pipeline.weights import PACKAGED
 from saiseld.runtime.cache import CHECKSUM_SUFFIX
+from saiseld.seld.extent import ExtentModel
 from saiseld.serve.jobs import ErrorDetail, JobRequest, Jobs
 from saiseld.simulation.recipes import read_recipe
 from saiseld.training.detector.recipes import read_recipe as read_training_recipe
 from saiseld.training.detector.run_state import load_run_state, save_run_state
+from saiseld.training.seld.responses import Room
 from tests.reference.perturbed_labels import perturbed
+from tests.robustness.known import KNOWN, read_known
+from tests.robustness.known import examples as known_examples
+from tests.robustness.truths import (
+    close,
+    same_candidates,
+    same_events,
+    same_masks,
+    same_sound_events,
+    same_sources,
+    same_tensors,
+    same_tree,
+    tree_of,
+)
 
 MAX_FRAMES = 864_000
 
@@ -86,7 +114,9 @@ def _annotations(folder: Path) -> list[Path]:
 
 
 def _read_annotations(path: Path) -> None:
-    for mask in read_annotations(path, predictions=True):
+    masks = read_annotations(path, predictions=True)
+    same_masks(path, masks)
+    for mask in masks:
         assert 0 <= mask.frame < MAX_FRAMES
         assert mask.score is not None and np.isfinite(mask.score)
         assert mask.distance_cm is None or np.isfinite(mask.distance_cm)
@@ -117,6 +147,7 @@ def _read_candidates(path: Path) -> None:
     known = table.matchability[~np.isnan(table.matchability)]
     assert ((known >= 0) & (known <= 1)).all()
     assert sum(map(len, iter_candidates(path))) == len(table)
+    same_candidates(path, table)
 
 
 def _events(folder: Path) -> list[Path]:
@@ -127,7 +158,9 @@ def _events(folder: Path) -> list[Path]:
 
 
 def _read_events(path: Path) -> None:
-    for event in read_events(path):
+    events = read_events(path)
+    same_events(path, events)
+    for event in events:
         assert 0 <= event.frame < MAX_FRAMES and 0 <= event.class_id < 13
         assert abs(event.azimuth) <= 180 and abs(event.elevation) <= 90
         assert event.distance_cm is None or 0 <= event.distance_cm < np.inf
@@ -150,6 +183,15 @@ def _read_features(path: Path) -> None:
         assert np.isfinite(block.latent).all() and block.latent.shape[1:] == (9, 484)
         assert len(block.closure) == len(block.diffuseness) == len(block.latent)
         assert np.isfinite(block.closure).all() and np.isfinite(block.diffuseness).all()
+    own = {name: getattr(features, name) for name in ("scale", "closure", "diffuseness")}
+    # A power of two, which is exact where numbers are not smaller than single precision has.
+    blocks = [np.zeros((0, 9, 484), np.float32), *(b.latent for b in features.images())]
+    with np.errstate(all="ignore"):
+        latent = np.concatenate(blocks) / features.scale[:, None, None]
+    said = load_file(path)
+    assert all(np.array_equal(own[name], said[name]) for name in own)
+    exact = np.abs(features.scale) > 1e-20
+    assert np.allclose(latent[exact], said["latent"][exact].astype(np.float32), 1e-3, 1e-6)
 
 
 @cache
@@ -176,6 +218,8 @@ def _pth(folder: Path) -> list[Path]:
 def _read_checkpoint(path: Path) -> None:
     state, header = read_checkpoint(path)
     assert isinstance(header, dict) and all(isinstance(key, str) for key in state)
+    if path.suffix == ".safetensors":
+        same_tensors(path, {name: value.numpy() for name, value in state.items()})
     load_weights(_layer(), state, path)
     assert all(torch.isfinite(value).all() for value in _layer().state_dict().values())
 
@@ -279,13 +323,167 @@ def _read_recipe(path: Path) -> None:
                 raise
         else:
             json.dumps(recipe.model_dump(), allow_nan=False)
+            _same_recipe(tomllib.loads(path.read_text("utf-8")), recipe.model_dump())
+
+
+def _same_recipe(said: dict[str, Any], found: dict[str, Any]) -> None:
+    """Assert that a recipe has each value that its file sets."""
+    for key, value in said.items():
+        if isinstance(value, dict) and isinstance(found.get(key), dict):
+            _same_recipe(value, found[key])
+        elif key != "extends":
+            assert close(found[key], value), (key, found[key], value)
+
+
+def _models(folder: Path) -> list[Path]:
+    Fusion.load(PACKAGED / "fusion.json").save(folder / "fusion.json")
+    return [folder / "fusion.json"]
+
+
+def _read_fusion(path: Path) -> None:
+    old = {"ear": "audio", "eye": "detector", "toward_eye": "toward_detector"}
+    same_tree(path, Fusion.load(path).as_json(), renamed=old)
+
+
+def _thresholds(folder: Path) -> list[Path]:
+    names = dict.fromkeys(CLASS_NAMES, 0.25)
+    known = ClassThresholds("seld-2024", "audiovisual", names, {**names, "Bell": None}, ["x"])
+    known.save(folder / "thresholds.json")
+    return [folder / "thresholds.json"]
+
+
+def _read_thresholds(path: Path) -> None:
+    found = ClassThresholds.load(path)
+    assert all(0 <= found.of_class(number) <= 1 for number in range(13))
+    same_tree(path, found)
+
+
+def _channel_maps(folder: Path) -> list[Path]:
+    text = '{"channels": [4, 2, 3, 1], "polarity": [1, -1, 1, 1], "turn": 12.5}'
+    (folder / "map.json").write_text(text)
+    return [folder / "map.json"]
+
+
+def _extents(folder: Path) -> list[Path]:
+    ExtentModel([0.1] * 8, 2.0, -1.0, ["x"]).save(folder / "extent.json")
+    return [folder / "extent.json"]
+
+
+def _read_extent(path: Path) -> None:
+    same_tree(path, ExtentModel.load(path))
+
+
+def _read_channel_map(path: Path) -> None:
+    found = ChannelMap.read(path)
+    assert len(set(found.channels)) == 4 and np.isfinite(found.turn)
+    same_tree(path, found)
+
+
+def _arrays(folder: Path) -> list[Path]:
+    builtin = Path(next(iter(saiseld.arrays.__path__))) / "builtin"
+    names = ("respeaker-usb-4", "em32", "uma-8")
+    return [Path(shutil.copy(builtin / f"{name}.toml", folder)) for name in names]
+
+
+def _read_array(path: Path) -> None:
+    array = read_array(path)
+    count = len(array.positions_m)
+    assert 1 <= count <= 64 and np.isfinite(array.positions_m).all()
+    assert len(array.channels) == count and set(array.polarity) <= {1, -1}
+    assert np.isfinite((*array.elevation, array.yaw_deg)).all()
+    same_tree(path, array, toml=True)
+
+
+def _class_maps(folder: Path) -> list[Path]:
+    builtin = Path(next(iter(saiseld.data.__path__))) / "builtin"
+    return [Path(shutil.copy(builtin / f"{name}.toml", folder)) for name in ("starss", "tau2020")]
+
+
+def _read_class_map(path: Path) -> None:
+    same_tree(path, read_corpus_map(str(path)), toml=True)
+
+
+def _dcase(folder: Path) -> list[Path]:
+    rows = [(f, f % 13, 0, -170.5 + f, 12.0, 1.5) for f in range(10)]
+    write_dcase_csv(folder / "a.csv", SourceRows.of(rows))
+    write_dcase_csv(folder / "b.csv", SourceRows.of([row[:5] for row in rows]))
+    (folder / "c.csv").write_text("0,1,0,0.6,0.8,0.0\n1,1,0,0.0,0.6,0.8\n")
+    return sorted(folder.glob("*.csv"))
+
+
+def _read_dcase(path: Path) -> None:
+    rows = read_dcase_csv(path).rows
+    same_sources(path, rows)
+    assert (rows.frame >= 0).all() and (rows.frame < MAX_FRAMES).all()
+    assert ((rows.class_id >= 0) & (rows.class_id < 13)).all()
+    assert (np.abs(rows.elevation) <= 90).all() and np.isfinite(rows.azimuth).all()
+    assert not np.isinf(rows.distance_m).any() and not (rows.distance_m < 0).any()
+
+
+def _sofas(folder: Path) -> list[Path]:
+    import h5py
+
+    directions, rng = fibonacci_sphere(5).T, np.random.default_rng(0)
+    for name in ("a", "b"):
+        with h5py.File(folder / f"{name}.sofa", "w") as file:
+            file.attrs["Conventions"] = np.bytes_("SOFA")
+            file.attrs["DataType"] = np.bytes_("FIR")
+            file["Data.IR"] = rng.standard_normal((len(directions), 4, 16))
+            file["Data.SamplingRate"] = np.array([48000.0])
+            file["SourcePosition"] = directions
+            file["ReceiverPosition"] = tetrahedron().positions_m[..., None]
+            kind = np.bytes_("cartesian")
+            for part in ("SourcePosition", "ReceiverPosition"):
+                file[part].attrs["Type"] = kind
+            if name == "b":
+                azimuth, elevation = angles_of_vector(directions)
+                file["SourcePosition"][...] = np.stack([azimuth, elevation, 0 * azimuth + 1], 1)
+                file["SourcePosition"].attrs["Type"] = np.bytes_("spherical")
+    return sorted(folder.glob("*.sofa"))
+
+
+def _read_sofa(path: Path) -> None:
+    import h5py
+
+    found = read_sofa(path)
+    assert np.isfinite(found.positions_m).all() and found.receivers >= 1
+    assert np.allclose(np.linalg.norm(found.directions, axis=1), 1)
+    assert found.impulse_responses.shape[:2] == (len(found.directions), found.receivers)
+    with h5py.File(path) as file:
+        said = np.asarray(file["Data.IR"], float)
+        if said.ndim == 3:
+            assert np.array_equal(said, found.impulse_responses)
+        assert found.sample_rate == np.ravel(file["Data.SamplingRate"])[0]
+
+
+def _rooms(folder: Path) -> list[Path]:
+    rng = np.random.default_rng(0)
+    columns = {
+        "azimuth": np.linspace(-90, 90, 5, dtype=np.float32),
+        "elevation": np.zeros(5, np.float32),
+        "distance_cm": np.full(5, 150, np.float32),
+        "path": np.array([-1, -1, 0, 0, 0], np.int32),
+        "scale": np.ones(5, np.float32),
+        "response": rng.standard_normal((5, 4, 40)).astype(np.float16),
+    }
+    save_file(columns, folder / "room_0.safetensors")
+    return [folder / "room_0.safetensors"]
+
+
+def _read_room(path: Path) -> None:
+    room = Room(path)
+    for place in (*room.standing, *room.walks):
+        assert (np.abs(place.azimuth) <= 180).all() and (np.abs(place.elevation) <= 90).all()
+        assert (place.distance_cm >= 0).all() and np.isfinite(place.distance_cm).all()
+        found = room.responses(place.rows)
+        assert found.shape[:2] == (len(place.rows), 4) and np.isfinite(found).all()
 
 
 def _states(folder: Path) -> list[Path]:
     state = {
         "recipe": "{}", "data": "{}", "epoch": 1, "step": 2, "model": dict(_layer().state_dict()),
-        "optimizer": {"state": {}, "param_groups": []}, "scaler": {}, "best": 0.1, "stale": 0,
-        "random": [[torch.get_rng_state()]], "rate": 1.0,
+        "optimizer": {"state": {}, "param_groups": []}, "scaler": {}, "best": 0.1, "plateau": 0.1,
+        "random": [[torch.get_rng_state()]], "rate": 1.0, "stale": 0,
     }  # fmt: skip
     save_run_state(folder / "a.pt", state)  # type: ignore[arg-type]
     save_run_state(folder / "b.pt", {**state, "recipe": '{"a": 1}'})  # type: ignore[arg-type]
@@ -338,7 +536,9 @@ def _sound_events(folder: Path) -> list[Path]:
 
 
 def _read_sound_events(path: Path) -> None:
-    for event in read_sound_events(path):
+    events = read_sound_events(path)
+    same_sound_events(path, events)
+    for event in events:
         assert 0 <= event.start_s <= event.end_s <= MAX_FRAMES / 10 and 0 <= event.score <= 1
         assert abs(event.azimuth) <= 180 and abs(event.elevation) <= 90
         assert event.distance_cm is None or 0 <= event.distance_cm < 1e9
@@ -357,6 +557,12 @@ def _read_record(path: Path) -> None:
     assert all(isinstance(text, str) for text in found.provenance.weights.values())
     found.provenance.difference(found.provenance)
     assert all(isinstance(note, str) for note in found.notes())
+    said = tree_of(path)
+    assert close(
+        [found.frames, found.missing_pictures, found.threshold],
+        [said["frames"], said["missing_pictures"], said.get("threshold")],
+    )
+    assert close(asdict(found.provenance)["weights"], said["provenance"]["weights"])
 
 
 def _graphs(folder: Path) -> list[Path]:
@@ -403,8 +609,17 @@ def iter_readers() -> Iterator[tuple[str, Reader]]:
     yield "candidates Parquet", Reader("take.candidates.parquet", _candidates, _read_candidates)
     yield "events CSV", Reader("a.csv", _events, _read_events)
     yield "sound events CSV", Reader("a.events.csv", _sound_events, _read_sound_events)
+    yield "DCASE CSV", Reader("a.csv", _dcase, _read_dcase)
     yield "provenance", Reader("take.provenance", _records, _read_record)
     yield "graph ONNX", Reader("uplam.upsample.onnx", _graphs, _read_graph)
+    yield "fusion JSON", Reader("fusion.json", _models, _read_fusion)
+    yield "class thresholds JSON", Reader("thresholds.json", _thresholds, _read_thresholds)
+    yield "channel map JSON", Reader("map.json", _channel_maps, _read_channel_map)
+    yield "extent JSON", Reader("extent.json", _extents, _read_extent)
+    yield "array TOML", Reader("mine.toml", _arrays, _read_array)
+    yield "class map TOML", Reader("classes.toml", _class_maps, _read_class_map)
+    yield "SOFA", Reader("mine.sofa", _sofas, _read_sofa)
+    yield "room responses", Reader("room_0.safetensors", _rooms, _read_room)
     yield "jobs sqlite", Reader("jobs.sqlite", _job_tables, _read_jobs)
     yield "features", Reader("a.features.safetensors", _features, _read_features)
     yield "weights safetensors", Reader("a.safetensors", _safetensors, _read_checkpoint)
@@ -426,6 +641,8 @@ def iter_readers() -> Iterator[tuple[str, Reader]]:
         ("cache of videos", video_array, _movies("mp4", "mpeg4")),
     ):
         yield name, Reader("entry", *_cache(fill, source))
+    for name in KNOWN:
+        yield name, Reader("seed", known_examples, read_known(name))
 
 
 READERS = dict(iter_readers())

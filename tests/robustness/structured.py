@@ -12,8 +12,7 @@ import json
 import sqlite3
 import struct
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -21,147 +20,27 @@ from typing import Any
 
 import numpy as np
 
+from tests.robustness.containers import (
+    BOXES,
+    EBML,
+    NUMBERS,
+    RIFF,
+    Change,
+    flac,
+    hdf5,
+    jpeg,
+    ogg,
+    png,
+    wav,
+)
+from tests.robustness.known import KNOWN
 from tests.robustness.mutate import mutated
-
-Change = Callable[[bytes, Sequence[bytes], Random], bytes]
 
 VALUES: tuple[Any, ...] = (
     *(0, 1, -1, 2**31 - 1, 2**31, 2**63 - 1, -(2**63), 10**30, 0.5, -0.0, 1e30, 1e308, -1e308),
     *(4e9, 400.0, 181.0, None, True, "", "x", "../../x", "/etc/passwd", "\x00", "\ud800", "1"),
     *([], [[]], {}, {"a": {}}, [0] * 1000, "y" * 5000),
 )
-_U32 = (0, 1, 2, 7, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
-
-
-# Containers: chunks of a name and a length, some inside others.
-
-
-def _chunk_spans(
-    content: bytes, start: int, end: int, kind: str, inside: frozenset[bytes]
-) -> Iterator[tuple[int, int, int]]:
-    """Yield where each chunk begins, where its content does, and where it ends."""
-    place = start
-    while place + 8 <= end:
-        if kind == "box":
-            size, name = struct.unpack(">I4s", content[place : place + 8])
-            stop = place + max(size, 8)
-        else:
-            name, size = struct.unpack("<4sI", content[place : place + 8])
-            stop = place + 8 + size + size % 2
-        stop = min(stop, end)
-        yield place, place + 8, stop
-        skip = 4 if name in (b"LIST", b"RIFF") else 0
-        if name in inside:
-            yield from _chunk_spans(content, place + 8 + skip, stop, kind, inside)
-        place = stop
-
-
-def _chunks(kind: str, inside: Sequence[bytes]) -> Change:
-    nested = frozenset(inside)
-
-    def change(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
-        data = bytearray(content)
-        spans = list(_chunk_spans(content, 0, len(content), kind, nested))
-        if not spans:
-            return mutated(content, others, random)
-        begin, body, end = random.choice(spans)
-        what = random.randrange(7)
-        if what == 0:  # a number inside
-            at = random.randrange(body, max(end - 3, body + 1))
-            data[at : at + 4] = struct.pack(">I" if kind == "box" else "<I", random.choice(_U32))
-        elif what == 1:  # its length
-            at = begin if kind == "box" else begin + 4
-            data[at : at + 4] = struct.pack(">I" if kind == "box" else "<I", random.choice(_U32))
-        elif what == 2:
-            del data[begin:end]
-        elif what == 3:
-            data[end:end] = content[begin:end] * random.choice((1, 1, 2, 20))
-        elif what == 4:
-            other = random.choice(spans)
-            data[begin:end] = content[other[0] : other[2]]
-        elif what == 5:
-            at = begin + 4 if kind == "box" else begin
-            other = random.choice(spans)
-            data[at : at + 4] = (
-                content[other[0] : other[0] + 8][4:8]
-                if kind == "box"
-                else (content[other[0] : other[0] + 4])
-            )
-        else:
-            data[end:end] = struct.pack("<4sI", random.choice((b"LIST", b"data", b"fmt ")), 8)
-            data[end + 8 : end + 8] = random.randbytes(8)
-        return bytes(data)
-
-    return change
-
-
-_RIFF = _chunks("riff", (b"RIFF", b"LIST"))
-_BOX = _chunks(
-    "box", (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"udta", b"dinf", b"mvex")
-)
-
-
-def _png(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
-    """Change a chunk of a PNG and make its checksum right again."""
-    place, parts = 8, []
-    while place + 12 <= len(content):
-        (size,) = struct.unpack(">I", content[place : place + 4])
-        parts.append((content[place + 4 : place + 8], content[place + 8 : place + 8 + size]))
-        place += 12 + size
-    if not parts:
-        return mutated(content, others, random)
-    number = random.randrange(len(parts))
-    name, body = parts[number]
-    if name == b"IHDR" and random.random() < 0.8:
-        fields = list(struct.unpack(">IIBBBBB", body))
-        index = random.randrange(7)
-        fields[index] = random.choice(_U32) if index < 2 else random.randrange(256)
-        body = struct.pack(">IIBBBBB", *fields)
-    elif name == b"IDAT" and random.random() < 0.5:
-        body = zlib.compress(bytes(random.choice((10, 10**5, 10**7))))
-    else:
-        body = mutated(body, others, random)
-    parts[number : number + 1] = [(name, body)] * random.choice((0, 1, 1, 1, 2))
-    written = content[:8]
-    for name, body in parts:
-        check = struct.pack(">I", zlib.crc32(name + body))
-        written += struct.pack(">I", len(body)) + name + body + check
-    return written
-
-
-def _pages(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
-    """Drop, repeat, swap or change pages of an Ogg file, their checksums made right again."""
-    pages = [b"OggS" + part for part in content.split(b"OggS")[1:]]
-    if not pages:
-        return mutated(content, others, random)
-    first, second = random.randrange(len(pages)), random.randrange(len(pages))
-    what = random.randrange(5)
-    if what == 0:
-        del pages[first]
-    elif what == 1:
-        pages[first], pages[second] = pages[second], pages[first]
-    elif what == 2:
-        pages.insert(second, pages[first])
-    elif what == 3:
-        page = bytearray(pages[first])
-        page[6:14] = struct.pack("<q", random.choice((0, -1, 1, 2**40, 2**62)))
-        pages[first] = bytes(page)
-    else:
-        page = bytearray(pages[first])
-        page[random.randrange(27, len(page))] ^= 1 << random.randrange(8)
-        pages[first] = bytes(page)
-    return b"".join(_checked_page(page) for page in pages)
-
-
-def _checked_page(page: bytes) -> bytes:
-    check = 0
-    blank = page[:22] + bytes(4) + page[26:]
-    for byte in blank:
-        check ^= byte << 24
-        for _ in range(8):
-            check = (check << 1) ^ (0x04C11DB7 if check & 0x80000000 else 0)
-        check &= 0xFFFFFFFF
-    return page[:22] + struct.pack("<I", check) + page[26:]
 
 
 # Zips.
@@ -197,8 +76,22 @@ def _members(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
     written = bytearray(file.getvalue())
     if what == 6 and (first := written.rfind(b"PK\x01\x02")) >= 0:  # its entry lies
         at = first + random.choice((10, 20, 24, 42))
-        written[at : at + 4] = struct.pack("<I", random.choice((*_U32, 30)))
+        written[at : at + 4] = struct.pack("<I", random.choice((*NUMBERS, 30)))
     return bytes(written)
+
+
+def _torch_saved(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
+    """Change a value of what ``torch.save`` wrote, or its type, or a member of the zip."""
+    import torch
+
+    if random.random() < 0.3:
+        return _members(content, others, random)
+    value = torch.load(io.BytesIO(content), weights_only=True)
+    for _ in range(random.choice((1, 1, 2))):
+        value = _edited(value, random)
+    file = io.BytesIO()
+    torch.save(value, file, _use_new_zipfile_serialization=random.random() < 0.9)
+    return file.getvalue()
 
 
 # Values by their grammar.
@@ -226,7 +119,30 @@ def _edited(value: Any, random: Random) -> Any:
         return copies
     if isinstance(value, int | float) and random.random() < 0.4:
         return random.choice((-value, value * 1e9, value + 1, -1, value / 3))
+    if hasattr(value, "untyped_storage") and random.random() < 0.7:
+        return _other_tensor(value, random)
     return random.choice(VALUES)
+
+
+def _other_tensor(value: Any, random: Random) -> Any:
+    """Return a tensor of another shape, type, layout or content."""
+    import torch
+
+    numbers = torch.tensor([random.choice((float("nan"), float("inf"), -1.0, 1e30))])
+    return random.choice(
+        (
+            value[None],
+            value.flatten()[:1],
+            value.double(),
+            value.to(torch.int64),
+            value.to(torch.complex64),
+            value.clone().fill_(numbers[0]) if value.is_floating_point() else value + 1,
+            value.flatten()[:1].expand(1 << random.choice((4, 20, 30))),
+            torch.zeros(3, device="meta"),
+            value.double().to_sparse(),
+            numbers,
+        )
+    )
 
 
 def _json(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
@@ -236,7 +152,22 @@ def _json(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
         return mutated(content, others, random)
     for _ in range(random.choice((1, 1, 2))):
         value = _edited(value, random)
-    return json.dumps(value).encode("utf-8", "surrogatepass")
+    text = json.dumps(value, indent=random.choice((None, None, 1)))
+    if random.random() < 0.1:  # what only text can say
+        key = random.choice(('"', "{", "[", ":", ","))
+        place = text.find(key, random.randrange(len(text)))
+        odd = (
+            '"x": 1, "x": 2, ',
+            "[" * 100_000,
+            "/* */",
+            "\ufeff",
+            '{"a":' * 5000,
+            "1e400",
+            "-",
+            "\t",
+        )
+        text = text[: max(place, 0)] + random.choice(odd) + text[max(place, 0) :]
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _toml_text(value: Any, random: Random) -> str:
@@ -267,8 +198,19 @@ def _toml(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
     value = _edited(value, random)
     if not isinstance(value, dict):
         value = {"extends": value}
-    lines = [f"{json.dumps(key)} = {_toml_text(one, random)}" for key, one in value.items()]
-    return "\n".join(lines).encode("utf-8", "replace")
+    lines = []
+    for key, one in value.items():
+        quoted, way = json.dumps(key), random.randrange(8)
+        if isinstance(one, dict) and one and way < 4:  # a table of its own, or dotted keys
+            start = "" if way < 2 else f"{quoted}."
+            inside = [f"{start}{json.dumps(k)} = {_toml_text(v, random)}" for k, v in one.items()]
+            lines += inside if start else []
+            lines += [] if start else [f"[{quoted}]", *inside, f"[x{len(lines)}]"]
+        elif way == 7 and random.random() < 0.3:
+            lines += [f"[[{quoted}]]", "a = 1", f"[[{quoted}]]"]
+        else:
+            lines.append(f"{quoted} = {_toml_text(one, random)}")
+    return random.choice(("\n", "\n", "\r\n")).join(lines).encode("utf-8", "replace")
 
 
 def _csv(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
@@ -286,7 +228,16 @@ def _csv(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
         else:
             row[place] = str(random.choice((*VALUES, "nan", "inf", "1e5", "1_0", "٣", "0x1")))[:99]
         rows = [row for row in rows if row] or [["0"]]
-    return "\n".join(",".join(row) for row in rows).encode("utf-8", "surrogatepass")
+    if random.random() < 0.2:
+        names = ["frame", "class", "source", "azimuth", "elevation", "distance_cm", "x", "y", "z"]
+        random.shuffle(names)
+        rows.insert(0, names[: len(rows[0])])
+    parting = random.choice((",", ",", ",", ",", ";", "\t", ", "))
+    quote = '"' if random.random() < 0.1 else ""
+    lines = (parting.join(f"{quote}{text}{quote}" for text in row) for row in rows)
+    text = random.choice(("\n", "\n", "\r\n", "\r", "\n\n")).join(lines)
+    start = "\ufeff" if random.random() < 0.1 else ""
+    return (start + text + random.choice(("", "\n"))).encode("utf-8", "surrogatepass")
 
 
 def _safetensors(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
@@ -452,27 +403,44 @@ def _database(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
         return path.read_bytes()
 
 
+def _other_seed(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
+    return random.randbytes(8)
+
+
 CHANGES: dict[str, Change] = {
+    **dict.fromkeys(KNOWN, _other_seed),
     "annotation JSON": _json,
     "candidates Parquet": _parquet,
+    "DCASE CSV": _csv,
+    "fusion JSON": _json,
+    "class thresholds JSON": _json,
+    "channel map JSON": _json,
+    "extent JSON": _json,
+    "array TOML": _toml,
+    "class map TOML": _toml,
+    "SOFA": hdf5,
+    "room responses": _safetensors,
     "events CSV": _csv,
     "sound events CSV": _csv,
     "provenance": _json,
     "features": _safetensors,
     "weights safetensors": _safetensors,
-    "weights pth": _members,
-    "run state": _members,
+    "weights pth": _torch_saved,
+    "run state": _torch_saved,
     "matchability skops": _members,
     "graph ONNX": _graph,
     "jobs sqlite": _database,
-    "WAV": _RIFF,
-    "Ogg": _pages,
-    "MP4": _BOX,
-    "AVI": _RIFF,
-    "PNG frames": _png,
+    "WAV": wav,
+    "FLAC": flac,
+    "Ogg": ogg,
+    "MP4": BOXES.changed,
+    "Matroska": EBML.changed,
+    "AVI": RIFF.changed,
+    "PNG frames": png,
+    "JPEG frames": jpeg,
     "recipe TOML": _toml,
 }
-"""What knows a reader's format; others are damaged byte by byte."""
+"""What knows a reader's format; the caches, whose checksum fails, are damaged byte by byte."""
 
 
 def changed(reader: str, content: bytes, others: Sequence[bytes], random: Random) -> bytes:

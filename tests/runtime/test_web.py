@@ -1,6 +1,9 @@
 """Who is let in: names, pages of other origins, tokens."""
 
+import asyncio
 import http.client
+import socket
+import threading
 from urllib.parse import urlsplit
 
 import pytest
@@ -146,3 +149,30 @@ def test_an_origin_is_compared_after_the_token(guarded):
     assert ask(guarded, authorization=f"Bearer {TOKEN}", **foreign).status == 403
     same = {"origin": "https://lab.example", "host": "lab.example"}
     assert ask(guarded, authorization=f"Bearer {TOKEN}", **same).status == 200
+
+
+def test_the_end_of_a_server_with_open_connections_is_silent(caplog, monkeypatch):
+    told = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+
+    async def streams(scope, receive, send):
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.accept"})
+        else:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(3600)
+
+    with serving(streams, "127.0.0.1", 0, None) as server:
+        port = urlsplit(server.url).port
+        connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
+        hello = "GET / HTTP/1.1\r\nHost: localhost\r\n"
+        upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        key = f"Sec-WebSocket-Key: {'A' * 22}==\r\n"
+        for connection, head in zip(
+            connections, (hello, hello + upgrade + key, hello), strict=True
+        ):
+            connection.sendall(f"{head}\r\n".encode() if head != hello else hello.encode())
+        assert connections[1].recv(12) == b"HTTP/1.1 101"
+    for connection in connections:
+        connection.close()
+    assert not told and not caplog.records

@@ -10,6 +10,11 @@ import psutil
 from tests.serve.asking import Client
 from tests.waiting import PATIENCE_S
 
+CLOCK_JUMPS = """
+import random, time
+true = time.time
+time.time = lambda: true() + random.choice((-90_000.0, 0.0, 0.0, 90_000.0))
+"""
 PROGRAM = """
 import sys, threading
 from contextlib import suppress
@@ -26,11 +31,11 @@ if __name__ == "__main__":
 
 
 class Server:
-    """Serves a folder until it is killed."""
+    """Serves a folder until it is killed, perhaps by a clock that jumps by a day."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *, clock_jumps=False):
         script = folder.with_suffix(".py")
-        script.write_text(PROGRAM)
+        script.write_text(CLOCK_JUMPS * clock_jumps + PROGRAM)
         self.process = subprocess.Popen(
             [sys.executable, str(script), str(folder)],
             stdout=subprocess.PIPE,

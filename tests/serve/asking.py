@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,9 +40,17 @@ class Client:
         """Ask, with JSON where the body is no bytes."""
         if body is not None and not isinstance(body, bytes):
             body, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+        return self._asked(method, path, body, headers)
+
+    def ask_in_pieces(self, method: str, path: str, pieces: Iterable[bytes]) -> Answer:
+        """Ask with a body of unknown length (``Transfer-Encoding: chunked``)."""
+        return self._asked(method, path, iter(pieces), {"Transfer-Encoding": "chunked"})
+
+    def _asked(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
         try:
-            connection.request(method, path, body, headers)
+            in_pieces = "Transfer-Encoding" in headers
+            connection.request(method, path, body, headers, encode_chunked=in_pieces)
             answer = connection.getresponse()
             found = {key.lower(): value for key, value in answer.getheaders()}
             return Answer(answer.status, found, answer.read())

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tests.waiting import wait_until
 from saiseld.formats.sound_events import SoundEvent, write_sound_events
 from saiseld.runtime.errors import AudioError
 from saiseld.runtime.files import write_bytes
-from saiseld.serve.jobs import JobRequest
+from saiseld.serve.jobs import RECORDING, JobRequest
 
 
 def work(folder: Path, request: JobRequest, on_share: Callable[[float], object]) -> None:
@@ -23,7 +24,8 @@ def work(folder: Path, request: JobRequest, on_share: Callable[[float], object])
 
     ``sleep 3`` takes 3 s, ``wait go`` until the file ``go`` is in the server's folder, ``shares 3``
     tells of three shares, each once the file ``go`` and its number is there; ``fill 9`` takes 9 MiB
-    of memory, ``large 9`` writes as much; ``fail``, ``break`` and ``die`` end as their names say.
+    of memory, ``large 9`` writes as much, ``files 9`` opens as many files, ``spin`` never ends;
+    ``fail``, ``break`` and ``die`` end as their names say.
     """
     served = folder.parent.parent
     what, _, amount = request.name.partition(" ")
@@ -42,6 +44,13 @@ def work(folder: Path, request: JobRequest, on_share: Callable[[float], object])
         raise ZeroDivisionError("secret of the server's")
     elif what == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    elif what == "files":
+        with ExitStack() as stack:
+            opened = [stack.enter_context((folder / RECORDING).open()) for _ in range(int(amount))]
+            assert opened
+    elif what == "spin":
+        while True:
+            pass
     elif what == "fill":
         np.ones(int(amount) << 17)
     elif what == "large":

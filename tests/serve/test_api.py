@@ -1,8 +1,12 @@
 """The HTTP API: what goes well, and a clear answer to everything that does not."""
 
+import shutil
 import socket
+import sys
+import threading
 import time
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 from tests.errors import raises
@@ -12,8 +16,9 @@ from tests.serve.fake import work
 from tests.waiting import PATIENCE_S, wait_until
 
 from saiseld.runtime.errors import OutputError
+from saiseld.serve import uploads
 from saiseld.serve.api import serve
-from saiseld.serve.jobs import Limits
+from saiseld.serve.jobs import Jobs, Limits
 
 NONE = "0" * 32
 LIMITS = Limits(
@@ -128,6 +133,52 @@ def test_a_job_that_takes_too_long_is_stopped(tmp_path):
         first, second = client.begin("sleep 3600"), client.begin("sleep 3600")
         for job in (first, second):  # the worker goes on with the next
             assert client.ended(job)["error"]["message"] == "it took longer than 1 s"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits are kept on Unix only")
+def test_a_job_has_limits_that_the_system_keeps(tmp_path):
+    limits = LIMITS.model_copy(update={"cpu_s": 1.0, "result_bytes": 1 << 20})
+    with serve(tmp_path, port=0, limits=limits, do=work) as server:
+        client = Client(server.url)
+        jobs = [client.begin(name) for name in ("spin", "large 2", "files 400", "large 1", "spin")]
+        ends = [client.ended(job) for job in jobs]
+    told = [end["error"] and end["error"]["message"] for end in ends]
+    assert told[0] == told[4] == "it took more processor time than a job may"
+    assert "results/recording.json" in told[1] and "(OSError)" in told[2]
+    assert told[3] is None and ends[3]["state"] == "done"
+
+
+def test_health_is_told_while_the_table_makes_everybody_wait(tmp_path, monkeypatch):
+    with serve(tmp_path, port=0, limits=LIMITS, do=work) as server:
+        client, go = Client(server.url), threading.Event()
+        usual = Jobs.waiting
+
+        def slow(jobs):
+            go.wait(PATIENCE_S)
+            return usual(jobs)
+
+        monkeypatch.setattr(Jobs, "waiting", slow)
+        try:
+            assert [client.ask("GET", "/health").json["waiting"] for _ in range(3)] == [0, 0, 0]
+        finally:
+            go.set()
+
+
+def test_uploads_in_pieces_leave_the_reserve_free(tmp_path, monkeypatch):
+    monkeypatch.setattr(uploads, "_STEP_BYTES", 1 << 12)
+    with serve(tmp_path, port=0, limits=LIMITS, do=work) as server:
+        client = Client(server.url)
+        own = tmp_path / "jobs" / client.open()
+
+        def usage(folder):  # of a disk that these uploads alone fill
+            written = sum(path.stat().st_size for path in own.iterdir())
+            return SimpleNamespace(free=100_000 + LIMITS.free_bytes - written)
+
+        monkeypatch.setattr(shutil, "disk_usage", usage)
+        path = f"/jobs/{own.name}/recording"
+        assert client.ask_in_pieces("PUT", path, [bytes(10_000)] * 25).status == 507
+        assert list(own.iterdir()) == []
+        assert client.ask_in_pieces("PUT", path, [wav()]).status == 200
 
 
 def test_a_running_job_can_be_deleted(client, server):

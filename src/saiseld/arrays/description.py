@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from saiseld.arrays.measured import MeasuredResponses, read_sofa
 from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
 from saiseld.runtime.errors import AudioError, DataError
-from saiseld.runtime.files import write_bytes
+from saiseld.runtime.files import is_plain_name, write_bytes
 from saiseld.runtime.toml import parse_toml, read_toml
 
 Model = Literal["open", "rigid-sphere", "cardioid", "responses"]
@@ -384,6 +384,13 @@ def _checked(name: str, keys: dict[str, Any], folder: Path) -> MicrophoneArray:
             found=f'model = "{given.model}", responses = {given.responses!r}',
         )
     if given.responses is not None:
+        if not is_plain_name(given.responses):
+            raise DataError(
+                name,
+                place="responses",
+                expected="the name of a file beside the description, without folders",
+                found=repr(given.responses),
+            )
         measured = read_sofa(folder / given.responses)
         if not given.positions_m:
             given.positions_m = measured.positions_m.tolist()

@@ -20,8 +20,13 @@ from saiseld.conventions.sphere import unit_vector
 from saiseld.runtime.errors import DataError, refusing
 from saiseld.runtime.limits import Limit
 
-VALUES = Limit("responses", 400_000_000)
+VALUES = Limit("responses", 50_000_000)
 """Samples in all responses of a file: 480 directions of 32 receivers hold 4 million."""
+
+POSITIONS = Limit("positions", 1_000_000)
+"""Coordinates in all positions of a file."""
+
+_MOST_SAMPLE_RATE = 768_000
 
 MIN_DIRECTIONS = 100
 _MAX_ORDER = 12
@@ -132,21 +137,54 @@ def read_sofa(path: Path) -> MeasuredResponses:
                 expected="SOFA with impulse responses (DataType FIR)",
                 found=f"Conventions {kind!r}, DataType {_attribute(file, 'DataType')!r}",
             )
-        responses = file["Data.IR"]
-        VALUES.check(int(np.prod(responses.shape)), DataError, path)
-        values = np.asarray(responses, float)
+        values = _numbers(file, path, "Data.IR", VALUES)
         if values.ndim == 4:  # FIR-E: one emitter is enough for a plane wave
             values = values[..., 0] if values.shape[-1] == 1 else values[:, :, 0]
-        rate = float(np.ravel(file["Data.SamplingRate"])[0])
-        sources = _cartesian(file["SourcePosition"])
-        receivers = _cartesian(file["ReceiverPosition"])
+        rate = float(np.ravel(_numbers(file, path, "Data.SamplingRate", POSITIONS))[0])
+        sources, receivers = (
+            _cartesian(file[name], _numbers(file, path, name, POSITIONS))
+            for name in ("SourcePosition", "ReceiverPosition")
+        )
     _check(path, values, rate, sources)
+    if values.shape[1] != len(receivers) or not np.isfinite(receivers).all():
+        raise DataError(
+            path,
+            place="ReceiverPosition",
+            expected=f"{values.shape[1]} finite positions, as receivers in Data.IR",
+            found=f"{len(receivers)}",
+        )
     return MeasuredResponses(
         values, rate, sources / np.linalg.norm(sources, axis=1, keepdims=True), receivers
     )
 
 
+def _numbers(file: Any, path: Path, name: str, most: Limit) -> FloatArray:
+    """Return a dataset of this file itself, its size checked before memory of it is taken.
+
+    HDF5 can keep a dataset in other files: by a link, raw, or pieced together.
+    """
+    import h5py
+
+    link = file.get(name, getlink=True)
+    held = file.get(name) if isinstance(link, h5py.HardLink) else None
+    if not isinstance(held, h5py.Dataset) or held.external or held.is_virtual:
+        raise DataError(
+            path, place=name, expected="numbers in this file", found="none, or a link to others"
+        )
+    if held.dtype.kind not in "fiu" or held.dtype.itemsize > 8 or held.shape is None:
+        raise DataError(path, place=name, expected="numbers", found=str(held.dtype))
+    most.check(int(held.size), DataError, path, place=name)
+    return np.asarray(held, float)
+
+
 def _check(path: Path, values: FloatArray, rate: float, sources: FloatArray) -> None:
+    if values.ndim != 3 or 0 in values.shape:
+        raise DataError(
+            path,
+            place="Data.IR",
+            expected="responses of directions, receivers and samples",
+            found=f"shape {values.shape}",
+        )
     if len(values) < MIN_DIRECTIONS or len(sources) != len(values):
         raise DataError(
             path,
@@ -154,8 +192,15 @@ def _check(path: Path, values: FloatArray, rate: float, sources: FloatArray) -> 
             expected=f"{MIN_DIRECTIONS} or more directions, one for each response",
             found=f"{len(sources)} for {len(values)}",
         )
-    if not (np.isfinite(values).all() and np.isfinite(sources).all() and rate > 0):
+    if not (np.isfinite(values).all() and np.isfinite(sources).all()):
         raise DataError(path, place="Data.IR", expected="finite numbers", found="some are not")
+    if not 0 < rate <= _MOST_SAMPLE_RATE:
+        raise DataError(
+            path,
+            place="Data.SamplingRate",
+            expected=f"above 0 and at most {_MOST_SAMPLE_RATE} Hz",
+            found=f"{rate:g}",
+        )
     length = np.linalg.norm(sources, axis=1)
     if length.min() <= 0:
         raise DataError(
@@ -176,9 +221,8 @@ def _attribute(holder: Any, name: str) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _cartesian(positions: Any) -> FloatArray:
+def _cartesian(positions: Any, values: FloatArray) -> FloatArray:
     """Return (n, 3) metres of SOFA's positions (n, 3) or (n, 3, 1), spherical or cartesian."""
-    values = np.asarray(positions, float)
     values = values.reshape(len(values), 3, -1)[..., 0]
     if _attribute(positions, "Type") != "spherical":
         return values

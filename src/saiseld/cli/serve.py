@@ -31,6 +31,7 @@ def serve(
 
         saiseld serve jobs/
     """
+    import os
     import threading
 
     from saiseld.arrays.description import read_array
@@ -44,6 +45,7 @@ def serve(
         upload_bytes=int(max_gb * 1e9),
         jobs=max_jobs,
         job_s=60 * max_minutes,
+        cpu_s=60 * max_minutes * (os.cpu_count() or 1),
         memory_bytes=int(max_memory_gb * 1e9),
     )
     described = None if array is None else read_array(array)

@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
 from saiseld.evaluation.seld import Counts, SeldMetric, count
 from saiseld.formats.dcase_csv import SourceRows
-from saiseld.runtime.errors import DataError, refusing
+from saiseld.formats.json_fields import read_json_fields
+from saiseld.runtime.errors import DataError
 from saiseld.runtime.files import write_json
 
 FloatArray = NDArray[np.float64]
@@ -69,8 +69,8 @@ class ClassThresholds:
         DataError
             If it is none.
         """
-        with refusing(DataError, path, "class thresholds, as `saiseld calibrate` writes them"):
-            found = msgspec.json.decode(Path(path).read_bytes(), type=ClassThresholds)
+        expected = "class thresholds, as `saiseld calibrate` writes them"
+        found = read_json_fields(Path(path), ClassThresholds, DataError, expected)
         wrong = set(found.thresholds) ^ set(CLASS_NAMES)
         scores = [score for score in found.thresholds.values() if not 0 <= score <= 1]
         if wrong or scores:

@@ -30,7 +30,7 @@ from saiseld.decision.emission import (
     spots,
 )
 from saiseld.formats.candidates import BRANCHES, FUSED, Candidates
-from saiseld.runtime.errors import CandidateError, CheckpointError
+from saiseld.runtime.errors import CandidateError, CheckpointError, refusing
 from saiseld.runtime.files import write_bytes
 
 REACH_DEG = 20.0
@@ -231,7 +231,7 @@ def _odds_near(
     return _OddsNear(*near_odds)
 
 
-class LogisticCalibration(msgspec.Struct, frozen=True):
+class LogisticCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A logistic model: log odds that are a quadratic form of standardised evidence.
 
     Products matter: what one branch's evidence is worth depends on the other's (docs/decision.md).
@@ -278,7 +278,7 @@ def _with_products(values: FloatArray) -> FloatArray:
     return np.hstack([values, values[:, first] * values[:, second]])
 
 
-class Extent(msgspec.Struct, frozen=True):
+class Extent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How far a mask reaches: linear in the extents of both branches' boxes, in degrees.
 
     Parameters
@@ -314,12 +314,13 @@ class Extent(msgspec.Struct, frozen=True):
         return np.asarray(reach.clip(*EXTENTS_DEG))
 
 
+_EXPECTED, _ADVICE = "a fusion model (JSON)", "Train one with `saiseld train fusion`"
 FORMAT_VERSION = 2
 _RENAMED = {"ear": "audio", "eye": "detector", "toward_eye": "toward_detector"}
 """Keys of models of 0.2, which are read under their names of today."""
 
 
-class Fusion(msgspec.Struct, frozen=True):
+class Fusion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Calibrated scores of both branches, alone and together.
 
     Parameters
@@ -380,10 +381,8 @@ class Fusion(msgspec.Struct, frozen=True):
             If the file is no such model, or one for other evidence.
         """
         path = Path(path)
-        try:
+        with refusing(CheckpointError, path, _EXPECTED, advice=_ADVICE):
             content = msgspec.json.decode(path.read_bytes())
-        except (OSError, msgspec.DecodeError) as error:
-            raise _no_model(path, str(error)) from error
         return cls.of_json(content, path)
 
     def as_json(self) -> dict[str, Any]:
@@ -403,10 +402,8 @@ class Fusion(msgspec.Struct, frozen=True):
         """
         if isinstance(content, dict):
             content = {_RENAMED.get(key, key): value for key, value in content.items()}
-        try:
+        with refusing(CheckpointError, source, _EXPECTED, advice=_ADVICE):
             fusion = msgspec.convert(content, cls)
-        except msgspec.ValidationError as error:
-            raise _no_model(source, str(error)) from error
         if fusion.format_version != FORMAT_VERSION or not 0 <= fusion.toward_detector <= 1:
             raise CheckpointError(
                 source,
@@ -428,15 +425,6 @@ class Fusion(msgspec.Struct, frozen=True):
                     found="others",
                 )
         return fusion
-
-
-def _no_model(source: str | Path, found: str) -> CheckpointError:
-    return CheckpointError(
-        source,
-        expected="a fusion model (JSON)",
-        found=found,
-        advice="Train one with `saiseld train fusion`",
-    )
 
 
 def fuse(detector: Candidates | None, audio: Candidates | None, fusion: Fusion) -> Candidates:

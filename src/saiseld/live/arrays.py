@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from saiseld.arrays.description import MicrophoneArray
-from saiseld.runtime.errors import AudioError, DataError, one_line, refusing
+from saiseld.formats.json_fields import read_json_fields
+from saiseld.runtime.errors import AudioError, DataError, one_line
 
 CAPSULES = 4
 
@@ -67,8 +67,7 @@ class ChannelMap:
             If it is none.
         """
         try:
-            with refusing(DataError, path, "a channel map (JSON)"):
-                return msgspec.json.decode(path.read_bytes(), type=cls)
+            return read_json_fields(path, cls, DataError, "a channel map (JSON)")
         except DataError as error:
             if error.source == one_line(path):
                 raise

@@ -44,11 +44,15 @@ class ProcessLimits:
     memory_bytes
         Memory beyond what the process has when it begins (``RLIMIT_AS`` and ``RLIMIT_DATA``).
     cpu_s, wall_s
-        Processor time and time by the clock, in seconds.
+        Processor time and time by the clock, in seconds; infinite for none.
     open_files
         File descriptors.
     file_bytes
         Largest file that it may write; 0 for none.
+    has_address_limit
+        Whether address space is limited too: not where a driver reserves more than there is memory.
+    niceness
+        By how much it yields to who must go on answering.
     """
 
     memory_bytes: int = 1 << 30
@@ -56,6 +60,8 @@ class ProcessLimits:
     wall_s: float = 120.0
     open_files: int = 64
     file_bytes: int = 0
+    has_address_limit: bool = True
+    niceness: int = 5
 
 
 class LimitExceededError(WorkError):
@@ -178,15 +184,37 @@ def confine(limits: ProcessLimits) -> None:
     import resource
 
     without_network()
+    os.nice(limits.niceness)
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_FSIZE, limits.file_bytes)
     _lower(resource.RLIMIT_NOFILE, limits.open_files)
-    spent = resource.getrusage(resource.RUSAGE_SELF)
-    cpu_s = math.ceil(spent.ru_utime + spent.ru_stime + limits.cpu_s)
-    _lower(resource.RLIMIT_CPU, cpu_s, beyond=1)  # a signal that says why, then the end
+    if math.isfinite(limits.cpu_s):
+        # A signal that says why, then the end.
+        _lower(resource.RLIMIT_CPU, _cpu_spent_s() + math.ceil(limits.cpu_s), beyond=1)
     if (mapped := _mapped_bytes()) is not None:
-        _lower(resource.RLIMIT_AS, mapped[0] + limits.memory_bytes)
+        if limits.has_address_limit:
+            _lower(resource.RLIMIT_AS, mapped[0] + limits.memory_bytes)
         _lower(resource.RLIMIT_DATA, mapped[1] + limits.memory_bytes)
+
+
+def limit_cpu_s(seconds: float) -> None:
+    """Let the system end this process (``SIGXCPU``) after so much more processor time.
+
+    May be set again, for a process that works on one thing after the other.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (_cpu_spent_s() + math.ceil(seconds), hard))
+
+
+def _cpu_spent_s() -> int:
+    import resource
+
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    return math.ceil(spent.ru_utime + spent.ru_stime)
 
 
 def _lower(which: int, value: int, beyond: int = 0) -> None:

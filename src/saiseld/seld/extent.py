@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from saiseld.runtime.errors import CheckpointError
+from saiseld.runtime.errors import CheckpointError, refusing
 from saiseld.runtime.files import write_bytes
 from saiseld.seld.inputs import MELS, smoothing, steering
 from saiseld.seld.output import GRID, Array
@@ -28,7 +28,7 @@ SMOOTH_FRAMES = 3
 FORMAT_VERSION = 1
 
 
-class ExtentModel(msgspec.Struct, frozen=True, dict=True):
+class ExtentModel(msgspec.Struct, frozen=True, dict=True, forbid_unknown_fields=True):
     """Natural log of the peak energy: ``bias + sum_b response[b] r_b + largest max_p sum_b ...``.
 
     Parameters
@@ -63,10 +63,8 @@ class ExtentModel(msgspec.Struct, frozen=True, dict=True):
             If the file is no such model.
         """
         path = Path(path)
-        try:
+        with refusing(CheckpointError, path, "a model of extents"):
             model = msgspec.json.decode(path.read_bytes(), type=cls)
-        except (OSError, msgspec.MsgspecError) as error:
-            raise CheckpointError(path, expected="a model of extents", found=str(error)) from error
         numbers = [*model.response, model.largest, model.bias]
         whole = len(model.response) == BANDS and np.isfinite(numbers).all()
         if model.format_version != FORMAT_VERSION or not whole:

@@ -49,6 +49,7 @@ from saiseld.serve.worker import Do, error_detail, image_job, working
 PORT = 8361
 ASSETS = Path(__file__).parent / "assets"
 _REQUEST_BYTES = 1 << 14
+_HEALTH_S = 0.05
 _log = logging.getLogger(__name__)
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; media-src 'self'; "
@@ -68,7 +69,7 @@ class Health(BaseModel):
 
     version: str
     waiting: int
-    """Jobs that are queued or running."""
+    """Jobs that are queued or running, as it was last known where the server is very busy."""
 
 
 class _State:
@@ -81,9 +82,34 @@ class _State:
         self.uploads = anyio.CapacityLimiter(limits.uploads)
         self.checks = anyio.CapacityLimiter(limits.checks)
         self.space = DiskSpace(jobs.folder, limits.free_bytes)
+        self.queue = _Queue(jobs)
 
 
-def _state_of(request: Request) -> _State:
+class _Queue:
+    """How many jobs wait: asked of the table, but never waited for longer than a moment.
+
+    Whoever watches the server must get an answer, however busy threads, table and disk are.
+    """
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs, self._known = jobs, jobs.waiting()
+        self._asking: asyncio.Task[None] | None = None
+        self._limiter = anyio.CapacityLimiter(1)
+
+    async def waiting(self) -> int:
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+            self._asking.add_done_callback(lambda task: task.cancelled() or task.exception())
+        done, _ = await asyncio.wait({self._asking}, timeout=_HEALTH_S)
+        for task in done:
+            task.result()
+        return self._known
+
+    async def _ask(self) -> None:
+        self._known = await anyio.to_thread.run_sync(self._jobs.waiting, limiter=self._limiter)
+
+
+async def _state_of(request: Request) -> _State:
     shared: _State = request.app.state.shared
     return shared
 
@@ -141,9 +167,9 @@ def page() -> FileResponse:
 
 
 @routes.get("/health")
-def health(shared: Shared) -> Health:
+async def health(shared: Shared) -> Health:
     """Say that the server is there."""
-    return Health(version=__version__, waiting=shared.jobs.waiting())
+    return Health(version=__version__, waiting=await shared.queue.waiting())
 
 
 async def _read_request(shared: Shared, request: Request) -> JobRequest:

@@ -79,8 +79,12 @@ class Limits(BaseModel):
         A job that is neither uploaded to nor started for this long is removed.
     job_s
         A job that takes longer is failed.
+    cpu_s
+        Processor time of a job, in seconds, all its threads together.
     memory_bytes
         What the worker may take of memory.
+    result_bytes
+        The largest file that a job may write.
     free_bytes
         What all uploads together leave free on the disk.
     checks
@@ -98,7 +102,9 @@ class Limits(BaseModel):
     upload_s: float = 3600.0
     open_s: float = 3600.0
     job_s: float = 4 * 3600.0
+    cpu_s: float = 16 * 3600.0
     memory_bytes: int = 8 << 30
+    result_bytes: int = 8 << 30
     free_bytes: int = 1 << 30
     checks: int = 2
     check_s: float = 60.0

@@ -8,8 +8,9 @@ more, then failed.
 from __future__ import annotations
 
 import logging
+import math
+import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from saiseld.pipeline.imager import load_imager
 from saiseld.pipeline.networks import NetworkOptions
 from saiseld.runtime.devices import DeviceName
 from saiseld.runtime.errors import InputError, SaiseldError
-from saiseld.runtime.isolation import without_network
+from saiseld.runtime.isolation import ProcessLimits, confine, limit_cpu_s
 from saiseld.runtime.parallel import die_with_parent
 from saiseld.serve.jobs import RECORDING, VIDEO, ErrorDetail, JobRequest, Jobs, Limits
 
@@ -39,6 +40,10 @@ _POLL_S = 0.2
 _NO_MEMORY = ("can't allocate", "bad_alloc", "Failed to allocate")
 """What networks say where memory ends, in errors of any kind."""
 _MOST_WARNINGS = 20
+_OPEN_FILES = 256
+_OUT_OF_TIME = getattr(signal, "SIGXCPU", 0)
+_GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd")
+"""Of drivers that reserve more address space than there is memory."""
 _log = logging.getLogger(__name__)
 
 
@@ -127,7 +132,10 @@ class Watchdog:
     def check(self, process: BaseProcess) -> BaseProcess:
         """Return the worker's process: the one given, or the one started in its place."""
         if not process.is_alive():
-            self._jobs.stopped(f"its process ended before it was done ({_how(process)})")
+            if process.exitcode == -_OUT_OF_TIME:
+                self._jobs.stopped("it took more processor time than a job may", again=False)
+            else:
+                self._jobs.stopped(f"its process ended before it was done ({_how(process)})")
             process = self._start()
         elif running := self._jobs.running():
             attempt, deleted = running
@@ -179,14 +187,17 @@ class _Warnings(logging.Handler):
 
 def _work(folder: Path, do: Do, limits: Limits) -> None:
     """Work on one job after the other until the server ends."""
-    without_network()
+    confine(
+        ProcessLimits(
+            memory_bytes=limits.memory_bytes,
+            cpu_s=math.inf,  # for each job anew
+            open_files=_OPEN_FILES,
+            file_bytes=limits.result_bytes,
+            has_address_limit=not any(map(os.path.exists, _GPU_DRIVERS)),
+        )
+    )
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform != "win32":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_DATA, (limits.memory_bytes, limits.memory_bytes))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     jobs = Jobs(folder)
     while True:
         try:
@@ -197,6 +208,7 @@ def _work(folder: Path, do: Do, limits: Limits) -> None:
             # Looking costs nothing, and holds nothing that a killed process would keep.
             time.sleep(_POLL_S)
         else:
+            limit_cpu_s(limits.cpu_s)
             _do_one(jobs, *claimed, do)
 
 

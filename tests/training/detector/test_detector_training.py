@@ -156,6 +156,24 @@ def test_not_a_state(data: TrainingData, tmp_path: Path) -> None:
         Trainer(data, recipe(), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("recipe", 5), ("epoch", "1"), ("epoch", -1), ("step", 1.5), ("best", None)),
+        *(("model", {}), ("model", {"x": 1}), ("optimizer", {}), ("optimizer", {"state": 1})),
+        *(("random", []), ("random", [[torch.zeros(3)]]), ("random", [5])),
+    ],
+)
+def test_a_state_of_other_values_is_refused(
+    data: TrainingData, tmp_path: Path, name: str, value: object
+) -> None:
+    Trainer(data, recipe(), tmp_path).save()
+    state = torch.load(tmp_path / STATE, weights_only=True)
+    torch.save({**state, name: value}, tmp_path / STATE)
+    with raises(CheckpointError, tmp_path / STATE):
+        Trainer(data, recipe(), tmp_path)
+
+
 def test_a_loss_that_is_not_a_number_stops(data: TrainingData, tmp_path: Path) -> None:
     trainer = Trainer(data, recipe(checkpoint_minutes=0), tmp_path)
     trainer.save()

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from tests.errors import raises
 
 from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.rigid_sphere import RigidSphereArray
 from saiseld.conventions.sphere import great_circle, unit_vector
 from saiseld.conventions.timebase import SAMPLE_RATE
-from saiseld.runtime.errors import DataError, OutputError, RecipeError
+from saiseld.runtime.errors import CheckpointError, DataError, OutputError, RecipeError
 from saiseld.runtime.files import only_run
 from saiseld.seld.decode import peaks
 from saiseld.seld.encoders import YAMNetEncoder
@@ -289,6 +289,43 @@ def test_a_folder_of_another_run_is_told(tmp_path) -> None:
     other = TINY.model_copy(update={"seed": 1})
     with raises(RecipeError, place="recipe", expected="what the run began with"):
         Trainer(data(tmp_path, YAMNetEncoder()), other, tmp_path / "run", workers=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("azimuth", 400.0), ("elevation", np.nan), ("distance_cm", -1.0), ("scale", np.inf)),
+        *(("scale", -1.0), ("path", -5), ("response", np.nan)),
+    ],
+)
+def test_responses_that_cannot_be_are_refused(tmp_path, name, value) -> None:
+    path = tmp_path / "room_0.safetensors"
+    room(path)
+    columns = load_file(path)
+    columns[name].flat[0] = value
+    save_file(columns, path)
+    with raises(DataError, path, place=name):
+        Room(path).responses([0])
+
+
+def test_a_state_of_other_values_is_refused(tmp_path) -> None:
+    def trainer() -> Trainer:
+        return Trainer(data(tmp_path, YAMNetEncoder()), TINY, tmp_path / "run", workers=0)
+
+    trainer().run(until=1)
+    path = tmp_path / "run" / STATE
+    state = torch.load(path, weights_only=True)
+    for name, value in (
+        *(("network", {}), ("network", {"x": 1}), ("ema", 3), ("optimizer", {})),
+        *(("done", "x"), ("best", []), ("since_best", None)),
+    ):
+        torch.save({**state, name: value}, path)
+        with raises(CheckpointError, path):
+            trainer()
+    for content in (b"nothing", b""):
+        path.write_bytes(content)
+        with raises(CheckpointError, path):
+            trainer()
 
 
 def test_the_builtin_recipe_is_read_and_mistakes_are_told(tmp_path) -> None:

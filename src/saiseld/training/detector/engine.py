@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from time import monotonic
 from typing import Any, cast
@@ -26,7 +26,9 @@ from saiseld.detector.losses import class_weights
 from saiseld.detector.model import Detector
 from saiseld.detector.targets import FrameTargets
 from saiseld.evaluation.scores import json_values
+from saiseld.formats.checkpoint import load_weights
 from saiseld.runtime.devices import DeviceName, device_of
+from saiseld.runtime.errors import CheckpointError, refusing
 from saiseld.runtime.files import only_run, output_folder
 from saiseld.runtime.parallel import die_with_parent
 from saiseld.training.detector.augmentation import augment
@@ -184,12 +186,16 @@ class Trainer:
         provenance_of_run = {**self.data.provenance, "started_from": self.started_from}
         return self.recipe.model_dump_json(), json.dumps(provenance_of_run)
 
+    def _reading_state(self) -> AbstractContextManager[None]:
+        return refusing(CheckpointError, self.output / STATE, "the state of this training run")
+
     def _begin(self, start: str | Path | None) -> None:
         """Go on from the saved state, or begin with the weights to start from."""
         state = None
         if (self.output / STATE).exists():
             state = load_run_state(self.output / STATE, *self._identity())
-            self.detector.load_state_dict(state["model"])
+            with self._reading_state():
+                load_weights(self.detector, state["model"], self.output / STATE)
             self.epoch, self.step = state["epoch"], state["step"]
             self.best, self.plateau = state["best"], state["plateau"]
             self.stale, self.rate = state["stale"], state["rate"]
@@ -211,10 +217,11 @@ class Trainer:
         rank = self.accelerator.process_index
         torch.manual_seed(hash((self.recipe.seed, rank)))
         if state is not None:
-            self.optimizer.load_state_dict(state["optimizer"])
-            if self.accelerator.scaler is not None:
-                self.accelerator.scaler.load_state_dict(state["scaler"])
-            set_random_state(state["random"][rank])
+            with self._reading_state():
+                self.optimizer.load_state_dict(state["optimizer"])
+                if self.accelerator.scaler is not None:
+                    self.accelerator.scaler.load_state_dict(state["scaler"])
+                set_random_state(state["random"][rank])
         self._saved_at = monotonic()
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor, list[FrameTargets]]]:

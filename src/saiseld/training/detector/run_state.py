@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from saiseld.formats.checkpoint import load_tensors
-from saiseld.runtime.errors import CheckpointError, RecipeError, refusing
+from saiseld.runtime.errors import CheckpointError, RecipeError, one_line, refusing
 from saiseld.runtime.files import atomic_path
 
 
@@ -34,6 +35,15 @@ class TrainingState(TypedDict):
     plateau: float
     stale: int
     rate: float
+
+
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("recipe", "data"), str),
+    **dict.fromkeys(("epoch", "step", "stale"), int),
+    **dict.fromkeys(("model", "optimizer", "scaler"), dict),
+    **dict.fromkeys(("best", "plateau", "rate"), Real),
+    "random": list,
+}
 
 
 def save_run_state(path: str | Path, state: TrainingState) -> None:
@@ -65,6 +75,12 @@ def load_run_state(path: str | Path, recipe: str, data: str) -> TrainingState:
         missing = sorted(TrainingState.__required_keys__ - set(state))
     if missing:
         raise CheckpointError(path, place=missing[0], expected="a value", found="none")
+    for name, kind in _KINDS.items():
+        value = state[name]  # type: ignore[literal-required]
+        if not isinstance(value, kind) or (isinstance(value, int) and value < 0):
+            raise CheckpointError(
+                path, place=name, expected=f"a value of type {kind.__name__}", found=one_line(value)
+            )
     for name, now in (("recipe", recipe), ("data", data)):
         if state[name] != now:  # type: ignore[literal-required]
             raise RecipeError(

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
-from saiseld.runtime.errors import DataError
+from saiseld.runtime.errors import DataError, refusing
+from saiseld.runtime.limits import DISTANCE_CM
 
 CHANNELS = 4
-_COLUMNS = ("azimuth", "elevation", "distance_cm", "path", "scale")
+_COLUMNS = {
+    "azimuth": (-180, 180),
+    "elevation": (-90, 90),
+    "distance_cm": (0, DISTANCE_CM.default),
+    "path": (-1, 1 << 20),
+    "scale": (0, 1e30),
+}
+"""What there is of each place, and within which limits."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,14 +61,13 @@ class Room:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        try:
-            with safe_open(self.path, framework="np") as file:
-                column = {name: file.get_tensor(name) for name in _COLUMNS}
-                shape = file.get_slice("response").get_shape()
-        except (SafetensorError, OSError) as error:
-            raise DataError(
-                self.path, expected="room responses (safetensors)", found=str(error)
-            ) from error
+        with (
+            refusing(DataError, self.path, "room responses (safetensors)"),
+            safe_open(self.path, framework="np") as file,
+        ):
+            column = {name: file.get_tensor(name) for name in _COLUMNS}
+            shape = file.get_slice("response").get_shape()
+            self._check_columns(column)
         if len(shape) != 3 or shape[1] != CHANNELS or shape[0] != len(column["path"]):
             raise DataError(
                 self.path,
@@ -82,13 +90,41 @@ class Room:
             for group in (standing, walks)
         )
 
+    def _check_columns(self, column: Mapping[str, NDArray[Any]]) -> None:
+        count = len(column["path"])
+        for name, (least, most) in _COLUMNS.items():
+            values = column[name]
+            right = values.shape == (count,) and ((values >= least) & (values <= most)).all()
+            if not right or values.dtype.kind not in "fi":
+                raise DataError(
+                    self.path,
+                    place=name,
+                    expected=f"{count} numbers from {least:g} to {most:g}",
+                    found="others",
+                )
+
     def responses(self, rows: Sequence[int] | NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return (n, 4, L) responses, the direct sound at its true delay."""
-        with safe_open(self.path, framework="np") as file:
+        """Return (n, 4, L) responses, the direct sound at its true delay.
+
+        Raises
+        ------
+        DataError
+            If one is not finite.
+        """
+        with (
+            refusing(DataError, self.path, "room responses (safetensors)"),
+            safe_open(self.path, framework="np") as file,
+        ):
             whole = file.get_slice("response")
             parts = [whole[int(row) : int(row) + 1][0] for row in rows]
         scale = self._scale[np.asarray(rows)][:, None, None]
-        return np.asarray(np.stack(parts).astype(np.float32) * scale)
+        with np.errstate(all="ignore"):  # what is not finite is told below
+            found = np.asarray(np.stack(parts).astype(np.float32) * scale)
+        if not np.isfinite(found).all():
+            raise DataError(
+                self.path, place="response", expected="finite numbers", found="NaN or infinity"
+            )
+        return found
 
 
 def read_rooms(folder: str | Path) -> list[Room]:

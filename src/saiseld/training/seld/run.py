@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from saiseld.conventions.symmetry import SYMMETRIES
-from saiseld.formats.checkpoint import load_weights, read_checkpoint
+from saiseld.formats.checkpoint import load_tensors, load_weights, read_checkpoint
 from saiseld.runtime.devices import DeviceName, device_of
-from saiseld.runtime.errors import CheckpointError, RecipeError
+from saiseld.runtime.errors import CheckpointError, RecipeError, refusing
 from saiseld.runtime.files import atomic_path, only_run, output_folder
 from saiseld.runtime.parallel import die_with_parent
 from saiseld.seld.encoders import frozen
@@ -299,13 +299,10 @@ class Trainer:
         path = self.output / STATE
         if not path.exists():
             return
-        try:
-            content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        expected = "the state of a training run"
+        content: dict[str, Any] = load_tensors(path, expected)
+        with refusing(CheckpointError, path, expected):
             identity = {name: content[name] for name in ("recipe", "data")}
-        except Exception as error:  # torch raises many kinds for a damaged file
-            raise CheckpointError(
-                path, expected="the state of a training run", found=type(error).__name__
-            ) from error
         for name, now in self._identity().items():
             if identity[name] != now:
                 raise RecipeError(
@@ -315,11 +312,14 @@ class Trainer:
                     found="another",
                     advice="Choose another output folder, or the same recipe, sounds and rooms",
                 )
-        self.network.load_state_dict(content["network"])
-        self.ema.load_state_dict(content["ema"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        if self.recipe.encoder_lr_factor:
-            self.encoder.load_state_dict(content["prior"])
-        self.done, self.best = content["done"], content["best"]
-        self.since_best, self.best_step = content["since_best"], content["best_step"]
+        with refusing(CheckpointError, path, expected):
+            load_weights(self.network, content["network"], path)
+            load_weights(self.ema, content["ema"], path)
+            self.optimizer.load_state_dict(content["optimizer"])
+            if self.recipe.encoder_lr_factor:
+                load_weights(self.encoder, content["prior"], path)
+            self.done, self.since_best, self.best_step = (
+                int(content[name]) for name in ("done", "since_best", "best_step")
+            )
+            self.best = float(content["best"])
         _log.info("%s: going on at step %d", self.output, self.done)
