@@ -268,7 +268,12 @@ class Matchability:
                 classifier = LinearClassifier.of_arrays(classifier)
             _check(header, classifier, path)
             model = cls(classifier, header.smoother, header.training)
-            model.probability(_PROBES)  # what cannot predict says so here, not in the middle
+            try:  # what cannot predict says so here, not in the middle
+                model.probability(_PROBES)
+            except CheckpointError as error:
+                raise CheckpointError(
+                    path, place="classifier", expected=error.expected, found=error.found
+                ) from error
         return model
 
 
@@ -435,7 +440,8 @@ def _check(header: _Header, classifier: object, path: Path) -> None:
         isinstance(classifier, HistGradientBoostingClassifier)
         and classifier.n_features_in_ == len(FEATURE_NAMES)
         and classifier._preprocessor is None
-        and all(_is_tree(p.nodes) for stage in classifier._predictors for p in stage)
+        and np.array_equal(classifier.classes_, [False, True])
+        and all(len(stage) == 1 and _is_tree(stage[0].nodes) for stage in classifier._predictors)
     )
     if not is_safe:
         raise CheckpointError(
@@ -452,6 +458,7 @@ def _is_tree(nodes: NDArray[Any]) -> bool:
     place = np.flatnonzero(nodes["is_leaf"] == 0)
     return bool(
         len(nodes)
+        and np.isfinite(nodes["value"]).all()
         and not inner["is_categorical"].any()
         and ((inner["feature_idx"] >= 0) & (inner["feature_idx"] < len(FEATURE_NAMES))).all()
         and all(
