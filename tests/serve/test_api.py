@@ -165,7 +165,7 @@ def test_health_is_told_while_the_table_makes_everybody_wait(tmp_path, monkeypat
 
 
 def test_uploads_in_pieces_leave_the_reserve_free(tmp_path, monkeypatch):
-    monkeypatch.setattr(uploads, "_STEP_BYTES", 1 << 12)
+    monkeypatch.setattr(uploads, "STEP_BYTES", 1 << 12)
     with serve(tmp_path, port=0, limits=LIMITS, do=work) as server:
         client = Client(server.url)
         own = tmp_path / "jobs" / client.open()
