@@ -1,10 +1,12 @@
 """MkDocs hook: pages that are generated from the code itself.
 
-A page holds a marker, ``<!-- commands -->`` or ``<!-- recipes -->``, and gets what the code says.
+A page holds a marker, ``<!-- commands -->``, ``<!-- recipes -->`` or ``<!-- events schema -->``,
+and gets what the code says.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from typer.cli import get_docs_for_click
@@ -12,6 +14,7 @@ from typer.main import get_command
 
 from saiseld.cli.main import build
 from saiseld.cli.recipes import recipes_page
+from saiseld.live.events import events_schema
 
 
 def commands() -> str:
@@ -27,4 +30,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         markdown = markdown.replace("<!-- commands -->", commands().split("\n", 1)[1])
     if "<!-- recipes -->" in markdown:
         markdown = markdown.replace("<!-- recipes -->", recipes_page())
+    if "<!-- events schema -->" in markdown:
+        schema = json.dumps(events_schema(), indent=2)
+        markdown = markdown.replace("<!-- events schema -->", f"```json\n{schema}\n```")
     return markdown

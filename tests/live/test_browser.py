@@ -72,7 +72,7 @@ def show(live, tab, frame):
 def pixels(tab):
     """Return the panorama as it is seen, (h, w, 3), without labels and tracks over it."""
     tab.evaluate(
-        "for (const id of ['tracks', 'labels', 'facing'])"
+        "for (const id of ['grid', 'tracks', 'labels', 'facing', 'banner'])"
         " document.getElementById(id).style.visibility = 'hidden'"
     )
     shot = tab.locator("#view").screenshot()
@@ -95,9 +95,9 @@ def direction_in_flat_view(amount):
     return angles_of_vector((weights[..., None] * vectors).sum(axis=(0, 1)))
 
 
-def flat(tab):
-    tab.locator("#view").press("f")
-    until(tab, "saiseld.view.flat && !saiseld.view.dirty")
+def round_view(tab):
+    tab.keyboard.press("f")
+    until(tab, "!saiseld.view.flat && !saiseld.view.dirty")
 
 
 def silent(number, **options):
@@ -110,7 +110,6 @@ DIRECTIONS = ((60, 0), (-75, 20), (0, -40), (130, 35), (180, 0), (-179, 10))
 
 
 def test_heat_is_where_the_sound_is(live, tab):
-    flat(tab)
     show(live, tab, silent(0))
     before = pixels(tab)
     for number, direction in enumerate(DIRECTIONS, start=1):
@@ -122,6 +121,7 @@ def test_heat_is_where_the_sound_is(live, tab):
 
 
 def test_heat_at_the_seam_has_no_gap(live, tab):
+    round_view(tab)
     show(live, tab, silent(0))
     tab.evaluate("saiseld.view.turn(180, 0)")
     until(tab, "!saiseld.view.dirty")
@@ -130,10 +130,12 @@ def test_heat_at_the_seam_has_no_gap(live, tab):
     amount = changed(before, pixels(tab))
     height, width = amount.shape
     middle = amount[height // 2 - 8, width // 2 - 12 : width // 2 + 12]
-    assert (middle > 0).all() and np.abs(middle - middle[::-1]).max() < 60
+    # The meridian's line shows through the heat.
+    assert (middle > 0).all() and np.abs(middle - middle[::-1]).max() < 80
 
 
 def test_a_sound_to_the_left_is_seen_to_the_left_in_perspective(live, tab):
+    round_view(tab)
     show(live, tab, silent(0))
     before = pixels(tab)
     show(live, tab, frame_at(1, 30, 0))
@@ -146,7 +148,6 @@ def test_a_sound_to_the_left_is_seen_to_the_left_in_perspective(live, tab):
 
 
 def test_picture_and_heat_are_on_the_same_place(live, tab):
-    flat(tab)
     show(live, tab, silent(0, picture=picture_at(45, -20)))
     until(tab, "saiseld.view.pictured && !saiseld.view.dirty")
     white = np.where(pixels(tab).min(axis=-1) > 200, 1.0, 0.0)
@@ -160,21 +161,21 @@ def test_classes_and_threshold_choose_what_is_seen(live, tab):
     before = pixels(tab)
     show(live, tab, frame_at(1, 10, 0, class_id=11))
     assert changed(before, pixels(tab)).any()
-    tab.get_by_text("Bell: 10° left").wait_for()
+    tab.get_by_text("10° left, 1.5 m; score").wait_for()
+    tab.get_by_text("Threshold and classes").click()
     tab.get_by_role("checkbox", name="Bell").uncheck()
     tab.get_by_text("Nothing credible").wait_for()
     until(tab, "!saiseld.view.dirty")
     assert not changed(before, pixels(tab)).any()
     tab.get_by_role("checkbox", name="Bell").check()
-    tab.get_by_text("Bell: 10° left").wait_for()
-    tab.get_by_label("Threshold").fill("0.95")
+    tab.get_by_text("10° left, 1.5 m; score").wait_for()
+    tab.get_by_label("Show scores from").fill("0.95")
     tab.get_by_text("Nothing credible").wait_for()
     until(tab, "!saiseld.view.dirty")
     assert not changed(before, pixels(tab)).any()
 
 
 def test_one_scrubs_back_while_the_stream_goes_on(live, tab):
-    flat(tab)
     show(live, tab, silent(0))
     before = pixels(tab)
     for number in range(1, 40):
@@ -227,7 +228,6 @@ def test_one_listens_to_a_direction(live, tab):
 
 
 def test_a_click_says_where_to_listen(live, tab):
-    flat(tab)
     show(live, tab, frame_at(0, 0))
     box = tab.locator("#view").bounding_box()
     tab.get_by_role("button", name="Listen", exact=True).click()
@@ -236,6 +236,7 @@ def test_a_click_says_where_to_listen(live, tab):
 
 
 def test_the_keyboard_turns_and_a_drag_pulls_the_scene(live, tab):
+    round_view(tab)
     show(live, tab, frame_at(0, 0))
     view = tab.locator("#view")
     view.press("ArrowLeft")
@@ -276,7 +277,7 @@ def test_it_finds_a_server_again(live, tab):
     live.server.drop()
     tab.get_by_text("trying again").wait_for()
     tab.get_by_text("Connected").wait_for()
-    show(live, tab, frame_at(0, 0))  # a stream that begins anew
+    show(live, tab, frame_at(6, 0))
 
 
 def test_a_phone_sees_all_of_it(browser, live):

@@ -2,9 +2,10 @@
 
 import itertools
 import json
+import socket
 import struct
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -16,6 +17,7 @@ from websockets.sync.client import connect
 from saiseld.conventions.timebase import SAMPLES_PER_FRAME
 from saiseld.live import page as live_page
 from saiseld.live.page import frame_message, picture_message, serve
+from saiseld.runtime.errors import AudioError
 
 
 @pytest.fixture
@@ -179,3 +181,54 @@ def test_files_beside_the_page_alone_are_served(page):
         answer.read()
         assert answer.status == status, path
     connection.close()
+
+
+def test_programs_are_told_every_change_from_what_is_going_on_to_the_end():
+    with serve(port=0) as page, connect(address(page, "look")) as look:  # the loop runs
+        look.recv(PATIENCE_S)
+        for number in range(3):
+            page.show(frame_at(number, 10))
+        with connect(address(page, "events")) as late:
+            first = json.loads(late.recv(PATIENCE_S))
+            assert (first["type"], first["event"], first["began"]) == ("begin", 1, 0.0)
+            page.show(frame_at(3, 40))
+            page.show(frame_at(4, 90, event=2))
+            told = [json.loads(late.recv(PATIENCE_S)) for _ in range(2)]
+            assert [(one["type"], one["event"]) for one in told] == [("move", 1), ("begin", 2)]
+            page.end()
+            told = [json.loads(late.recv(PATIENCE_S)) for _ in range(2)]
+            assert [(one["type"], one["event"]) for one in told] == [("end", 1), ("end", 2)]
+
+
+def test_a_browser_that_comes_late_is_sent_the_marks_so_far_and_told_the_end():
+    error = AudioError("microphones", expected="sound", found="none")
+    with ExitStack() as opened:
+        with suppress(AudioError), serve(port=0, source="a room") as page:
+            for number in range(3):
+                page.show(frame_at(number, number))
+            look = opened.enter_context(connect(address(page, "look")))
+            about, past = (json.loads(look.recv(PATIENCE_S)) for _ in range(2))
+            raise error
+        ended = json.loads(look.recv(PATIENCE_S))["ended"]
+    assert about["about"]["source"] == "a room" and about["about"]["session"]
+    assert [of[0]["azimuth"] for of in past["past"]["marks"]] == [0, 1, 2]
+    assert past["past"]["first"] == 0 and ended == {"error": str(error)}
+
+
+def test_clients_that_go_in_the_middle_leave_no_traceback(page, caplog):
+    host, port = "127.0.0.1", urlsplit(page.url).port
+    upgrade = (
+        f"GET /look HTTP/1.1\r\nHost: {host}:{port}\r\n"
+        "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    ).encode()
+    for sent in (upgrade, upgrade[:40], b"GET /main.js HTTP/1.1\r\nHost: " + upgrade[24:40]):
+        for _ in range(5):
+            with socket.create_connection((host, port)) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.sendall(sent)
+        page.show(frame_at(0, 0))
+    with connect(address(page, "look")) as well:
+        assert well.recv(PATIENCE_S)
+    wait_until(lambda: page.clients == 0)
+    assert not [record for record in caplog.records if record.exc_info]

@@ -19,6 +19,7 @@ from tests.pictures import black
 
 from saiseld.data.recordings import open_recording, read_audio
 from saiseld.live import camera as cameras
+from saiseld.live import sources
 from saiseld.live.camera import DeviceCamera, FileCamera
 from saiseld.live.opening import SourceConfig, open_live
 from saiseld.live.sources import (
@@ -162,6 +163,32 @@ def test_sound_by_tcp() -> None:
         if sum(map(len, came)) == len(audio):
             source.stop()
     np.testing.assert_array_equal(np.concatenate(came), audio)
+
+
+def test_one_sender_by_tcp_is_the_end_where_one_is_asked_for() -> None:
+    for content, found in ((np.ones((5000, 4), "<f4").tobytes(), None), (bytes(33), "1 bytes of")):
+        source = TcpSource("127.0.0.1", 0, "float32", 4, 48_000, once=True)
+        with socket.create_connection(("127.0.0.1", source.port)) as sender:
+            sender.sendall(content)
+        if found is None:
+            assert sum(len(block.samples) for block in source.blocks()) == 5000
+        else:
+            with raises(AudioError, found=found):
+                list(source.blocks())
+
+
+def test_silence_follows_a_sender_that_ends(monkeypatch) -> None:
+    monkeypatch.setattr(sources, "BLOCK_S", 0.005)
+    monkeypatch.setattr(sources, "SETTLES_S", 0.01)
+    source = TcpSource("127.0.0.1", 0, "float32", 4, 48_000)
+    with socket.create_connection(("127.0.0.1", source.port)) as sender:
+        sender.sendall(np.ones((1000, 4), "<f4").tobytes())
+    blocks, came = source.blocks(), []
+    while sum(map(len, came)) < 1480:
+        came.append(next(blocks).samples)
+    np.testing.assert_array_equal(np.concatenate(came), [[1.0] * 4] * 1000 + [[0.0] * 4] * 480)
+    source.stop()
+    assert list(blocks) == []
 
 
 def test_sound_by_udp_counts_and_what_is_none_is_told() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from saiseld.arrays.description import MicrophoneArray
     from saiseld.checks.recording import Format, Layout
     from saiseld.live.arrays import ChannelMap
+    from saiseld.live.events import EventChange
     from saiseld.live.frames import LiveFrame
     from saiseld.live.opening import SourceConfig
+    from saiseld.live.outputs import Output
     from saiseld.live.session import Sink
     from saiseld.live.sources import Source as LiveSource
     from saiseld.live.stream import Stream
@@ -53,6 +56,17 @@ Record = Annotated[
     Path | None, typer.Option(help="Folder to keep WAV, MP4 and JSON in, by segments.")
 ]
 Late = Annotated[float, typer.Option(min=0, help="Seconds by which a camera's pictures are late.")]
+Events = Annotated[
+    Literal["jsonl"] | None,
+    typer.Option(
+        help="Write a line of JSON to standard output when an event begins, moves or ends."
+    ),
+]
+Osc = Annotated[str | None, typer.Option(help="HOST:PORT to send events to by OSC (UDP).")]
+Mqtt = Annotated[str | None, typer.Option(help="HOST:PORT of a broker to publish events to.")]
+Once = Annotated[
+    bool, typer.Option("--once", help="End with the first sender by TCP; else wait for the next.")
+]
 Find = Annotated[
     Path | None,
     typer.Option(help="Find order, polarity and front by claps, write them here and end."),
@@ -77,7 +91,11 @@ def live(
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8360,
     token: Token = None,
+    events: Events = None,
+    osc: Osc = None,
+    mqtt: Mqtt = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Of sound, then stop.")] = None,
+    once: Once = False,
     weights: Weights = None,
     device: Device = "auto",
     fast: Fast = False,
@@ -93,8 +111,9 @@ def live(
         saiseld live --loop
         saiseld live device --rate 48000 --video /dev/video0 --record day
         saiseld live --loop --fast
+        saiseld live --loop --events jsonl
     """
-    from saiseld.live.opening import SourceConfig, open_live
+    from saiseld.live.opening import SourceConfig, elevation_assumed, open_live
 
     if list_devices:
         _print_devices()
@@ -103,7 +122,7 @@ def live(
 
     chosen = _array(array, channels)
     layout, count = _layout(chosen, kind, source_channels)
-    config = SourceConfig(source, video, loop, count, rate, form, camera_late, layout)
+    config = SourceConfig(source, video, loop, count, rate, form, camera_late, layout, once)
     if find_channels is not None:
         _find_channels(config, chosen, find_channels)
         return
@@ -127,18 +146,19 @@ def live(
         threshold=viewing_threshold(weights) if threshold is None else threshold,
         max_lag_s=MOST_BEHIND_S,
         yaw_deg=wiring.turn,
+        elevation_assumed=elevation_assumed(sound),
     )
-    printer = _Printer(stream)
+    summary = _Summary(stream)
     with ExitStack() as opened:
-        sinks: list[Sink] = [printer.show]
+        sinks: list[Sink] = [summary.add, _feed(opened, events is not None, osc, mqtt)]
         if record is not None:
             sound = _recorded(opened, record, segment, sound, sinks)
         if page:
-            sinks.append(_served(opened, host, port, token, wiring.turn))
+            sinks.append(_served(opened, host, port, token, wiring.turn, sound.name))
         try:
             run(sound, camera, stream, sinks, channels=wiring, seconds=seconds)
         finally:
-            printer.sum_up()
+            summary.print()
 
 
 def _recorded(
@@ -156,40 +176,53 @@ def _recorded(
     return sound
 
 
-def _served(opened: ExitStack, host: str, port: int, token: str | None, turn: float) -> Sink:
+def _served(
+    opened: ExitStack, host: str, port: int, token: str | None, turn: float, source: str
+) -> Sink:
     from saiseld.live.page import serve
 
-    page = opened.enter_context(serve(host, port, token, turn=turn))
+    page = opened.enter_context(serve(host, port, token, turn=turn, source=source))
     typer.echo(f"Look at {page.url}", err=True)
     return page.show
 
 
-class _Printer:
-    """A line for each event that begins or ends, and what there was in all."""
+def _feed(opened: ExitStack, as_json: bool, osc: str | None, mqtt: str | None) -> Sink:
+    """Return what takes frames and gives their events to all who were asked for."""
+    from saiseld.live.outputs import EventFeed, json_lines, mqtt_output, osc_output
+
+    outputs: list[Output] = [json_lines(sys.stdout) if as_json else _print_change]
+    if osc is not None:
+        outputs.append(opened.enter_context(osc_output(osc)))
+    if mqtt is not None:
+        outputs.append(opened.enter_context(mqtt_output(mqtt)))
+    return opened.enter_context(EventFeed(outputs)).add
+
+
+def _print_change(change: EventChange) -> None:
+    if change.type == "begin":
+        distance = "" if change.distance is None else f"{change.distance:6.1f} m"
+        elevation = "    –" if change.elevation_assumed else f"{change.elevation:5.0f}°"
+        typer.echo(
+            f"{change.time:8.1f} s  {change.event:>4}  {change.class_name:<20}"
+            f"{change.azimuth:6.0f}°{elevation}{distance}  {change.score:.2f}"
+        )
+    elif change.type == "end":
+        typer.echo(f"{change.time:8.1f} s  {change.event:>4}  ends")
+
+
+class _Summary:
+    """What there was in all."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._seen: dict[int, int] = {}  # the event's last frame
         self._last: LiveFrame | None = None
 
-    def show(self, frame: LiveFrame) -> None:
+    def add(self, frame: LiveFrame) -> None:
         """Take a frame."""
-        from saiseld.decision.linking import GAP
-
-        for mark in frame.marks:
-            if mark.number not in self._seen:
-                distance = "" if mark.distance_cm is None else f"{mark.distance_cm / 100:6.1f} m"
-                typer.echo(
-                    f"{frame.frame / 10:8.1f} s  {mark.number:>4}  {mark.class_name:<20}"
-                    f"{mark.azimuth:6.0f}°{mark.elevation:5.0f}°{distance}  {mark.score:.2f}"
-                )
-            self._seen[mark.number] = frame.frame
-        for number in [n for n, last in self._seen.items() if frame.frame - last > GAP]:
-            typer.echo(f"{self._seen.pop(number) / 10 + 0.1:8.1f} s  {number:>4}  ends")
         self._last = frame
 
-    def sum_up(self) -> None:
-        """Say what there was in all."""
+    def print(self) -> None:
+        """Print it."""
         if self._last is None:
             typer.echo("nothing came", err=True)
             return

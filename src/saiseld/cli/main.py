@@ -61,6 +61,7 @@ EXTRAS = {
     "arrays": ("h5py",),
     "train": ("torch", "torchvision", "accelerate", "tensorboard", "onnx", "onnxscript"),
     "live": ("anyio", "fastapi", "starlette", "uvicorn", "websockets"),
+    "robot": ("paho", "pythonosc"),
 }
 """What only an extra brings."""
 

@@ -108,7 +108,8 @@ def check_projection(frame: av.VideoFrame, path: str | Path) -> None:
             named = _PROJECTIONS[kind] if kind < len(_PROJECTIONS) else f"number {kind}"
             found.append(f"the projection {named}")
             filters += [f"v360={_V360[kind]}:e"] if kind in _V360 else []
-    found += _boxes_left_out(Path(path))
+    if Path(path).is_file():  # no camera's address
+        found += _boxes_left_out(Path(path))
     if found:
         how = f" (ffmpeg -i IN -vf {','.join(filters)} OUT)" if filters else ""
         raise VideoError(

@@ -91,6 +91,8 @@ class LiveFrame:
         levels and picture, and no masks and marks; its heat is 0.
     dropped
         Frames dropped so far.
+    elevation_assumed
+        Whether elevations are assumed: the array is planar and does not measure them.
     """
 
     frame: int
@@ -104,6 +106,7 @@ class LiveFrame:
     picture: NDArray[np.uint8] | None
     imaged: bool
     dropped: int
+    elevation_assumed: bool = False
 
     @property
     def pictured(self) -> bool:

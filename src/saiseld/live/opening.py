@@ -56,6 +56,8 @@ class SourceConfig:
     kind
         What the channels are; see `saiseld.pipeline.open.open_checked`. A stream's sound is not
         looked at beforehand: ``auto`` believes its header, and takes the others for capsules.
+    once
+        Whether the end of the first sender by TCP is the end; else the next is waited for.
     """
 
     source: str | None = None
@@ -66,6 +68,7 @@ class SourceConfig:
     form: Form = "int16"
     camera_late_s: float = 0.0
     kind: Layout = "auto"
+    once: bool = False
 
 
 def open_live(config: SourceConfig) -> tuple[Source, Camera | None]:
@@ -85,6 +88,13 @@ def open_live(config: SourceConfig) -> tuple[Source, Camera | None]:
         return _played(Path(source), video, config)
     camera = None if video is None else _camera(video, config)
     return _converted(_opened(source, scheme, config), config.kind), camera
+
+
+def elevation_assumed(source: Source) -> bool:
+    """Return whether a source's array is planar, so that elevations are assumed."""
+    if isinstance(source, ConvertedSource):
+        return source.converter.elevation_assumed
+    return isinstance(source, FileSource) and source.elevation_assumed
 
 
 def _converted(source: Source, kind: Layout) -> Source:
@@ -116,7 +126,7 @@ def _opened(source: str, scheme: str, config: SourceConfig) -> Source:
     host, port = _place(source)
     if scheme == "udp":
         return PacketSource(host, port, *raw)
-    return TcpSource(host, port, *raw)
+    return TcpSource(host, port, *raw, once=config.once)
 
 
 def _played(path: Path, video: str | None, config: SourceConfig) -> tuple[Source, Camera | None]:

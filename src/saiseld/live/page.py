@@ -6,21 +6,30 @@ slowly loses the oldest, and is told how many; nobody waits for anybody, and not
 Messages to a browser are binary: kind (1 byte), 3 bytes unused, length of the header (uint32, least
 byte first), header (JSON), content. Kind 1 is a frame, its content the heat (4050 bytes) and the
 spectrum (4 x 32 bytes, `FLOOR_DB` to 0 dB as 0 to 255); kind 2 is a picture as JPEG. Everything
-else is JSON as text.
+else is JSON as text: ``about`` the stream, the marks of the ``past`` five minutes, frames ``lost``
+on the way, that it has ``ended``.
+
+Programs take the WebSocket ``/events``: each change of an event as JSON (`saiseld.live.events`),
+first a ``begin`` for each event that is going on. None is left out: who takes them too slowly is
+cut off.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
+import secrets
 import struct
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import orjson
 from numpy.typing import NDArray
@@ -29,8 +38,10 @@ from PIL import Image
 from saiseld.conventions.taxonomy import CLASS_COLOURS, CLASS_NAMES
 from saiseld.conventions.timebase import FPS, SAMPLE_RATE
 from saiseld.live.beam import Beam
+from saiseld.live.events import EventChange, EventTracker
 from saiseld.live.frames import FLOOR_DB, HEAT_SHAPE, SPECTRUM_BANDS, LiveFrame
 from saiseld.pipeline.defaults import VIEWING_THRESHOLD
+from saiseld.runtime.errors import SaiseldError
 from saiseld.runtime.web import Server, serving, token_for
 
 if TYPE_CHECKING:
@@ -45,7 +56,12 @@ FRAMES_AHEAD = 20
 """Frames that wait for a slow browser: two seconds."""
 SOUND_AHEAD = 5
 """Blocks of sound that wait for a slow listener: half a second."""
+EVENTS_AHEAD = 1000
+"""Changes of events that wait for a slow program."""
+PAST_FRAMES = 300 * FPS
+"""Frames whose marks a browser is sent when it comes, or comes again."""
 PATIENCE_S = 10.0
+_FAREWELL_S = 2.0
 _QUALITY = 80
 _MAKES_NO_SENSE, _TRY_AGAIN_LATER = 1008, 1013
 
@@ -54,12 +70,12 @@ class Outbox:
     """What waits for one browser."""
 
     def __init__(self, ahead: int) -> None:
-        self._waiting: deque[bytes] = deque(maxlen=ahead)
+        self._waiting: deque[bytes | str] = deque(maxlen=ahead)
         self._picture: bytes | None = None
         self._something = asyncio.Event()
         self.lost = 0
 
-    def offer(self, message: bytes) -> None:
+    def offer(self, message: bytes | str) -> None:
         """Put a message last; the first is lost where there is no more room."""
         self.lost += len(self._waiting) == self._waiting.maxlen
         self._waiting.append(message)
@@ -75,7 +91,7 @@ class Outbox:
         """Messages that wait, beside a picture."""
         return len(self._waiting)
 
-    async def take(self) -> bytes:
+    async def take(self) -> bytes | str:
         """Return the next message as soon as there is one, frames before pictures."""
         while not self._waiting and self._picture is None:
             self._something.clear()
@@ -90,13 +106,19 @@ class Outbox:
 class Page:
     """A page that is being served; made by `serve`."""
 
-    def __init__(self, turn: float, patience_s: float) -> None:
+    def __init__(self, turn: float, patience_s: float, source: str) -> None:
         self.server: Server
-        self._turn, self._patience_s = turn, patience_s
+        self._turn, self._patience_s, self._source = turn, patience_s, source
+        self._session = secrets.token_hex(4)
+        self._tracker = EventTracker()
+        self._past: deque[tuple[int, list[dict[str, Any]]]] = deque(maxlen=PAST_FRAMES)
+        self._number = 0  # of frames shown
+        self._known = threading.Lock()  # guards what is known of the stream so far
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sockets = 0
         self._viewers: set[Outbox] = set()
         self._beams: dict[Outbox, Beam] = {}
+        self._programs: dict[Outbox, int] = {}  # with the number of the last frame that it knows
         self._picture: tuple[int, NDArray[np.uint8]] | None = None
         self._encoding: asyncio.Task[None] | None = None
 
@@ -120,11 +142,40 @@ class Page:
 
         May be called on any thread and returns at once, whatever the browsers do.
         """
-        if self._loop is not None and self.clients:
-            with suppress(RuntimeError):  # the server has just ended
-                self._loop.call_soon_threadsafe(self._broadcast, frame)
+        with self._known:
+            self._number += 1
+            self._past.append((frame.frame, _marks(frame)))
+            changes = self._tracker.changes(frame)
+            if self._loop is not None and self.clients:
+                with suppress(RuntimeError):  # the server has just ended
+                    self._loop.call_soon_threadsafe(self._broadcast, self._number, frame, changes)
 
-    def _broadcast(self, frame: LiveFrame) -> None:
+    def end(self, error: str | None = None) -> None:
+        """End all events, say that the stream has ended, and why, and wait until that is sent."""
+        with self._known:
+            changes = self._tracker.close()
+        if self._loop is not None and self._loop.is_running():
+            said = asyncio.run_coroutine_threadsafe(self._say_end(changes, error), self._loop)
+            with suppress(TimeoutError, CancelledError):
+                said.result(2 * _FAREWELL_S)
+
+    async def _say_end(self, changes: Sequence[EventChange], error: str | None) -> None:
+        self._tell_programs(self._number + 1, changes)
+        for viewer in self._viewers:
+            viewer.offer(orjson.dumps({"ended": {"error": error}}).decode())
+        async with asyncio.timeout(_FAREWELL_S):
+            while any(box.waiting for box in (*self._viewers, *self._programs)):
+                await asyncio.sleep(0.01)
+
+    def _tell_programs(self, number: int, changes: Sequence[EventChange]) -> None:
+        for change in changes:
+            message = msgspec.json.encode(change).decode()
+            for program, known in self._programs.items():
+                if number > known:
+                    program.offer(message)
+
+    def _broadcast(self, number: int, frame: LiveFrame, changes: Sequence[EventChange]) -> None:
+        self._tell_programs(number, changes)
         message = frame_message(frame)
         for viewer in self._viewers:
             viewer.offer(message)
@@ -161,11 +212,19 @@ class Page:
             "fps": FPS,
             "rate": SAMPLE_RATE,
             "threshold": VIEWING_THRESHOLD,
+            "session": self._session,
+            "source": self._source,
         }
 
         async def send() -> None:
             reported = 0
             await self._send(socket, orjson.dumps({"about": about}).decode())
+            with self._known:
+                past = list(self._past)
+            if past:
+                first, marks = past[0][0], [marks for _, marks in past]
+                sent = orjson.dumps({"past": {"first": first, "marks": marks}}).decode()
+                await self._send(socket, sent)
             while True:
                 await self._send(socket, await viewer.take())
                 if viewer.lost != reported:
@@ -195,6 +254,29 @@ class Page:
 
         await self._serve(socket, lambda: None, send, answer)
         self._beams.pop(outbox, None)
+
+    async def tell(self, socket: WebSocket) -> None:
+        """Serve the WebSocket of a program that takes events."""
+        program = Outbox(EVENTS_AHEAD)
+
+        def begin() -> None:
+            with self._known:
+                for change in self._tracker.active:
+                    begun = msgspec.structs.replace(change, type="begin")
+                    program.offer(msgspec.json.encode(begun).decode())
+                self._programs[program] = self._number
+
+        async def send() -> None:
+            while True:
+                await self._send(socket, await program.take())
+                if program.lost:
+                    raise TimeoutError
+
+        async def answer(message: dict[str, Any]) -> None:
+            return None
+
+        await self._serve(socket, begin, send, answer)
+        self._programs.pop(program, None)
 
     async def _serve(
         self,
@@ -247,22 +329,27 @@ def frame_message(frame: LiveFrame) -> bytes:
         "dropped": frame.dropped,
         "pictured": frame.pictured,
         "imaged": frame.imaged,
+        "elevation_assumed": frame.elevation_assumed,
         "levels": [round(float(level), 1) for level in frame.levels],
-        "marks": [
-            {
-                "number": mark.number,
-                "class": mark.class_id,
-                "azimuth": round(mark.azimuth, 1),
-                "elevation": round(mark.elevation, 1),
-                "distance": None if mark.distance_cm is None else round(mark.distance_cm / 100, 1),
-                "score": round(mark.score, 3),
-            }
-            for mark in frame.marks
-        ],
+        "marks": _marks(frame),
     }
     share = np.clip(1 - np.asarray(frame.spectrum) / FLOOR_DB, 0, 1)
     spectrum = np.rint(255 * share).astype(np.uint8)
     return _message(1, header, frame.heat.tobytes() + spectrum.tobytes())
+
+
+def _marks(frame: LiveFrame) -> list[dict[str, Any]]:
+    return [
+        {
+            "number": mark.number,
+            "class": mark.class_id,
+            "azimuth": round(mark.azimuth, 1),
+            "elevation": round(mark.elevation, 1),
+            "distance": None if mark.distance_cm is None else round(mark.distance_cm / 100, 1),
+            "score": round(mark.score, 3),
+        }
+        for mark in frame.marks
+    ]
 
 
 def picture_message(number: int, picture: NDArray[np.uint8]) -> bytes:
@@ -285,6 +372,7 @@ def serve(
     *,
     turn: float = 0.0,
     patience_s: float = PATIENCE_S,
+    source: str = "",
 ) -> Iterator[Page]:
     """Serve the page as long as the block lasts; give its frames to `Page.show`.
 
@@ -300,6 +388,8 @@ def serve(
         stream has it.
     patience_s
         A browser that takes nothing for this long is cut off.
+    source
+        What the stream is called on the page.
 
     Raises
     ------
@@ -317,15 +407,23 @@ def serve(
     from starlette.routing import Mount, Route, WebSocketRoute
     from starlette.staticfiles import StaticFiles
 
-    page = Page(turn, patience_s)
+    page = Page(turn, patience_s, source)
     application = Starlette(
         routes=[
             Route("/", lambda request: FileResponse(ASSETS / "index.html")),
             WebSocketRoute("/look", page.look),
             WebSocketRoute("/listen", page.listen),
+            WebSocketRoute("/events", page.tell),
             Mount("/", StaticFiles(directory=ASSETS)),
         ]
     )
     with serving(application, host, port, token_for(host, token)) as server:
         page.server = server
-        yield page
+        error = None
+        try:
+            yield page
+        except SaiseldError as raised:
+            error = str(raised)
+            raise
+        finally:
+            page.end(error)

@@ -34,6 +34,9 @@ Opened: TypeAlias = Callable[[], Callable[[int], bytes]]
 BLOCK_S = 0.05
 """Seconds of sound that a device or a stream is asked for at a time."""
 
+SETTLES_S = 6.0
+"""Seconds of silence after a sender that went: more than an exact stream holds back."""
+
 _log = logging.getLogger(__name__)
 
 Form = Literal["int16", "float32"]
@@ -101,6 +104,7 @@ class FileSource:
 
     def __init__(self, recording: Recording, *, loop: bool = False) -> None:
         self.name = recording.name
+        self.elevation_assumed = recording.elevation_assumed
         self._recording, self._loop = recording, loop
         self._stopped = threading.Event()
         self.began: float | None = None
@@ -328,12 +332,17 @@ class RawSource:
 class TcpSource(RawSource):
     """Raw samples of one sender after another that connects to a port.
 
+    After a sender that has ended, `SETTLES_S` of silence come while the next is waited for: what
+    was held back is shown, and its events end.
+
     Parameters
     ----------
     host, port
         Where it listens; port 0 takes a free one.
     form, channels, sample_rate
         As of `RawSource`.
+    once
+        Whether the end of the first sender is the end.
 
     Raises
     ------
@@ -341,14 +350,24 @@ class TcpSource(RawSource):
         If the place cannot be had.
     """
 
-    def __init__(self, host: str, port: int, form: Form, channels: int, sample_rate: int) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        form: Form,
+        channels: int,
+        sample_rate: int,
+        *,
+        once: bool = False,
+    ) -> None:
         name = f"tcp://{host}:{port}"
         super().__init__(name, lambda: self._receive, form, channels, sample_rate)
+        self._once = once
         try:
             self._listening = socket.create_server((host, port))
         except OSError as error:
             raise _not_bound(name, error) from error
-        self._listening.settimeout(_POLL_S)
+        self._listening.settimeout(BLOCK_S)
         self._connection: socket.socket | None = None
 
     @property
@@ -358,15 +377,24 @@ class TcpSource(RawSource):
 
     def blocks(self) -> Iterator[Block]:
         """Yield what comes until it is stopped; a sender that ends may come again."""
+        silence = np.zeros((round(BLOCK_S * self.sample_rate), self.channels), np.float32)
+        silent = 0
         with self._listening:
             while not self._stopped.is_set():
                 try:
                     self._connection, _ = self._listening.accept()
                 except TimeoutError:
+                    if silent:
+                        silent -= 1
+                        yield Block(silence, time.monotonic())
                     continue
                 with self._connection:
                     self._connection.settimeout(_POLL_S)
+                    if self._once:
+                        yield from super().blocks()
+                        return
                     left = yield from self._blocks_of(self._receive)
+                silent = round(SETTLES_S / BLOCK_S)
                 if not self._stopped.is_set():
                     unfinished = f" within a sample ({left} bytes of {self._step})" if left else ""
                     _log.warning(

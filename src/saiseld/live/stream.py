@@ -85,6 +85,8 @@ class Stream:
     yaw_deg
         Degrees by which the array's front points to the left of the pictures' middle: what the
         detector is shown is turned to the array, and masks back to the pictures.
+    elevation_assumed
+        Whether the array is planar, so that elevations are assumed; frames say it.
     clock
         What the times of blocks and pictures are of.
 
@@ -107,6 +109,7 @@ class Stream:
         threshold: float = VIEWING_THRESHOLD,
         max_lag_s: float | None = None,
         yaw_deg: float = 0.0,
+        elevation_assumed: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if isinstance(system, str):
@@ -117,7 +120,7 @@ class Stream:
             raise RecipeError(
                 "system", expected="one that decides frame by frame", found=self._system.name
             )
-        self._yaw_deg = yaw_deg
+        self._yaw_deg, self._elevation_assumed = yaw_deg, elevation_assumed
         self._input = InputSynchronizer(sample_rate, video=video)
         self._marker = Marker(threshold)
         self.waiting: deque[Taken] = deque()
@@ -239,6 +242,7 @@ class Stream:
             picture=None if picture is None else _to_look_at(picture),
             imaged=processed,
             dropped=self._dropped,
+            elevation_assumed=self._elevation_assumed,
         )
 
     def _placed(self, mask: EnergyMask) -> EnergyMask:

@@ -1,7 +1,7 @@
 // Sound from one direction, as the server's beam brings it.
 import { address } from './wire.js';
 
-const AHEAD_S = 0.15, MOST_AHEAD_S = 0.6;
+const AHEAD_S = 0.15, MOST_AHEAD_S = 0.6, AGAIN_MS = 1000;
 
 export class Listening {
   heard = 0; peak = 0; direction = null; onend = () => {};
@@ -28,11 +28,16 @@ export class Listening {
       if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(direction));
       return;
     }
+    this.#connect();
+  }
+
+  // Listening goes on when the server is there again.
+  #connect() {
     const socket = this.#socket = new WebSocket(address('listen'));
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => socket.send(JSON.stringify(this.direction));
     socket.onmessage = ({ data }) => this.#play(new Int16Array(data));
-    socket.onclose = () => { if (this.#socket === socket) this.stop(); };
+    socket.onclose = () => setTimeout(() => { if (this.#socket === socket) this.#connect(); }, AGAIN_MS);
   }
 
   stop() {

@@ -1,50 +1,66 @@
-import { CHANNEL_COLOURS, drawSpectrum, drawTimeLine, drawTracks } from './draw.js';
+import { drawGrid, drawSpectrum, drawTracks } from './draw.js';
 import { History } from './history.js';
+import { handleKeys, handlePointer } from './keys.js';
+import { drawLabels, INSET } from './labels.js';
 import { Listening } from './listen.js';
-import { told } from './sphere.js';
+import { $, drawBefore, drawLevels, drawNow, makeBoxes, makeLevels, say } from './panel.js';
+import { clock, told } from './sphere.js';
+import { State } from './state.js';
+import { drawTimeLine, frameAt, spanOf } from './timeline.js';
 import { View } from './view.js';
 import { Wire } from './wire.js';
 
-const $ = id => document.getElementById(id);
-const TURN = 5, ZOOM = 1.2, CLICK_PX = 5, TELL_MS = 1500, LATENCIES = 600, SIDE_MS = 250, PICTURE_MS = 60;
+const TURN = 5, ZOOM = 1.2, TELL_MS = 1500, LATENCIES = 600, SIDE_MS = 250, PICTURE_MS = 60;
+// Between two frames the heat is drawn again and again, unless once takes this long: then for half of the time at most.
+const SLOW_MS = 25;
 
 const css = ([r, g, b]) => `rgb(${r} ${g} ${b})`;
-// What is there already is not written again: the page would be laid out anew.
-const say = (element, text) => element.textContent !== text && Boolean(element.textContent = text);
+const stillness = matchMedia('(prefers-reduced-motion: reduce)');
 
-const wire = new Wire();
-let view, about, history, listening, colours = [];
-let at = null, shownFrame = null, hidden = new Set(), threshold = 0.2;
+const wire = new Wire(), state = new State(), hidden = new Set();
+let view, about, history, listening, colours = [], assumed = false;
+let at = null, shownFrame = null, threshold = 0.2;
 let latencies = [], timed = 0, toldNumbers = new Set(), toldAt = -Infinity, pictureOf = null, decoding = false, newest = null, drawn = 0;
 
 const isShown = mark => !hidden.has(mark.class) && mark.score >= threshold;
-const marks = () => shownFrame ? shownFrame.marks.filter(isShown) : [];
+const shownMarks = () => view.marks.filter(isShown);
+const looks = () => ({ classes: about.classes, colours, assumed });
 
 // --- what comes -----------------------------------------------------------------------------------------------------
 
 wire.addEventListener('about', ({ detail }) => {
-  if (about) return;
+  const isFirst = !about, isOther = about?.session !== detail.session;
   about = detail;
-  colours = about.classes.map(c => css(c.colour));
-  view.colours = [...about.classes.map(c => c.colour), [255, 200, 120]];
-  history = new History(about.fps);
-  listening = new Listening(about.rate, +$('gain').value);
-  listening.onend = tellListening;
-  $('threshold').value = about.threshold;
-  $('threshold').oninput();
-  makeBoxes(); makeLevels();
+  state.began();
+  say($('source'), about.source);
+  if (isFirst) {
+    colours = about.classes.map(c => css(c.colour));
+    view.colours = [...about.classes.map(c => c.colour), [255, 200, 120]];
+    history = new History(about.fps);
+    listening = new Listening(about.rate, +$('gain').value);
+    listening.onend = tellListening;
+    $('threshold').value = about.threshold;
+    $('threshold').oninput();
+    makeBoxes(about.classes, colours, hidden, refresh); makeLevels();
+  } else if (isOther) { history.clear(); goTo(null); }
 });
 
-wire.addEventListener('open', () => { $('state').textContent = 'Connected'; });
-wire.addEventListener('closed', () => { $('state').textContent = 'Connection lost; trying again'; });
+wire.addEventListener('past', ({ detail }) => {
+  history.fill(detail);
+  if (at === null) show(history.frames.at(-1));
+  drawSideSoon();
+});
+wire.addEventListener('open', () => state.opened());
+wire.addEventListener('closed', ({ detail }) => state.closed(detail));
+wire.addEventListener('ended', ({ detail }) => { state.ended(detail); listening?.stop(); });
 wire.addEventListener('lost', ({ detail }) => { $('lost').textContent = detail; });
 
 wire.addEventListener('frame', ({ detail }) => {
   const size = about.heat[0] * about.heat[1], { content } = detail;
   const frame = { ...detail, heat: content.slice(0, size), spectrum: content.slice(size), content: null };
   history.add(frame);
-  if (at === null) frame.pictured ? hold(frame) : show(frame);
-  say($('state'), frame.imaged ? 'Connected' : 'Overloaded: this frame was dropped');
+  state.came(frame);
+  if (at === null) frame.pictured ? hold(frame) : show(frame, true);
   drawSideSoon();
   tell(frame);
 });
@@ -67,15 +83,22 @@ function release() {
   clearTimeout(holding);
   const frame = held;
   held = null;
-  if (frame && at === null) show(frame);
+  if (frame && at === null) show(frame, true);
 }
 
-function show(frame) {
+let arriving = null;  // the latest frame that has not been drawn yet
+function show(frame, isNew = false) {
+  if (arriving) time(arriving);
+  arriving = isNew ? frame : null;
   shownFrame = frame;
-  view.setHeat(frame.heat, about.heat);
+  assumed = frame.elevation_assumed ?? assumed;
+  view.shown = Array.from({ length: 14 }, (_, c) => !hidden.has(c));
+  view.least = threshold;
+  view.set(frame.heat ?? new Uint8Array(about.heat[0] * about.heat[1]), about.heat, frame.marks, isNew && !stillness.matches);
   if (!frame.pictured) showPicture(null);
-  drawMarks();
 }
+
+const refresh = () => { if (shownFrame) { show(shownFrame); drawSide(); } };
 
 async function showPicture(blob) {
   if (blob === pictureOf) return;
@@ -98,95 +121,56 @@ function tell(frame) {
   if (!fresh.length || performance.now() - toldAt < TELL_MS) return;
   toldAt = performance.now();
   toldNumbers = new Set([...toldNumbers, ...fresh.map(mark => mark.number)].slice(-200));
-  $('told').textContent = fresh.map(mark => `${about.classes[mark.class].name}, ${told(mark)}`).join('. ');
+  $('told').textContent = fresh.map(mark => `${about.classes[mark.class].name}, ${told(mark, assumed)}`).join('. ');
 }
 
 // --- what is shown --------------------------------------------------------------------------------------------------
 
-function drawMarks() {
-  view.marks = shownFrame ? shownFrame.marks : [];
-  view.shown = Array.from({ length: 14 }, (_, c) => !hidden.has(c));
-  view.least = threshold;
-  view.dirty = true;
-}
-
-function drawLabels() {
-  const index = history ? history.frames.indexOf(shownFrame) : -1, labels = $('labels'), wanted = marks();
-  const wide = view.canvas.clientWidth;
-  drawTracks($('tracks'), view, index < 0 ? [] : history.frames.slice(0, index + 1), wanted, colours, wide);
-  while (labels.children.length > wanted.length) labels.lastChild.remove();
-  wanted.forEach((mark, i) => {
-    const label = labels.children[i] ?? labels.appendChild(document.createElement('span')), place = view.place(mark);
-    label.hidden = !place;
-    if (!place) return;
-    const away = mark.distance === null ? '' : `, ${mark.distance} m`;
-    if (say(label, `${about.classes[mark.class].name} ${mark.score.toFixed(2)}${away}`)) label.half = label.offsetWidth / 2;
-    label.style.borderColor = colours[mark.class];
-    const middle = Math.min(Math.max(place.x, label.half + 2), wide - label.half - 2);
-    label.style.transform = `translate(${middle}px, ${place.y - 12}px) translate(-50%, -100%)`;
-  });
-  say($('facing'), `${view.flat ? 'flat, ' : ''}${told({ azimuth: view.yaw, elevation: view.pitch })}`);
-}
-
-function drawList() {
-  const list = $('marks'), wanted = marks();
-  const key = wanted.map(mark => mark.number).join();
-  if (list.dataset.key !== key) {  // rows stay while their sounds do, so that focus does
-    list.dataset.key = key;
-    const focused = document.activeElement?.dataset?.number;
-    list.replaceChildren(...wanted.map(row));
-    if (!wanted.length) list.append(Object.assign(document.createElement('li'), { textContent: 'Nothing credible is heard.' }));
-    list.querySelector(`button[data-number="${focused}"]`)?.focus();
-  }
-  wanted.forEach((mark, i) => {
-    const away = mark.distance === null ? '' : `, ${mark.distance} m`;
-    say(list.children[i].querySelector('span'), `${about.classes[mark.class].name}: ${told(mark)}${away} (${mark.score.toFixed(2)})`);
-  });
-}
-
-function row(mark) {
-  const item = document.createElement('li'), dot = document.createElement('i'), text = document.createElement('span');
-  dot.className = 'dot';
-  dot.style.background = colours[mark.class];
-  const button = Object.assign(document.createElement('button'), { textContent: 'Listen' });
-  button.dataset.number = mark.number;
-  button.setAttribute('aria-label', `Listen to ${about.classes[mark.class].name}`);
-  button.onclick = () => {
-    const now = shownFrame.marks.find(one => one.number === mark.number);
-    if (now) { view.turn(now.azimuth, now.elevation); listenTo(now); }
-  };
-  item.append(dot, text, button);
-  return item;
+function drawOver() {
+  drawGrid($('grid'), view);
+  say($('facing'), view.flat && view.zoom === 1 ? '' : `view: ${told({ azimuth: view.yaw, elevation: view.pitch })}`);
+  if (!about) return;
+  const marks = shownMarks(), frames = history.frames, index = frames.indexOf(shownFrame);
+  drawTracks($('tracks'), view, index < 0 ? [] : frames.slice(Math.max(index - 40, 0), index + 1), marks, colours, view.canvas.clientWidth, INSET);
+  drawLabels($('labels'), view, marks, about.classes, colours, assumed);
 }
 
 function drawSide() {
   if (!shownFrame) return;
-  drawList();
-  shownFrame.levels.forEach((level, i) => {
-    $(`level${i}`).value = level;
-    say($(`level${i}-text`), `${level.toFixed(0)} dB`);
-  });
-  drawSpectrum($('spectrum'), shownFrame.spectrum, about.bands, about.floor);
-  say($('dropped'), String(shownFrame.dropped));
-  say($('pictures'), shownFrame.pictured ? 'yes' : 'none');
+  const events = history.events(isShown);
+  drawNow(shownFrame.marks.filter(isShown), { ...looks(), onlisten: listenToNumber });
+  drawBefore(events, shownFrame.frame, about.fps, looks());
+  if (shownFrame.levels) {
+    drawLevels(shownFrame.levels);
+    if ($('spectrum').clientHeight) drawSpectrum($('spectrum'), shownFrame.spectrum, about.bands, about.floor);
+    say($('dropped'), String(shownFrame.dropped));
+    say($('pictures'), shownFrame.pictured ? 'yes' : 'none');
+  }
   if (latencies.length) {
     const sorted = latencies.toSorted((a, b) => a - b), share = p => Math.round(1000 * sorted[Math.floor(p * (sorted.length - 1))]);
     say($('latency'), `${share(0.5)} ms, 99 % ≤ ${share(0.99)} ms`);
   }
-  drawTime();
+  drawTime(events);
 }
 
-function drawTime() {
-  const frames = history.frames, scrub = $('scrub');
-  drawTimeLine($('lanes'), frames, history.most, isShown, colours, shownFrame.frame);
-  scrub.min = frames[0].frame; scrub.max = frames.at(-1).frame; scrub.value = shownFrame.frame;
-  const ago = (frames.at(-1).frame - shownFrame.frame) / about.fps;
-  if (say($('moment'), at === null ? 'live' : `${ago.toFixed(1)} s ago`)) scrub.setAttribute('aria-valuetext', $('moment').textContent);
+function drawTime(events) {
+  const { frames } = history, span = spanOf(frames, about.fps), scrub = $('scrub'), last = frames.at(-1).frame;
+  drawTimeLine($('lanes'), span, about.fps, events, colours, about.classes, shownFrame.frame);
+  scrub.min = frames[0].frame; scrub.max = last; scrub.value = shownFrame.frame;
+  const ago = (last - shownFrame.frame) / about.fps, text = at === null ? 'live' : `${ago.toFixed(1)} s ago`;
+  say($('moment'), text);
+  say($('clock'), clock(shownFrame.frame / about.fps));
+  scrub.setAttribute('aria-valuetext', text);
 }
 
-let sideDue = null;
+let drawingSide = null;
 function drawSideSoon() {
-  sideDue ??= setTimeout(() => { sideDue = null; drawSide(); }, SIDE_MS);
+  drawingSide ??= setTimeout(() => { drawingSide = null; drawSide(); }, SIDE_MS);
+}
+
+function time(frame) {
+  if (wire.now > 0) { timed++; latencies = [...latencies.slice(-LATENCIES + 1), wire.now - frame.captured]; }
+  arriving = null;
 }
 
 // Drawn is what changed, once for a frame of the screen at most, and not again before it is done.
@@ -195,17 +179,16 @@ function redraw() {
   if (drawing) return;
   drawing = true;
   requestAnimationFrame(async () => {
-    const frame = at === null ? shownFrame : null;
+    const began = performance.now();
     view.draw();
-    drawLabels();
+    drawOver();
     await view.done();
     drawn++;
-    if (frame && !frame.timed) {
-      frame.timed = true;
-      if (wire.now > 0) { timed++; latencies = [...latencies.slice(-LATENCIES + 1), wire.now - frame.captured]; }
-    }
+    if (arriving && view.settled) time(arriving);
     drawing = false;
-    if (view.dirty) redraw();
+    if (!view.dirty) return;
+    const took = performance.now() - began;
+    if (view.settled || took < SLOW_MS) redraw(); else setTimeout(redraw, took);
   });
 }
 
@@ -214,18 +197,30 @@ function redraw() {
 function goTo(frameNumber) {
   at = frameNumber;
   $('live').setAttribute('aria-pressed', at === null);
+  document.body.dataset.paused = at !== null;
   const frames = history?.frames ?? [];
   if (!frames.length) return;
-  const frame = at === null ? frames.at(-1) : frames.find(one => one.frame >= at) ?? frames.at(-1);
+  const frame = at === null ? frames.at(-1) : history.at(at);
   show(frame);
-  if (frame.pictured) showPicture(history.picture(frame.frame));
+  const picture = history.picture(frame.frame);
+  if (frame.pictured || frame.heat === null && picture) showPicture(picture);
   drawSide();
 }
+
+const step = seconds => shownFrame && goTo(Math.min(shownFrame.frame + seconds * about.fps, history.frames.at(-1).frame));
+const pause = () => goTo(at === null && shownFrame ? shownFrame.frame : null);
 
 function listenTo(direction) {
   if (!direction || !listening) return;
   listening.to({ azimuth: direction.azimuth, elevation: direction.elevation });
   tellListening();
+}
+
+function listenToNumber(number) {
+  const mark = shownFrame?.marks.find(one => one.number === number);
+  if (!mark) return;
+  if (!view.flat) view.turn(mark.azimuth, mark.elevation);
+  listenTo(mark);
 }
 
 function tellListening() {
@@ -235,44 +230,18 @@ function tellListening() {
   aim(false);
 }
 
+const isAiming = () => document.body.classList.contains('aiming');
+
 function aim(on) {
   document.body.classList.toggle('aiming', on);
   $('listen').setAttribute('aria-pressed', on || Boolean(listening?.direction));
   if (on) $('listening').textContent = 'Click where you want to listen';
 }
 
-function makeBoxes() {
-  const boxes = about.classes.map(({ name }, c) => {
-    const label = document.createElement('label'), box = document.createElement('input'), dot = document.createElement('i');
-    Object.assign(box, { type: 'checkbox', checked: true });
-    box.onchange = () => { box.checked ? hidden.delete(c) : hidden.add(c); drawMarks(); drawSide(); };
-    dot.className = 'dot';
-    dot.style.background = colours[c];
-    label.append(box, dot, name);
-    return label;
-  });
-  $('boxes').replaceChildren(...boxes);
-  for (const [id, checked] of [['all', true], ['none', false]])
-    $(id).onclick = () => $('boxes').querySelectorAll('input').forEach(box => { box.checked = checked; box.onchange(); });
-}
-
-function makeLevels() {
-  $('levels').replaceChildren(...CHANNEL_COLOURS.map((colour, i) => {
-    const line = document.createElement('div');
-    line.className = 'level';
-    const name = Object.assign(document.createElement('label'), { htmlFor: `level${i}`, textContent: i + 1 });
-    name.style.color = colour;
-    const meter = Object.assign(document.createElement('meter'), { id: `level${i}`, min: -100, low: -80, high: -6, max: 0, value: -100 });
-    meter.setAttribute('aria-label', `Level of channel ${i + 1}`);
-    line.append(name, meter, Object.assign(document.createElement('output'), { id: `level${i}-text` }));
-    return line;
-  }));
-}
-
 function setFlat(flat) {
   view.flat = flat;
-  $('flat').setAttribute('aria-pressed', flat);
-  view.turn(view.yaw, flat ? 0 : view.pitch, 1);
+  $('round').setAttribute('aria-pressed', !flat);
+  view.turn(flat ? 0 : view.yaw, flat ? 0 : view.pitch, 1);
 }
 
 const ACTIONS = {
@@ -282,74 +251,40 @@ const ACTIONS = {
   '-': () => view.turn(view.yaw, view.pitch, view.zoom / ZOOM),
   f: () => setFlat(!view.flat), 0: () => view.turn(0, 0, 1), Home: () => view.turn(0, 0, 1),
   l: () => listenTo({ azimuth: view.yaw, elevation: view.pitch }), Escape: () => { listening?.stop(); aim(false); },
-  ' ': () => goTo(at === null && shownFrame ? shownFrame.frame : null),
+  ' ': pause, '[': () => step(-1), ']': () => step(1), End: () => goTo(null), '?': () => $('keys').showModal(),
 };
+for (let i = 1; i <= 9; i++) ACTIONS[i] = () => listenToNumber(shownFrame?.marks.filter(isShown)[i - 1]?.number);
 
-function handle(canvas) {
-  const fingers = new Map();
-  let moved = 0;
-  canvas.onkeydown = event => {
-    const action = ACTIONS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (action && !event.ctrlKey && !event.metaKey && !event.altKey) { event.preventDefault(); action(); }
-  };
-  canvas.onpointerdown = event => {
-    canvas.setPointerCapture(event.pointerId);
-    fingers.set(event.pointerId, event);
-    if (fingers.size === 1) moved = 0;
-  };
-  canvas.onpointermove = event => {
-    const before = fingers.get(event.pointerId);
-    if (!before) return;
-    const dx = event.clientX - before.clientX, dy = event.clientY - before.clientY, per = view.degreesPerPixel;
-    moved += Math.hypot(dx, dy);
-    if (fingers.size === 1) view.turn(view.yaw + dx * per, view.pitch + dy * per);
-    else {
-      const apart = () => { const [a, b] = [...fingers.values()]; return Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY); };
-      const was = apart();
-      fingers.set(event.pointerId, event);
-      view.turn(view.yaw, view.pitch, view.zoom * apart() / Math.max(was, 1));
-    }
-    fingers.set(event.pointerId, event);
-  };
-  canvas.onpointerup = canvas.onpointercancel = event => {
-    fingers.delete(event.pointerId);
-    if (event.type === 'pointerup' && moved < CLICK_PX && document.body.classList.contains('aiming')) listenTo(view.direction(event.offsetX, event.offsetY));
-  };
-  canvas.ondblclick = event => listenTo(view.direction(event.offsetX, event.offsetY));
-  canvas.addEventListener('wheel', event => {
-    event.preventDefault();
-    view.turn(view.yaw, view.pitch, view.zoom * ZOOM ** (-Math.sign(event.deltaY)));
-  }, { passive: false });
-}
-
-$('flat').onclick = () => setFlat(!view.flat);
+$('round').onclick = ACTIONS.f;
 $('front').onclick = ACTIONS[0];
 $('nearer').onclick = ACTIONS['+'];
 $('farther').onclick = ACTIONS['-'];
-$('listen').onclick = () => listening?.direction ? listening.stop() : aim(!document.body.classList.contains('aiming'));
+$('help').onclick = ACTIONS['?'];
+$('listen').onclick = () => listening?.direction ? listening.stop() : aim(!isAiming());
 $('gain').oninput = () => {
   $('gain').setAttribute('aria-valuetext', `${$('gain').value} decibels`);
   if (listening) listening.decibels = +$('gain').value;
 };
-$('live').onclick = () => goTo(at === null && shownFrame ? shownFrame.frame : null);
+$('live').onclick = pause;
 $('scrub').oninput = () => goTo(+$('scrub').value);
-$('lanes').onclick = event => {
-  if (!history?.frames.length) return;
-  const from = history.frames.at(-1).frame - (1 - event.offsetX / $('lanes').clientWidth) * history.most;
-  goTo(Math.max(Math.round(from), history.frames[0].frame));
+$('lanes').onpointerdown = $('lanes').onpointermove = event => {
+  if (!history?.frames.length || !event.buttons) return;
+  goTo(Math.max(frameAt($('lanes'), event.offsetX, spanOf(history.frames, about.fps)), history.frames[0].frame));
 };
 $('threshold').oninput = () => {
   threshold = +$('threshold').value;
   $('least').textContent = threshold.toFixed(2);
-  if (shownFrame) { drawMarks(); drawSide(); }
+  refresh();
 };
 
 try {
   view = new View($('view'));
-  handle(view.canvas);
+  handlePointer(view, isAiming, listenTo);
+  handleKeys(ACTIONS);
   $('threshold').oninput();
   view.onchange = redraw;
-  new ResizeObserver(() => view.fit()).observe(view.canvas);
+  new ResizeObserver(() => { view.fit(); drawSide(); }).observe(view.canvas);
+  new ResizeObserver(() => drawSide()).observe($('lanes'));
   wire.connect();
 } catch (error) {
   $('state').textContent = error.message;

@@ -1,7 +1,9 @@
 // The panorama: a sphere with picture and heat on it as two textures, looked at from its middle or spread out flat.
-import { angles, cross, dot, vector, wrap } from './sphere.js';
+import { angles, between, cross, dot, vector, wrap } from './sphere.js';
 
 const MOST_MARKS = 32, WIDEST = 100, NEAREST = 8, FARTHEST = 0.6;
+// Heat and marks take this long from one frame to the next: a little less than there is between two.
+const GLIDE_MS = 80;
 // Where drawing takes more of the time there is than the first, pixels get larger; less than the second, finer again.
 const BUSY = 0.75, IDLE = 0.35, WANTED_MS = 33, COARSEST = 0.4, PATIENCE = 8, LOOK_MS = 2;
 // The sphere in facets of 5 degrees, a line on every sixth edge.
@@ -34,9 +36,15 @@ const FRAGMENTS = {
   picture: `
 uniform sampler2D picture;
 void main() { colour = texture(picture, at); }`,
+  backdrop: `
+void main() {                   // without pictures: sky above, ground below
+  float up = 1. - 2. * at.y;
+  vec3 sky = mix(vec3(.20, .25, .33), vec3(.10, .13, .19), up), ground = mix(vec3(.15, .155, .165), vec3(.085, .09, .10), -up);
+  colour = vec4(up > 0. ? sky : ground, 1);
+}`,
   lines: `
 uniform float strength;
-void main() { colour = strength * vec4(.75, .75, .75, 1); }`,
+void main() { colour = strength * vec4(.8, .85, .9, 1); }`,
   heat: `
 uniform sampler2D heat;
 uniform float least;            // heat below it is not shown
@@ -72,22 +80,23 @@ function facet(column, row) {
 }
 
 function sphere() {
-  const places = [], facets = [], lines = [];
+  const places = [], facets = [], lines = [], axes = [];
   for (let row = 0; row <= ROWS; row++)
     for (let column = 0; column <= COLUMNS; column++) {
       places.push(column / COLUMNS, row / ROWS);
       if (column === COLUMNS) continue;
       if (row < ROWS) facets.push(...facet(column, row));
-      if (row % LINE === 0) lines.push(corner(column, row), corner(column + 1, row));
-      if (column % LINE === 0 && row < ROWS) lines.push(corner(column, row), corner(column, row + 1));
+      if (row % LINE === 0) (2 * row === ROWS ? axes : lines).push(corner(column, row), corner(column + 1, row));
+      if (column % LINE === 0 && row < ROWS) (4 * column % COLUMNS ? lines : axes).push(corner(column, row), corner(column, row + 1));
     }
-  return { places, picture: facets, lines };
+  return { places, picture: facets, backdrop: facets, lines, axes };
 }
 
 export class View {
-  yaw = 0; pitch = 0; zoom = 1; flat = false; least = 0.2; onchange = () => {};
+  yaw = 0; pitch = 0; zoom = 1; flat = true; least = 0.2; onchange = () => {};
   pictured = false; marks = []; shown = Array(14).fill(true);
   #gl; #programs = {}; #parts = {}; #colours = new Float32Array(42).fill(1); #heat = new Uint8Array(1); #cells = [1, 1];
+  #from = null; #to = { heat: this.#heat, marks: [] }; #since = 0; #lasts = 0; #hotIsOld = true;
   #dirty = false; #w = 0; #h = 0; #size = ''; #fineness = 1; #begun = 0; #pace = 0; #shares = [];
 
   constructor(canvas) {
@@ -119,7 +128,7 @@ export class View {
     gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
     gl.bufferData(gl.ARRAY_BUFFER, new Float32Array(places), gl.STATIC_DRAW);
     gl.enableVertexAttribArray(0); gl.vertexAttribPointer(0, 2, gl.FLOAT, false, 0, 0);
-    for (const name of Object.keys(FRAGMENTS)) this.#parts[name] = { buffer: gl.createBuffer(), count: 0 };
+    for (const name of [...Object.keys(FRAGMENTS), 'axes']) this.#parts[name] = { buffer: gl.createBuffer(), count: 0 };
     for (const [name, corners] of Object.entries(parts)) this.#fill(name, corners);
     gl.enable(gl.BLEND); gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
@@ -131,7 +140,7 @@ export class View {
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
     }
     this.pictured = false;
-    this.setHeat(this.#heat, this.#cells);
+    this.#upload();
   }
 
   // A program, and where its uniforms are by their names.
@@ -161,12 +170,33 @@ export class View {
     this.dirty = true;
   }
 
-  setHeat(heat, [rows, columns]) {
-    const gl = this.#gl;
-    this.#heat = heat; this.#cells = [rows, columns];
-    gl.activeTexture(gl.TEXTURE1);
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8, columns, rows, 0, gl.RED, gl.UNSIGNED_BYTE, heat);
+  // Show a frame's heat and marks, gliding there from what is shown now unless it is to be at once.
+  set(heat, cells, marks, glides) {
+    this.#from = { heat: this.#heat, marks: this.marks };
+    this.#to = { heat, marks }; this.#cells = cells;
+    this.#since = performance.now(); this.#lasts = glides && this.#heat.length === heat.length ? GLIDE_MS : 0;
+    this.#glide();
     this.dirty = true;
+  }
+
+  // Whether what is drawn is the frame that was set, and no more on its way there.
+  get settled() { return this.#from === null; }
+
+  #glide() {
+    if (this.settled) return;
+    const share = this.#lasts ? Math.min((performance.now() - this.#since) / this.#lasts, 1) : 1, { heat: before, marks } = this.#from;
+    const { heat: after, marks: wanted } = this.#to, was = new Map(marks.map(mark => [mark.number, mark]));
+    this.#heat = share === 1 ? after : after.map((value, i) => before[i] + share * (value - before[i]));
+    this.marks = share === 1 ? wanted : wanted.map(mark => was.has(mark.number) ? { ...mark, ...between(was.get(mark.number), mark, share) } : mark);
+    if (share === 1) this.#from = null;
+    this.#upload();
+  }
+
+  #upload() {
+    const gl = this.#gl, [rows, columns] = this.#cells;
+    gl.activeTexture(gl.TEXTURE1);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8, columns, rows, 0, gl.RED, gl.UNSIGNED_BYTE, this.#heat);
+    this.#hotIsOld = true;
   }
 
   // The facets on which there is heat to be seen: that of a cell reaches half a cell beyond its edges.
@@ -197,8 +227,9 @@ export class View {
 
   turn(yaw, pitch, zoom = this.zoom) {
     this.yaw = wrap(yaw);
-    this.pitch = Math.max(-90, Math.min(90, pitch));
-    this.zoom = Math.max(FARTHEST, Math.min(NEAREST, zoom));
+    this.zoom = Math.max(this.flat ? 1 : FARTHEST, Math.min(NEAREST, zoom));
+    const most = this.flat ? Math.max(90 - this.#h / 2 * this.degreesPerPixel, 0) : 90;
+    this.pitch = Math.max(-most, Math.min(most, pitch));
     this.dirty = true;
   }
 
@@ -228,6 +259,18 @@ export class View {
     return { x: w / 2 - dot(d, left) * unit, y: h / 2 - dot(d, up) * unit };
   }
 
+  // Where at the edge an arrow to what is out of sight belongs, and where it points (radians from the right, downwards);
+  // null if it is in sight.
+  edge(direction, inset) {
+    const w = this.#w / 2, h = this.#h / 2, at = this.place(direction);
+    if (at && Math.abs(at.x - w) < w && Math.abs(at.y - h) < h) return null;
+    const { left, up } = this.#axes, d = vector(direction.azimuth, direction.elevation);
+    const [dx, dy] = this.flat ? [at.x - w, at.y - h] : [-dot(d, left), -dot(d, up)];
+    const size = Math.hypot(dx, dy), [x, y] = size > 1e-6 ? [dx / size, dy / size] : [1, 0];
+    const reach = Math.min((w - inset) / Math.abs(x), (h - inset) / Math.abs(y));
+    return { x: w + x * reach, y: h + y * reach, towards: Math.atan2(y, x) };
+  }
+
   // The direction at a place on the page; null beside the panorama.
   direction(x, y) {
     const w = this.#w, h = this.#h, dx = x - w / 2, dy = h / 2 - y;
@@ -242,7 +285,8 @@ export class View {
   draw() {
     const gl = this.#gl, canvas = this.canvas, ratio = Math.min(devicePixelRatio, 2) * this.#fineness;
     const w = Math.round(this.#w * ratio), h = Math.round(this.#h * ratio), now = performance.now();
-    this.#dirty = false;
+    this.#glide();
+    this.#dirty = !this.settled;
     this.#pace = now - this.#begun; this.#begun = now;
     if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
     gl.viewport(0, 0, w, h);
@@ -257,9 +301,11 @@ export class View {
       gl.scissor(w / 2 - half * unit, h / 2 - (90 + this.pitch) * unit, 2 * half * unit, 180 * unit);
     }
     if (this.pictured) this.#part('picture', turns, first, at => gl.uniform1i(at.picture, 0));
-    else this.#clear(.12, .13, .155);
-    this.#part('lines', turns, first, at => gl.uniform1f(at.strength, this.pictured ? .18 : .25));
-    this.#fill('heat', this.#hot());
+    else this.#part('backdrop', turns, first, () => {});
+    this.#part('lines', turns, first, at => gl.uniform1f(at.strength, .2));
+    this.#part('axes', turns, first, at => gl.uniform1f(at.strength, .5));
+    if (this.#hotIsOld) this.#fill('heat', this.#hot());
+    this.#hotIsOld = false;
     if (this.#parts.heat.count) this.#part('heat', turns, first, at => {
       const marks = this.marks.slice(0, MOST_MARKS);
       gl.uniform1i(at.heat, 1); gl.uniform1f(at.least, this.least);
@@ -274,7 +320,8 @@ export class View {
   }
 
   #part(name, turns, first, set) {
-    const gl = this.#gl, { program, at } = this.#programs[name], { buffer, count } = this.#parts[name];
+    const isLines = name === 'lines' || name === 'axes';
+    const gl = this.#gl, { program, at } = this.#programs[isLines ? 'lines' : name], { buffer, count } = this.#parts[name];
     const { ahead, left, up } = this.#axes, per = this.degreesPerPixel / 2, tangent = this.#tangent;
     gl.useProgram(program);
     gl.uniform1i(at.spread, this.flat); gl.uniform1f(at.first_turn, first);
@@ -283,7 +330,7 @@ export class View {
     gl.uniform2f(at.tangent, tangent * this.#w / this.#h, tangent);
     set(at);
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, buffer);
-    gl.drawElementsInstanced(name === 'lines' ? gl.LINES : gl.TRIANGLES, count, gl.UNSIGNED_SHORT, 0, turns);
+    gl.drawElementsInstanced(isLines ? gl.LINES : gl.TRIANGLES, count, gl.UNSIGNED_SHORT, 0, turns);
   }
 
   // Wait until it is drawn, and not only asked for.

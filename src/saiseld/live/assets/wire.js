@@ -1,10 +1,10 @@
 // What comes from the server: see saiseld.live.page.
-const KINDS = { 1: 'frame', 2: 'picture' }, PING_MS = 2000, AGAIN_MS = 1000;
+const KINDS = { 1: 'frame', 2: 'picture' }, PING_MS = 2000, UNANSWERED = 5, AGAIN_MS = 1000;
 
 export const address = path => Object.assign(new URL(path, location), { protocol: location.protocol.replace('http', 'ws') });
 
 export class Wire extends EventTarget {
-  #trips = []; #socket;
+  #trips = []; #socket; #unanswered = 0;
 
   connect() {
     const socket = this.#socket = new WebSocket(address('look'));
@@ -12,11 +12,13 @@ export class Wire extends EventTarget {
     let pinging;
     socket.onopen = () => {
       this.#trips = [];
+      this.#unanswered = 0;
       this.#ping();
       pinging = setInterval(() => this.#ping(), PING_MS);
       this.#tell('open');
     };
     socket.onmessage = ({ data }) => {
+      this.#unanswered = 0;
       if (typeof data === 'string') this.#text(JSON.parse(data));
       else {
         const view = new DataView(data), length = view.getUint32(4, true);
@@ -24,7 +26,12 @@ export class Wire extends EventTarget {
         this.#tell(KINDS[view.getUint8(0)], { ...header, content: new Uint8Array(data, 8 + length) });
       }
     };
-    socket.onclose = () => { clearInterval(pinging); this.#tell('closed'); setTimeout(() => this.connect(), AGAIN_MS); };
+    socket.onclose = ({ reason }) => {
+      clearInterval(pinging);
+      this.#socket = null;
+      this.#tell('closed', reason);
+      setTimeout(() => this.connect(), AGAIN_MS);
+    };
   }
 
   // Seconds on the server's clock: by the quickest of the last round trips.
@@ -33,7 +40,13 @@ export class Wire extends EventTarget {
     return best ? performance.now() / 1000 + best.ahead : NaN;
   }
 
-  #ping() { if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify({ ping: performance.now() / 1000 })); }
+  // A network that was cut off closes nothing: who does not answer is gone.
+  #ping() {
+    const socket = this.#socket;
+    if (socket?.readyState !== WebSocket.OPEN) return;
+    if (this.#unanswered++ < UNANSWERED) socket.send(JSON.stringify({ ping: performance.now() / 1000 }));
+    else { socket.close(); socket.onclose({ reason: '' }); socket.onclose = socket.onmessage = null; }
+  }
 
   #text(message) {
     if ('ping' in message) {
