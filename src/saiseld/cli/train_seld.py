@@ -67,6 +67,8 @@ def train_seld(
 ) -> None:
     """Train the SELD network; selection uses rooms and sound sources of its own.
 
+    For several GPUs start it with `accelerate launch -m saiseld.cli.main train seld`.
+
     saiseld train seld --data STARSS23 --recipe adapt --start packaged -o run
 
     saiseld train seld --bank sounds --responses responses -o run
@@ -98,4 +100,5 @@ def train_seld(
     where = "held-out rooms"
     if dataset is not None and chosen.selection_rooms == "dev_test":
         where = "dev-test (optimistic: weights are selected there)"
-    typer.echo(f"{weights}: best mAP in {where} {trainer.best:.4f} (step {trainer.best_step})")
+    if trainer.processes.is_main:
+        typer.echo(f"{weights}: best mAP in {where} {trainer.best:.4f} (step {trainer.best_step})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from saiseld.seld.inputs import inputs, steering
 from saiseld.seld.model import Seld
 from saiseld.seld.network import SeldLogits, SeldNetwork
 from saiseld.seld.output import GRID, ROWS
+from saiseld.training.processes import Processes
 from saiseld.training.seld import run
 from saiseld.training.seld.data import Simulated, TrainingData
 from saiseld.training.seld.losses import class_targets, losses, map_targets
@@ -279,6 +281,28 @@ def test_a_second_run_in_the_same_folder_says_so(tmp_path) -> None:
     with only_run(tmp_path / "run"), raises(OutputError, found="still going on"):
         trainer.run()
     assert not (tmp_path / "run/log.jsonl").exists()
+
+
+def test_another_process_than_the_first_makes_its_windows_and_writes_nothing(
+    tmp_path, monkeypatch
+) -> None:
+    class Second(Processes):
+        def __init__(self, device: str) -> None:
+            super().__init__(device)
+            self.count, self.rank, self.is_main = 2, 1, False
+
+        def average_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+            pass
+
+        def of_main(self, values: list[float]) -> list[float]:
+            return [0.5, 0, 2]
+
+    monkeypatch.setattr(run, "Processes", Second)
+    trainer = Trainer(data(tmp_path, YAMNetEncoder()), TINY, tmp_path / "run", workers=0)
+    trainer.run(until=2)
+    assert trainer.best_step == 2
+    made = sorted(path.name for path in (tmp_path / "run").rglob("*") if path.is_file())
+    assert made == ["00001.safetensors", "00003.safetensors"]
 
 
 def test_a_folder_of_another_run_is_told(tmp_path) -> None:

@@ -12,6 +12,7 @@ import json
 import logging
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from saiseld.seld.model import Seld
 from saiseld.seld.network import SeldNetwork, frame_embeddings
 from saiseld.seld.output import GRID
 from saiseld.training.logs import RunLog, run_log
+from saiseld.training.processes import Processes
 from saiseld.training.seld.data import TrainingData
 from saiseld.training.seld.losses import losses
 from saiseld.training.seld.model_selection import Scores, score
@@ -87,7 +89,8 @@ class Trainer:
         workers: int = 1,
         device: DeviceName = "auto",
     ) -> None:
-        self.device = torch.device(device_of(device))
+        self.processes = Processes(device_of(device))
+        self.device = self.processes.device
         self.data, self.recipe, self.workers = data, recipe, workers
         self.output = output_folder(output)
         self._is_bf16 = usable_precision(recipe.precision, self.device) == "bf16"
@@ -124,14 +127,17 @@ class Trainer:
             If another run is in the folder.
         """
         recipe = self.recipe
-        with only_run(self.output), run_log(self.output, self.done, recipe.steps) as log:
-            scenes = self.selection[0]
+        main = self.processes.is_main
+        alone = only_run(self.output) if main else nullcontext()
+        with alone, run_log(self.output, self.done, recipe.steps) if main else nullcontext() as log:
+            scenes = self.selection[0] if main else {}
             if self.started_from != "scratch" and not self.done:
                 self._validate(scenes, log)  # what is no better than the start is not kept
             for shard in self._fresh(recipe.steps if until is None else until):
                 values = self.training_step(shard)
                 self.done += 1
-                log.step(self.done, 1 + self.done // recipe.selection_every, values)
+                if log is not None:
+                    log.step(self.done, 1 + self.done // recipe.selection_every, values)
                 if self.done % recipe.selection_every == 0 or self.done == recipe.steps:
                     self._validate(scenes, log)
                     self._save()
@@ -150,7 +156,7 @@ class Trainer:
         yield from DataLoader(
             self.shards,
             batch_size=None,
-            sampler=numbers,
+            sampler=[self.processes.own(number) for number in numbers],
             num_workers=self.workers,
             worker_init_fn=die_with_parent,
             prefetch_factor=6 if self.workers else None,
@@ -161,7 +167,7 @@ class Trainer:
         recipe, parts = self.recipe, [fresh]
         again = recipe.batch_size - recipe.fresh if self.done else 0
         for _ in range(again):
-            old = self.shards[int(rng.integers(self.done))]
+            old = self.shards[self.processes.own(int(rng.integers(self.done)))]
             parts.append(rows(old, [int(rng.integers(recipe.fresh))]))
         names = list(SYMMETRIES)
         return joined([turned(part, names[int(rng.integers(len(names)))]) for part in parts])
@@ -169,7 +175,8 @@ class Trainer:
     def training_step(self, fresh: Shard) -> dict[str, float]:
         """Take one optimisation step on fresh scenes and some before; return its losses."""
         recipe = self.recipe
-        rng = np.random.default_rng([recipe.seed, 1, self.done])
+        rank = self.processes.rank
+        rng = np.random.default_rng([recipe.seed, 1, self.done, *([rank] if rank else [])])
         torch.manual_seed(int(rng.integers(2**31)))
         batch = self._to_device(self._batch(fresh, rng))
         given = features_of(batch)
@@ -200,6 +207,7 @@ class Trainer:
         self.optimizer.zero_grad()
         torch.autograd.backward(parts["loss"])
         moved = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.processes.average_gradients(moved)
         norm = nn.utils.clip_grad_norm_(moved, recipe.clip_norm)
         self.optimizer.step()
         self._update_ema()
@@ -230,7 +238,15 @@ class Trainer:
         fall = (done - self.recipe.warmup_fraction) / (1 - self.recipe.warmup_fraction)
         return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * fall))
 
-    def _validate(self, scenes: Shard, log: RunLog) -> None:
+    def _validate(self, scenes: Shard, log: RunLog | None) -> None:
+        """Measure the averaged weights; keep them if they are the best."""
+        if log is not None:
+            self._measure(scenes, log)
+        self.best, self.since_best, self.best_step = self.processes.of_main(
+            [self.best, self.since_best, self.best_step]
+        )
+
+    def _measure(self, scenes: Shard, log: RunLog) -> None:
         """Measure the averaged weights; keep them if they are the best."""
         if self.recipe.encoder_lr_factor:  # what was kept is what the prior made of them at first
             scenes = {**scenes, "embedding": self._embedded(scenes["mels"])}
@@ -278,9 +294,13 @@ class Trainer:
 
     def _identity(self) -> dict[str, str]:
         data = {**self.data.provenance, "started_from": self.started_from}
+        if self.processes.count > 1:
+            data["processes"] = self.processes.count
         return {"recipe": self.recipe.model_dump_json(), "data": json.dumps(data)}
 
     def _save(self) -> None:
+        if not self.processes.is_main:
+            return
         content = {
             **self._identity(),
             "done": self.done,
