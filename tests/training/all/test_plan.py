@@ -11,9 +11,9 @@ from saiseld.runtime.errors import DataError
 from saiseld.training.all.plan import Choices, make_plan
 
 
-def corpus(folder: Path, *, video: bool, test_rooms: int = 1) -> Path:
-    for room in range(1, 4 + test_rooms):
-        split = "dev-train-a" if room < 4 else "dev-test-a"
+def corpus(folder: Path, *, video: bool, train_rooms: int = 3, test_rooms: int = 1) -> Path:
+    for room in range(1, 1 + train_rooms + test_rooms):
+        split = "dev-train-a" if room <= train_rooms else "dev-test-a"
         for where, suffix in (
             ("mic_dev", ".wav"),
             ("metadata_dev", ".csv"),
@@ -31,7 +31,8 @@ CHOICES = Choices(front_end="uplam.safetensors")
 
 
 def test_a_corpus_with_video_makes_both_branches(tmp_path) -> None:
-    plan = make_plan(open_corpus(corpus(tmp_path / "data", video=True)), tmp_path / "out", CHOICES)
+    data = open_corpus(corpus(tmp_path / "data", video=True, train_rooms=12))
+    plan = make_plan(data, tmp_path / "out", CHOICES)
     assert [stage.name for stage in plan.stages] == [
         "front end",
         "features",
@@ -47,11 +48,18 @@ def test_a_corpus_with_video_makes_both_branches(tmp_path) -> None:
         "scores",
     ]
     assert not plan.is_optimistic and plan.has_detector
-    assert plan.rooms["score"] == ["room4"]
+    assert plan.rooms["score"] == ["room13"]
     of_score = [path.name for path in (tmp_path / "out/work/audio/score").iterdir()]
-    assert of_score == ["fold1_room4_mix001.wav"]
+    assert of_score == ["fold1_room13_mix001.wav"]
     decided, scored = plan.rooms["calibrate"], plan.rooms["score"]
     assert decided and not set(decided) & {*plan.rooms["train"], *plan.rooms["select"], *scored}
+
+
+def test_matchability_takes_two_rooms_to_calibrate_in(tmp_path) -> None:
+    plan = make_plan(open_corpus(corpus(tmp_path / "data", video=True)), tmp_path / "out", CHOICES)
+    assert plan.has_detector and "matchability" not in [stage.name for stage in plan.stages]
+    (predictions,) = (stage for stage in plan.stages if stage.name == "predictions")
+    assert [path.name for path in predictions.makes] == ["audiovisual", "audio", "TASK3B_3"]
 
 
 def test_without_video_there_is_an_audio_branch_alone(tmp_path) -> None:

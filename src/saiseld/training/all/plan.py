@@ -15,6 +15,7 @@ which is optimistic and said so.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,10 @@ AUDIO_SYSTEMS = ("audio",)
 SYSTEMS = ("audiovisual", "audio", "TASK3B_1", "TASK3B_3")
 """Those that are scored: both branches, the audio branch alone, the detector alone by matchability
 and by its own score."""
+BY_MATCHABILITY = "TASK3B_1"
+FEWEST_ROOMS = 2
+"""Rooms to calibrate in that matchability takes: it is chosen with one of them held out."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -133,11 +138,15 @@ def make_plan(corpus: Corpus, weights: str | Path, choices: Choices) -> Plan:
     for role, recordings in (("calibrate", roles["calibrate"]), ("score", scored)):
         _link(work / "audio" / role, recordings)
     has_detector = not choices.audio_only and _can_see(corpus)
-    stages = [*_networks(corpus, weights, work, choices, has_detector)]
-    stages += _decision(corpus, weights, work, choices, has_detector)
-    stages += _scores(corpus, weights, work, choices, has_detector)
     rooms = {role: sorted({one.room for one in found}) for role, found in roles.items()}
     rooms["score"] = sorted({one.room for one in scored})
+    systems = list(SYSTEMS if has_detector else AUDIO_SYSTEMS)
+    if has_detector and len(rooms["calibrate"]) < FEWEST_ROOMS:
+        _log.warning("no matchability: it takes 12 rooms of dev-train, 2 of them to calibrate in")
+        systems.remove(BY_MATCHABILITY)
+    stages = [*_networks(corpus, weights, work, choices, has_detector)]
+    stages += _decision(corpus, weights, work, choices, systems)
+    stages += _scores(corpus, weights, work, choices, systems)
     return Plan(tuple(stages), tuple(scored), not dev_test, rooms, has_detector)
 
 
@@ -240,8 +249,9 @@ def _tables(
 
 
 def _decision(
-    corpus: Corpus, weights: Path, work: Path, choices: Choices, has_detector: bool
+    corpus: Corpus, weights: Path, work: Path, choices: Choices, systems: Sequence[str]
 ) -> list[Stage]:
+    has_detector = tuple(systems) != AUDIO_SYSTEMS
     labels, tables = str(corpus.path / LABEL_FOLDER), work / "candidates" / "calibrate"
     line = _tables(corpus, weights, work, choices, "calibrate", has_detector)
     stages = [Stage("candidates to decide by", (line,), (tables,))]
@@ -249,7 +259,7 @@ def _decision(
     line = ("train", "fusion", str(tables), str(tables), labels, "-o", str(result))
     line += _options(jobs=choices.jobs)
     stages.append(Stage("fusion", (line,), (result,)))
-    if has_detector:
+    if BY_MATCHABILITY in systems:
         result = weights / "matchability.skops"
         line = ("train", "matchability", str(tables), labels, "--kind", "linear", "-o", str(result))
         stages.append(Stage("matchability", ((*line, *_options(jobs=choices.jobs)),), (result,)))
@@ -261,14 +271,15 @@ def _decision(
 
 
 def _scores(
-    corpus: Corpus, weights: Path, work: Path, choices: Choices, has_detector: bool
+    corpus: Corpus, weights: Path, work: Path, choices: Choices, systems: Sequence[str]
 ) -> list[Stage]:
+    has_detector = tuple(systems) != AUDIO_SYSTEMS
     labels, tables = str(corpus.path / LABEL_FOLDER), work / "candidates" / "score"
     line = _tables(corpus, weights, work, choices, "score", has_detector)
     stages = [Stage("candidates to score", (line,), (tables,))]
     folders = []
     lines = []
-    for system in SYSTEMS if has_detector else AUDIO_SYSTEMS:
+    for system in systems:
         folders.append(str(work / "predictions" / system))
         line = ("emit", str(tables), "--system", system, "--weights", str(weights))
         lines.append((*line, "-o", folders[-1], *_options(jobs=choices.jobs)))
