@@ -44,7 +44,7 @@ def test_an_audio_branch_is_made_scored_and_used(tmp_path, saiseld) -> None:
     write_page(weights, plan, run_stages(plan.stages, weights, run), data)
     assert not (weights / "uplam.safetensors").exists()
     scores = json.loads((weights / "report/scores.json").read_text())
-    assert scores["recordings"] == 1
+    assert 0 <= scores["macro_mAP"] <= 1
 
     recording = next((data / "mic_dev/dev-test-a").glob("*.wav"))
     out = tmp_path / "out"
