@@ -10,7 +10,7 @@ EXAMPLES ?= 100
 READER ?= annotation JSON
 SECONDS ?= 600
 
-.PHONY: demo chromium test lint docs bench fuzz fuzz-guided fuzz-api soak wheel-check audit sbom clean
+.PHONY: demo chromium test lint docs bench fuzz fuzz-guided fuzz-api soak train-check wheel-check audit sbom clean
 
 $(LIGHT): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -66,6 +66,10 @@ soak: $(READY)
 	# Commands killed, run twice at once and on a full disk; KILLS of each.
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.soak --kills $(KILLS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.services --kills $(KILLS)
+
+train-check: $(READY)
+	# `saiseld train all` on four short recordings, and its weights in use: one minute.
+	$(BIN)/python -m pytest -q tests/training/all/whole.py
 
 wheel-check:
 	# The wheel in an environment of its own: demo, README's Python, and nothing left afterwards.

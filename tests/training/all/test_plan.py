@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from saiseld.cli.main import build
 from saiseld.data.corpora import open_corpus
 from saiseld.runtime.errors import DataError
 from saiseld.training.all.plan import Choices, make_plan
@@ -68,6 +70,19 @@ def test_without_video_there_is_an_audio_branch_alone(tmp_path) -> None:
     names = [stage.name for stage in plan.stages]
     assert not plan.has_detector and "detector" not in names and "matchability" not in names
     assert plan.is_optimistic and plan.rooms["score"] == plan.rooms["select"]
+
+
+@pytest.mark.parametrize("video", [True, False])
+def test_every_command_of_a_plan_can_be_parsed(tmp_path, video) -> None:
+    choices = Choices("train", bank=tmp_path, responses=tmp_path, steps=1, jobs=2, device="cpu")
+    data = open_corpus(corpus(tmp_path / "data", video=video, train_rooms=12))
+    for stage in make_plan(data, tmp_path / "out", choices).stages:
+        for words in map(list, stage.commands):
+            command = get_command(build())
+            while hasattr(command, "commands"):
+                command = command.commands[words.pop(0)]
+            with command.make_context("saiseld", words) as context:
+                assert context.params
 
 
 def test_links_follow_the_corpus(tmp_path) -> None:
