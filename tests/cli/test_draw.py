@@ -10,6 +10,7 @@ def test_what_was_imaged_is_drawn_again(untrained, tmp_path, saiseld) -> None:
         assert {path.name for path in again.iterdir()} == {
             "rec.events.csv",
             "rec.overlay.mp4",
+            "rec.page.html",
             "index.html",
         }
     code, _ = saiseld("draw", out / "rec.json", untrained / "rec.wav", "-o", out)

@@ -4,10 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
 
 from saiseld.detector.model import Detector
 from saiseld.formats.annotation import read_annotations
+from saiseld.pipeline.results import Results, read_run_record
 from saiseld.pipeline.weights import DEMO
 
 RESULTS = {
@@ -16,6 +18,7 @@ RESULTS = {
     "rec.events.csv",
     "rec.overlay.mp4",
     "rec.provenance",
+    "rec.page.html",
     "index.html",
 }
 
@@ -32,6 +35,20 @@ def test_image_writes_masks_candidates_and_overlay_once(untrained, tmp_path, sai
     assert read_annotations(tmp_path / "rec.json", predictions=True)
     code, told = saiseld(*command)
     assert code == 0 and "already imaged" in told
+
+
+def test_page_says_what_is_wrong_with_the_recording(untrained, tmp_path, saiseld) -> None:
+    audio, rate = soundfile.read(untrained / "rec.wav")
+    audio[:, 2] = 0
+    soundfile.write(tmp_path / "rec.wav", audio, rate)
+    out = tmp_path / "out"
+    command = ("image", tmp_path / "rec.wav", "--weights", untrained, "--no-overlay", "-o", out)
+    assert saiseld(*command)[0] == 0
+    assert any(
+        "channel 3 is dead" in text for text in read_run_record(Results(out, "rec")).warnings
+    )
+    assert "channel 3 is dead" in (out / "rec.page.html").read_text()
+    assert str(tmp_path) not in (out / "rec.page.html").read_text()
 
 
 def test_formats_of_other_programs_are_written_later_too(untrained, tmp_path, saiseld) -> None:

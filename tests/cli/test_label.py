@@ -12,6 +12,6 @@ def test_labels_are_made_once(tmp_path, saiseld) -> None:
     out = tmp_path / "out"
     command = ("label", "--audio", tmp_path / "a.wav", "--events", tmp_path, "-o", out)
     code, told = saiseld(*command)
-    assert code == 0 and "1 recordings labelled, 0 there before" in told
+    assert code == 0 and "1 recording labelled, 0 there before" in told
     assert {path.name for path in out.iterdir()} == {"a_raw.json", "a_std.json"}
     assert "0 recordings labelled, 1 there before" in saiseld(*command)[1]

@@ -1,8 +1,9 @@
 """What was heard is told in lines that fit a terminal."""
 
-from saiseld.cli.printing import print_events
+from saiseld.cli.printing import print_assessment, print_events
 from saiseld.conventions.taxonomy import CLASS_NAMES
 from saiseld.formats.sound_events import SoundEvent, SoundEvents
+from saiseld.training.matchability.assessment import Assessment
 
 
 def test_events_are_listed_in_80_columns(capsys) -> None:
@@ -19,3 +20,10 @@ def test_events_are_listed_in_80_columns(capsys) -> None:
     assert all(name in line for name, line in zip(CLASS_NAMES, lines, strict=True))
     print_events("meeting", SoundEvents())
     assert capsys.readouterr().out == "meeting: nothing credible was heard\n"
+
+
+def test_a_loss_is_not_called_a_gain(capsys) -> None:
+    print_assessment(Assessment({}, None, None, {"0.25": (0.5, 0.4), "0.50": (0.2, 0.3)}))
+    printed = capsys.readouterr().out
+    assert "-0.1000" in printed and "+0.1000" in printed and "worse" in printed
+    assert "0.25." in printed and "Gain" not in printed

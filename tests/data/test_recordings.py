@@ -98,6 +98,22 @@ def test_no_samples(tmp_path: Path) -> None:
         open_recording(write(tmp_path / "a.wav", np.zeros((0, 4), np.float32)))
 
 
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp4"])
+def test_an_empty_file_is_called_empty(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with raises(AudioError, tmp_path / name, found="an empty file", advice="record it again"):
+        open_recording(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("channels", "advice"), [(1, "microphone array"), (2, "microphone array"), (6, "--array")]
+)
+def test_other_numbers_of_channels_come_with_advice(tmp_path: Path, channels: int, advice) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros((2400, channels)), 24_000)
+    with raises(AudioError, place="channels", found=str(channels), advice=advice):
+        open_recording(tmp_path / "a.wav")
+
+
 def test_three_channels(tmp_path: Path) -> None:
     with raises(AudioError, place="channels", expected="or 32", found="3"):
         open_recording(write(tmp_path / "a.wav", np.zeros((2400, 3), np.float32)))

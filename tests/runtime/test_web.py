@@ -110,8 +110,9 @@ def test_only_this_machine_needs_no_token():
     assert token_for("127.0.0.1", None) is None and token_for("::1", None) is None
     assert len(token_for("0.0.0.0", None)) >= 32
     assert not is_loopback("localhost.evil.example") and not is_loopback("")
-    with pytest.raises(RecipeError):
-        token_for("0.0.0.0", "short")
+    for token, found in (("short", "5 characters"), ("x", "1 character"), ("a b" * 9, "space")):
+        with raises(RecipeError, expected="16 or more", found=found, advice="Leave it out"):
+            token_for("0.0.0.0", token)
 
 
 def test_a_place_that_is_taken_is_one_error(open_door):

@@ -3,12 +3,15 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 from tests.chromium import chromium, needs_chromium
 
+from saiseld.conventions.taxonomy import CLASS_NAMES
 from saiseld.evaluation.comparison import compare_systems
+from saiseld.formats.sound_events import SoundEvent
 from saiseld.pipeline.image import image_recordings
 from saiseld.pipeline.weights import DEMO
+from saiseld.viewing.page import Section, Summary, write_index, write_page
 from saiseld.viewing.report import write_reports
 
 
@@ -23,29 +26,77 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
+def _problems(tab: Page) -> list[str]:
+    wrong: list[str] = []
+    tab.set_default_timeout(60_000)
+    tab.on("pageerror", lambda error: wrong.append(str(error)))
+    tab.on("console", lambda said: said.type == "error" and wrong.append(said.text))
+    tab.on("requestfailed", lambda request: wrong.append(request.url))
+    return wrong
+
+
+def _is_seen(tab: Page, selector: str) -> bool:
+    return bool(
+        tab.locator(selector).first.evaluate(
+            "e => { const r = e.getBoundingClientRect(); return r.top >= 0 && r.top < innerHeight }"
+        )
+    )
+
+
 @needs_chromium
 @pytest.mark.parametrize("width", [400, 1400])
 def test_pages_are_readable_and_nothing_goes_wrong(folder: Path, width: int) -> None:
     with sync_playwright() as started:
         browser = chromium(started)
         tab = browser.new_page(viewport={"width": width, "height": 900})
-        tab.set_default_timeout(60_000)
-        wrong: list[str] = []
-        tab.on("pageerror", lambda error: wrong.append(str(error)))
-        tab.on("console", lambda said: said.type == "error" and wrong.append(said.text))
-        tab.on("requestfailed", lambda request: wrong.append(request.url))
+        wrong = _problems(tab)
         for page in (folder / "index.html", folder / "report" / "index.html"):
             tab.goto(page.as_uri())
             # Nothing reaches beyond the window; what is wide scrolls in its own place.
             assert tab.evaluate("document.documentElement.scrollWidth") <= width
-            tab.screenshot(path=folder / f"{page.parent.name}_{width}.png", full_page=True)
         tab.goto((folder / "index.html").as_uri())
-        table = tab.locator(".scroll").first
-        assert table.evaluate("e => e.scrollWidth <= e.clientWidth")
-        # A click on an event takes the video there.
+        # A click on an event takes the video there, and all that shows it is on the screen.
         row = tab.locator("tbody tr").nth(1)
-        start = float(row.get_attribute("data-from") or 0)
-        row.click()
-        tab.wait_for_function(f"document.querySelector('video').currentTime >= {start} - 0.2")
+        start = float(tab.evaluate("events[1].s"))
+        row.locator("button").click()
+        tab.wait_for_function(
+            f"Math.abs(document.querySelector('video').currentTime - {start}) < 0.1"
+        )
+        for shown in ("video", "#lanes", "tr.picked"):
+            assert _is_seen(tab, shown)
+        assert tab.locator("tr.on.picked td").nth(6).inner_text() != "–"
+        # So does one on the time line.
+        box = tab.locator("#lanes").bounding_box() or pytest.fail("no time line")
+        tab.mouse.click(box["x"] + box["width"] - 8, box["y"] + 30)
+        tab.wait_for_function("document.querySelector('video').currentTime > 9.9")
+        tab.locator("#in").click()
+        assert tab.locator("#range").inner_text().endswith("of 0:10")
+        browser.close()
+    assert not wrong
+
+
+@needs_chromium
+def test_many_events_and_many_recordings(tmp_path: Path) -> None:
+    events = [
+        SoundEvent(n + 1, n % 3, CLASS_NAMES[n % 3], n * 1.5, n * 1.5 + 1, 0.0, 0.0, None, 0.5)
+        for n in range(720)
+    ]
+    write_page(tmp_path / "long.page.html", Section("long", 1200, events))
+    pages = [(f"{k}.page.html", Summary(f"take {k}", 60, {"Bell": k}, k % 2)) for k in range(1440)]
+    write_index(tmp_path / "index.html", pages)
+    with sync_playwright() as started:
+        browser = chromium(started)
+        tab = browser.new_page(viewport={"width": 1400, "height": 900})
+        wrong = _problems(tab)
+        tab.goto((tmp_path / "long.page.html").as_uri())
+        assert "density of 720 events" in tab.locator("#range").inner_text()
+        assert tab.locator("tbody tr").count() < 720  # the rest come into sight first
+        for _ in range(4):
+            tab.keyboard.press("+")
+        assert "density" not in tab.locator("#range").inner_text()
+        tab.goto((tmp_path / "index.html").as_uri())
+        assert tab.locator("tbody tr").count() < 500
+        tab.locator("#search").fill("warning take 14")
+        assert tab.locator("#count").inner_text() == "30 of 1440 recordings"
         browser.close()
     assert not wrong

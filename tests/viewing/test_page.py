@@ -1,45 +1,77 @@
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
+
+from saiseld.formats.annotation import EnergyMask
 from saiseld.formats.sound_events import SoundEvent
-from saiseld.viewing.page import Section, write_page
+from saiseld.viewing.page import Section, fullest_frame, read_summary, write_index, write_page
 
 BELL = SoundEvent(1, 11, "Bell", 0.3, 1.0, 12.34, -5.0, 150.4, 0.8)
+POINT = (np.array([[180.0, 90.0, 1.0]]),)
+MASKS = [EnergyMask(frame, 1, 11, POINT, 150.0, score) for frame, score in ((3, 0.4), (5, 0.8))]
 
 
 class Tags(HTMLParser):
     def __init__(self, text):
         super().__init__()
-        self.tags = []
+        self.tags, self.scripts, self._id = [], {}, None
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
+        self._id = dict(attrs).get("id", "") if tag == "script" else None
+
+    def handle_endtag(self, tag):
+        self._id = None
+
+    def handle_data(self, data):
+        if self._id:
+            self.scripts[self._id] = json.loads(data)
 
 
-def test_events_stand_in_the_time_line_and_the_table(tmp_path):
-    write_page(tmp_path / "index.html", [Section("take", 10, [BELL], "take.overlay.mp4")])
-    tags = Tags((tmp_path / "index.html").read_text()).tags
-    (button,) = [a for tag, a in tags if tag == "button"]
-    assert button["style"].startswith("left:3.000%;width:7.000%")
-    assert [a["data-from"] for tag, a in tags if "data-from" in a] == ["0.300", "0.300"]
-    (video,) = [a for tag, a in tags if tag == "video"]
-    assert video["src"] == "take.overlay.mp4"
+def written(path, section):
+    write_page(path, section)
+    return Tags(path.read_text())
 
 
-def test_assumed_elevations_are_in_brackets(tmp_path):
-    event = replace(BELL, elevation_assumed=True)
-    write_page(tmp_path / "index.html", [Section("take", 10, [BELL, event])])
-    text = (tmp_path / "index.html").read_text()
-    assert "<td>-5°</td>" in text and "<td>(-5°)</td>" in text and "assumed" in text
+def test_page_holds_scores_of_masks_and_of_events(tmp_path):
+    section = Section("take", 10, [BELL], MASKS, 0.2, "take.overlay.mp4", b"jpeg")
+    page = written(tmp_path / "take.page.html", section)
+    (event,) = page.scripts["data"]["events"]
+    # Picture and list show each mask's score, the table their mean; the CSV holds the highest.
+    assert (event["f"], event["m"], event["mean"], event["top"]) == (3, [40, None, 80], 60, 80)
+    assert (event["s"], event["e"], event["d"]) == (0.3, 1.0, 150)
+    assert page.scripts["data"]["start"] == 0.5 == fullest_frame(MASKS) / 10
+    (video,) = [a for tag, a in page.tags if tag == "video"]
+    assert video["src"] == "take.overlay.mp4" and video["poster"].startswith("data:image/jpeg")
+    assert "0.20 or more" in (tmp_path / "take.page.html").read_text()
 
 
 def test_nothing_is_fetched_and_nothing_of_a_name_takes_effect(tmp_path):
-    name = '<script>alert(1)</script>"&'
-    write_page(tmp_path / "index.html", [Section(name, 1, [], f"{name}.mp4", [name])])
-    text = (tmp_path / "index.html").read_text()
-    assert not re.search(r"https?://", text)
-    tags = Tags(text).tags
-    assert [tag for tag, _ in tags].count("script") == 1
-    assert "Nothing credible was heard" in text
+    name = '</script><script>alert(1)</script>"&'
+    section = Section(name, 1, [], video=f"{name}.mp4", notes=[name], warnings=[name])
+    page = written(tmp_path / "a.page.html", section)
+    assert not re.search(r"https?://", (tmp_path / "a.page.html").read_text())
+    assert [tag for tag, _ in page.tags].count("script") == 3
+    summary = read_summary(tmp_path / "a.page.html")
+    assert (summary.name, summary.warnings, summary.classes) == (name, 1, {})
+    write_index(tmp_path / "index.html", [("a.page.html", summary)])
+    index = Tags((tmp_path / "index.html").read_text())
+    assert [tag for tag, _ in index.tags].count("script") == 2
+    assert index.scripts["data"][0]["name"] == name
+
+
+def test_page_shows_truth_beside_and_what_is_assumed(tmp_path):
+    assumed = replace(BELL, elevation_assumed=True)
+    section = Section("a", 10, [assumed], MASKS, true_events=[BELL], true_masks=MASKS)
+    data = written(tmp_path / "a.page.html", section).scripts["data"]
+    assert data["truth"] == [{**data["events"][0], "q": False}]
+    assert "assumed" in (tmp_path / "a.page.html").read_text()
+
+
+def test_foreign_pages_are_not_listed(tmp_path):
+    (tmp_path / "b.page.html").write_text("<html>")
+    assert read_summary(tmp_path / "b.page.html") is None

@@ -93,7 +93,7 @@ def _missing_files(dataset: Stairs26Dataset) -> list[Finding]:
     kinds: tuple[tuple[str, Severity, Severity, str], ...] = (
         ("audio", "error", "error", "Put it into eigen_dev or mic_dev"),
         ("labels", "error", "error", "Make them with `saiseld label`"),
-        ("video", "warning", "note", "Frames without a picture are imaged as the ImageNet mean"),
+        ("video", "warning", "note", "Frames without a picture are imaged by sound alone"),
         ("events", "warning", "note", "Without events, directions and times cannot be checked"),
     )
     for kind, severity, all_severity, advice in kinds:

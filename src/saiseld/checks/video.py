@@ -33,7 +33,7 @@ def check_video(video: str | Path, audio_frames: int) -> list[Finding]:
         what = f"{pictures.count(False)} of {len(pictures)} frames are missing"
         if video.is_dir():
             what += " in the folder"
-        findings.append(Finding("warning", video, what, "They are imaged as the ImageNet mean"))
+        findings.append(Finding("warning", video, what, "They are imaged by sound alone"))
     return findings
 
 
@@ -78,8 +78,7 @@ def _length(video: Path, frames: int, audio_frames: int) -> list[Finding]:
         return []
     what = f"{frames} video frames for {audio_frames} frames of sound"
     advice = (
-        "Frames without a picture are imaged as the ImageNet mean; check that both start at the "
-        "same time"
+        "Frames without a picture are imaged by sound alone; check that both start at the same time"
     )
     if video.is_dir():
         advice = (

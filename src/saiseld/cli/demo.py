@@ -20,14 +20,16 @@ def demo(
 
     from saiseld.cli.printing import print_imaged, print_reports
     from saiseld.evaluation.comparison import compare_systems
+    from saiseld.pipeline.draw import show_truth
     from saiseld.pipeline.image import image_recordings
+    from saiseld.pipeline.sample import sample
     from saiseld.pipeline.weights import DEMO
     from saiseld.runtime.cache import user_cache
     from saiseld.viewing.tables import print_comparison
 
-    (recording,) = DEMO.glob("*.wav")
-    video = recording.with_suffix(".mp4")
+    recording, video, truth = sample()
     image_recordings([recording], output, video=video, on_done=partial(print_imaged, output))
+    show_truth(output, recording, truth)
     systems = {output.resolve().name: output}
     comparison = compare_systems(systems, DEMO, cache=user_cache("drawn-labels"), progress=True)
     print_comparison(comparison)

@@ -55,6 +55,7 @@ def detect(
     """
     from saiseld.pipeline.detect import detect_recordings
     from saiseld.pipeline.networks import NetworkOptions
+    from saiseld.runtime.text import counted
 
     with workers(jobs, cluster) as at_work:
         found = detect_recordings(
@@ -72,6 +73,6 @@ def detect(
     ]
     without = sum(missing)
     typer.echo(
-        f"{len(missing)} recordings detected into {output}"
-        + (f"; {without} frames without a picture" if without else "")
+        f"{counted(len(missing), 'recording')} detected into {output}"
+        + (f"; {counted(without, 'frame')} without a picture" if without else "")
     )

@@ -26,7 +26,7 @@ def doctor(
     from rich.console import Console
 
     from saiseld.checks.recording import check_recording
-    from saiseld.evaluation.corpus import counted
+    from saiseld.runtime.text import counted
 
     if path.is_dir():
         from saiseld.checks.dataset import check_dataset

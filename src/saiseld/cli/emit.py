@@ -47,6 +47,7 @@ def emit(
     from saiseld.formats.annotation import MAX_PREDICTION_BYTES
     from saiseld.pipeline.emit import emit_recordings
     from saiseld.runtime.files import output_folder
+    from saiseld.runtime.text import counted
 
     chosen = None if system is None else system_named(system)
     if form == "dcase-csv":
@@ -63,4 +64,6 @@ def emit(
     )
     largest = max(size for sizes in written.values() for size in sizes.values())
     used = ", ".join(dict.fromkeys(name for sizes in written.values() for name in sizes))
-    typer.echo(f"{used}: {len(written)} recordings, the largest {largest:,} bytes: {output}")
+    typer.echo(
+        f"{used}: {counted(len(written), 'recording')}, the largest {largest:,} bytes: {output}"
+    )

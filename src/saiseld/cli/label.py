@@ -26,8 +26,11 @@ def label(
         saiseld label --audio eigen/ --events metadata/ -o labels
     """
     from saiseld.labels.make import label_recordings
+    from saiseld.runtime.text import counted
 
     with workers(jobs, cluster) as at_work:
-        masks = label_recordings(audio, events, output, jobs=at_work)
-    labelled = sum(masks.values())
-    typer.echo(f"{labelled} recordings labelled, {len(masks) - labelled} there before: {output}")
+        made = label_recordings(audio, events, output, jobs=at_work)
+    labelled = sum(made.values())
+    typer.echo(
+        f"{counted(labelled, 'recording')} labelled, {len(made) - labelled} there before: {output}"
+    )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from saiseld.conventions.taxonomy import CLASS_NAMES
+from saiseld.runtime.text import counted
 
 if TYPE_CHECKING:
     from saiseld.decision.class_thresholds import ClassThresholds
@@ -36,10 +37,11 @@ def print_imaged(folder: Path, name: str, outcome: Outcome) -> None:
         if outcome.drawn_again:
             typer.echo(f"{name}: drawn again from the masks that were there", err=True)
             return
-        line = f"{Results(folder, name).masks}: {outcome.masks} masks in {outcome.frames} frames, "
+        line = f"{Results(folder, name).masks}: every guess, {counted(outcome.masks, 'mask')} in "
+        line += f"{counted(outcome.frames, 'frame')}, the events' and what is less credible, "
         line += f"{outcome.size:,} bytes"
         if outcome.missing_pictures:
-            line += f"; {outcome.missing_pictures} frames without a picture"
+            line += f"; {counted(outcome.missing_pictures, 'frame')} without a picture"
         typer.echo(line, err=True)
 
 
@@ -49,7 +51,9 @@ def print_events(name: str, events: SoundEvents) -> None:
         typer.echo(f"{name}: nothing credible was heard")
         return
     assumed = ", elevation assumed" if any(e.elevation_assumed for e in events) else ""
-    typer.echo(f"{name}: {len(events)} sound events (azimuth positive to the left{assumed})")
+    typer.echo(
+        f"{name}: {counted(len(events), 'sound event')} (azimuth positive to the left{assumed})"
+    )
     typer.echo(
         f"{'from':>8} {'to':>8}  {'sound':<20} {'azimuth':>8} {'elev.':>6} {'dist.':>7} score"
     )
@@ -164,10 +168,13 @@ def print_assessment(assessment: Assessment) -> None:
     from rich.table import Table
 
     console = Console()
-    table = Table("soft IoU", "macro AP, raw", "macro AP, matchability", title="Gain, cap 1")
+    table = Table("soft IoU", "raw score", "matchability", "change", title="Macro AP, cap 1")
     for threshold, (raw, ranked) in assessment.macro_ap.items():
-        table.add_row(threshold, f"{raw:.4f}", f"{ranked:.4f}")
+        table.add_row(threshold, f"{raw:.4f}", f"{ranked:.4f}", f"{ranked - raw:+.4f}")
     console.print(table)
+    if lost := [t for t, (raw, ranked) in assessment.macro_ap.items() if ranked < raw]:
+        said = f"Matchability ranks worse than the raw score at soft IoU {', '.join(lost)}."
+        console.print(said, style="yellow")
     table = Table("", "Brier", "calibration error", title="Reliability")
     for name, found in (("raw score", assessment.before), ("matchability", assessment.after)):
         if found is not None:

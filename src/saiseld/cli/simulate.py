@@ -40,6 +40,7 @@ def simulate(
     """
     import logging
 
+    from saiseld.runtime.text import counted
     from saiseld.simulation.dataset import simulate_dataset
     from saiseld.simulation.pictures.picture import read_panoramas
     from saiseld.simulation.recipes import read_recipe
@@ -61,4 +62,4 @@ def simulate(
         made, found = simulate_dataset(
             output, chosen, seed, bank=bank, panoramas=rooms, timelines=replayed, jobs=at_work
         )
-    typer.echo(f"{made} recordings made, {found} there before: {output}")
+    typer.echo(f"{counted(made, 'recording')} made, {found} there before: {output}")

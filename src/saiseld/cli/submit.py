@@ -39,6 +39,7 @@ def submit(
             --system TASK3B_4 -o kist2026.zip
     """
     from saiseld.pipeline.submit import SLOTS, Author, submit_recordings, submitted_systems
+    from saiseld.runtime.text import counted
 
     systems = submitted_systems(system) if system else submitted_systems()
     count = submit_recordings(
@@ -51,7 +52,9 @@ def submit(
         jobs=jobs,
     )
     names = ", ".join(one.name for one in systems)
-    typer.echo(f"{count} prediction files of {count // SLOTS} recordings, read back: {output}")
+    typer.echo(
+        f"{count} prediction files of {counted(count // SLOTS, 'recording')}, read back: {output}"
+    )
     typer.echo(f"systems 1 to {SLOTS}: {names}")
     if UNNAMED[0] == author or UNNAMED[1] == institute:
         typer.secho(

@@ -25,6 +25,7 @@ def train_fusion(
 
     saiseld train fusion detector/ audio/ labels/ -o fusion.json
     """
+    from saiseld.runtime.text import counted
     from saiseld.training.fusion import assess, fit, measure_all
 
     measured = measure_all(detector, audio, labels, emission, every=every, jobs=jobs)
@@ -32,4 +33,7 @@ def train_fusion(
     for name, precision in assess(measured).items():
         typer.echo(f"{name}: average precision {precision:.3f}")
     fusion.save(output)
-    typer.echo(f"{len(fusion.recordings)} recordings in {len(fusion.rooms)} rooms: {output}")
+    typer.echo(
+        f"{counted(len(fusion.recordings), 'recording')} in "
+        f"{counted(len(fusion.rooms), 'room')}: {output}"
+    )

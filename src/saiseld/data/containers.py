@@ -43,7 +43,7 @@ def open_container(path: Path, kind: type[InputError]) -> av.container.InputCont
     name, start = _container(path, kind)
     if name is None:
         expected = "MP4, MOV, M4A, Matroska, WebM, AVI, Ogg, FLAC, WavPack or TTA"
-        raise kind(path, expected=expected, found=repr(start))
+        raise kind(path, expected=expected, found=repr(start) if start else "an empty file")
     with refusing(kind, path, "a readable file"):
         return av.open(
             f"file:{path}",

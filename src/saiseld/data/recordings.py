@@ -60,6 +60,11 @@ _LOUDEST = 16.0
 """Peak of samples in floats up to which they are taken as they are, 24 dB over full scale."""
 CHANNELS_SUFFIX = ".channels.wav"
 """Of all channels of a live source, recorded beside the capsules that were made of them."""
+_ADVICE_STEREO = (
+    "Mono and stereo hold no directions round a listener: record with a microphone array or an "
+    "ambisonics microphone, and give all its channels"
+)
+_ADVICE_ARRAY = "Name the microphone array with --array: `saiseld array list`, or a TOML file"
 _log = logging.getLogger(__name__)
 
 
@@ -378,6 +383,7 @@ def _check_channels(recording: Recording, sound: SoundFile | None = None) -> Non
             place="channels",
             expected="4 (the tetrahedron) or 32 (the whole em32)",
             found=f"{recording.channels}{tracks}",
+            advice=_ADVICE_STEREO if recording.channels < 4 else _ADVICE_ARRAY,
         )
 
 

@@ -82,6 +82,10 @@ def open_sound_file(path: Path) -> SoundFile:
         If it is not audio, or cut off.
     """
     with refusing(AudioError, path, _EXPECTED):
+        if path.stat().st_size == 0:
+            raise AudioError(
+                path, expected=_EXPECTED, found="an empty file", advice="Copy or record it again"
+            )
         header = header_of(path)
         extent = None if header is None else sound_extent(path, header)
         if header is not None and extent is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from saiseld.formats.annotation import LABEL_SUFFIX, RAW_LABEL_SUFFIX, EnergyMask
 from saiseld.runtime.errors import DataError
+from saiseld.runtime.text import counted
 
 Masks = Path | Sequence[EnergyMask]
 """The masks of one recording: its file, or themselves."""
@@ -153,8 +154,3 @@ def listed(names: Sequence[str]) -> str:
     """Return names as a text, the first few only."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number and its noun, which takes an s unless there is one."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
 from saiseld.evaluation.average_precision import average_precision, ranking
-from saiseld.evaluation.corpus import counted
 from saiseld.evaluation.matched import MatchedRecording
+from saiseld.runtime.text import counted
 
 SoftIouMetric = Literal["2026-06-30", "2026-05-28", "2026-05-18"]
 THRESHOLDS = (0.25, 0.5, 0.75)

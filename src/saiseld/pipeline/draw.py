@@ -4,27 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from saiseld.conventions.sphere import WIDTH
 from saiseld.conventions.timebase import time_of_frame
 from saiseld.data.recordings import Recording, open_recording
 from saiseld.data.video import find_video, open_video, video_size
-from saiseld.decision.linking import link
+from saiseld.decision.linking import SHORTEST, link
 from saiseld.formats.annotation import EnergyMask, read_annotations
 from saiseld.formats.candidates import CANDIDATES_SUFFIX, read_provenance
 from saiseld.formats.events import Event, write_events
 from saiseld.formats.exchange import RecordedEvents, exchange_path, write_exchange
-from saiseld.formats.sound_events import SoundEvents, read_sound_events, write_sound_events
+from saiseld.formats.sound_events import SoundEvents, write_sound_events
 from saiseld.pipeline.defaults import VIEWING_THRESHOLD
 from saiseld.pipeline.emit import masks_of_table
-from saiseld.pipeline.results import PROVENANCE_SUFFIX, Results, read_run_record, refuse_inputs
+from saiseld.pipeline.results import (
+    VIEW_SUFFIX,
+    Results,
+    RunRecord,
+    read_run_record,
+    refuse_inputs,
+)
 from saiseld.runtime.errors import DataError
-from saiseld.runtime.files import output_folder
-from saiseld.viewing.overlay import write_overlay
-from saiseld.viewing.page import Section, write_page
+from saiseld.runtime.files import output_folder, write_bytes
+from saiseld.runtime.text import counted
+from saiseld.viewing.overlay import overlay_jpeg, write_overlay
+from saiseld.viewing.page import Section, fullest_frame, read_summary, write_index, write_page
 
 _WIDTHS = 1080, 1920
 """Least and largest width of an overlay; between them the picture keeps its own."""
+
+
+class Drawn(NamedTuple):
+    """What is shown of a recording: events, their masks, from which score, of how many masks."""
+
+    events: SoundEvents
+    masks: Sequence[EnergyMask]
+    threshold: float
+    guesses: int
+
+    def note(self) -> str:
+        """Return in a sentence why fewer masks are shown than were written."""
+        return (
+            f"{len(self.masks)} of {counted(self.guesses, 'mask')} shown: scored "
+            f"{self.threshold:.2f} or more, in {SHORTEST} frames at least"
+        )
 
 
 def draw_results(
@@ -38,9 +62,11 @@ def draw_results(
     frame_events: bool = False,
     formats: Sequence[str] = (),
     elevation_assumed: bool | None = None,
+    record: RunRecord | None = None,
+    title: str | None = None,
     on_frame: Callable[[], object] = lambda: None,
 ) -> SoundEvents:
-    """Write the events of a recording and, where wanted, its overlay video; return the events.
+    """Write the events of a recording, its page and, where wanted, its overlay video.
 
     Parameters
     ----------
@@ -58,8 +84,16 @@ def draw_results(
         Of `saiseld.formats.exchange` that the events are wanted in too.
     elevation_assumed
         What events say of their elevations; what the recording says if None.
+    record
+        What made the masks, where that is known: the page says what a viewer should know of it.
+    title
+        What the recording is called in video and page; its name if None.
     on_frame
         Called after every frame drawn.
+
+    Returns
+    -------
+    The events.
     """
     if elevation_assumed is None:
         elevation_assumed = recording.elevation_assumed
@@ -77,7 +111,17 @@ def draw_results(
         size = None if video is None else video_size(video)
         width = min(max(size[0] if size else WIDTH, _WIDTHS[0]), _WIDTHS[1])
         pictures = iter(()) if video is None else open_video(video, width=width)
-        write_overlay(results.overlay, recording, visible, pictures, width=width, on_frame=on_frame)
+        write_overlay(
+            results.overlay,
+            recording,
+            visible,
+            pictures,
+            title=title,
+            width=width,
+            on_frame=on_frame,
+        )
+    drawn = Drawn(events, visible, threshold, len(masks))
+    _write_view(results, recording, drawn, record=record, title=title)
     return events
 
 
@@ -123,7 +167,7 @@ def draw_again(
     recording_video = None if video is None else find_video(video, opened.name)
     results = Results(output_folder(folder), opened.name)
     inputs = [source, recording, *([] if recording_video is None else [recording_video])]
-    refuse_inputs([results.events, results.overlay, results.page], inputs)
+    refuse_inputs([results.events, results.overlay, results.view, results.page], inputs)
     if source.name.endswith(CANDIDATES_SUFFIX):
         masks = masks_of_table(source)
     else:
@@ -136,9 +180,10 @@ def draw_again(
         threshold=threshold,
         formats=formats,
         elevation_assumed=_elevation_assumed(source),
+        record=_record_beside(source, opened.name),
         on_frame=on_frame,
     )
-    write_recording_page(results, opened.frames, events)
+    write_folder_page(results.folder)
     return events
 
 
@@ -153,31 +198,76 @@ def _elevation_assumed(source: Path) -> bool:
         return False
 
 
-def write_recording_page(results: Results, frames: int, events: SoundEvents) -> None:
-    """Write ``index.html`` of one recording."""
-    write_page(results.page, [_section(results, time_of_frame(frames), events, ())])
+def _record_beside(source: Path, name: str) -> RunRecord | None:
+    try:
+        return read_run_record(Results(source.parent, name))
+    except DataError:
+        return None  # masks of another program, or moved here
+
+
+def show_truth(folder: Path, recording: Path, truth: Path) -> None:
+    """Write the page of an imaged recording again, with its labels beside what was found.
+
+    Parameters
+    ----------
+    folder
+        Where its results are.
+    recording, truth
+        Its file, and its labels in the official format.
+    """
+    opened = open_recording(recording, any_channels=True)
+    results = Results(folder, opened.name)
+    record = read_run_record(results)
+    threshold = VIEWING_THRESHOLD if record.threshold is None else record.threshold
+    assumed = record.provenance.elevation_assumed
+    masks = read_annotations(results.masks)
+    events, visible = link(masks, threshold=threshold, elevation_assumed=assumed)
+    labels = read_annotations(truth)
+    drawn = Drawn(events, visible, threshold, len(masks))
+    _write_view(results, opened, drawn, record=record, truth=labels)
+    write_folder_page(folder)
+
+
+def _write_view(
+    results: Results,
+    recording: Recording,
+    drawn: Drawn,
+    *,
+    record: RunRecord | None,
+    title: str | None = None,
+    truth: Sequence[EnergyMask] = (),
+) -> None:
+    has_video = results.overlay.is_file()
+    true_events, true_masks = link(truth, threshold=0.0)
+    section = Section(
+        results.name if title is None else title,
+        time_of_frame(recording.frames),
+        drawn.events,
+        drawn.masks,
+        drawn.threshold,
+        video=results.overlay.name if has_video else None,
+        poster=overlay_jpeg(results.overlay, fullest_frame(drawn.masks)) if has_video else None,
+        notes=[drawn.note(), *([] if record is None else record.notes())],
+        warnings=() if record is None else record.warnings,
+        true_events=true_events,
+        true_masks=true_masks,
+    )
+    write_page(results.view, section)
 
 
 def write_folder_page(folder: Path) -> Path:
-    """Write ``index.html`` of all recordings that have results in a folder; return it."""
-    sections = []
-    for sidecar in sorted(folder.glob(f"*{PROVENANCE_SUFFIX}")):
-        results = Results(folder, sidecar.name.removesuffix(PROVENANCE_SUFFIX))
-        try:
-            record, events = read_run_record(results), read_sound_events(results.events)
-        except DataError:
-            continue  # half of a run that is still going on, or was killed
-        sections.append(_section(results, time_of_frame(record.frames), events, record.notes()))
+    """Write ``index.html`` of the recordings that have pages in a folder; return it.
+
+    Of one recording it is the recording's page, of several a list of them.
+    """
+    found = sorted(folder.glob(f"*{VIEW_SUFFIX}"))
+    summaries = [(view.name, summary) for view in found if (summary := read_summary(view))]
     page = Results(folder, "").page
-    write_page(page, sections)
+    if len(summaries) == 1:
+        write_bytes(page, (folder / summaries[0][0]).read_bytes())
+    else:
+        write_index(page, summaries)
     return page
-
-
-def _section(
-    results: Results, seconds: float, events: SoundEvents, notes: Sequence[str]
-) -> Section:
-    video = results.overlay.name if results.overlay.is_file() else None
-    return Section(results.name, seconds, events, video, notes)
 
 
 def _frame_event(mask: EnergyMask) -> Event:

@@ -8,6 +8,7 @@ for beyond what is there, another threshold or the overlay, is drawn from the ma
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -49,6 +50,7 @@ from saiseld.runtime.errors import (
     SaiseldError,
 )
 from saiseld.runtime.files import output_folder
+from saiseld.runtime.notices import collected_warnings
 from saiseld.runtime.parallel import Workers, run_all, tell_share_done
 
 _IMAGING_SHARE = 0.6
@@ -73,6 +75,8 @@ class ImageOptions:
         Whether to replace results that were made from something else.
     formats
         Of `saiseld.formats.exchange` that the events are wanted in too.
+    title
+        What a recording is called in its video and page; its name if None.
     """
 
     system: System | None = None
@@ -81,6 +85,7 @@ class ImageOptions:
     frame_events: bool = False
     force: bool = False
     formats: tuple[str, ...] = ()
+    title: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,26 +178,37 @@ def image_recording(
     """
     options = options or ImageOptions()
     results = Results(folder, job.recording.stem)
-    recording = open_checked(job.recording, job.kind, job.video)
+    recording, warnings = _open(job)
     refuse_inputs(results.files(), [job.recording, *([] if job.video is None else [job.video])])
     system = options.system or imager.default_system
     provenance = provenance_of(recording, job.video, imager.networks, system)
     progress = _Progress(recording.frames, on_share)
     if not options.force and is_done(results, provenance):
-        record = read_run_record(results)
+        record = replace(read_run_record(results), warnings=warnings)
         if _is_drawn(results, record, options):
             return None
         masks = read_annotations(results.masks)
-        events = _draw(results, recording, masks, job.video, options, progress, 0.0)
+        events = _draw(results, recording, masks, job.video, options, record, progress, 0.0)
         write_run_record(results, replace(record, threshold=options.threshold))
         return _imaged(results, masks, record, events, drawn_again=True)
     results.masks.unlink(missing_ok=True)
     masks, record = _masks(imager, recording, job.video, results, provenance, system, progress)
-    events = _draw(results, recording, masks, job.video, options, progress, _IMAGING_SHARE)
+    record = replace(record, warnings=warnings)
+    events = _draw(results, recording, masks, job.video, options, record, progress, _IMAGING_SHARE)
     write_run_record(results, replace(record, threshold=options.threshold))
     # Last, since the masks say that a recording is done.
     _write_masks(results.masks, masks)
     return _imaged(results, masks, record, events)
+
+
+def _open(job: Job) -> tuple[Recording, tuple[str, ...]]:
+    """Open a job's recording; return what is warned of it too, without the names of its files."""
+    with collected_warnings() as warnings:
+        recording = open_checked(job.recording, job.kind, job.video)
+    files = [f"{path}: " for path in (job.recording, job.video) if path is not None]
+    for file in files:
+        warnings = [text.removeprefix(file) for text in warnings]
+    return recording, tuple(warnings)
 
 
 def _imaged(
@@ -225,6 +241,7 @@ def _is_drawn(results: Results, record: RunRecord, options: ImageOptions) -> boo
     return (
         record.threshold == options.threshold
         and results.events.is_file()
+        and results.view.is_file()
         and (results.overlay.is_file() or not options.overlay)
         and (results.frame_events.is_file() or not options.frame_events)
         and all(
@@ -239,6 +256,7 @@ def _draw(
     masks: Sequence[EnergyMask],
     video: Path | None,
     options: ImageOptions,
+    record: RunRecord,
     progress: _Progress,
     start: float,
 ) -> SoundEvents:
@@ -258,6 +276,8 @@ def _draw(
         overlay=options.overlay,
         frame_events=options.frame_events,
         formats=options.formats,
+        record=record,
+        title=options.title,
         on_frame=lambda: progress.add(1, start, 1 - start),
     )
 
@@ -307,12 +327,25 @@ def _masks(
         prediction = imager.image(
             recording, video, system=system, on_block=write, provenance=made_by
         )
-    record = RunRecord(provenance, recording.frames, prediction.missing_pictures)
+    record = RunRecord(
+        provenance,
+        recording.frames,
+        prediction.missing_pictures,
+        source=_relative(recording.path, results.folder),
+    )
     write_run_record(results, record)
     if models.frame_by_frame(system):
         return prediction.masks, record
     # Decided on rows as wide as a file keeps them, as every later decision is.
     return masks_of_table(results.candidates, system, models), record
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """Return a file's path as seen from a folder, so that both may be moved together."""
+    try:
+        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # another drive
+        return path.resolve().as_posix()
 
 
 def provenance_of(

@@ -27,12 +27,13 @@ from saiseld.formats.sound_events import (
     write_sound_events,
 )
 from saiseld.pipeline.defaults import VIEWING_THRESHOLD
-from saiseld.pipeline.draw import draw_results, recorded_events, write_recording_page
+from saiseld.pipeline.draw import draw_results, recorded_events, write_folder_page
 from saiseld.pipeline.results import Results, refuse_inputs
 from saiseld.runtime.errors import OutputError
 from saiseld.runtime.extras import optional_module
 from saiseld.runtime.files import output_folder
 from saiseld.viewing.notebook import Picture, prediction_html
+from saiseld.viewing.page import fullest_frame
 from saiseld.viewing.panorama import draw_panorama, enlarged
 
 if TYPE_CHECKING:
@@ -65,11 +66,9 @@ class Prediction:
 
     def _repr_html_(self) -> str:
         events, visible = self._linked(VIEWING_THRESHOLD)
-        scores = Counter[int]()
-        for mask in visible:
-            scores[mask.frame] += round(1000 * (1.0 if mask.score is None else mask.score))
-        frame = min(scores, key=lambda number: (-scores[number], number), default=0)
-        return prediction_html(self._summary(), self._drawn(frame, visible), events)
+        return prediction_html(
+            self._summary(), self._drawn(fullest_frame(visible), visible), events
+        )
 
     def _linked(self, threshold: float) -> tuple[SoundEvents, list[EnergyMask]]:
         return link(
@@ -243,10 +242,10 @@ class Prediction:
             return path
         results = Results(output_folder(path), self.recording.name)
         refuse_inputs(results.files(), inputs)
-        events = draw_results(
+        draw_results(
             results, self.recording, self.masks, self.video, threshold=threshold, overlay=overlay
         )
-        write_recording_page(results, self.recording.frames, events)
+        write_folder_page(results.folder)
         write_annotations(results.masks, self.masks)
         return results.page
 

@@ -25,6 +25,7 @@ from saiseld.runtime.version import __version__
 PROVENANCE_SUFFIX = ".provenance"
 """JSON, but no ``.json``: scorers take every one of those in a folder for predictions."""
 PAGE = "index.html"
+VIEW_SUFFIX = ".page.html"
 
 RECORD_BYTES = Limit("record_bytes", 1 << 20)
 """Of the sidecar of a recording's results."""
@@ -68,6 +69,11 @@ class Results:
         return self.folder / f"{self.name}{PROVENANCE_SUFFIX}"
 
     @property
+    def view(self) -> Path:
+        """The page of the recording."""
+        return self.folder / f"{self.name}{VIEW_SUFFIX}"
+
+    @property
     def page(self) -> Path:
         """The page of all results in the folder."""
         return self.folder / PAGE
@@ -81,6 +87,7 @@ class Results:
             self.frame_events,
             self.overlay,
             self.provenance,
+            self.view,
             self.page,
         ]
 
@@ -137,12 +144,18 @@ class RunRecord:
         In how many frames, and how many of these had no picture.
     threshold
         Score of what events, overlay and page show; None where nothing was drawn yet.
+    warnings
+        What was warned of when the recording and its video were opened.
+    source
+        The recording's file, relative to the folder of the results where that can be.
     """
 
     provenance: Provenance
     frames: int
     missing_pictures: int
     threshold: float | None = None
+    warnings: tuple[str, ...] = ()
+    source: str = ""
 
     def notes(self) -> list[str]:
         """Return what a viewer should know, as sentences."""

@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import orjson
 
 from saiseld.runtime.errors import DeviceError, InputError, RecipeError, WorkError, message_of
+from saiseld.runtime.text import counted
 
 if TYPE_CHECKING:
     import uvicorn
@@ -80,7 +81,13 @@ def token_for(host: str, token: str | None) -> str | None:
     if token is None:
         return None if is_loopback(host) else secrets.token_urlsafe(24)
     if len(token) < 16 or not token.isascii() or not token.isprintable() or " " in token:
-        raise RecipeError("token", expected="16 or more letters, digits, signs", found="another")
+        is_short = len(token) < 16
+        raise RecipeError(
+            "token",
+            expected="16 or more letters, digits and signs of ASCII, without spaces",
+            found=counted(len(token), "character") if is_short else "a space or another character",
+            advice="Leave it out: a new one is made and printed",
+        )
     return token
 
 

@@ -28,6 +28,7 @@ from saiseld.pipeline.networks import NetworkOptions
 from saiseld.runtime.devices import DeviceName
 from saiseld.runtime.errors import InputError, SaiseldError
 from saiseld.runtime.isolation import ProcessLimits, confine, limit_cpu_s
+from saiseld.runtime.notices import collected_warnings
 from saiseld.runtime.parallel import die_with_parent
 from saiseld.serve.jobs import RECORDING, VIDEO, ErrorDetail, JobRequest, Jobs, Limits
 
@@ -39,7 +40,6 @@ _REPORT_S = 0.5
 _POLL_S = 0.2
 _NO_MEMORY = ("can't allocate", "bad_alloc", "Failed to allocate")
 """What networks say where memory ends, in errors of any kind."""
-_MOST_WARNINGS = 20
 _OPEN_FILES = 256
 _OUT_OF_TIME = getattr(signal, "SIGXCPU", 0)
 _GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd")
@@ -64,7 +64,7 @@ def image_job(
     video = folder / VIDEO if (folder / VIDEO).exists() else None
     job = Job(folder / RECORDING, video, request.layout(array))
     imager = load_imager(NetworkOptions(weights, device, half))
-    options = ImageOptions(threshold=request.threshold, overlay=request.overlay)
+    options = ImageOptions(threshold=request.threshold, overlay=request.overlay, title=request.name)
     results = folder / "results"
     image_recording(job, imager, results, options, on_share=on_share)
     write_folder_page(results)
@@ -173,18 +173,6 @@ def _how(process: BaseProcess) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-class _Warnings(logging.Handler):
-    """Keeps the warnings of a job."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.warnings: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if len(self.warnings) < _MOST_WARNINGS:
-            self.warnings.append(record.getMessage())
-
-
 def _work(folder: Path, do: Do, limits: Limits) -> None:
     """Work on one job after the other until the server ends."""
     confine(
@@ -213,20 +201,17 @@ def _work(folder: Path, do: Do, limits: Limits) -> None:
 
 
 def _do_one(jobs: Jobs, job: str, request: JobRequest, do: Do) -> None:
-    folder, collected = jobs.folder_of(job), _Warnings()
-    logger = logging.getLogger("saiseld")
-    logger.addHandler(collected)
-    try:
-        do(folder, request, partial(_report, jobs, job, [0.0]))
-    except Exception as error:
-        if not isinstance(error, SaiseldError):
-            _log.exception("job %s", job)
-        failure: ErrorDetail | None = error_detail(error, folder)
-    else:
-        failure = None
-    finally:
-        logger.removeHandler(collected)
-    jobs.end(job, [text.replace(f"{folder}/", "") for text in collected.warnings], failure)
+    folder = jobs.folder_of(job)
+    with collected_warnings() as warnings:
+        try:
+            do(folder, request, partial(_report, jobs, job, [0.0]))
+        except Exception as error:
+            if not isinstance(error, SaiseldError):
+                _log.exception("job %s", job)
+            failure: ErrorDetail | None = error_detail(error, folder)
+        else:
+            failure = None
+    jobs.end(job, [text.replace(f"{folder}/", "") for text in warnings], failure)
 
 
 def _report(jobs: Jobs, job: str, last: list[float], share: float) -> None:

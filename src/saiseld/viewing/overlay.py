@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
+from io import BytesIO
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from saiseld.conventions.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, ti
 from saiseld.data.recordings import Recording
 from saiseld.data.video import OVERLAY_MAKER, Frame
 from saiseld.formats.annotation import EnergyMask
-from saiseld.runtime.errors import OutputError
+from saiseld.runtime.errors import OutputError, VideoError, refusing
 from saiseld.runtime.files import atomic_path
 from saiseld.runtime.version import __version__
 from saiseld.viewing.panorama import Layout, draw_panorama
@@ -32,6 +33,7 @@ def write_overlay(
     masks: Sequence[EnergyMask],
     pictures: Iterable[Frame | None],
     *,
+    title: str | None = None,
     width: int = 1080,
     on_frame: Callable[[], object] = lambda: None,
 ) -> None:
@@ -49,6 +51,8 @@ def write_overlay(
         Masks of all frames; the legend names their classes.
     pictures
         One picture or None a frame; where it ends early a neutral grid is drawn.
+    title
+        Drawn above; the recording's name if None.
     width
         Of the panorama in pixels.
     on_frame
@@ -81,7 +85,7 @@ def write_overlay(
                     drawn = draw_panorama(
                         by_frame[number],
                         next(picture_of),
-                        title=recording.name,
+                        title=recording.name if title is None else title,
                         clock=f"{time_of_frame(number):.1f} s",
                         width=width,
                         classes=classes,
@@ -93,6 +97,26 @@ def write_overlay(
                 container.mux(sound.encode())
         except av.FFmpegError as error:
             raise OutputError(path, expected="to write the video", found=str(error)) from error
+
+
+def overlay_jpeg(path: Path, frame: int, width: int = 960) -> bytes:
+    """Return a frame of an overlay video as a JPEG of some width.
+
+    Raises
+    ------
+    VideoError
+        If it cannot be read.
+    """
+    with refusing(VideoError, path, "a video that can be decoded"), av.open(str(path)) as container:
+        (stream, *_) = container.streams.video
+        assert stream.time_base is not None
+        container.seek(round(frame / FPS / stream.time_base), stream=stream)
+        pictures = (p for p in container.decode(stream) if round((p.time or 0) * FPS) >= frame)
+        image = next(pictures).to_image()
+    image.thumbnail((width, width))
+    buffer = BytesIO()
+    image.save(buffer, "JPEG", quality=75)
+    return buffer.getvalue()
 
 
 def _frames(recording: Recording) -> Iterator[NDArray[np.float32]]:

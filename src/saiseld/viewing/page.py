@@ -1,182 +1,320 @@
-"""The page of recordings: overlay video, a time line of the events by class, and a table.
+"""The page of a recording: overlay video, a time line by class and a table, kept together.
 
-One self-contained HTML file beside the videos; nothing is fetched, so it works from ``file://``.
-Clicking an event, or choosing it with the keyboard, takes the video there.
+Self-contained HTML files beside the videos; nothing is fetched, so they work from ``file://``. A
+page shows one recording. Of several there is an index too, which links and searches them; it is
+made from what the pages say of themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+import msgspec
+import numpy as np
+import orjson
+
 from saiseld.conventions.taxonomy import CLASS_COLOURS, CLASS_NAMES
+from saiseld.conventions.timebase import FPS, frame_of_time
+from saiseld.formats.annotation import EnergyMask
 from saiseld.formats.sound_events import SoundEvent
 from saiseld.runtime.files import write_bytes
+from saiseld.runtime.text import counted
+from saiseld.viewing.panorama import Layout
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1b1d21; --ground: #fff; --line: #d8dbe0; --faint: #667; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e8eb; --ground: #15171b; --line: #343841; --faint: #9aa0aa; } }
-* { box-sizing: border-box; }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground);
-       max-width: 90rem; margin: 0 auto; padding: 1rem; }
-h1 { font-size: 1.4rem; margin: .2rem 0; overflow-wrap: anywhere; }
-p { margin: .3rem 0; color: var(--faint); }
-video { width: 100%; max-height: 70vh; background: #000; display: block; }
-.time { position: relative; margin: 1rem 0; }
-.row { display: flex; align-items: center; border-bottom: 1px solid var(--line); }
-.row > span { width: 10rem; flex: none; font-size: .9rem; }
-.lane { position: relative; flex: 1; height: 1.8rem; }
-.lane button { position: absolute; top: .25rem; bottom: .25rem; min-width: 6px; border: 0;
-               border-radius: 3px; padding: 0; cursor: pointer; }
-button:focus-visible, tr:focus-visible { outline: 3px solid #3b82f6; outline-offset: 1px; }
-.now { position: absolute; top: 0; bottom: 0; width: 2px; background: #e11d48;
-       pointer-events: none; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
-th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); }
-th:nth-child(2), td:nth-child(2) { text-align: left; }
-tbody tr { cursor: pointer; }
-tbody tr:hover { background: color-mix(in srgb, var(--ink) 8%, transparent); }
-tr.on { background: color-mix(in srgb, #3b82f6 25%, transparent); }
-.dot { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .4em; }
-@media (max-width: 40rem) {
-  body { padding: .5rem; } .row > span { width: 6.5rem; font-size: .8rem; }
-  th, td { padding: .2rem .15rem; font-size: .7rem; } .dot { width: .6em; height: .6em; } }
-"""
-
-_SCRIPT = """
-for (const section of document.querySelectorAll('section')) {
-  const video = section.querySelector('video'), now = section.querySelector('.now');
-  const lane = section.querySelector('.lane'), length = +section.dataset.length;
-  const marks = [...section.querySelectorAll('[data-from]')];
-  function go(mark) {
-    if (video) { video.currentTime = +mark.dataset.from; video.play().catch(() => {}); }
-  }
-  for (const mark of marks) {
-    mark.addEventListener('click', () => go(mark));
-    if (mark.tagName === 'TR') mark.addEventListener('keydown', e => {
-      if (e.key === 'Enter' || e.key === ' ') { e.preventDefault(); go(mark); } });
-  }
-  function tick() {
-    const t = video.currentTime;
-    now.style.left = lane.offsetLeft + lane.offsetWidth * Math.min(t / length, 1) + 'px';
-    for (const mark of marks)
-      mark.classList.toggle('on', +mark.dataset.from <= t && t < +mark.dataset.to);
-    requestAnimationFrame(tick);
-  }
-  if (video && lane) tick();
-}
-"""
+_ASSETS = Path(__file__).parent / "assets"
+_SUMMARY_BYTES = 1 << 14
+_SUMMARY_OPEN = b'<script type="application/json" id="summary">'
+_HEAD = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    '<link rel="icon" href="data:,">'
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What the page shows of a recording.
+    """What a page shows of a recording.
 
     Parameters
     ----------
     name, seconds
-        The recording and its length.
-    events
-        What sounded, by start.
-    video
-        File name of the overlay video beside the page, if there is one.
-    notes
-        Sentences under the name: what made it, what was missing.
+        What the recording is called, and its length.
+    events, masks
+        What sounded, by start, and its masks: their ``instance_id`` is the event's number.
+    threshold
+        Masks scored below are not shown, neither here nor in the video.
+    video, poster
+        File name of the overlay video beside the page, and a JPEG of a frame of it with sounds;
+        None without a video.
+    notes, warnings
+        Sentences: what made the results, and what in the recording lowers them.
+    true_events, true_masks
+        Labels to be shown beside, if there are any; numbered as ``events`` are.
     """
 
     name: str
     seconds: float
     events: Sequence[SoundEvent]
+    masks: Sequence[EnergyMask] = ()
+    threshold: float | None = None
     video: str | None = None
+    poster: bytes | None = None
     notes: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+    true_events: Sequence[SoundEvent] = ()
+    true_masks: Sequence[EnergyMask] = ()
 
 
-def write_page(path: str | Path, sections: Sequence[Section]) -> None:
-    """Write the page of some recordings, whole or not at all."""
-    title = escape(sections[0].name if len(sections) == 1 else f"{len(sections)} recordings")
+class Summary(msgspec.Struct):
+    """What a page says of itself: name, length in seconds, events of each class, warnings."""
+
+    name: str
+    seconds: float
+    classes: dict[str, int]
+    warnings: int
+
+
+def fullest_frame(masks: Iterable[EnergyMask]) -> int:
+    """Return the first frame in which the scores of masks sum to the most; 0 without masks."""
+    scores = Counter[int]()
+    for mask in masks:
+        scores[mask.frame] += round(1000 * _score(mask))
+    return min(scores, key=lambda number: (-scores[number], number), default=0)
+
+
+def write_page(path: str | Path, section: Section) -> None:
+    """Write the page of a recording, whole or not at all."""
+    counts = Counter(event.class_name for event in section.events)
+    summary = Summary(section.name, section.seconds, dict(counts), len(section.warnings))
     page = [
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<link rel="icon" href="data:,">',
-        f"<title>{title}</title><style>{_STYLE}</style></head><body>",
-        *map(_section, sections),
-        f"<script>{_SCRIPT}</script></body></html>",
+        _HEAD,
+        f"{_SUMMARY_OPEN.decode()}{_json(msgspec.to_builtins(summary))}</script>",
+        f"<title>{escape(section.name)}</title><style>{_asset('page.css')}</style></head>",
+        f'<body class="one">{_header(section)}<main><section class="view" '
+        'aria-label="Picture and time line">',
+        _picture(section),
+        _controls(has_video=section.video is not None),
+        '<div class="lanes"><canvas id="lanes" tabindex="0" role="slider" aria-label="Time line" '
+        f'aria-valuemin="0" aria-valuemax="{section.seconds:.1f}" aria-valuenow="0"></canvas>'
+        '<div class="now" hidden></div></div></section>',
+        f'<section class="list" aria-label="Sound events">{_list(section)}</section></main>',
+        f'<script type="application/json" id="data">{_json(_data(section))}</script>',
+        f"<script>{_asset('page.js')}</script></body></html>",
     ]
     write_bytes(path, "\n".join(page).encode())
 
 
-def _section(section: Section) -> str:
-    events = section.events
-    video = escape(quote(section.video or ""))
-    notes = [f"{len(events)} sound events in {section.seconds:.1f} s", *section.notes]
-    parts = [
-        f'<section data-length="{max(section.seconds, 0.1):.3f}"><h1>{escape(section.name)}</h1>',
-        *(f"<p>{escape(note)}</p>" for note in notes),
-        f'<video controls playsinline preload="metadata" src="{video}"></video>' if video else "",
-        _time_line(events, section.seconds) if events else "<p>Nothing credible was heard.</p>",
-        _table(events) if events else "",
-        "</section>",
+def read_summary(path: Path) -> Summary | None:
+    """Return what a page says of itself, None if it is not one of `write_page`."""
+    with path.open("rb") as file:
+        start = file.read(_SUMMARY_BYTES)
+    found = start.partition(_SUMMARY_OPEN)[2].partition(b"</script>")[0]
+    try:
+        return msgspec.json.decode(found, type=Summary)
+    except msgspec.DecodeError:
+        return None
+
+
+def write_index(path: str | Path, pages: Sequence[tuple[str, Summary]]) -> None:
+    """Write the index of several recordings' pages, given by file name beside the index."""
+    colours = dict(zip(CLASS_NAMES, map(_colour, range(len(CLASS_NAMES))), strict=True))
+    recordings = [
+        {
+            "name": summary.name,
+            "page": quote(name),
+            "seconds": summary.seconds,
+            "events": sum(summary.classes.values()),
+            "classes": [
+                (name, colours.get(name, "gray"), count)
+                for name, count in sorted(summary.classes.items(), key=lambda kv: (-kv[1], kv[0]))
+            ],
+            "warnings": summary.warnings,
+        }
+        for name, summary in pages
     ]
-    return "\n".join(part for part in parts if part)
+    title = counted(len(pages), "recording")
+    style = (
+        "form{display:flex;flex-wrap:wrap;gap:.5rem;align-items:center;margin:.5rem 0}"
+        "#search{flex:1;min-width:8rem}.chip{display:inline-block;margin-right:.8em;"
+        "white-space:nowrap}.warned{color:var(--warn)}tbody tr{cursor:auto}"
+        "table{table-layout:fixed}"
+        "th:nth-child(n+2):nth-child(-n+3){width:4.5rem}th:first-child{width:30%}"
+        "th:last-child{width:6.5rem}td{white-space:normal;overflow-wrap:anywhere}"
+    )
+    page = [
+        f"{_HEAD}<title>{title}</title><style>{_asset('page.css')}{style}</style></head><body>",
+        f'<main><h1>{title}</h1><form role="search" onsubmit="return false">'
+        '<input id="search" type="search" aria-label="Search names, classes, warnings" '
+        'placeholder="Search names, classes, warning"> <label>Order <select id="order">'
+        "<option>name</option><option>events</option><option>length</option>"
+        '<option>warnings</option></select></label> <span id="count" role="status"></span></form>',
+        '<table><thead><tr><th class="left">recording</th><th>length</th><th>events</th>'
+        '<th class="left">sounds</th><th class="left">notes</th></tr></thead><tbody></tbody>'
+        '</table><div id="end"></div></main>',
+        f'<script type="application/json" id="data">{_json(recordings)}</script>',
+        f"<script>{_asset('index.js')}</script></body></html>",
+    ]
+    write_bytes(path, "\n".join(page).encode())
 
 
-def _time_line(events: Sequence[SoundEvent], seconds: float) -> str:
-    lanes = []
-    for class_id in sorted({event.class_id for event in events}):
-        marks = "".join(
-            f'<button style="left:{100 * e.start_s / seconds:.3f}%;'
-            f"width:{100 * (e.end_s - e.start_s) / seconds:.3f}%;"
-            f'background:{_colour(class_id)}" data-from="{e.start_s:.3f}" '
-            f'data-to="{e.end_s:.3f}" title="{_text_of(e)}" aria-label="{_text_of(e)}"></button>'
-            for e in events
-            if e.class_id == class_id
+def _header(section: Section) -> str:
+    said = f"{counted(len(section.events), 'sound event')} in {_clock(section.seconds)}"
+    notes = ". ".join([said, *section.notes]) + "."
+    warnings = "".join(f"<li>{escape(text)}</li>" for text in section.warnings)
+    if warnings:
+        warnings = (
+            '<ul class="warnings" tabindex="0" aria-label="Warnings of the recording">'
+            f"{warnings}</ul>"
         )
-        label = f"<span>{escape(CLASS_NAMES[class_id])}</span>"
-        lanes.append(f'<div class="row">{label}<div class="lane">{marks}</div></div>')
-    return f'<div class="time"><div class="now"></div>{"".join(lanes)}</div>'
-
-
-def _table(events: Sequence[SoundEvent]) -> str:
-    head = ("#", "sound", "from (s)", "to (s)", "azimuth", "elevation", "distance", "score")
-    rows = []
-    for e in events:
-        distance = "–" if e.distance_cm is None else f"{e.distance_cm / 100:.1f} m"
-        dot = f'<span class="dot" style="background:{_colour(e.class_id)}"></span>'
-        cells = (
-            str(e.number),
-            dot + escape(e.class_name),
-            f"{e.start_s:.1f}",
-            f"{e.end_s:.1f}",
-            f"{e.azimuth:.0f}°",
-            f"({e.elevation:.0f}°)" if e.elevation_assumed else f"{e.elevation:.0f}°",
-            distance,
-            f"{e.score:.2f}",
-        )
-        rows.append(
-            f'<tr tabindex="0" data-from="{e.start_s:.3f}" data-to="{e.end_s:.3f}">'
-            + "".join(f"<td>{cell}</td>" for cell in cells)
-            + "</tr>"
-        )
-    columns = "".join(f"<th>{cell}</th>" for cell in head)
-    is_assumed = any(e.elevation_assumed for e in events)
-    assumed = ", assumed and not measured where it is in brackets" if is_assumed else ""
     return (
-        f'<div class="scroll"><table><thead><tr>{columns}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-        f"<p>Azimuth is positive to the left, 0 in front; elevation positive upwards{assumed}.</p>"
+        f'<header><a id="back" href="index.html">All recordings</a>'
+        f"<h1>{escape(section.name)}</h1><p>{escape(notes)}</p>{warnings}</header>"
     )
 
 
-def _text_of(event: SoundEvent) -> str:
-    return escape(
-        f"{event.class_name}, {event.start_s:.1f} to {event.end_s:.1f} s, "
-        f"azimuth {event.azimuth:.0f}°"
+def _picture(section: Section) -> str:
+    if section.video is None:
+        inside = '<canvas aria-label="Map of directions" role="img"></canvas>'
+    else:
+        poster = "" if section.poster is None else f' poster="{_jpeg(section.poster)}"'
+        inside = (
+            f'<video playsinline preload="metadata" src="{escape(quote(section.video))}"{poster}>'
+            "</video>"
+        )
+    return f'<div class="picture">{inside}<div class="marks" aria-hidden="true"></div></div>'
+
+
+def _controls(*, has_video: bool) -> str:
+    play = '<button id="play">Play</button>' if has_video else ""
+    sound = (
+        '<label>Volume <input id="loud" type="range" min="0" max="1" step="0.05" value="1"></label>'
+        '<button id="large" class="wide">Full screen</button>'
     )
+    return (
+        f'<div class="controls">{play}<output id="clock"></output>{sound if has_video else ""}'
+        '<span class="gap"></span><span id="range" role="status"></span>'
+        '<button id="out" aria-label="Zoom out">−</button>'
+        '<button id="in" aria-label="Zoom in">+</button><button id="all">Whole</button></div>'
+    )
+
+
+def _list(section: Section) -> str:
+    now = '<h2>Sounding now</h2><ul id="now"></ul>'
+    if section.true_events:
+        now += '</div><div><h2>Truth</h2><ul id="true"></ul>'
+    now = f'<div class="sounding"><div>{now}</div></div>'
+    if not section.events:
+        return f"{now}<p>Nothing credible was found.</p><table hidden><tbody></tbody></table>"
+    columns = (
+        '<th>from</th><th class="wide">to</th><th class="left">sound</th><th>direction</th>'
+        '<th>elev.</th><th class="wide">dist.</th><th>now</th><th>mean</th>'
+    )
+    is_assumed = any(event.elevation_assumed for event in section.events)
+    assumed = ", assumed and not measured where it is in brackets" if is_assumed else ""
+    least = "" if section.threshold is None else f" of {section.threshold:.2f} or more"
+    return (
+        f'{now}<div class="scroll" id="scroll" tabindex="0" role="region" aria-label="Table of '
+        f'sound events"><table><thead><tr>{columns}</tr></thead><tbody></tbody></table>'
+        '<div id="end"></div></div><details><summary>What the numbers mean, and keys</summary>'
+        f"<p>Picture, time line and table show the same: masks scored{least}, joined to events. "
+        "The number beside a name in the picture is the mask's score in that tenth of a second "
+        "(<b>now</b>); <b>mean</b> is that of an event's masks, and the score in its CSV their "
+        "highest. Times are minutes:seconds. Left is positive azimuth, up positive elevation"
+        f"{assumed}.</p>"
+        '<p><span class="key">Space</span> play, <span class="key">←</span> <span class="key">→'
+        '</span> 1 s (with Shift 10 s), <span class="key">+</span> <span class="key">−</span> '
+        '<span class="key">0</span> zoom, <span class="key">,</span> <span class="key">.</span> '
+        "move. On the time line: click to go there, turn the wheel or pinch to zoom, drag to "
+        "move.</p></details>"
+    )
+
+
+def _data(section: Section) -> dict[str, Any]:
+    layout = Layout()
+    wide, high = layout.size
+    panorama = {
+        "x": layout.left / wide,
+        "y": layout.top / high,
+        "w": layout.width / wide,
+        "h": layout.height / high,
+        "ratio": wide / high,
+    }
+    return {
+        "seconds": section.seconds,
+        "fps": FPS,
+        "start": fullest_frame(section.masks) / FPS,
+        "classes": [(name, _colour(i)) for i, name in enumerate(CLASS_NAMES)],
+        "panorama": None if section.video is None else panorama,
+        "events": _tracks(section.events, section.masks),
+        "truth": _tracks(section.true_events, section.true_masks),
+    }
+
+
+def _tracks(events: Sequence[SoundEvent], masks: Sequence[EnergyMask]) -> list[dict[str, Any]]:
+    """Return events with score (in hundredths) and direction frame by frame, null between masks."""
+    of_event: dict[int, list[EnergyMask]] = defaultdict(list)
+    for mask in masks:
+        of_event[mask.instance_id].append(mask)
+    return [_track(event, of_event[event.number]) for event in events]
+
+
+def _track(event: SoundEvent, masks: Sequence[EnergyMask]) -> dict[str, Any]:
+    first = frame_of_time(event.start_s)
+    last = max((mask.frame for mask in masks), default=first - 1)
+    scores: list[int | None] = [None] * (last - first + 1)
+    azimuths, elevations = scores.copy(), scores.copy()
+    for mask in masks:
+        azimuth, elevation = mask.direction
+        place = mask.frame - first
+        scores[place] = round(100 * _score(mask))
+        azimuths[place], elevations[place] = round(azimuth), round(elevation)
+    mean = float(np.mean([_score(mask) for mask in masks])) if masks else event.score
+    return {
+        "n": event.number,
+        "c": event.class_id,
+        "s": round(event.start_s, 3),
+        "e": round(event.end_s, 3),
+        "a": round(event.azimuth),
+        "l": round(event.elevation),
+        "d": None if event.distance_cm is None else round(event.distance_cm),
+        "mean": round(100 * mean),
+        "q": event.elevation_assumed,
+        "top": round(100 * event.score),
+        "f": first,
+        "m": scores,
+        "az": azimuths,
+        "el": elevations,
+    }
+
+
+def _score(mask: EnergyMask) -> float:
+    return 1.0 if mask.score is None else mask.score
+
+
+def _json(value: object) -> str:
+    """Return JSON that ends no script element, whatever a name holds."""
+    return orjson.dumps(value).decode().replace("<", "\\u003c")
+
+
+def _jpeg(content: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
+
+
+def _asset(name: str) -> str:
+    return (_ASSETS / name).read_text("utf-8")
+
+
+def _clock(seconds: float) -> str:
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
 def _colour(class_id: int) -> str:

@@ -20,7 +20,7 @@ from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
 from saiseld.conventions.timebase import time_of_frame
 from saiseld.data.video import Frame, find_video, open_video
 from saiseld.evaluation.comparison import Comparison
-from saiseld.evaluation.corpus import Masks, counted, find_labels, find_predictions
+from saiseld.evaluation.corpus import Masks, find_labels, find_predictions
 from saiseld.evaluation.diagnosis import RecallCeiling, lost_precision, reliability
 from saiseld.evaluation.matched import MatchedRecording
 from saiseld.evaluation.scores import Scores, pool
@@ -28,6 +28,7 @@ from saiseld.evaluation.systems import MatchedSystem
 from saiseld.evaluation.uncertainty import FEWEST_RECORDINGS, confidence_intervals
 from saiseld.formats.annotation import EnergyMask, iter_annotations
 from saiseld.runtime.files import output_folder, write_bytes
+from saiseld.runtime.text import counted
 from saiseld.viewing import plots
 from saiseld.viewing.panorama import draw_panorama
 from saiseld.viewing.tables import short_name

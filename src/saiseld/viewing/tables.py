@@ -12,11 +12,11 @@ from rich.text import Text
 
 from saiseld.conventions.taxonomy import CLASS_NAMES
 from saiseld.evaluation.comparison import Comparison
-from saiseld.evaluation.corpus import counted
 from saiseld.evaluation.diagnosis import RecallCeiling
 from saiseld.evaluation.seld import SeldScores
 from saiseld.evaluation.uncertainty import FEWEST_RECORDINGS
 from saiseld.runtime.errors import one_line
+from saiseld.runtime.text import counted
 
 Cell = str | float | None
 
