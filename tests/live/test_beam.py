@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from tests.live.synthetic import tone_from
 
-from saiseld.live.beam import DELAY, Beam
+from saiseld.acoustics.beamforming import DELAY
+from saiseld.live.beam import Beam
 
 
 def level(azimuth, hertz, towards):

@@ -21,12 +21,17 @@ from scipy.special import eval_legendre
 from saiseld.conventions.arrays import RADIUS_M, TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.rigid_sphere import ORDER, SPEED_OF_SOUND, radial_term
 from saiseld.conventions.sphere import fibonacci_sphere
+from saiseld.conventions.timebase import SAMPLE_RATE
 
 LOADING = 0.01
 """Power of the capsules' own noise, of that of the diffuse field."""
 
 NULL_POWER = 3.0
 """Power of a plane wave that is nulled, of that of the diffuse field."""
+
+TAPS = 256
+DELAY = TAPS // 2
+"""Length of a beam's filters, and the samples by which it is late."""
 
 Complex = NDArray[np.complex128]
 
@@ -91,3 +96,18 @@ def beam_weights(
     steered = np.linalg.solve(covariance, target[..., None])[..., 0]
     gain = np.einsum("fm,fm->f", target.conj(), steered)
     return np.asarray(steered / gain[:, None])
+
+
+def beam_filters(
+    look: NDArray[np.floating], nulls: NDArray[np.floating] | None = None
+) -> NDArray[np.float32]:
+    """Return the (4, TAPS) filters at 24 kHz whose sum over the capsules is a beam.
+
+    A plane wave from the look direction comes out as it would be heard at the centre without the
+    sphere, `DELAY` samples late. Parameters are those of `beam_weights`.
+    """
+    frequency = np.fft.rfftfreq(TAPS, 1 / SAMPLE_RATE)
+    weights = beam_weights(frequency, look, nulls)
+    shift = np.exp(-2j * np.pi * np.arange(len(weights)) * DELAY / TAPS)
+    filters = np.fft.irfft(weights.conj().T * shift, TAPS)
+    return np.asarray(filters * np.hanning(TAPS + 1)[:-1], np.float32)

@@ -23,6 +23,7 @@ COMMANDS = (
     "image",
     "live",
     "draw",
+    "segments",
     "doctor",
     "features",
     "detect",

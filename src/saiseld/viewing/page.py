@@ -31,7 +31,7 @@ from saiseld.viewing.panorama import Layout
 _ASSETS = Path(__file__).parent / "assets"
 _SUMMARY_BYTES = 1 << 14
 _SUMMARY_OPEN = b'<script type="application/json" id="summary">'
-_HEAD = (
+HEAD = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8">'
     '<meta name="viewport" content="width=device-width, initial-scale=1">'
     '<link rel="icon" href="data:,">'
@@ -94,9 +94,9 @@ def write_page(path: str | Path, section: Section) -> None:
     counts = Counter(event.class_name for event in section.events)
     summary = Summary(section.name, section.seconds, dict(counts), len(section.warnings))
     page = [
-        _HEAD,
-        f"{_SUMMARY_OPEN.decode()}{_json(msgspec.to_builtins(summary))}</script>",
-        f"<title>{escape(section.name)}</title><style>{_asset('page.css')}</style></head>",
+        HEAD,
+        f"{_SUMMARY_OPEN.decode()}{script_json(msgspec.to_builtins(summary))}</script>",
+        f"<title>{escape(section.name)}</title><style>{asset('page.css')}</style></head>",
         f'<body class="one">{_header(section)}<main><section class="view" '
         'aria-label="Picture and time line">',
         _picture(section),
@@ -105,8 +105,8 @@ def write_page(path: str | Path, section: Section) -> None:
         f'aria-valuemin="0" aria-valuemax="{section.seconds:.1f}" aria-valuenow="0"></canvas>'
         '<div class="now" hidden></div></div></section>',
         f'<section class="list" aria-label="Sound events">{_list(section)}</section></main>',
-        f'<script type="application/json" id="data">{_json(_data(section))}</script>',
-        f"<script>{_asset('page.js')}</script></body></html>",
+        f'<script type="application/json" id="data">{script_json(_data(section))}</script>',
+        f"<script>{asset('page.js')}</script></body></html>",
     ]
     write_bytes(path, "\n".join(page).encode())
 
@@ -124,7 +124,7 @@ def read_summary(path: Path) -> Summary | None:
 
 def write_index(path: str | Path, pages: Sequence[tuple[str, Summary]]) -> None:
     """Write the index of several recordings' pages, given by file name beside the index."""
-    colours = dict(zip(CLASS_NAMES, map(_colour, range(len(CLASS_NAMES))), strict=True))
+    colours = dict(zip(CLASS_NAMES, map(colour_of, range(len(CLASS_NAMES))), strict=True))
     recordings = [
         {
             "name": summary.name,
@@ -149,7 +149,7 @@ def write_index(path: str | Path, pages: Sequence[tuple[str, Summary]]) -> None:
         "th:last-child{width:6.5rem}td{white-space:normal;overflow-wrap:anywhere}"
     )
     page = [
-        f"{_HEAD}<title>{title}</title><style>{_asset('page.css')}{style}</style></head><body>",
+        f"{HEAD}<title>{title}</title><style>{asset('page.css')}{style}</style></head><body>",
         f'<main><h1>{title}</h1><form role="search" onsubmit="return false">'
         '<input id="search" type="search" aria-label="Search names, classes, warnings" '
         'placeholder="Search names, classes, warning"> <label>Order <select id="order">'
@@ -158,14 +158,14 @@ def write_index(path: str | Path, pages: Sequence[tuple[str, Summary]]) -> None:
         '<table><thead><tr><th class="left">recording</th><th>length</th><th>events</th>'
         '<th class="left">sounds</th><th class="left">notes</th></tr></thead><tbody></tbody>'
         '</table><div id="end"></div></main>',
-        f'<script type="application/json" id="data">{_json(recordings)}</script>',
-        f"<script>{_asset('index.js')}</script></body></html>",
+        f'<script type="application/json" id="data">{script_json(recordings)}</script>',
+        f"<script>{asset('index.js')}</script></body></html>",
     ]
     write_bytes(path, "\n".join(page).encode())
 
 
 def _header(section: Section) -> str:
-    said = f"{counted(len(section.events), 'sound event')} in {_clock(section.seconds)}"
+    said = f"{counted(len(section.events), 'sound event')} in {clock(section.seconds)}"
     notes = ". ".join([said, *section.notes]) + "."
     warnings = "".join(f"<li>{escape(text)}</li>" for text in section.warnings)
     if warnings:
@@ -250,7 +250,7 @@ def _data(section: Section) -> dict[str, Any]:
         "seconds": section.seconds,
         "fps": FPS,
         "start": fullest_frame(section.masks) / FPS,
-        "classes": [(name, _colour(i)) for i, name in enumerate(CLASS_NAMES)],
+        "classes": [(name, colour_of(i)) for i, name in enumerate(CLASS_NAMES)],
         "panorama": None if section.video is None else panorama,
         "events": _tracks(section.events, section.masks),
         "truth": _tracks(section.true_events, section.true_masks),
@@ -298,7 +298,7 @@ def _score(mask: EnergyMask) -> float:
     return 1.0 if mask.score is None else mask.score
 
 
-def _json(value: object) -> str:
+def script_json(value: object) -> str:
     """Return JSON that ends no script element, whatever a name holds."""
     return orjson.dumps(value).decode().replace("<", "\\u003c")
 
@@ -307,15 +307,18 @@ def _jpeg(content: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Return a style sheet or script of the pages."""
     return (_ASSETS / name).read_text("utf-8")
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Return a time as minutes:seconds, with hours where there are some."""
     whole = round(seconds)
     hours, minutes = whole // 3600, whole // 60 % 60
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
-def _colour(class_id: int) -> str:
+def colour_of(class_id: int) -> str:
+    """Return a class's colour as CSS has it."""
     return "rgb({}, {}, {})".format(*CLASS_COLOURS[class_id])
