@@ -2,7 +2,7 @@
 
     python -m benchmarks.live --minutes 30 --page
     python -m benchmarks.live --minutes 30 --page --ear-only
-    python -m benchmarks.live --minutes 1 --fast
+    python -m benchmarks.live --minutes 1 --precise
 
 Latency is from a frame's last sample to when the stream knows it, to when it is shown (at an even
 pace), and with ``--page`` to when headless Chromium has drawn it, in a small window with software
@@ -147,7 +147,7 @@ class Measured:
     def _lines(self) -> Iterator[str]:
         passed = monotonic() - self._began[0]
         kind = "ear only" if self._asked.ear_only else "audiovisual"
-        kind += ", fast" * self._asked.fast
+        kind += ", full precision" * self._asked.precise
         cores = len(os.sched_getaffinity(0))
         yield f"{kind}, {self._asked.latency}, {passed / 60:.1f} minutes, {cores} cores"
         yield (
@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--ear-only", action="store_true")
     parser.add_argument("--latency", choices=("low", "exact"), default="low")
     parser.add_argument("--page", action="store_true", help="look with a browser")
-    parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--precise", action="store_true")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
 
@@ -202,7 +202,7 @@ def main() -> None:
     source, camera = open_live(SourceConfig(str(scene) if asked.ear_only else None, loop=True))
     latency: Latency = asked.latency
     stream = Timed(
-        Imager(fast=asked.fast, threads=1),
+        Imager(precise=asked.precise, threads=1),
         video=camera is not None,
         latency=latency,
         max_lag_s=MOST_BEHIND_S,

@@ -1,12 +1,13 @@
 """Where the time of a frame goes: ``python -m benchmarks.parts``.
 
-Processor time of `saiseld image` on the packaged scene, eye, ear and overlay, one thread, by part:
-as usual, and with ``--fast``, by turns; of each the quickest of three times. Parts are timed where
-they are called; what none of them holds is all else.
+Processor time of `saiseld image` on the packaged scene, both branches and overlay, one thread, by
+part: with ``--precise`` and as INT8, the default, by turns; of each the quickest of ``--rounds``.
+Parts are timed where they are called; what none of them holds is the rest.
 """
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from saiseld.acoustics import front_end
 from saiseld.acoustics import graphs as uplam
 from saiseld.data.recordings import open_recording
 from saiseld.decision import fusion
-from saiseld.detector import graphs as detector
+from saiseld.detector import graphs as detector_graphs
 from saiseld.detector.graphs import GraphDetector
 from saiseld.pipeline import draw, engine, imager
 from saiseld.pipeline.image import Job, image_recording
@@ -29,7 +30,7 @@ from saiseld.runtime.threads import one_blas_thread
 from saiseld.seld import audio_branch
 from saiseld.seld.graphs import GraphSeld
 
-OVERLAY, TOGETHER = "overlay video", "eye and ear together"
+OVERLAY, TOGETHER = "overlay video", "both branches together"
 
 spent: defaultdict[str, float] = defaultdict(float)
 
@@ -64,8 +65,11 @@ def watch_modules() -> None:
     for module, names in (
         (front_end, {"visibility": "covariances", "closure": "gates", "diffuseness": "gates"}),
         (uplam, {"positive_part": "UpLAM: eigenvectors"}),
-        (engine, {"rgb_planes": "pictures: to floats", "candidate_table": "eye: table"}),
-        (detector, dict.fromkeys(("proposals", "best_labelled", "on_cylinder"), "eye: overlaps")),
+        (engine, {"rgb_planes": "pictures: to floats", "candidate_table": "detector: table"}),
+        (
+            detector_graphs,
+            dict.fromkeys(("proposals", "best_labelled", "on_cylinder"), "detector: overlaps"),
+        ),
         (audio_branch, {"inputs": "audio: spectra, covariances", "expit": "audio: averages"}),
         (fusion, {"fuse": "fusion"}),
         (imager, {"decide": "masks"}),
@@ -74,19 +78,24 @@ def watch_modules() -> None:
         watch(module, names)
     for module, name, part in (
         (imager, "open_video", "pictures: decoding"),
-        (engine, "candidates", "ear: peaks to table"),
+        (engine, "candidates", "audio: peaks to table"),
     ):
         setattr(module, name, timed_steps(part, getattr(module, name)))
 
 
 def watch_system(system: Imager) -> None:
     """Let the parts of a system of graphs be timed."""
-    eye, heard = system.networks.detector, system.networks.audio.network
-    assert isinstance(eye, GraphDetector) and isinstance(heard, GraphSeld)
+    detector, heard = system.networks.detector, system.networks.audio.network
+    assert isinstance(detector, GraphDetector) and isinstance(heard, GraphSeld)
     latents: Any = system.networks.front_end._latents
-    watch(latents, {"_lift": "UpLAM: to 32 channels", "_map": "UpLAM: to maps"})
-    watch(eye, {"rpn": "eye: features, proposals", "_canvas": "eye: latents to canvas"})
-    watch(eye, {"box_head": "eye: classes and boxes", "energy_head": "eye: energy, distance"})
+    watch(latents, {"_upsample": "UpLAM: to 32 channels", "_map": "UpLAM: to maps"})
+    watch(
+        detector, {"rpn": "detector: features, proposals", "_canvas": "detector: latents to canvas"}
+    )
+    watch(
+        detector,
+        {"box_head": "detector: classes and boxes", "energy_head": "detector: energy, distance"},
+    )
     watch(
         heard,
         {
@@ -101,7 +110,7 @@ def watch(owner: Any, names: dict[str, str]) -> None:
     """Let functions of an owner be timed, by name of the part that each belongs to."""
     for name, part in names.items():
         function = getattr(owner, name)
-        if not hasattr(function, "__wrapped__"):  # both systems share an ear
+        if not hasattr(function, "__wrapped__"):  # both systems share the modules
             setattr(owner, name, timed(part, function))
 
 
@@ -117,7 +126,7 @@ def measured(system: Imager) -> dict[str, float]:
         image_recording(Job(sound, video), system, Path(folder))
         whole = process_time() - start
     overlay = spent.pop(OVERLAY)
-    spent["all else"] = whole - overlay - sum(spent.values())
+    spent["the rest"] = whole - overlay - sum(spent.values())
     spent[TOGETHER] = whole - overlay
     spent[OVERLAY] = overlay
     return {part: 1e3 * seconds / recording.frames for part, seconds in spent.items()}
@@ -126,15 +135,20 @@ def measured(system: Imager) -> dict[str, float]:
 def main() -> None:
     """Print the table."""
     watch_modules()
-    systems = [Imager(threads=1, device="cpu", fast=fast) for fast in (False, True)]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds_wanted: int = parser.parse_args().rounds
+    systems = [Imager(threads=1, device="cpu", precise=precise) for precise in (True, False)]
     for system in systems:
         watch_system(system)
     with one_blas_thread():  # as in the command
-        rounds = list(zip(*([measured(s) for s in systems] for _ in range(3)), strict=True))
-    usual, fast = (min(own, key=lambda parts: parts[TOGETHER]) for own in rounds)
-    print(f"{'ms a frame':28s} {'usual':>8s} {'--fast':>8s}")
-    for part in usual:
-        print(f"{part:28s} {usual[part]:8.2f} {fast[part]:8.2f}")
+        rounds = list(
+            zip(*([measured(s) for s in systems] for _ in range(rounds_wanted)), strict=True)
+        )
+    full, int8 = (min(own, key=lambda parts: parts[TOGETHER]) for own in rounds)
+    print(f"{'ms a frame':30s} {'precise':>8s} {'INT8':>8s}")
+    for part in full:
+        print(f"{part:30s} {full[part]:8.2f} {int8[part]:8.2f}")
 
 
 if __name__ == "__main__":

@@ -216,7 +216,7 @@ def test_toml_as_people_write_it_is_read():
 
 RECORD = (
     '{"provenance": {"recording": "a", "video": "b", "weights": %s, "system": "s", "channels": '
-    '"capsules", "fast": false, "version": "0"}, "frames": %s, "missing_pictures": %s}'
+    '"capsules", "precision": "int8", "version": "0"}, "frames": %s, "missing_pictures": %s}'
 )
 
 

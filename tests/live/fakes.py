@@ -95,7 +95,10 @@ class FakeNetworks:
     def calibrated(self, table):
         return table
 
-    def provenance(self, branches):
+    def audio_with(self, *, video):
+        return self.audio
+
+    def provenance(self, branches, *, video):
         return {"imager": "engine"}
 
 

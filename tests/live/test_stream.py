@@ -23,7 +23,7 @@ from saiseld.runtime.errors import AudioError, RecipeError, VideoError
 
 @pytest.fixture(scope="module")
 def imager() -> Imager:
-    return Imager(threads=1)
+    return Imager(threads=1, device="cpu")
 
 
 def assert_same(found, expected) -> None:
@@ -41,13 +41,13 @@ def assert_same(found, expected) -> None:
 
 
 @pytest.fixture(scope="module")
-def fast() -> Imager:
-    return Imager(threads=1, fast=True)
+def precise() -> Imager:
+    return Imager(threads=1, device="cpu", precise=True)
 
 
 @pytest.mark.parametrize(
     ("name", "video", "count"),
-    [("imager", True, 20), ("imager", False, 77), ("fast", True, 57), ("fast", False, 77)],
+    [("imager", True, 57), ("imager", False, 77), ("precise", True, 20), ("precise", False, 77)],
 )
 def test_exact_masks_are_those_of_image(
     request: pytest.FixtureRequest, name: str, video: bool, count: int

@@ -24,7 +24,7 @@ from saiseld.formats.graph import Graph, graph_path
 from saiseld.pipeline.export import export_system
 from saiseld.pipeline.image import image_recordings
 from saiseld.pipeline.imager import Imager
-from saiseld.pipeline.networks import NetworkOptions
+from saiseld.pipeline.networks import NetworkOptions, is_precise, load_networks
 from saiseld.pipeline.results import Results, read_run_record
 from saiseld.pipeline.weights import DEMO
 from saiseld.runtime.errors import CheckpointError, DeviceError, OutputError
@@ -83,52 +83,69 @@ def test_the_exported_system_images_as_the_given_one(
     np.testing.assert_allclose(found.candidates.box, expected.candidates.box, atol=0.05)
 
 
-def test_the_fast_form_scores_a_little_differently() -> None:
+def test_int8_scores_differ_a_little_from_full_precision() -> None:
     (sound,) = DEMO.glob("*.wav")
     recording, video = open_recording(sound), sound.with_suffix(".mp4")
-    usual, fast = Imager(device="cpu"), Imager(fast=True)
     best = {}
-    for imager in (usual, fast):
-        table = imager.detect(recording, video)
+    for precise in (True, False):
+        table = Imager(device="cpu", precise=precise).detect(recording, video)
         for name in ("TASK3B_3", "audiovisual"):
             rows = ranked(table, SYSTEMS[name])
-            score = best[imager is fast, name] = np.zeros((table.frames, 13), np.float32)
+            score = best[precise, name] = np.zeros((table.frames, 13), np.float32)
             np.maximum.at(score, (rows.frame, rows.class_id), rows.score)
     for name in ("TASK3B_3", "audiovisual"):
-        one, other = best[False, name], best[True, name]
+        one, other = best[True, name], best[False, name]
         assert 1e-4 < np.abs(one - other).mean() < 0.02
         assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.97
 
 
-def test_the_fast_form_needs_graphs_of_the_same_weights(
+def test_int8_is_the_default_where_its_graphs_are(
     given: Path, exported: Path, tmp_path: Path
 ) -> None:
-    Imager(exported, fast=True)
-    with raises(CheckpointError, "rpn.fast.onnx", expected="a graph"):
-        Imager(given, fast=True)
+    assert Imager(exported, device="cpu").networks.precision == "int8"
+    assert Imager(exported, device="cpu", precise=True).networks.precision == "float32"
+    assert Imager(given, device="cpu").networks.precision == "float32"  # has no graphs
     for file in exported.iterdir():
         shutil.copy(file, tmp_path)
+    (tmp_path / "detector.energy_head.fast.onnx").unlink()
+    with raises(CheckpointError, "energy_head.fast.onnx", expected="a graph"):
+        Imager(tmp_path, device="cpu")
     Detector("compact", "official", context=1).save(tmp_path / "detector.safetensors")
     with raises(CheckpointError, "rpn.fast.onnx", place="weights", expected="the graph of"):
-        Imager(tmp_path, fast=True)
+        Imager(tmp_path, device="cpu")
+    with raises(DeviceError, "precision", expected="half or precise", found="both"):
+        NetworkOptions(half=True, precise=True)
 
 
-def test_the_fast_form_is_for_the_cpu() -> None:
-    with raises(DeviceError, "device", expected="cpu", found="cuda"):
-        Imager(device="cuda", fast=True)
+@pytest.mark.parametrize(("video", "precise", "views"), [(1, 0, 1), (0, 0, 4), (1, 1, 4)])
+def test_audio_is_augmented_where_it_is_alone(video: bool, precise: bool, views: int) -> None:
+    networks = load_networks(NetworkOptions(device="cpu", precise=bool(precise)))
+    assert networks.audio_with(video=bool(video)).views == views
+    assert networks.provenance(("audio",), video=bool(video))["views"] == views
 
 
-def test_results_say_that_they_are_of_the_fast_form(tmp_path: Path, recording: Path) -> None:
-    image_recordings([recording], tmp_path, networks=NetworkOptions(fast=True))
+def test_the_former_name_of_the_default_is_taken(caplog: pytest.LogCaptureFixture) -> None:
+    assert [is_precise(precise, None) for precise in (False, True)] == [False, True]
+    assert not caplog.records
+    assert [is_precise(False, fast) for fast in (False, True)] == [True, False]
+    assert len(caplog.records) == 2
+    with raises(DeviceError, "precision", expected="fast or precise", found="both"):
+        is_precise(True, True)
+
+
+def test_results_say_their_precision(tmp_path: Path, recording: Path) -> None:
+    int8, full = NetworkOptions(device="cpu"), NetworkOptions(device="cpu", precise=True)
+    image_recordings([recording], tmp_path, networks=int8)
     made = read_run_record(Results(tmp_path, "rec"))
-    assert made.provenance.fast and "detector.rpn.fast.onnx" in made.provenance.weights
-    assert read_provenance(tmp_path / "rec.candidates.parquet")["made_from"]["fast"]
-    assert "fast form" in (tmp_path / "index.html").read_text()
-    assert image_recordings([recording], tmp_path, networks=NetworkOptions(fast=True)) == {
-        "rec": None
-    }
-    with raises(OutputError, found="another fast"):
-        image_recordings([recording], tmp_path)
+    assert made.provenance.precision == "int8"
+    assert "detector.rpn.fast.onnx" in made.provenance.weights
+    assert read_provenance(tmp_path / "rec.candidates.parquet")["precision"] == "int8"
+    assert "float32" not in (tmp_path / "index.html").read_text()
+    assert image_recordings([recording], tmp_path, networks=int8) == {"rec": None}
+    with raises(OutputError, found="another precision"):
+        image_recordings([recording], tmp_path, networks=full)
+    image_recordings([recording], tmp_path / "full", networks=full)
+    assert "Imaged in float32" in (tmp_path / "full" / "index.html").read_text()
 
 
 def test_threads_change_no_number(exported: Path, recording: Path) -> None:

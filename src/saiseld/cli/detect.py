@@ -15,6 +15,7 @@ from saiseld.cli.options import (
     Half,
     Jobs,
     OnCluster,
+    Precise,
     Recordings,
     Results,
     Video,
@@ -39,7 +40,8 @@ def detect(
     weights: Weights = None,
     device: Device = "auto",
     half: Half = False,
-    fast: Fast = False,
+    precise: Precise = False,
+    fast: Fast = None,
     all_maps: Annotated[
         bool,
         typer.Option(help="Energy map and distance of every candidate, not of emittable ones."),
@@ -54,7 +56,7 @@ def detect(
     saiseld detect STAIRS26/eigen_dev --video STAIRS26/video_dev -o candidates
     """
     from saiseld.pipeline.detect import detect_recordings
-    from saiseld.pipeline.networks import NetworkOptions
+    from saiseld.pipeline.networks import NetworkOptions, is_precise
     from saiseld.runtime.text import counted
 
     with workers(jobs, cluster) as at_work:
@@ -64,7 +66,7 @@ def detect(
             video=video,
             kind=layout_of(channels, array),
             features=features,
-            networks=NetworkOptions(weights, device, half, fast),
+            networks=NetworkOptions(weights, device, half, is_precise(precise, fast)),
             all_maps=all_maps,
             jobs=at_work,
         )

@@ -15,6 +15,7 @@ from saiseld.cli.options import (
     Half,
     Jobs,
     OnCluster,
+    Precise,
     Recordings,
     Results,
     SystemName,
@@ -35,7 +36,8 @@ def image(
     weights: Weights = None,
     device: Device = "auto",
     half: Half = False,
-    fast: Fast = False,
+    precise: Precise = False,
+    fast: Fast = None,
     system: SystemName = None,
     threshold: Threshold = None,
     overlay: Annotated[bool, typer.Option(help="Write the overlay video.")] = True,
@@ -59,7 +61,7 @@ def image(
     there. Masks and candidates keep everything; events, overlay and page show what is credible.
 
         saiseld image meeting.wav --video meeting.mp4 -o out
-        saiseld image recordings --video videos -o out --fast
+        saiseld image recordings --video videos -o out --precise
     """
     from functools import partial
 
@@ -67,7 +69,7 @@ def image(
     from saiseld.decision.systems import system_named
     from saiseld.formats.exchange import exchange_formats_named
     from saiseld.pipeline.image import Failed, ImageOptions, image_recordings
-    from saiseld.pipeline.networks import NetworkOptions
+    from saiseld.pipeline.networks import NetworkOptions, is_precise
     from saiseld.pipeline.viewing_threshold import viewing_threshold
 
     options = ImageOptions(
@@ -84,7 +86,7 @@ def image(
             output,
             video=video,
             kind=layout_of(channels, array),
-            networks=NetworkOptions(weights, device, half, fast),
+            networks=NetworkOptions(weights, device, half, is_precise(precise, fast)),
             options=options,
             keep_going=keep_going,
             jobs=at_work,

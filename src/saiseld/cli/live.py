@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from saiseld.cli.options import Channels as Kind
-from saiseld.cli.options import Device, Fast, Host, SystemName, Threshold, Token, Weights
+from saiseld.cli.options import Device, Fast, Host, Precise, SystemName, Threshold, Token, Weights
 
 _FIRST_FOUR = "1,2,3,4"
 
@@ -98,7 +98,8 @@ def live(
     once: Once = False,
     weights: Weights = None,
     device: Device = "auto",
-    fast: Fast = False,
+    precise: Precise = False,
+    fast: Fast = None,
     system: SystemName = None,
     threshold: Threshold = None,
     list_devices: Annotated[bool, typer.Option("--list-devices", help="List, and end.")] = False,
@@ -110,7 +111,6 @@ def live(
 
         saiseld live --loop
         saiseld live device --rate 48000 --video /dev/video0 --record day
-        saiseld live --loop --fast
         saiseld live --loop --events jsonl
     """
     from saiseld.live.opening import SourceConfig, elevation_assumed, open_live
@@ -138,7 +138,7 @@ def live(
     if sound.channels == 32 and array is None and channels == _FIRST_FOUR:
         wiring = ChannelMap(tuple(number + 1 for number in TETRAHEDRON))
     stream = Stream(
-        Imager(weights, device=device, fast=fast, threads=1),
+        Imager(weights, device=device, precise=precise, fast=fast, threads=1),
         video=camera is not None,
         latency=latency_named(latency),
         sample_rate=sound.sample_rate,

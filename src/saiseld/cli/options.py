@@ -49,9 +49,15 @@ Device = Annotated[
 Half = Annotated[
     bool, typer.Option("--half", help="Detect in 16 bits on a GPU: faster, scores differ a little.")
 ]
-Fast = Annotated[
+Precise = Annotated[
     bool,
-    typer.Option("--fast", help="Half of the time on a CPU, scores that differ a little."),
+    typer.Option(
+        "--precise", help="Full precision on a CPU too: twice the time, to reproduce exactly."
+    ),
+]
+Fast = Annotated[
+    bool | None,
+    typer.Option("--fast", hidden=True, help="The default on a CPU, as version 0.2 called it."),
 ]
 Threshold = Annotated[
     float | None,

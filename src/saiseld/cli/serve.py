@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from saiseld.cli.options import Array, Device, Half, Host, Token, Weights
+from saiseld.cli.options import Array, Device, Half, Host, Precise, Token, Weights
 
 
 def serve(
@@ -19,6 +19,7 @@ def serve(
     weights: Weights = None,
     device: Device = "auto",
     half: Half = False,
+    precise: Precise = False,
     array: Array = None,
     max_gb: Annotated[float, typer.Option(min=0.001, help="Of one uploaded file.")] = 4,
     max_jobs: Annotated[int, typer.Option(min=1, help="Kept at a time.")] = 100,
@@ -35,12 +36,13 @@ def serve(
     import threading
 
     from saiseld.arrays.description import read_array
-    from saiseld.pipeline.weights import find_weights
+    from saiseld.pipeline.networks import NetworkOptions
     from saiseld.serve.api import serve as serve_jobs
     from saiseld.serve.jobs import Limits
     from saiseld.serve.worker import image_job
 
-    find_weights(weights).checked()
+    networks = NetworkOptions(weights, device, half, precise)
+    networks.find_weights().checked()
     limits = Limits(
         upload_bytes=int(max_gb * 1e9),
         jobs=max_jobs,
@@ -49,7 +51,7 @@ def serve(
         memory_bytes=int(max_memory_gb * 1e9),
     )
     described = None if array is None else read_array(array)
-    do = partial(image_job, weights=weights, device=device, half=half, array=described)
+    do = partial(image_job, networks=networks, array=described)
     with serve_jobs(folder, host=host, port=port, token=token, limits=limits, do=do) as server:
         typer.echo(server.url)
         threading.Event().wait()

@@ -20,11 +20,16 @@ from saiseld.detector.detections import (
 )
 from saiseld.detector.graphs import GRAPHS, GraphDetector
 from saiseld.formats.candidates import MAP_SIZE, Candidates
-from saiseld.formats.graph import check_torch_for, has_graphs
+from saiseld.formats.graph import FAST, check_torch_for, has_graphs
 from saiseld.runtime.devices import Device
 
 IMAGER = "detector"
 """What a table of detections says of what filled it."""
+
+
+def has_quantised(weights: str | Path) -> bool:
+    """Return whether the INT8 quantised graphs of a checkpoint lie beside it."""
+    return has_graphs(weights, [name + FAST for name in GRAPHS])
 
 
 def load_detector(
@@ -41,7 +46,7 @@ def load_detector(
     half
         Whether a GPU computes in 16 bits.
     fast
-        Whether to take the fast graphs, which must be there.
+        Whether to take the INT8 quantised graphs, which must be there (`has_quantised`).
 
     Raises
     ------

@@ -2,8 +2,8 @@
 
 ``rpn`` turns pictures and latents into feature maps and boxes to look at, ``box_head`` those
 that stand into scores and boxes of every class, ``energy_head`` detections into energy maps and
-distances. `saiseld.detector.export` writes them, and fast ones that multiply bytes, look at fewer
-regions and sample each more sparsely: their scores differ (docs/performance.md#fast).
+distances. `saiseld.detector.export` writes them, and INT8 quantised ones that look at fewer regions
+and sample each more sparsely: their scores differ a little (docs/performance.md#int8).
 """
 
 from __future__ import annotations

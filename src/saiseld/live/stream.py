@@ -130,6 +130,7 @@ class Stream:
         self._engine = Engine(
             imager.networks,
             branches,
+            video=video,
             latency=latency,
             backpressure=Backpressure(blocks=False, max_lag_s=max_lag_s, clock=clock),
             only_pictured=self._system.is_fused,

@@ -27,7 +27,7 @@ from saiseld.formats.candidates import (
 )
 from saiseld.formats.features import FEATURES_SUFFIX, Features
 from saiseld.pipeline.imager import Imager, load_imager
-from saiseld.pipeline.networks import NetworkOptions, Networks, task_device
+from saiseld.pipeline.networks import NetworkOptions, Networks, is_precise, task_device
 from saiseld.pipeline.open import Layout, open_checked
 from saiseld.runtime.cache import content_digest
 from saiseld.runtime.devices import DeviceName
@@ -49,7 +49,8 @@ def detect(
     format: str = "auto",
     weights: str | Path | None = None,
     device: DeviceName = "auto",
-    fast: bool = False,
+    precise: bool = False,
+    fast: bool | None = None,
 ) -> Candidates:
     """Return every candidate in a recording, to decide on with `saiseld.pipeline.emit.emit`.
 
@@ -68,8 +69,10 @@ def detect(
         A weights folder, or None for the packaged ones.
     device
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    precise
+        Full precision on a CPU too: twice the time, to reproduce figures exactly.
     fast
-        Half of the time on a CPU, scores that differ a little.
+        The default on a CPU, as version 0.2 called it.
 
     Raises
     ------
@@ -82,7 +85,8 @@ def detect(
     >>> len(table), table.score.max()  # doctest: +SKIP
     (8712, 0.93)
     """
-    options = NetworkOptions(None if weights is None else Path(weights), device, fast=fast)
+    folder = None if weights is None else Path(weights)
+    options = NetworkOptions(folder, device, precise=is_precise(precise, fast))
     return load_imager(options).detect(
         recording, video, sample_rate=sample_rate, array=array, format=format
     )
@@ -168,7 +172,7 @@ def _made_from(
         "video": "" if video is None else content_digest(video),
         "features": {} if features is None else Features(features).provenance,
         "weights": networks.digests,
-        "fast": networks.options.fast,
+        "precision": networks.precision,
         "all_maps": all_maps,
     }
 

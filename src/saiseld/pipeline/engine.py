@@ -36,6 +36,7 @@ from saiseld.formats.candidates import Branch, Candidates, joined, no_candidates
 from saiseld.formats.features import AcousticImages
 from saiseld.pipeline.networks import Networks
 from saiseld.runtime.threads import leave_own_threads_off
+from saiseld.seld.audio_branch import AudioBranch
 from saiseld.seld.decode import candidates
 from saiseld.seld.inference import LowLatencyInference, SlidingWindowInference
 from saiseld.seld.output import WINDOW_FRAMES, SeldOutput
@@ -128,6 +129,8 @@ class Engine:
         Which of them: ``"detector"``, ``"audio"``.
     recording
         Its name.
+    video
+        Whether it has a video, whose pictures are pushed or not.
     frames
         How many frames it has; None where that is not known yet: then every block's table says how
         many there were until its end.
@@ -155,6 +158,7 @@ class Engine:
         branches: Sequence[Branch],
         recording: str = "live",
         *,
+        video: bool = True,
         frames: int | None = None,
         latency: Latency = "exact",
         backpressure: Backpressure = WAIT,
@@ -166,7 +170,10 @@ class Engine:
         self._branch_names: tuple[Branch, ...] = tuple(branches)
         self._recording, self._frames = recording, frames
         self._only_pictured = only_pictured
-        self._provenance = {**networks.provenance(branches), **(provenance or {})}
+        self._provenance = {
+            **networks.provenance(branches, video=video),
+            **(provenance or {}),
+        }
         self._pictured: deque[bool] = deque()  # of the frames that were not given yet
         self._pushed = self._given = 0
         self._branches: list[_Branch] = []
@@ -174,7 +181,9 @@ class Engine:
             detector = _DetectorBranch(networks, backpressure, only_pictured, keep)
             self._branches.append(detector)
         if "audio" in branches:
-            self._branches.append(_AudioBranch(networks, latency, backpressure))
+            audio = networks.audio_with(video=video)
+            threaded = networks.threads > 1
+            self._branches.append(_AudioBranch(audio, latency, backpressure, threaded=threaded))
 
     @property
     def delay(self) -> float:
@@ -556,9 +565,15 @@ class _AudioBranch:
     audio branch's own (`saiseld.seld.inference.Refinement`).
     """
 
-    def __init__(self, networks: Networks, latency: Latency, backpressure: Backpressure) -> None:
+    def __init__(
+        self,
+        branch: AudioBranch,
+        latency: Latency,
+        backpressure: Backpressure,
+        *,
+        threaded: bool,
+    ) -> None:
         self._backpressure, self._latency = backpressure, latency
-        branch = networks.audio
         self._inference: SlidingWindowInference | LowLatencyInference
         if latency == "exact":
             self._inference = SlidingWindowInference(branch.window, branch.recognition)
@@ -567,7 +582,7 @@ class _AudioBranch:
             window = branch.with_tta(1).window
             self._inference = LowLatencyInference(window, LOW_HOP, LOW_AHEAD, branch.recognition)
         self._pool: ThreadPoolExecutor | None = None
-        if networks.threads > 1 or not backpressure.blocks:
+        if threaded or not backpressure.blocks:
             self._pool = ThreadPoolExecutor(1, "audio", initializer=leave_own_threads_off)
         self._running: deque[_Task[list[_Given]]] = deque()
         self._rows = _Rows()

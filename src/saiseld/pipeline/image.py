@@ -359,7 +359,7 @@ def provenance_of(
         system=repr(system),
         channels=recording.layout,
         elevation_assumed=recording.elevation_assumed,
-        fast=networks.options.fast,
+        precision=networks.precision,
     )
 
 

@@ -26,7 +26,7 @@ from saiseld.formats.candidates import Branch, Candidates, joined
 from saiseld.formats.features import FRAMES_PER_BLOCK, AcousticImages
 from saiseld.pipeline.defaults import branches_for, default_system
 from saiseld.pipeline.engine import Block, Engine
-from saiseld.pipeline.networks import NetworkOptions, Networks, load_networks
+from saiseld.pipeline.networks import NetworkOptions, Networks, is_precise, load_networks
 from saiseld.pipeline.open import layout_named, open_array, open_checked
 from saiseld.pipeline.prediction import Prediction
 from saiseld.pipeline.weights import Weights
@@ -48,8 +48,10 @@ class Imager:
     ----------
     weights
         A weights folder (`saiseld.pipeline.weights`), or None for the packaged ones.
-    device, half, fast
+    device, half, precise
         As in `saiseld.pipeline.networks.NetworkOptions`.
+    fast
+        The default on a CPU, as version 0.2 called it.
     threads
         Batches of frames at a time; as many as there are cores if None. No number depends on it.
     networks
@@ -75,13 +77,14 @@ class Imager:
         *,
         device: DeviceName = "auto",
         half: bool = False,
-        fast: bool = False,
+        precise: bool = False,
+        fast: bool | None = None,
         threads: int | None = None,
         networks: Networks | None = None,
     ) -> None:
         if networks is None:
             folder = None if weights is None else Path(weights)
-            options = NetworkOptions(folder, device, half, fast)
+            options = NetworkOptions(folder, device, half, is_precise(precise, fast))
             networks = Networks(options, threads=threads)
         self.networks = networks
 
@@ -95,16 +98,16 @@ class Imager:
         """The default system; where the weights hold no audio branch, the detector's, and said."""
         return default_system(self.weights.decided)
 
-    def pictures(self, video: str | Path | None) -> Iterator[Frame | None]:
-        """Yield a video's pictures as the detector is shown them; none if there is no video."""
+    def pictures(self, video: str | Path | None) -> Iterator[Frame | None] | None:
+        """Yield a video's pictures as the detector is shown them; None if there is no video."""
         if video is None:
-            return iter(())
+            return None
         return open_video(video, scaling=self.networks.detector.frame_scaling)
 
     def blocks(
         self,
         recording: Recording,
-        pictures: Iterable[Frame | None] = (),
+        pictures: Iterable[Frame | None] | None = None,
         branches: Sequence[Branch] | None = None,
         *,
         images: Iterable[AcousticImages] | None = None,
@@ -119,7 +122,7 @@ class Imager:
             The recording.
         pictures
             One a frame from frame 0 on; where it ends or gives None, or one that shows nothing (a
-            covered lens), the ImageNet mean stands in.
+            covered lens), the ImageNet mean stands in. None if there is no video.
         branches
             Which branches are run; all that there are if None.
         images
@@ -134,10 +137,11 @@ class Imager:
             requested,
             recording.name,
             frames=recording.frames,
+            video=pictures is not None,
             keep=keep,
             provenance=provenance,
         )
-        each = iter(pictures)
+        each = iter(pictures or ())
         try:
             for audio, image in _chunks(recording, images, audio="audio" in requested):
                 count = FRAMES_PER_BLOCK if image is None else len(image.latent)
@@ -218,14 +222,15 @@ class Imager:
             system = system_named(system)
         models = self.networks.decision_models
         branches = branches_for(system, video=video is not None)
-        frames: Iterable[Frame | None] = self.pictures(video) if "detector" in branches else ()
+        unseen = video is not None and "detector" not in branches
+        frames = () if unseen else self.pictures(video)
         made_by = {"system": system.as_json(), **(provenance or {})}
         masks: list[EnergyMask] = []
         tables: list[Candidates] = []
         missing = 0
         with one_blas_thread():
             for block in self.blocks(opened, frames, branches, provenance=made_by):
-                if video is not None and "detector" not in branches:
+                if unseen:
                     block = _not_looked_at(block)
                 found: list[EnergyMask] = []
                 if models.frame_by_frame(system):
@@ -315,7 +320,8 @@ def image(
     system: System | str | None = None,
     weights: str | Path | None = None,
     device: DeviceName = "auto",
-    fast: bool = False,
+    precise: bool = False,
+    fast: bool | None = None,
 ) -> Prediction:
     """Image one recording; networks are kept loaded for the next call.
 
@@ -340,8 +346,10 @@ def image(
         A weights folder, or None for the packaged ones.
     device
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    precise
+        Full precision on a CPU too: twice the time, to reproduce figures exactly.
     fast
-        Half of the time on a CPU, scores that differ a little.
+        The default on a CPU, as version 0.2 called it.
 
     Raises
     ------
@@ -358,7 +366,8 @@ def image(
         raise TypeError("give a recording: its file, or an array with its sample rate")
     source = recording if recording is not None else audio
     assert source is not None
-    options = NetworkOptions(None if weights is None else Path(weights), device, fast=fast)
+    folder = None if weights is None else Path(weights)
+    options = NetworkOptions(folder, device, precise=is_precise(precise, fast))
     return load_imager(options).image(
         source, video, sample_rate=sample_rate, array=array, format=format, system=system
     )

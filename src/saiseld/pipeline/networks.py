@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from saiseld.acoustics.front_end import FrontEnd
 from saiseld.decision.fusion import Fusion
 from saiseld.decision.matchability import Matchability
 from saiseld.decision.systems import DecisionModels
-from saiseld.detector.detect import FrameDetector, load_detector
+from saiseld.detector.detect import FrameDetector, has_quantised, load_detector
 from saiseld.formats.candidates import Branch, Candidates
 from saiseld.pipeline.weights import Weights, digests, find_weights, model_record
 from saiseld.runtime.cluster import Cluster
-from saiseld.runtime.devices import DeviceName, device_if, device_of
-from saiseld.runtime.errors import CheckpointError
+from saiseld.runtime.devices import DeviceName, device_of
+from saiseld.runtime.errors import CheckpointError, DeviceError
 from saiseld.runtime.parallel import Workers
 from saiseld.runtime.threads import threads_here
 from saiseld.seld.audio_branch import AudioBranch
+
+Precision = Literal["int8", "float32", "float16"]
+"""Of the detector: INT8 quantised, full, or 16 bits."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +41,25 @@ class NetworkOptions:
         ``auto``, ``cpu``, ``cuda`` or ``mps``; auto takes a GPU where torch finds one.
     half
         Whether a GPU computes in 16 bits; a CPU never does.
-    fast
-        Whether the detector is the INT8 quantised one and the audio branch runs one view, on the
-        CPU: half of the time, scores that differ a little (docs/performance.md#fast).
+    precise
+        Whether a CPU computes in full precision too. Otherwise the detector is the INT8 quantised
+        one if it lies beside the weights, and the audio branch runs without test-time augmentation
+        where there is a video: half of the time, scores as good (docs/performance.md#int8).
+
+    Raises
+    ------
+    DeviceError
+        If both ``half`` and ``precise`` are wanted.
     """
 
     weights: Path | None = None
     device: DeviceName = "auto"
     half: bool = False
-    fast: bool = False
+    precise: bool = False
+
+    def __post_init__(self) -> None:
+        if self.half and self.precise:
+            raise DeviceError("precision", expected="half or precise", found="both")
 
     def find_weights(self) -> Weights:
         """Return the weights; raises ``CheckpointError`` if there is no such folder."""
@@ -73,7 +89,7 @@ class Networks:
         self.options = options
         self.weights = paths = options.find_weights()
         self.threads = threads_here() if threads is None else threads
-        self._device = device_of(device_if(options.fast, options.device))
+        self._device = device_of(options.device)
         if "detector" in paths.branches:
             _check_projection(self)
         else:
@@ -94,10 +110,20 @@ class Networks:
     @cached_property
     def detector(self) -> FrameDetector:
         """The detector; raises ``CheckpointError`` if the weights hold none."""
-        options = self.options
         return load_detector(
-            self.weights.detector, self._device, half=options.half, fast=options.fast
+            self.weights.detector,
+            self._device,
+            half=self.options.half,
+            fast=self.precision == "int8",
         )
+
+    @cached_property
+    def precision(self) -> Precision:
+        """What the detector computes in."""
+        if self._device != "cpu":
+            return "float16" if self.options.half else "float32"
+        detects = "detector" in self.branches and not self.options.precise
+        return "int8" if detects and has_quantised(self.weights.detector) else "float32"
 
     @cached_property
     def audio(self) -> AudioBranch:
@@ -108,8 +134,19 @@ class Networks:
         CheckpointError
             If the weights hold none.
         """
-        branch = AudioBranch.load(self.weights.seld, device=self._device)
-        return branch.with_tta(1) if self.options.fast else branch
+        return AudioBranch.load(self.weights.seld, device=self._device)
+
+    def audio_with(self, *, video: bool) -> AudioBranch:
+        """Return the SELD network for recordings with or without a video.
+
+        Beside an INT8 detector it needs no test-time augmentation; alone it gains by it.
+
+        Raises
+        ------
+        CheckpointError
+            If the weights hold none.
+        """
+        return self.audio.with_tta(1) if video and self.precision == "int8" else self.audio
 
     @cached_property
     def decision_models(self) -> DecisionModels:
@@ -129,15 +166,23 @@ class Networks:
     @cached_property
     def digests(self) -> dict[str, str]:
         """What each of their files holds (`saiseld.pipeline.weights.digests`)."""
-        return digests(self.weights, fast=self.options.fast)
+        return digests(self.weights, quantised=self.precision == "int8")
 
     @cached_property
     def _record(self) -> dict[str, dict[str, Any]]:
         return model_record(self.weights)
 
-    def provenance(self, branches: Sequence[Branch]) -> dict[str, Any]:
-        """Return what rows of some branches say of the networks that made them, as JSON."""
-        made_by: dict[str, Any] = {"imager": "engine", "fast": self.options.fast}
+    def provenance(self, branches: Sequence[Branch], *, video: bool) -> dict[str, Any]:
+        """Return what rows of a recording say of the networks that made them, as JSON.
+
+        Parameters
+        ----------
+        branches
+            Whose rows.
+        video
+            Whether the recording has a video.
+        """
+        made_by: dict[str, Any] = {"imager": "engine", "precision": self.precision}
         if "detector" in self.branches:
             made_by["front_end"] = self.front_end.identity
             made_by["projection"] = self.detector.projection
@@ -146,7 +191,7 @@ class Networks:
             name: record for name, record in self._record.items() if record["branch"] in branches
         }
         if "audio" in branches:
-            made_by["tta"] = self.audio.tta
+            made_by["tta"] = self.audio_with(video=video).tta
             fusion = self.decision_models.fusion
             made_by["fusion"] = None if fusion is None else fusion.as_json()
         return made_by
@@ -169,10 +214,28 @@ def task_device(options: NetworkOptions, jobs: Workers) -> DeviceName:
     Raises
     ------
     DeviceError
-        If a cluster does not have it, or fast networks are asked for on a GPU.
+        If a cluster does not have it.
     """
-    device = device_if(options.fast, options.device)
-    return jobs.device_of(device) if isinstance(jobs, Cluster) else device
+    return jobs.device_of(options.device) if isinstance(jobs, Cluster) else options.device
+
+
+def is_precise(precise: bool, fast: bool | None) -> bool:
+    """Return whether full precision is wanted; ``fast``, of version 0.2, is taken with a notice.
+
+    Raises
+    ------
+    DeviceError
+        If both are wanted.
+    """
+    if fast is None:
+        return precise
+    if fast and precise:
+        raise DeviceError("precision", expected="fast or precise", found="both")
+    _log.warning(
+        "fast is the default on a CPU now, and 0.4 will not know the option; "
+        "full precision is called precise"
+    )
+    return not fast
 
 
 def load_networks(options: NetworkOptions, *, threads: int | None = None) -> Networks:

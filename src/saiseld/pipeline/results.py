@@ -108,8 +108,8 @@ class Provenance:
         What the recording's channels were taken for.
     elevation_assumed
         Whether elevations are assumed and not measured, as of planar arrays.
-    fast
-        Whether in the fast form (`saiseld.pipeline.networks.NetworkOptions`).
+    precision
+        Of the detector (`saiseld.pipeline.networks.Precision`).
     version
         Of saiseld.
     """
@@ -120,7 +120,7 @@ class Provenance:
     system: str
     channels: str
     elevation_assumed: bool = False
-    fast: bool = False
+    precision: str = "float32"
     version: str = __version__
 
     def difference(self, other: Provenance) -> str:
@@ -166,8 +166,8 @@ class RunRecord:
             notes.append(f"{self.missing_pictures} of {self.frames} frames without a picture")
         if self.provenance.elevation_assumed:
             notes.append("Elevations are assumed, not measured: the array is planar")
-        if self.provenance.fast:
-            notes.append("Imaged in the fast form: scores differ a little from the usual ones")
+        if self.provenance.precision != "int8":
+            notes.append(f"Imaged in {self.provenance.precision}")
         return notes
 
 

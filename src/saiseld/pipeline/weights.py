@@ -122,11 +122,11 @@ def _files(weights: Weights) -> dict[Branch, list[Path]]:
 
 
 def digests(
-    weights: Weights, branches: Sequence[Branch] = BRANCHES, *, fast: bool = False
+    weights: Weights, branches: Sequence[Branch] = BRANCHES, *, quantised: bool = False
 ) -> dict[str, str]:
     """Return what each file of some branches holds, graphs too, by name (see `content_digest`).
 
-    Those of the fast graphs only where these are what it is run by.
+    Those of the INT8 quantised graphs only where these are what it is run by.
     """
     of_branch = _files(weights)
     checkpoints = [path for branch in branches for path in of_branch.get(branch, [])]
@@ -134,7 +134,7 @@ def digests(
         graph
         for path in checkpoints
         for graph in sorted(path.parent.glob(f"{path.stem}.*{GRAPH_SUFFIX}"))
-        if fast or FAST not in graph.suffixes
+        if quantised or FAST not in graph.suffixes
     ]
     return {path.name: content_digest(path) for path in [*checkpoints, *graphs]}
 

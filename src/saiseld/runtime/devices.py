@@ -33,20 +33,6 @@ def device_of(requested: DeviceName) -> Device:
     return requested
 
 
-def device_if(fast: bool, requested: DeviceName) -> DeviceName:
-    """Return where networks that may be fast should run: those that multiply bytes on the CPU.
-
-    Raises
-    ------
-    DeviceError
-        If they are fast, and a GPU is asked for.
-    """
-    if fast and requested not in ("auto", "cpu"):
-        advice = "The fast form is for the CPU: leave it out"
-        raise DeviceError("device", expected="cpu", found=requested, advice=advice)
-    return "cpu" if fast else requested
-
-
 def has_torch() -> bool:
     """Return whether torch is installed; the packaged system images without it."""
     return find_spec("torch") is not None

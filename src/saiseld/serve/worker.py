@@ -25,7 +25,6 @@ from saiseld.pipeline.draw import write_folder_page
 from saiseld.pipeline.image import ImageOptions, Job, image_recording
 from saiseld.pipeline.imager import load_imager
 from saiseld.pipeline.networks import NetworkOptions
-from saiseld.runtime.devices import DeviceName
 from saiseld.runtime.errors import InputError, SaiseldError
 from saiseld.runtime.isolation import ProcessLimits, confine, limit_cpu_s
 from saiseld.runtime.notices import collected_warnings
@@ -52,9 +51,7 @@ def image_job(
     request: JobRequest,
     on_share: Callable[[float], object],
     *,
-    weights: Path | None = None,
-    device: DeviceName = "auto",
-    half: bool = False,
+    networks: NetworkOptions | None = None,
     array: MicrophoneArray | None = None,
 ) -> None:
     """Image the recording in a job's folder into ``results``, as `saiseld image` does.
@@ -63,7 +60,7 @@ def image_job(
     """
     video = folder / VIDEO if (folder / VIDEO).exists() else None
     job = Job(folder / RECORDING, video, request.layout(array))
-    imager = load_imager(NetworkOptions(weights, device, half))
+    imager = load_imager(networks or NetworkOptions())
     options = ImageOptions(threshold=request.threshold, overlay=request.overlay, title=request.name)
     results = folder / "results"
     image_recording(job, imager, results, options, on_share=on_share)
