@@ -69,7 +69,7 @@ def test_a_stop_in_the_middle_leaves_nothing_half_done(untrained, tmp_path, sais
         def stop(*arguments: object, **options: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr("saiseld.viewing.overlay.draw_panorama", stop)
+        patch.setattr("saiseld.viewing.overlay.draw_yuv", stop)
         code, told = saiseld(*command)
     assert code == 130 and "the same command goes on" in told
     assert names(tmp_path) == {"rec.candidates.parquet", "rec.events.csv", "rec.provenance"}

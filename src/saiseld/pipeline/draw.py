@@ -110,7 +110,8 @@ def draw_results(
     if overlay:
         size = None if video is None else video_size(video)
         width = min(max(size[0] if size else WIDTH, _WIDTHS[0]), _WIDTHS[1])
-        pictures = iter(()) if video is None else open_video(video, width=width)
+        own = min(size[0], width) if size else width  # enlarged as it is drawn
+        pictures = iter(()) if video is None else open_video(video, width=own)
         write_overlay(
             results.overlay,
             recording,

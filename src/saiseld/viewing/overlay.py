@@ -20,7 +20,7 @@ from saiseld.formats.annotation import EnergyMask
 from saiseld.runtime.errors import OutputError, VideoError, refusing
 from saiseld.runtime.files import atomic_path
 from saiseld.runtime.version import __version__
-from saiseld.viewing.panorama import Layout, draw_panorama
+from saiseld.viewing.panorama import Layout, draw_yuv
 
 _LOUDEST = 0.7
 _LARGEST_GAIN = 100.0
@@ -82,7 +82,7 @@ def write_overlay(
                 video.codec_context.thread_count = 1
                 sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo")
                 for number, audio in enumerate(_frames(recording)):
-                    drawn = draw_panorama(
+                    drawn = draw_yuv(
                         by_frame[number],
                         next(picture_of),
                         title=recording.name if title is None else title,
@@ -130,7 +130,7 @@ def _gain(recording: Recording) -> np.float32:
 
 
 def _video_frame(drawn: NDArray[np.uint8], number: int) -> av.VideoFrame:
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(drawn), "rgb24")
+    frame = av.VideoFrame.from_ndarray(drawn, "yuv420p")
     frame.pts, frame.time_base = number, Fraction(1, FPS)
     return frame
 

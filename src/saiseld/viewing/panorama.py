@@ -5,13 +5,12 @@ The picture keeps the project's convention: azimuth is positive to the left, 0 a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import cache
-from pathlib import Path
+from collections.abc import Iterable, Sequence, Set
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from saiseld.conventions.sphere import HEIGHT, WIDTH, pixel_of_angles
 from saiseld.conventions.taxonomy import CLASS_COLOURS, CLASS_NAMES, NUM_CLASSES
@@ -19,6 +18,7 @@ from saiseld.data.video import Frame
 from saiseld.evaluation.rendering import render
 from saiseld.evaluation.soft_iou import Canvas
 from saiseld.formats.annotation import EnergyMask
+from saiseld.viewing.surface import Surface, font, font_of, yuv_of
 
 _GROUND, _INK, _FAINT = (18, 20, 24), (225, 228, 232), (58, 62, 70)
 _OPACITY = 0.8
@@ -35,15 +35,15 @@ class Layout:
     Parameters
     ----------
     width
-        Of the panorama in pixels, without its margins; made even. The panorama is half as high.
+        Of the panorama in pixels, without its margins; made a multiple of 4. It is half as high.
     """
 
     def __init__(self, width: int = 1080) -> None:
-        self.width = 2 * max(round(width / 2), 180)
+        self.width = 4 * max(round(width / 4), 90)
         self.height = self.width // 2
         self.scale = self.width / WIDTH
         unit = self.width / 1080
-        self.left, self.top = round(44 * unit), round(34 * unit)
+        self.left, self.top = 2 * round(22 * unit), 2 * round(17 * unit)
         right, bottom = 2 * round(98 * unit), round(26 * unit)
         # Video encoders want even sides.
         self.size = (
@@ -78,37 +78,79 @@ def draw_panorama(
         Classes in the legend, such as all that occur in a recording; those of ``masks`` if None.
     """
     layout = Layout(width)
-    field = _background(picture, layout)
-    visible = [mask for mask in masks if 0 <= mask.class_id < NUM_CLASSES]
-    # The most certain is painted last, so that it is on top.
-    visible.sort(key=_certainty)
+    visible = _visible(masks)
+    drawn = np.array(_margins(layout.width, title, *_legend(visible, classes)))
+    field = drawn[layout.top :, layout.left :][: layout.height, : layout.width]
+    field[:] = _grid(layout.width) if picture is None else _resized(picture, layout)
+    _draw_over(Surface.rgb(drawn), layout, visible, clock)
+    return drawn
+
+
+def draw_yuv(
+    masks: Sequence[EnergyMask],
+    picture: Frame | None,
+    *,
+    title: str = "",
+    clock: str = "",
+    width: int = 1080,
+    classes: Iterable[int] | None = None,
+) -> NDArray[np.uint8]:
+    """Return what `draw_panorama` draws as (height x 3 / 2, width) YUV 4:2:0, BT.601, for a video.
+
+    Luminance is that of the RGB picture within 2 of 255 but for the edges of letters, which lie on
+    whole pixels in both; colours have half the resolution, as in every such video.
+    """
+    layout = Layout(width)
+    visible = _visible(masks)
+    drawn = _yuv_margins(layout.width, title, *_legend(visible, classes)).copy()
+    surface = Surface.yuv(drawn)
+    if picture is None:
+        field = _yuv_grid(layout.width)
+    else:
+        field = yuv_of(picture, (layout.width, layout.height))
+    for plane, part in zip(surface.planes, Surface.yuv(field).planes, strict=True):
+        step = layout.width // part.shape[1]
+        below, right = plane[layout.top // step :], layout.left // step
+        below[: len(part), right : right + part.shape[1]] = part
+    _draw_over(surface, layout, visible, clock)
+    return drawn
+
+
+def _visible(masks: Sequence[EnergyMask]) -> list[EnergyMask]:
+    """Return the masks that are drawn, the surest last, so that it is on top."""
+    return sorted((m for m in masks if 0 <= m.class_id < NUM_CLASSES), key=_certainty)
+
+
+def _legend(
+    visible: Sequence[EnergyMask], classes: Iterable[int] | None
+) -> tuple[tuple[int, ...], frozenset[int]]:
+    """Return the classes of the legend, and which of them sound now."""
+    present = frozenset(mask.class_id for mask in visible)
+    return tuple(sorted(present if classes is None else classes)), present
+
+
+def _draw_over(surface: Surface, layout: Layout, visible: Sequence[EnergyMask], clock: str) -> None:
+    """Draw masks, their names and the clock."""
     energies = [render(mask.segmentation) for mask in visible]
     for mask, energy in zip(visible, energies, strict=True):
-        _paint(field, mask, energy, layout)
-    image = _margins(layout.width).copy()
-    image.paste(Image.fromarray(field), (layout.left, layout.top))
-    draw = ImageDraw.Draw(image, "RGBA")
-    present = {mask.class_id for mask in visible}
-    _draw_legend(draw, layout, sorted(present if classes is None else classes), present)
-    _draw_labels(draw, layout, [(m, e) for m, e in zip(visible, energies, strict=True) if e.any()])
-    _draw_text(draw, (layout.left, layout.top / 2), title, layout.large, "lm")
-    _draw_text(draw, (layout.left + layout.width, layout.top / 2), clock, layout.large, "rm")
-    return np.asarray(image)
+        _paint(surface, mask, energy, layout)
+    _draw_labels(surface, layout, [(m, e) for m, e in zip(visible, energies, strict=True) if e.any()])
+    place = layout.left + layout.width, layout.top / 2
+    surface.text(place, clock, layout.large, "rm", _INK)
 
 
 def _certainty(mask: EnergyMask) -> float:
     return 1.0 if mask.score is None else float(np.clip(mask.score, 0, 1))
 
 
-def _background(picture: Frame | None, layout: Layout) -> NDArray[np.uint8]:
+def _resized(picture: Frame, layout: Layout) -> NDArray[np.uint8]:
     size = layout.width, layout.height
-    if picture is not None:
-        return np.array(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
-    return _grid(size).copy()
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
 
 
 @cache
-def _grid(size: tuple[int, int]) -> NDArray[np.uint8]:
+def _grid(width: int) -> NDArray[np.uint8]:
+    size = width, width // 2
     image = Image.new("RGB", size, (30, 33, 39))
     draw = ImageDraw.Draw(image)
     scale = size[0] / WIDTH
@@ -119,25 +161,24 @@ def _grid(size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def _paint(field: NDArray[np.uint8], mask: EnergyMask, energy: Canvas, layout: Layout) -> None:
+def _paint(surface: Surface, mask: EnergyMask, energy: Canvas, layout: Layout) -> None:
     """Blend a mask into the part of the picture that it covers."""
     if not energy.any():
         return
-    large = enlarged(energy, layout.width)
     covered = np.asarray(energy, bool)
-    part = (
-        _reach(covered, 1, layout.height),
-        # What lies at the seam spreads over it.
-        slice(None) if energy[:, [0, -1]].any() else _reach(covered, 0, layout.width),
-    )
-    share = large[part]
+    down = _reach(covered, 1, layout.height)
+    # What lies at the seam spreads over it.
+    at_seam = bool(energy[:, [0, -1]].any())
+    across = slice(0, layout.width) if at_seam else _reach(covered, 0, layout.width)
+    rows = _spread(energy.shape[0], layout.height, -1)
+    columns = _spread(energy.shape[1], layout.width, 0)
+    share = rows[down] @ np.asarray(energy, np.float32) @ columns[across].T
     certainty = _FAINTEST + (1 - _FAINTEST) * _certainty(mask)
-    alpha = (_OPACITY * certainty * share)[..., None]
-    colour = np.array(CLASS_COLOURS[mask.class_id], np.float32)
-    inside = _contour(large > _CONTOUR)[part]
-    blended = field[part] * (1 - alpha) + colour * alpha
-    blended[inside] = blended[inside] * (1 - certainty) + colour * certainty
-    field[part] = np.rint(blended).astype(np.uint8)
+    alpha = _OPACITY * certainty * share
+    inside = _contour(share > _CONTOUR)
+    alpha[inside] += (1 - alpha[inside]) * certainty
+    place = layout.left + across.start, layout.top + down.start
+    surface.blend(*place, alpha, CLASS_COLOURS[mask.class_id])
 
 
 def _reach(covered: NDArray[np.bool_], over: int, size: int) -> slice:
@@ -145,7 +186,23 @@ def _reach(covered: NDArray[np.bool_], over: int, size: int) -> slice:
     (points,) = np.nonzero(covered.any(axis=over))
     step = size / covered.shape[1 - over]
     # Enlarging spreads a value over the next point on each side.
-    return slice(max(int((points[0] - 1) * step), 0), int((points[-1] + 2) * step) + 1)
+    last = min(int((points[-1] + 2) * step) + 1, size)
+    return slice(max(int((points[0] - 1) * step), 0), last)
+
+
+@cache
+def _spread(points: int, size: int, beyond: int) -> NDArray[np.float32]:
+    """Return (size, points) the shares of points that `enlarged` takes along an axis.
+
+    ``beyond`` is the point that stands for the one after the last: the first one at the seam.
+    """
+    basis = Image.fromarray(np.eye(points + 1, dtype=np.float32))
+    box = (0.5, 0, points + 0.5, points + 1)
+    enlarging = basis.resize((size, points + 1), Image.Resampling.BILINEAR, box=box)
+    shares = np.asarray(enlarging).T
+    whole = shares[:, :-1].copy()
+    whole[:, beyond] += shares[:, -1]
+    return whole
 
 
 def enlarged(energy: NDArray[np.floating], width: int) -> NDArray[np.float32]:
@@ -167,13 +224,31 @@ def _contour(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return inside & ~surrounded
 
 
-@cache
-def _margins(width: int) -> Image.Image:
-    """Return what every picture has round its panorama."""
+@lru_cache(maxsize=64)
+def _margins(
+    width: int, title: str, classes: tuple[int, ...], present: frozenset[int]
+) -> Image.Image:
+    """Return what pictures have round their panorama."""
     layout = Layout(width)
     image = Image.new("RGB", layout.size, _GROUND)
-    _draw_ticks(ImageDraw.Draw(image, "RGBA"), layout)
+    draw = ImageDraw.Draw(image, "RGBA")
+    _draw_ticks(draw, layout)
+    _draw_legend(draw, layout, classes, present)
+    _draw_text(draw, (layout.left, layout.top / 2), title, layout.large, "lm")
     return image
+
+
+@lru_cache(maxsize=64)
+def _yuv_margins(
+    width: int, title: str, classes: tuple[int, ...], present: frozenset[int]
+) -> NDArray[np.uint8]:
+    image = _margins(width, title, classes, present)
+    return yuv_of(np.asarray(image), image.size)
+
+
+@cache
+def _yuv_grid(width: int) -> NDArray[np.uint8]:
+    return yuv_of(_grid(width), (width, width // 2))
 
 
 def _draw_ticks(draw: ImageDraw.ImageDraw, layout: Layout) -> None:
@@ -190,7 +265,7 @@ def _draw_ticks(draw: ImageDraw.ImageDraw, layout: Layout) -> None:
 
 
 def _draw_legend(
-    draw: ImageDraw.ImageDraw, layout: Layout, classes: Sequence[int], present: set[int]
+    draw: ImageDraw.ImageDraw, layout: Layout, classes: Sequence[int], present: Set[int]
 ) -> None:
     unit, side = 1.7 * layout.text, layout.text / 2
     for place, class_id in enumerate(classes):
@@ -201,9 +276,7 @@ def _draw_legend(
 
 
 def _draw_labels(
-    draw: ImageDraw.ImageDraw,
-    layout: Layout,
-    masks: Sequence[tuple[EnergyMask, Canvas]],
+    surface: Surface, layout: Layout, masks: Sequence[tuple[EnergyMask, Canvas]]
 ) -> None:
     """Name the masks, the surest first, each where it covers no other name.
 
@@ -219,7 +292,7 @@ def _draw_labels(
             text += f" {mask.score:.2f}"
         if mask.distance_cm is not None:
             text += f", {mask.distance_cm / 100:.1f} m"
-        half = draw.textlength(text, _font(layout.text)) / 2 + 4
+        half = font(layout.text).getlength(text) / 2 + 4
         tall = layout.text * 0.65 + 2
         x = min(max(peak_x, layout.left + half), layout.left + layout.width - half)
         box = free_place(x, peak_y, half, tall, layout, taken)
@@ -227,11 +300,13 @@ def _draw_labels(
         y = (box[1] + box[3]) / 2
         colour = CLASS_COLOURS[mask.class_id]
         if abs(y - peak_y) > tall:
-            draw.line((peak_x, peak_y, x, y), (*colour, 200), 1)
-        draw.rectangle(box, (*_GROUND, 150))
+            surface.line((peak_x, peak_y), (x, y), 200 / 255, colour)
+        left, top, right, bottom = (round(side) for side in box)
+        ground = np.full((bottom - top + 1, right - left + 1), 150 / 255, np.float32)
+        surface.blend(left, top, ground, _GROUND)
         # Halfway to white: dark classes are read on the dark ground too.
-        ink = tuple((channel + 255) // 2 for channel in colour)
-        _draw_text(draw, (x, y), text, layout.text, "mm", ink)
+        red, green, blue = ((channel + 255) // 2 for channel in colour)
+        surface.text((x, y), text, layout.text, "mm", (red, green, blue))
 
 
 def free_place(
@@ -262,36 +337,5 @@ def _draw_text(
     anchor: str,
     ink: tuple[int, ...] = _INK,
 ) -> None:
-    """Draw one line of text, in a font that has its letters if the machine has one."""
-    font = _font(size) if text.isascii() else _font_for(frozenset(text), size)
-    draw.text(place, text.replace("\n", " "), ink, font, anchor)
-
-
-@cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(_dejavu(), size)
-
-
-def _dejavu() -> Path:
-    # Matplotlib brings it: Latin, Greek, Cyrillic and more, the same on every machine.
-    import matplotlib
-
-    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-
-
-@cache
-def _font_for(letters: frozenset[str], size: int) -> ImageFont.FreeTypeFont:
-    """Return DejaVu Sans, or the font of this machine that has most of the letters it lacks."""
-    from matplotlib.font_manager import findSystemFonts, get_font
-
-    def lacking(path: Path) -> int:
-        try:
-            glyphs = get_font(str(path)).get_charmap()
-        except (OSError, RuntimeError):
-            return len(letters)
-        return sum(ord(letter) not in glyphs for letter in letters if not letter.isspace())
-
-    if not lacking(_dejavu()):
-        return _font(size)
-    fonts = [_dejavu(), *map(Path, sorted(findSystemFonts()))]
-    return ImageFont.truetype(min(fonts, key=lacking), size)
+    """Draw one line of text."""
+    draw.text(place, text.replace("\n", " "), ink, font_of(text, size), anchor)
