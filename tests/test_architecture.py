@@ -171,6 +171,24 @@ def test_these_rooms_load_no_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_imaging_loads_nothing_that_only_training_needs() -> None:
+    program = "\n".join(
+        [
+            "import sys",
+            "import saiseld.cli.main, saiseld.pipeline.image, saiseld.live.stream",
+            "from saiseld.pipeline.networks import NetworkOptions, load_networks",
+            "networks = load_networks(NetworkOptions(device='cpu'), threads=1)",
+            "assert networks.detector and networks.audio and networks.decision_models",
+            "slow = ('torch', 'torchvision', 'sklearn', 'skops', 'pandas', 'matplotlib.pyplot')",
+            "print(*(name for name in slow if name in sys.modules))",
+        ]
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+    assert (done.stdout.strip(), done.returncode) == ("", 0), done.stderr
+
+
 def test_the_page_names_every_room_and_only_files_that_are_there() -> None:
     text = PAGE.read_text()
     assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == list(ARROWS)

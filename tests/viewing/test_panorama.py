@@ -7,7 +7,8 @@ from saiseld.conventions.sphere import pixel_of_angles
 from saiseld.conventions.taxonomy import CLASS_COLOURS
 from saiseld.formats.annotation import EnergyMask
 from saiseld.viewing import panorama
-from saiseld.viewing.panorama import Layout, draw_panorama
+from saiseld.viewing.panorama import Layout, draw_panorama, draw_yuv, enlarged
+from saiseld.viewing.surface import Surface, yuv_of
 
 LAYOUT = Layout()
 
@@ -85,3 +86,46 @@ def test_names_never_cover_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_name_with_letters_of_other_scripts_is_drawn() -> None:
     plain, named = (draw_panorama([], None, title=title) for title in ("", "Øvelse 会議 №1"))
     assert (plain != named).any()
+
+
+def test_a_video_shows_what_a_picture_shows() -> None:
+    across = np.linspace(40, 200, 360).astype(np.uint8)
+    picture = np.broadcast_to(across[None, :, None], (180, 360, 3))
+    masks = [
+        EnergyMask(0, 0, 1, (blob(60, 0),), 150.0, 0.9),
+        EnergyMask(0, 1, 8, (blob(180, 20),), None, 0.4),
+        EnergyMask(0, 2, 3, (blob(-90, 60),), None, 0.6),
+    ]
+    for shown in (picture, None):
+        drawn = draw_panorama(masks, shown, title="rec", clock="0.1 s")
+        expected = Surface.yuv(yuv_of(drawn, (drawn.shape[1], drawn.shape[0]))).planes
+        found = Surface.yuv(draw_yuv(masks, shown, title="rec", clock="0.1 s")).planes
+        for plane, other in zip(found, expected, strict=True):
+            difference = np.abs(plane.astype(int) - other)
+            assert difference.mean() < 0.4 and (difference > 4).mean() < 0.01
+
+
+@pytest.mark.parametrize(("azimuth", "elevation"), [(60, 0), (178, 20), (-40, 85)])
+def test_a_mask_is_as_opaque_as_its_energy(azimuth: float, elevation: float) -> None:
+    mask = EnergyMask(0, 0, 1, (blob(azimuth, elevation),), None, 1.0)
+    energy = panorama.render(mask.segmentation)
+    drawn, black = np.zeros((540, 1080, 3), np.uint8), Layout()
+    black.left = black.top = 0
+    panorama._paint(Surface.rgb(drawn), mask, energy, black)
+    share = enlarged(energy, 1080)
+    inside = (share > 0.02) & (share < 0.48)
+    expected = 0.8 * share[inside, None] * np.array(CLASS_COLOURS[1])
+    np.testing.assert_allclose(drawn[inside], expected, atol=1)
+    assert not drawn[share == 0].any()
+
+
+def test_shapes_at_edges_are_cut_off() -> None:
+    for picture in (np.zeros((8, 12, 3), np.uint8), np.zeros((12, 12), np.uint8)):
+        make = Surface.rgb if picture.ndim == 3 else Surface.yuv
+        full = np.ones((5, 5), np.float32)
+        for place in ((-3, -3), (10, 6), (40, 0), (-9, 2)):
+            make(picture).blend(*place, full, (255, 255, 255))
+        first = make(picture).planes[0]
+        expected = np.zeros((8, 12), bool)
+        expected[:2, :2] = expected[6:, 10:] = True
+        np.testing.assert_array_equal(first > 0, expected)

@@ -16,6 +16,7 @@ from rich.logging import RichHandler
 
 from saiseld.runtime.errors import SaiseldError, one_line
 from saiseld.runtime.parallel import set_progress, stop_as_ctrl_c_does
+from saiseld.runtime.threads import keep_to_quota
 from saiseld.runtime.version import __version__
 
 COMMANDS = (
@@ -170,6 +171,7 @@ def _plain(record: logging.LogRecord) -> bool:
 
 def main() -> None:
     """Run the command line."""
+    keep_to_quota()
     try:
         stop_as_ctrl_c_does()
         for stream in (sys.stdout, sys.stderr):  # names of files need not be text

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold
 
 from saiseld.runtime.errors import DataError
 
@@ -36,6 +35,8 @@ def room_folds(room: NDArray[np.str_]) -> Iterator[NDArray[np.bool_]]:
             expected="recordings of two rooms or more, to hold one out",
             found=f"only {rooms[0]}" if len(rooms) else "none with an energy map",
         )
+    from sklearn.model_selection import GroupKFold  # slow to load
+
     for _, rows in GroupKFold(min(FOLDS, len(rooms))).split(room, groups=room):
         held_out = np.zeros(len(room), bool)
         held_out[rows] = True

@@ -18,7 +18,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
-from sklearn.linear_model import LogisticRegression
 
 from saiseld.conventions.label_law import EXTENTS_DEG, LABEL_EXTENT_DEG
 from saiseld.conventions.sphere import angles_of_vector, unit_vector, wrap_azimuth
@@ -256,6 +255,8 @@ class LogisticCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         cls, evidence: FloatArray, target: FloatArray, weight: FloatArray
     ) -> LogisticCalibration:
         """Return the model of evidence (N, F), each row's target (N,) in [0, 1] and weight (N,)."""
+        from sklearn.linear_model import LogisticRegression  # slow to load
+
         mean, scale = evidence.mean(axis=0), evidence.std(axis=0)
         scale[scale == 0] = 1.0
         values = np.tile(_with_products((evidence - mean) / scale), (2, 1))

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 
 from saiseld.decision.detection_features import FEATURE_NAMES
 
@@ -38,6 +37,8 @@ class LinearClassifier:
     @classmethod
     def fit(cls, rows: NDArray[np.floating], matched: NDArray[np.bool_]) -> LinearClassifier:
         """Return the classifier of features (N, 16) and whether they matched (N,)."""
+        from sklearn.linear_model import LogisticRegression  # slow to load
+
         values = _logarithmic(rows)
         mean, scale = values.mean(axis=0), values.std(axis=0)
         scale[scale == 0] = 1.0

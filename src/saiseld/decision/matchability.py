@@ -10,15 +10,13 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.inspection import permutation_importance
-from sklearn.metrics import average_precision_score
 from threadpoolctl import threadpool_limits
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
@@ -32,6 +30,9 @@ from saiseld.formats.candidates import Candidates
 from saiseld.runtime.errors import CandidateError, CheckpointError, DataError, refusing
 from saiseld.runtime.files import atomic_path
 from saiseld.runtime.limits import Limit
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier  # slow to load
 
 TARGET_IOU = 0.25
 """A detection is matchable if its best IoU with the ground truth of its class reaches this."""
@@ -47,7 +48,7 @@ SKOPS_BYTES = Limit("skops_bytes", 64 << 20)
 Kind = Literal["trees", "linear"]
 Pool = Literal["emittable", "all"]
 """Which detections are learnt from: those that a system may emit, or all, as KIST2026 has it."""
-Classifier: TypeAlias = HistGradientBoostingClassifier | LinearClassifier
+Classifier: TypeAlias = "HistGradientBoostingClassifier | LinearClassifier"
 
 # The one type of a fitted classifier that skops does not already know to be harmless.
 _TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
@@ -243,9 +244,6 @@ class Matchability:
             If the file is no such model, is damaged, holds any other type, or was fitted on other
             features.
         """
-        import skops.io
-        from skops.io.exceptions import UntrustedTypesFoundException
-
         path = Path(path)
         if not path.is_file():
             raise CheckpointError(
@@ -256,12 +254,7 @@ class Matchability:
             )
         with refusing(CheckpointError, path, "a matchability model (.skops)"):
             _check_archive(path)
-            try:
-                content = skops.io.load(path, trusted=_TRUSTED)
-            except UntrustedTypesFoundException as error:
-                raise CheckpointError(
-                    path, expected="a matchability model and no other type", found=str(error)
-                ) from error
+            content = _linear_content(path) or _content(path)
             header = msgspec.json.decode(content["header"], type=_Header)
             classifier = content["classifier"]
             if isinstance(classifier, dict):
@@ -340,6 +333,8 @@ def importances(
 
     The mean over folds and repeats; negative or near zero for a feature that is not used.
     """
+    from sklearn.inspection import permutation_importance
+
     falls, weights = [], []
     for held_out in room_folds(examples.room):
         if examples.matched[held_out].any():
@@ -359,6 +354,8 @@ def importances(
 def _average_precision(
     model: Classifier, rows: NDArray[np.float32], matched: NDArray[np.bool_]
 ) -> float:
+    from sklearn.metrics import average_precision_score
+
     return float(average_precision_score(matched, model.predict_proba(rows)[:, 1]))
 
 
@@ -373,6 +370,8 @@ def _fitted(examples: Examples, rows: NDArray[np.bool_], kind: Kind) -> Classifi
         )
     if kind == "linear":
         return LinearClassifier.fit(examples.features[rows], matched)
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     classifier = HistGradientBoostingClassifier(
         max_iter=120,
         max_depth=6,
@@ -411,6 +410,71 @@ def _check_archive(path: Path) -> None:
                 )
 
 
+class _Array(msgspec.Struct, tag_field="__loader__", tag="NdArrayNode"):
+    file: str
+    type: Literal["numpy"]
+
+
+class _Arrays(msgspec.Struct, tag_field="__loader__", tag="DictNode"):
+    content: dict[str, _Array]
+
+
+class _Text(msgspec.Struct, tag_field="__loader__", tag="JsonNode"):
+    content: str
+
+
+class _Named(msgspec.Struct):
+    header: _Text
+    classifier: _Arrays
+
+
+class _Linear(msgspec.Struct, tag_field="__loader__", tag="DictNode"):
+    """What skops writes of a linear model: a text and arrays."""
+
+    content: _Named
+
+
+def _linear_content(path: Path) -> dict[str, Any] | None:
+    """Return the content of a linear model; None of any other, which takes skops to read.
+
+    Skops imports every estimator there is, and torch: seconds, for what are 34 numbers.
+    """
+    with zipfile.ZipFile(path) as archive:
+        try:
+            schema = msgspec.json.decode(archive.read("schema.json"), type=_Linear).content
+        except msgspec.ValidationError:
+            return None
+        arrays = {
+            name: np.load(BytesIO(archive.read(array.file)), allow_pickle=False)
+            for name, array in schema.classifier.content.items()
+        }
+    return {"header": msgspec.json.decode(schema.header.content), "classifier": arrays}
+
+
+def _content(path: Path) -> Any:
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    try:
+        return skops.io.load(path, trusted=_TRUSTED)
+    except UntrustedTypesFoundException as error:
+        raise CheckpointError(
+            path, expected="a matchability model and no other type", found=str(error)
+        ) from error
+
+
+def _are_safe_trees(classifier: object) -> bool:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return (
+        isinstance(classifier, HistGradientBoostingClassifier)
+        and classifier.n_features_in_ == len(FEATURE_NAMES)
+        and classifier._preprocessor is None
+        and np.array_equal(classifier.classes_, [False, True])
+        and all(len(stage) == 1 and _is_tree(stage[0].nodes) for stage in classifier._predictors)
+    )
+
+
 def _check(header: _Header, classifier: object, path: Path) -> None:
     if header.format_version != FORMAT_VERSION:
         raise CheckpointError(
@@ -436,14 +500,7 @@ def _check(header: _Header, classifier: object, path: Path) -> None:
             found=f"one of {len(header.training.examples_per_class)}",
             advice="Train a model of these classes with `saiseld train matchability`",
         )
-    is_safe = isinstance(classifier, LinearClassifier) or (
-        isinstance(classifier, HistGradientBoostingClassifier)
-        and classifier.n_features_in_ == len(FEATURE_NAMES)
-        and classifier._preprocessor is None
-        and np.array_equal(classifier.classes_, [False, True])
-        and all(len(stage) == 1 and _is_tree(stage[0].nodes) for stage in classifier._predictors)
-    )
-    if not is_safe:
+    if not (isinstance(classifier, LinearClassifier) or _are_safe_trees(classifier)):
         raise CheckpointError(
             path,
             place="classifier",

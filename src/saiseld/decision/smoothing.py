@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
-from sklearn.linear_model import LogisticRegression
 
 from saiseld.decision.folds import room_folds
 
@@ -58,6 +57,8 @@ class Smoother:
 
 def fit_smoother(evidence: NDArray[np.float64], matched: NDArray[np.bool_]) -> Smoother:
     """Fit the weights on (N, 3) evidence with known outcome."""
+    from sklearn.linear_model import LogisticRegression  # slow to load
+
     model = LogisticRegression().fit(evidence, matched)
     first, second, third = model.coef_[0].tolist()
     return Smoother((first, second, third), float(model.intercept_[0]))

@@ -39,6 +39,7 @@ from saiseld.runtime.devices import has_torch
 from saiseld.runtime.errors import CheckpointError, refusing
 from saiseld.runtime.files import write_bytes
 from saiseld.runtime.limits import Limit
+from saiseld.runtime.threads import cores_here
 
 if TYPE_CHECKING:
     import onnx
@@ -53,7 +54,7 @@ FAST = ".fast"
 
 _KEY = "saiseld"
 
-MEMORY_BYTES = Limit("graph_memory_bytes", (512 << 20) + (os.cpu_count() or 1) * (256 << 20))
+MEMORY_BYTES = Limit("graph_memory_bytes", (512 << 20) + cores_here() * (256 << 20))
 """What all graphs of a process may take together while they run."""
 _FATAL = 4
 _WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"

@@ -134,7 +134,9 @@ def _draw_over(surface: Surface, layout: Layout, visible: Sequence[EnergyMask], 
     energies = [render(mask.segmentation) for mask in visible]
     for mask, energy in zip(visible, energies, strict=True):
         _paint(surface, mask, energy, layout)
-    _draw_labels(surface, layout, [(m, e) for m, e in zip(visible, energies, strict=True) if e.any()])
+    _draw_labels(
+        surface, layout, [(m, e) for m, e in zip(visible, energies, strict=True) if e.any()]
+    )
     place = layout.left + layout.width, layout.top / 2
     surface.text(place, clock, layout.large, "rm", _INK)
 

@@ -88,11 +88,11 @@ class Surface:
 
 def _halved(alpha: Alpha, left: int, top: int) -> Alpha:
     """Return the mean over the squares of two by two pixels that a part of a picture lies in."""
-    height, width = alpha.shape
-    before = top % 2, left % 2
-    padded = np.pad(alpha, [(b, (b + n) % 2) for b, n in zip(before, (height, width), strict=True)])
-    squares = padded.reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2)
-    return squares.mean(axis=(1, 3), dtype=np.float32)
+    (height, width), down, across = alpha.shape, top % 2, left % 2
+    sides = (height + down + 1) // 2 * 2, (width + across + 1) // 2 * 2
+    even = np.zeros(sides, np.float32)
+    even[down : down + height, across : across + width] = alpha / 4
+    return even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]
 
 
 def _yuv_colour(colour: Colour) -> tuple[float, float, float]:
