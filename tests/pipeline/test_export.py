@@ -117,11 +117,11 @@ def test_int8_is_the_default_where_its_graphs_are(
         NetworkOptions(half=True, precise=True)
 
 
-@pytest.mark.parametrize(("video", "precise", "views"), [(1, 0, 1), (0, 0, 4), (1, 1, 4)])
-def test_audio_is_augmented_where_it_is_alone(video: bool, precise: bool, views: int) -> None:
+@pytest.mark.parametrize(("video", "precise", "tta"), [(1, 0, 1), (0, 0, 4), (1, 1, 4)])
+def test_audio_is_augmented_where_it_is_alone(video: bool, precise: bool, tta: int) -> None:
     networks = load_networks(NetworkOptions(device="cpu", precise=bool(precise)))
-    assert networks.audio_with(video=bool(video)).views == views
-    assert networks.provenance(("audio",), video=bool(video))["views"] == views
+    assert networks.audio_with(video=bool(video)).tta == tta
+    assert networks.provenance(("audio",), video=bool(video))["tta"] == tta
 
 
 def test_the_former_name_of_the_default_is_taken(caplog: pytest.LogCaptureFixture) -> None:
