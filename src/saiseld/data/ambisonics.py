@@ -8,6 +8,7 @@ plane wave, from where its intensity Re(W* (X, Y, Z)) points (Pulkki, "Spatial S
 with Directional Audio Coding", JAES 55, 2007), that reaches a capsule through the whole series;
 what the wave leaves over of X, Y and Z reaches it through the first-order term. One source is
 exact, several are as apart as they are in time and frequency. docs/data.md has the measured error.
+A-format is converted as the array that it is (`saiseld.arrays.converter`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, rfft
 from scipy.ndimage import uniform_filter
 
+from saiseld.arrays.converter import ArrayConverter
+from saiseld.arrays.description import read_array
 from saiseld.conventions.arrays import RADIUS_M, TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.rigid_sphere import (
     SPEED_OF_SOUND,
@@ -121,9 +124,17 @@ class AmbisonicConverter:
                 found=str(channels),
             )
 
-    def stream(self, *, live: bool = False) -> AmbisonicStream:
+    def stream(self, *, live: bool = False) -> ConverterStream:
         """Return a new stream; see `Converter`."""
+        if self.format == "a-format":
+            return _cardioids().stream(live=live)
         return AmbisonicStream(self.format, _LIVE_CHUNK if live else _FILE_CHUNK)
+
+
+@cache
+def _cardioids() -> ArrayConverter:
+    """Return what converts A-format: better than by W, X, Y and Z, whose cardioids are apart."""
+    return ArrayConverter(read_array("a-format"))
 
 
 class AmbisonicStream:
