@@ -272,6 +272,40 @@ def test_latency_and_dropped_frames_are_shown(live, tab):
     until(tab, "document.getElementById('latency').textContent.includes('ms')")
 
 
+def test_a_sound_out_of_view_has_its_name_at_the_edge(live, tab):
+    round_view(tab)
+    show(live, tab, frame_at(0, 170))
+    label, view = tab.locator("#labels span"), tab.locator("#view").bounding_box()
+    assert label.text_content() == "Male speech170° left, 1.5 m"
+    assert tab.locator("#tracks path").get_attribute("fill") != "none"  # the arrow
+    assert label.bounding_box()["x"] < view["x"] + view["width"] / 4
+
+
+def test_keys_work_anywhere_and_are_listed(live, tab):
+    show(live, tab, frame_at(0, 0))
+    tab.get_by_role("button", name="Front").focus()
+    tab.keyboard.press("?")
+    tab.get_by_role("dialog", name="Keys").wait_for()
+    tab.keyboard.press("f")  # not behind the list
+    assert tab.evaluate("saiseld.view.flat")
+    tab.keyboard.press("Escape")
+    tab.keyboard.press("f")
+    until(tab, "!saiseld.view.flat")
+
+
+def test_the_end_of_a_stream_is_seen(browser):
+    tab = browser.new_page(viewport=SIZE)
+    with serve(port=0) as page:
+        for number in range(20):
+            page.show(frame_at(number, 10))
+        tab.goto(page.url)
+        until(tab, "saiseld.frame === 19")  # of the past: the stream has stopped
+        until(tab, "document.getElementById('clock').textContent === '0:01'")
+    tab.get_by_text("The stream ended at").wait_for(timeout=WAIT_MS)
+    assert tab.evaluate("getComputedStyle(saiseld.view.canvas).filter").startswith("grayscale(1)")
+    tab.close()
+
+
 def test_it_finds_a_server_again(live, tab):
     show(live, tab, frame_at(5, 0))
     live.server.drop()

@@ -53,6 +53,7 @@ wire.addEventListener('past', ({ detail }) => {
 wire.addEventListener('open', () => state.opened());
 wire.addEventListener('closed', ({ detail }) => state.closed(detail));
 wire.addEventListener('ended', ({ detail }) => { state.ended(detail); listening?.stop(); });
+state.addEventListener('change', drawSideSoon);
 wire.addEventListener('lost', ({ detail }) => { $('lost').textContent = detail; });
 
 wire.addEventListener('frame', ({ detail }) => {
@@ -157,7 +158,8 @@ function drawTime(events) {
   const { frames } = history, span = spanOf(frames, about.fps), scrub = $('scrub'), last = frames.at(-1).frame;
   drawTimeLine($('lanes'), span, about.fps, events, colours, about.classes, shownFrame.frame);
   scrub.min = frames[0].frame; scrub.max = last; scrub.value = shownFrame.frame;
-  const ago = (last - shownFrame.frame) / about.fps, text = at === null ? 'live' : `${ago.toFixed(1)} s ago`;
+  const ago = (last - shownFrame.frame) / about.fps, isOver = state.name === 'gone' || state.name === 'ended';
+  const text = at === null ? isOver ? 'last frame' : 'live' : `${ago.toFixed(1)} s ago`;
   say($('moment'), text);
   say($('clock'), clock(shownFrame.frame / about.fps));
   scrub.setAttribute('aria-valuetext', text);

@@ -24,8 +24,10 @@ export class State extends EventTarget {
 
   #look() {
     const [name, text, banner] = this.#now();
-    if (name !== this.name) this.dispatchEvent(new Event('change'));
-    this.name = document.body.dataset.state = name;
+    if (name !== this.name) {
+      this.name = document.body.dataset.state = name;
+      this.dispatchEvent(new Event('change'));
+    }
     document.title = name === 'live' ? 'saiseld live' : `${text} – saiseld live`;
     if (this.#text.textContent !== text) this.#text.textContent = text;
     this.#banner.hidden = !banner;
