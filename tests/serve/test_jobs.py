@@ -12,6 +12,7 @@ import soundfile
 from pydantic import ValidationError
 
 from saiseld.arrays.description import read_array
+from saiseld.pipeline.networks import NetworkOptions
 from saiseld.pipeline.results import Results, read_run_record
 from saiseld.runtime.errors import OutputError
 from saiseld.serve import uploads, worker
@@ -189,11 +190,12 @@ def test_jobs_are_of_the_array_that_they_name_or_of_the_server_s(untrained, tmp_
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (3 * 2400, 6))
     soundfile.write(tmp_path / worker.RECORDING, noise, 24_000, format="WAV")
     (tmp_path / "results").mkdir()
-    worker.image_job(tmp_path, JobRequest(overlay=False), print, weights=untrained, array=usual)
+    networks = NetworkOptions(untrained)
+    worker.image_job(tmp_path, JobRequest(overlay=False), print, networks=networks, array=usual)
     (record,) = (tmp_path / "results").glob("*.provenance")
-    made = read_run_record(Results(record.parent, record.stem)).provenance
-    assert made.channels.startswith(usual.name) and made.elevation_assumed
-    assert "Elevations are assumed" in (tmp_path / "results" / "index.html").read_text()
+    made = read_run_record(Results(record.parent, record.stem))
+    assert made.provenance.channels.startswith(usual.name) and made.provenance.elevation_assumed
+    assert any("assumed" in note for note in made.notes())
     assert JobRequest(array="zm-1").layout(usual).name == read_array("zm-1").name
     assert JobRequest(channels="foa").layout(usual) == "foa"
     with pytest.raises(ValidationError):
