@@ -68,7 +68,7 @@ def main() -> None:
             tab = browser.new_page(viewport={"width": width, "height": height})
             tab.set_default_timeout(120_000)
             tab.goto(page.url)
-            tab.wait_for_selector("#boxes input")
+            tab.wait_for_selector("#boxes input", state="attached")
             while not tab.evaluate("saiseld.view.pictured"):
                 tab.wait_for_timeout(100)
             alone = []

@@ -1,15 +1,20 @@
 """``saiseld live`` without a page: events in the terminal, segments, one line for what is wrong."""
 
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.live.fakes import FakeImager, sound
 from tests.live.test_channel_identification import clapped
+from typer.testing import CliRunner
 
 from saiseld.arrays.description import read_array, tetrahedron
+from saiseld.cli.main import build
 from saiseld.formats.annotation import read_annotations
-from saiseld.live import channel_identification, opening, sources
+from saiseld.live import channel_identification, opening, session, sources
+from saiseld.pipeline import imager
 
 
 def test_the_packaged_scene_is_seen_and_recorded(saiseld, tmp_path: Path) -> None:
@@ -70,3 +75,15 @@ def test_the_channel_wizard_asks_for_claps_and_writes_what_it_found(
     found = read_array(target)
     assert found.channels == (3, 2, 5, 4) and abs(found.yaw_deg - 20) <= 4
     assert found.polarity in ((1, 1, -1, 1), (-1, -1, 1, -1)) and found.is_tetrahedron
+
+
+def test_events_are_lines_of_json_and_every_one_ends(monkeypatch) -> None:
+    monkeypatch.setattr(imager, "Imager", lambda *_, **__: FakeImager("audio"))
+    monkeypatch.setattr(session, "MOST_BEHIND_S", None)  # however busy the machine is
+    heard = sound(30).astype("<f4").tobytes()
+    asked = "live - --rate 24000 --form float32 --no-page --events jsonl --threshold 0.2"
+    ran = CliRunner().invoke(build(), asked.split(), input=heard)
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert ran.exit_code == 0
+    assert [line["type"] for line in lines] == ["begin", "end"]
+    assert lines[-1]["time"] == 3.0
