@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
+from tests.pictures import black
 
 from saiseld.arrays.description import em32
 from saiseld.arrays.responses import array_response
@@ -117,3 +119,24 @@ def test_ambisonics_are_no_error(tmp_path: Path) -> None:
 def test_channels_of_mere_noise_are_said_to_be_odd(tmp_path: Path) -> None:
     noise = 0.01 * np.random.default_rng(2).standard_normal((48000, 4))
     assert "warning" in told(tmp_path, noise).values()
+
+
+def test_the_video_is_found_in_a_folder_as_image_finds_it(tmp_path: Path, scene) -> None:
+    soundfile.write(tmp_path / "scene.wav", scene[:, TETRAHEDRON], 24000, subtype="FLOAT")
+    (tmp_path / "videos").mkdir()
+    video = tmp_path / "videos" / "SCENE.MKV"
+    with av.open(str(video), "w", format="matroska") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 360, 180, "yuv420p"
+        for number in range(20):
+            frame = black(360, 180)
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    findings = check_recording(tmp_path / "scene.wav", tmp_path / "videos")
+    assert {finding.severity for finding in findings} == {"note"}
+    video.rename(video.with_name("other.mkv"))
+    findings = check_recording(tmp_path / "scene.wav", tmp_path / "videos")
+    assert [f.severity for f in findings if "scene.mp4" in f.what] == ["warning"]
+    findings = check_recording(tmp_path / "scene.wav", tmp_path / "nowhere")
+    assert [f.severity for f in findings if f.path == tmp_path / "nowhere"] == ["error"]

@@ -30,7 +30,8 @@ from saiseld.conventions.arrays import RADIUS_M, TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.data.ambisonics import AmbisonicConverter, AmbisonicFormat
 from saiseld.data.recordings import Recording, open_recording
-from saiseld.runtime.errors import AudioError
+from saiseld.data.video import find_video
+from saiseld.runtime.errors import AudioError, VideoError
 
 _LOW_HZ = (60.0, 250.0)
 _SMOOTH_HZ, _SHORT_HZ = (500.0, 1000.0), (2000.0, 4000.0)
@@ -68,7 +69,7 @@ def check_recording(
     path
         WAV, FLAC or another sound file.
     video
-        Its video or folder of frames, if it has one.
+        Its video or folder of frames, or a folder of several, if it has one.
     channels
         What its channels are.
     """
@@ -85,8 +86,20 @@ def check_recording(
         what = f"sample rate {recording.sample_rate} Hz, not {SAMPLE_RATE} Hz"
         findings.insert(0, Finding("note", path, what, "It is resampled when read"))
     if video is not None:
-        findings += check_video(video, recording.frames)
+        findings += _video_findings(Path(video), recording)
     return findings
+
+
+def _video_findings(video: Path, recording: Recording) -> list[Finding]:
+    """Return what is wrong with a recording's video, found as `saiseld image` finds it."""
+    try:
+        with _captured_warnings() as said:
+            own = find_video(video, recording.name)
+    except VideoError as error:
+        return [unreadable(video, error)]
+    if own is None:
+        return [Finding("warning", video, text) for text in said]
+    return check_video(own, recording.frames)
 
 
 @dataclass(frozen=True, slots=True)
