@@ -16,13 +16,13 @@ true = time.time
 time.time = lambda: true() + random.choice((-90_000.0, 0.0, 0.0, 90_000.0))
 """
 PROGRAM = """
-import sys, threading
-from contextlib import suppress
-from pathlib import Path
-from saiseld.serve.api import serve
-from tests.serve.fake import work
+if __name__ == "__main__":  # children begin with this file too, and need nothing of it
+    import sys, threading
+    from contextlib import suppress
+    from pathlib import Path
+    from saiseld.serve.api import serve
+    from tests.serve.fake import work
 
-if __name__ == "__main__":
     with serve(Path(sys.argv[1]), port=0, do=work) as server:
         print(server.url, flush=True)
         with suppress(KeyboardInterrupt):
