@@ -11,7 +11,13 @@ from tests.errors import raises
 from tests.waiting import PATIENCE_S
 
 from saiseld.runtime.errors import DeviceError, RecipeError
-from saiseld.runtime.web import is_loopback, serving, token_for
+from saiseld.runtime.web import (
+    checked_root_path,
+    is_loopback,
+    kept_token,
+    serving,
+    token_for,
+)
 
 TOKEN = "a-token-of-some-length"
 
@@ -101,9 +107,58 @@ def test_a_browser_gets_the_token_as_a_cookie_and_out_of_the_address(guarded):
     answer = ask(guarded, f"/look?token={TOKEN}")
     assert answer.status == 303 and answer.getheader("location") == "./look"
     cookie = answer.getheader("set-cookie")
-    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
+    assert "HttpOnly" in cookie and "SameSite=Lax" in cookie and "Max-Age" in cookie
     assert ask(guarded, cookie=cookie.split(";")[0]).status == 200
     assert ask(guarded, cookie="saiseld_1=nothing; x").status == 401
+
+
+def log_in(server, token, path="/look", **headers):
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", urlsplit(server.url).port, timeout=PATIENCE_S
+    )
+    form = {"content-type": "application/x-www-form-urlencoded", "accept": "text/html"}
+    connection.request("POST", path, f"token={token}", form | headers)
+    answer = connection.getresponse()
+    answer.page = answer.read().decode()
+    connection.close()
+    return answer
+
+
+def test_a_browser_without_a_token_gets_a_form(guarded):
+    refused = ask(guarded, "/look", accept="text/html,*/*")
+    assert refused.status == 401 and refused.getheader("content-type").startswith("text/html")
+    assert "form-action 'self'" in refused.getheader("content-security-policy")
+    assert refused.getheader("referrer-policy") == "same-origin"  # else forms have no origin
+    wrong = log_in(guarded, "another-token-here")
+    assert wrong.status == 401 and "<form" in wrong.page and TOKEN not in wrong.page
+    assert log_in(guarded, "x" * 5000).status == 401
+    right = log_in(guarded, TOKEN)
+    assert right.status == 303 and right.getheader("location") == "./look"
+    assert ask(guarded, cookie=right.getheader("set-cookie").split(";")[0]).status == 200
+    assert log_in(guarded, TOKEN, origin="https://lab.example").status == 403
+    secure = log_in(guarded, TOKEN, **{"x-forwarded-proto": "https"})
+    assert secure.getheader("set-cookie").endswith("Secure")
+
+
+def test_a_server_is_found_under_a_path_whether_the_proxy_takes_it_off_or_not():
+    with serving(hello, "127.0.0.1", 0, None, "/imaging/") as server:
+        assert server.url.endswith("/imaging/")
+        assert ask(server, "/imaging/jobs").status == ask(server, "/jobs").status == 200
+        answer = ask(server, "/imaging")
+        assert (answer.status, answer.getheader("location")) == (308, "./imaging/")
+    for path in ("imaging", "/a b", "/../x", "/x//y", "https://evil.example"):
+        with raises(RecipeError, "--root-path", found=path):
+            checked_root_path(path)
+
+
+def test_a_kept_token_is_made_once(tmp_path):
+    file = tmp_path / "token"
+    assert kept_token(file, "127.0.0.1") is None and not file.exists()
+    token = kept_token(file, "0.0.0.0")
+    assert token == kept_token(file, "0.0.0.0") and file.stat().st_mode & 0o077 == 0
+    file.write_text("short")
+    with raises(RecipeError, "token"):
+        kept_token(file, "0.0.0.0")
 
 
 def test_only_this_machine_needs_no_token():

@@ -18,7 +18,7 @@ from tests.waiting import PATIENCE_S, wait_until
 from saiseld.runtime.errors import OutputError
 from saiseld.serve import uploads
 from saiseld.serve.api import serve
-from saiseld.serve.jobs import Jobs, Limits
+from saiseld.serve.jobs import Jobs, Limits, named
 
 NONE = "0" * 32
 LIMITS = Limits(
@@ -376,6 +376,32 @@ def test_a_started_job_takes_no_more(client):
     job = client.begin("sleep 3600")
     assert client.ask("POST", f"/jobs/{job}/start").status == 409
     assert client.ask("PUT", f"/jobs/{job}/recording", wav()).status == 409
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("meeting.wav", "meeting.overlay.mp4"),
+        ("../etc/x", "_etc_x.overlay.mp4"),
+        ("...", "recording.overlay.mp4"),
+        ("Sitzung: ä", "Sitzung_ ä.overlay.mp4"),
+    ],
+)
+def test_results_are_saved_under_the_title(title, name):
+    assert named("recording.overlay.mp4", title) == name
+    assert named("index.html", title) == "index.html"
+
+
+def test_a_server_under_a_path_answers_as_at_the_root(tmp_path):
+    with serve(tmp_path, port=0, do=work, root_path="/imaging") as server:
+        client = Client(server.url)
+        for prefix in ("", "/imaging"):
+            assert client.ask("GET", f"{prefix}/health").json["upload_bytes"] > 0
+            assert b"page/main.js" in client.ask("GET", f"{prefix}/").body
+            assert client.ask("GET", f"{prefix}/page/main.js").status == 200
+            assert client.ask("PATCH", f"{prefix}/jobs").headers["allow"] == "GET, POST"
+        described = client.ask("GET", "/imaging/openapi.json").json
+        assert described["servers"] == [{"url": "/imaging"}]
 
 
 def test_other_machines_need_the_token(tmp_path, monkeypatch):

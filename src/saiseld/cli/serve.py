@@ -16,6 +16,9 @@ def serve(
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8361,
     token: Token = None,
+    root_path: Annotated[
+        str, typer.Option(help="Path under which a proxy has it, such as /imaging.")
+    ] = "",
     weights: Weights = None,
     device: Device = "auto",
     half: Half = False,
@@ -52,6 +55,8 @@ def serve(
     )
     described = None if array is None else read_array(array)
     do = partial(image_job, networks=networks, array=described)
-    with serve_jobs(folder, host=host, port=port, token=token, limits=limits, do=do) as server:
+    with serve_jobs(
+        folder, host=host, port=port, token=token, root_path=root_path, limits=limits, do=do
+    ) as server:
         typer.echo(server.url)
         threading.Event().wait()

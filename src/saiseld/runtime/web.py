@@ -3,26 +3,39 @@
 A page on this machine can be reached by every other page that the user has open. What they could
 do is refused here: a name that was made to point at this machine (DNS rebinding) is told by the
 ``Host`` header, a foreign page by ``Origin``. Whoever serves more than this machine needs a token,
-as ``Authorization: Bearer`` or, for browsers, once as ``?token=``, which becomes a cookie.
+as ``Authorization: Bearer`` or, for browsers, once as ``?token=`` or in a form, which becomes a
+cookie.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import logging
+import os
+import re
 import secrets
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import orjson
 
-from saiseld.runtime.errors import DeviceError, InputError, RecipeError, WorkError, message_of
+from saiseld.runtime.errors import (
+    DeviceError,
+    InputError,
+    OutputError,
+    RecipeError,
+    WorkError,
+    message_of,
+    refusing,
+)
 from saiseld.runtime.text import counted
 
 if TYPE_CHECKING:
@@ -54,9 +67,30 @@ _HEADERS = {
 }
 
 
+_LOGIN_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+_LOGIN = """<!doctype html><html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>saiseld: log in</title>
+<link rel="icon" href="data:,">
+<style>:root{{color-scheme:light dark}}body{{font:16px/1.5 system-ui,sans-serif;max-width:30rem;
+margin:3rem auto;padding:0 1rem}}input,button{{font:inherit;padding:.3rem .6rem;width:100%;
+box-sizing:border-box;margin:.3rem 0}}</style></head><body><main><h1>saiseld</h1><p>{said}</p>
+<form method="post"><label>Token <input name="token" type="password" required autofocus
+autocomplete="current-password"></label><button>Log in</button></form></main></body></html>"""
+_LOGIN_BYTES, _LOGIN_S = 1 << 12, 10.0
+_COOKIE_S = 30 * 86400
+
 _OTHER_ORIGIN = (
     "a page of another origin may not use this server; a proxy in front of it must pass the host "
     "and port that the browser asked for (nginx: proxy_set_header Host $http_host)"
+)
+
+
+_OTHER_NAME = (
+    "this server answers to localhost alone, not to the name it was called; started with --token "
+    "it answers to any name, also behind a proxy"
 )
 
 
@@ -91,6 +125,45 @@ def token_for(host: str, token: str | None) -> str | None:
     return token
 
 
+def kept_token(file: Path, host: str) -> str | None:
+    """Return the token of a server that is begun again and again: made once, kept in a file.
+
+    Links and cookies go on working so. None where the server needs no token.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be read or written.
+    RecipeError
+        If what it holds is too short to guard anything.
+    """
+    token = token_for(host, None)
+    if token is None:
+        return None
+    with refusing(OutputError, file, "a file for the server's token"):
+        try:
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return token_for(host, file.read_text("ascii").strip())
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(f"{token}\n")
+    return token
+
+
+def checked_root_path(path: str) -> str:
+    """Return the path under which a proxy has a server, without a slash at its end.
+
+    Raises
+    ------
+    RecipeError
+        If it is none.
+    """
+    path = path.rstrip("/")
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", path) or {".", ".."} & {*path.split("/")}:
+        raise RecipeError("--root-path", expected="a path such as /imaging", found=repr(path))
+    return path
+
+
 def problem(error: InputError | str) -> bytes:
     """Return an error as the JSON that every refusal of a server is."""
     detail: dict[str, str] = {"message": str(error)}
@@ -109,29 +182,55 @@ class AuthMiddleware:
         What answers those who are let in.
     token
         What they must know; None only where the server listens on this machine alone.
+    root_path
+        Path under which a proxy has the server; see `checked_root_path`.
     """
 
-    def __init__(self, application: Application, token: str | None) -> None:
-        self._application, self._token = application, token
+    def __init__(self, application: Application, token: str | None, root_path: str = "") -> None:
+        self._application, self._token, self._root = application, token, root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI has it."""
         if scope["type"] not in ("http", "websocket"):
             await self._application(scope, receive, send)
             return
+        scope = self._under_root(scope)
         headers = {
             key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
         }
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        is_http = scope["type"] == "http"
+        if self._token and is_http and _is_login(scope, headers):
+            given = await _sent_token(receive)
         answer = self._refusal(scope, headers, given)
-        if answer is None and self._token and given and scope["type"] == "http":
-            cookie = f"{_cookie_name(scope)}={self._token}; Path=/; HttpOnly; SameSite=Strict"
-            headers_out = {b"location": _itself(scope["path"]), b"set-cookie": cookie.encode()}
-            answer = 303, "", headers_out
-        if answer is not None:
+        if answer is None and is_http and scope["path"] == self._root != "":
+            answer = 308, "", {b"location": _itself(self._root) + b"/"}
+        if answer is None and self._token and given and is_http:
+            answer = 303, "", self._logged_in(scope, headers)
+        if answer is not None and answer[0] == 401 and _wants_page(scope, headers):
+            await _answer_login("This is not the token of this server." if given else "", send)
+        elif answer is not None:
             await _answer(*answer, scope, _with_headers(send))
         else:
             await self._application(scope, receive, _with_headers(send))
+
+    def _under_root(self, scope: Scope) -> Scope:
+        """Return a scope whose path begins with the root, whether a proxy took it off or not."""
+        root, path = self._root, scope["path"]
+        if not root:
+            return scope
+        whole = path if path == root or path.startswith(f"{root}/") else root + path
+        return {**scope, "root_path": root, "path": whole}
+
+    def _logged_in(self, scope: Scope, headers: Mapping[str, str]) -> dict[bytes, bytes]:
+        """Return the headers that lead back to the same page, with a cookie."""
+        # Lax, since a link from elsewhere that leads here is to work; what changes anything is no
+        # GET, and a foreign page's requests are refused.
+        cookie = f"{_cookie_name(scope)}={self._token}; Path=/; HttpOnly; SameSite=Lax; "
+        cookie += f"Max-Age={_COOKIE_S}"
+        if headers.get("x-forwarded-proto") == "https":
+            cookie += "; Secure"
+        return {b"location": _itself(scope["path"]), b"set-cookie": cookie.encode()}
 
     def _refusal(
         self, scope: Scope, headers: Mapping[str, str], given: str
@@ -145,7 +244,7 @@ class AuthMiddleware:
         except ValueError:
             return 400, "expected a host name, and an origin that is an address", {}
         if self._token is None and not is_loopback(name or ""):
-            return 421, "this server answers to localhost alone, not to the name it was called", {}
+            return 421, _OTHER_NAME, {}
         if origin is not None and (origin == "null" or origin_host != host):
             return 403, _OTHER_ORIGIN, {}
         return None
@@ -159,6 +258,46 @@ class AuthMiddleware:
             hmac.compare_digest(one.encode("utf-8", "replace"), self._token.encode())
             for one in offered
         )
+
+
+def _is_login(scope: Scope, headers: Mapping[str, str]) -> bool:
+    kind = headers.get("content-type", "").partition(";")[0]
+    return bool(scope["method"] == "POST" and kind == "application/x-www-form-urlencoded")
+
+
+async def _sent_token(receive: Receive) -> str:
+    """Return the token in a form's body; empty if there is none, or the body is no form."""
+    body, is_more = b"", True
+    try:
+        async with asyncio.timeout(_LOGIN_S):
+            while is_more and len(body) <= _LOGIN_BYTES:
+                message = await receive()
+                body += message.get("body", b"")
+                is_more = message.get("more_body", False)
+    except TimeoutError:
+        return ""
+    if len(body) > _LOGIN_BYTES:
+        return ""
+    return parse_qs(body.decode("latin-1")).get("token", [""])[0]
+
+
+def _wants_page(scope: Scope, headers: Mapping[str, str]) -> bool:
+    return scope["type"] == "http" and "text/html" in headers.get("accept", "")
+
+
+async def _answer_login(said: str, send: Send) -> None:
+    body = _LOGIN.format(said=said or "This server needs its token.").encode()
+    headers = {
+        b"content-type": b"text/html; charset=utf-8",
+        b"content-length": str(len(body)).encode(),
+        b"www-authenticate": b"Bearer",
+        b"content-security-policy": _LOGIN_POLICY.encode(),
+        # Without a referrer browsers say that a form comes from no origin.
+        b"referrer-policy": b"same-origin",
+    }
+    send = _with_headers(send)
+    await send({"type": "http.response.start", "status": 401, "headers": [*headers.items()]})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _host_name(host: str) -> str | None:
@@ -233,7 +372,9 @@ class Server:
 
 
 @contextmanager
-def serving(application: Application, host: str, port: int, token: str | None) -> Iterator[Server]:
+def serving(
+    application: Application, host: str, port: int, token: str | None, root_path: str = ""
+) -> Iterator[Server]:
     """Serve an application behind `AuthMiddleware` on a thread of its own during the block.
 
     Parameters
@@ -244,6 +385,8 @@ def serving(application: Application, host: str, port: int, token: str | None) -
         Where to listen; port 0 takes a free one.
     token
         See `token_for`.
+    root_path
+        Path under which a proxy has it; see `checked_root_path`.
 
     Raises
     ------
@@ -251,6 +394,8 @@ def serving(application: Application, host: str, port: int, token: str | None) -
         If the place cannot be had.
     """
     import uvicorn
+
+    root_path = checked_root_path(root_path)
 
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -264,7 +409,7 @@ def serving(application: Application, host: str, port: int, token: str | None) -
         ) from error
     running = uvicorn.Server(
         uvicorn.Config(
-            AuthMiddleware(application, token),
+            AuthMiddleware(application, token, root_path),
             http="h11",
             ws="websockets-sansio",
             ws_max_size=1 << 16,
@@ -285,7 +430,8 @@ def serving(application: Application, host: str, port: int, token: str | None) -
         _wait_for(running, thread)
         address = f"[{host.strip('[]')}]" if ":" in host else host
         query = f"?token={token}" if token else ""
-        yield Server(f"http://{address}:{listening.getsockname()[1]}/{query}", running)
+        port = listening.getsockname()[1]
+        yield Server(f"http://{address}:{port}{root_path}/{query}", running)
     finally:
         with _silenced("uvicorn.error", "asyncio"):
             running.should_exit = True

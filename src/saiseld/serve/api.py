@@ -30,7 +30,7 @@ from saiseld.pipeline.results import Results
 from saiseld.runtime.errors import OutputError, SaiseldError
 from saiseld.runtime.files import atomic_path, only_run, remove_leftovers
 from saiseld.runtime.version import __version__
-from saiseld.runtime.web import Server, serving, token_for
+from saiseld.runtime.web import Server, kept_token, serving, token_for
 from saiseld.serve.jobs import (
     RECORDING,
     VIDEO,
@@ -41,6 +41,7 @@ from saiseld.serve.jobs import (
     Jobs,
     Limits,
     Part,
+    named,
     result_names,
 )
 from saiseld.serve.uploads import DiskSpace, check_upload
@@ -70,6 +71,8 @@ class Health(BaseModel):
     version: str
     waiting: int
     """Jobs that are queued or running, as it was last known where the server is very busy."""
+    upload_bytes: int
+    """The most that an uploaded file may hold."""
 
 
 class _State:
@@ -169,7 +172,11 @@ def page() -> FileResponse:
 @routes.get("/health")
 async def health(shared: Shared) -> Health:
     """Say that the server is there."""
-    return Health(version=__version__, waiting=await shared.queue.waiting())
+    return Health(
+        version=__version__,
+        waiting=await shared.queue.waiting(),
+        upload_bytes=shared.limits.upload_bytes,
+    )
 
 
 async def _read_request(shared: Shared, request: Request) -> JobRequest:
@@ -316,8 +323,10 @@ def result(shared: Shared, job: Id, file: str) -> FileResponse:
     folder = _done(shared, job)
     if file not in result_names(folder):  # whatever is asked for, only names of ours are paths
         raise _refuse(404, "there is no such result")
-    page = {"content-security-policy": _PAGE_POLICY} if file.endswith(".html") else None
-    return FileResponse(folder / file, headers=page)
+    if file.endswith(".html"):
+        return FileResponse(folder / file, headers={"content-security-policy": _PAGE_POLICY})
+    name = named(file, _found(shared, job).name)
+    return FileResponse(folder / file, filename=name, content_disposition_type="inline")
 
 
 @routes.delete("/jobs/{job}", status_code=204, responses=_refused(404))
@@ -388,7 +397,7 @@ def _answer(detail: ErrorDetail, status: int, headers: Any = None) -> JSONRespon
 async def _on_http(request: Request, error: HTTPException) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == 405:  # the router names the methods of the first route alone
-        path = request.url.path
+        path = request.url.path.removeprefix(request.scope.get("root_path", ""))
         matching = [
             r for r in routes.routes if isinstance(r, APIRoute) and r.path_regex.match(path)
         ]
@@ -456,6 +465,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = PORT,
     token: str | None = None,
+    root_path: str = "",
     limits: Limits | None = None,
     do: Do = image_job,
 ) -> Iterator[Server]:
@@ -468,7 +478,10 @@ def serve(
     host, port
         Where to listen; port 0 takes a free one.
     token
-        What who asks must know; a new one where others than this machine may come.
+        What clients must know; where others than this machine may come and none is given, one
+        that is made once and kept in the folder.
+    root_path
+        Path under which a proxy has the server, such as ``/imaging``.
     limits
         What the server takes on.
     do
@@ -484,9 +497,10 @@ def serve(
     limits = limits or Limits()
     with only_run(folder) as own:
         jobs = Jobs(own)
+        known = kept_token(own / "token", host) if token is None else token_for(host, token)
         remove_leftovers(own, deep=True)  # uploads that ended with a killed server
         with (
             working(jobs, limits, do),
-            serving(application(jobs, limits), host, port, token_for(host, token)) as server,
+            serving(application(jobs, limits), host, port, known, root_path) as server,
         ):
             yield server

@@ -471,6 +471,13 @@ class Jobs:
         )
 
 
+def named(file: str, title: str) -> str:
+    """Return the name under which a result is saved: after the job's title, not ``recording``."""
+    stem = "".join("_" if c in '/\\:*?"<>|' else c for c in title).strip(". ")
+    stem = stem.removesuffix(".wav").removesuffix(".flac") or RECORDING
+    return stem + file.removeprefix(RECORDING) if file.startswith(RECORDING) else file
+
+
 def result_names(folder: Path) -> list[str]:
     """Return the names of a job's results."""
     return sorted(p.name for p in visible(folder.iterdir())) if folder.is_dir() else []

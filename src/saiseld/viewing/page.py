@@ -147,6 +147,8 @@ def write_index(path: str | Path, pages: Sequence[tuple[str, Summary]]) -> None:
         "table{table-layout:fixed}"
         "th:nth-child(n+2):nth-child(-n+3){width:4.5rem}th:first-child{width:30%}"
         "th:last-child{width:6.5rem}td{white-space:normal;overflow-wrap:anywhere}"
+        "@media(max-width:40rem){th:nth-child(2),td:nth-child(2){display:none}"
+        "th:nth-child(3){width:3rem}th:last-child{width:4.2rem}}"
     )
     page = [
         f"{HEAD}<title>{title}</title><style>{asset('page.css')}{style}</style></head><body>",
