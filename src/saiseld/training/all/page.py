@@ -31,13 +31,16 @@ _MEANS = {
 }
 """What each system is, and what it lacks."""
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; }
+body { padding: 0 1rem; }
 div { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
+th, td { padding: .2rem .7rem; border-bottom: 1px solid #ddd; }
+th, td { text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 code { overflow-wrap: anywhere; } .note { color: #8a4b00; }
-.stages td { vertical-align: top; text-align: left; }
+.systems :nth-child(2) { text-align: left; } .stages :is(td, th) { text-align: left; }
+.stages td { vertical-align: top; white-space: normal; }
 .stages td:last-child { font-family: monospace; }
 """
 
@@ -72,7 +75,7 @@ def write_page(weights: Path, plan: Plan, records: Mapping[str, StageRecord], da
         f"<h1>A system trained on {escape(data.resolve().name)}</h1>",
         f"<p>Use it: <code>{escape(image_command(weights, plan))}</code></p>",
         f"<h2>Scores in rooms held out</h2><p>{escape(where)}.</p>{note}",
-        _table(["system", "", *_ROWS.values()], [_row(*one) for one in scores.items()]),
+        _table(["system", "", *_ROWS.values()], [_row(*one) for one in scores.items()], "systems"),
         "<p>In brackets: 95 % intervals over recordings; none for fewer than five. "
         "<a href='report/index.html'>What explains the scores</a>.</p>",
         "<h2>What each part brings</h2>",

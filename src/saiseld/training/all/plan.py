@@ -187,7 +187,8 @@ def _options(**values: object) -> tuple[str, ...]:
 def _networks(
     corpus: Corpus, weights: Path, work: Path, choices: Choices, has_detector: bool
 ) -> list[Stage]:
-    stages = []
+    stages: list[Stage] = []
+    line: tuple[str, ...]
     device = choices.device
     if has_detector:
         front_end = weights / "uplam.safetensors"
@@ -242,7 +243,7 @@ def _networks(
 def _tables(
     corpus: Corpus, weights: Path, work: Path, choices: Choices, role: str, has_detector: bool
 ) -> tuple[str, ...]:
-    line = ("detect", str(work / "audio" / role), "--weights", str(weights))
+    line: tuple[str, ...] = ("detect", str(work / "audio" / role), "--weights", str(weights))
     if has_detector:
         line += ("--video", str(_video(corpus)), "--features", str(work / "features"))
     return (*line, "-o", str(work / "candidates" / role), *_options(jobs=choices.jobs))

@@ -242,9 +242,8 @@ class Trainer:
         """Measure the averaged weights; keep them if they are the best."""
         if log is not None:
             self._measure(scenes, log)
-        self.best, self.since_best, self.best_step = self.processes.of_main(
-            [self.best, self.since_best, self.best_step]
-        )
+        best, since, at = self.processes.of_main([self.best, self.since_best, self.best_step])
+        self.best, self.since_best, self.best_step = best, int(since), int(at)
 
     def _measure(self, scenes: Shard, log: RunLog) -> None:
         """Measure the averaged weights; keep them if they are the best."""
