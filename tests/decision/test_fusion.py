@@ -23,7 +23,6 @@ from saiseld.decision.fusion import (
 )
 from saiseld.formats.candidates import MAP_SIZE, Candidates
 from saiseld.runtime.errors import CandidateError, CheckpointError, InputError
-from saiseld.seld.extent import ExtentModel
 
 
 def table(*rows, recording="fold4_room1_mix001", frames=10):
@@ -212,7 +211,7 @@ def replace_model(fusion, **fields):
     return msgspec.structs.replace(fusion, both=msgspec.structs.replace(fusion.both, **fields))
 
 
-@pytest.mark.parametrize("kind", [Fusion, ExtentModel, ClassThresholds])
+@pytest.mark.parametrize("kind", [Fusion, ClassThresholds])
 @pytest.mark.parametrize(
     "content", [b"[" * 100_000, b'{"a":' * 100_000, b"", b"[]", b"\xff", b"null"]
 )

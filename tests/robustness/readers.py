@@ -60,7 +60,6 @@ from saiseld.pipeline.results import (
 )
 from saiseld.pipeline.weights import PACKAGED
 from saiseld.runtime.cache import CHECKSUM_SUFFIX
-from saiseld.seld.extent import ExtentModel
 from saiseld.serve.jobs import ErrorDetail, JobRequest, Jobs
 from saiseld.simulation.recipes import read_recipe
 from saiseld.training.detector.recipes import read_recipe as read_training_recipe
@@ -364,15 +363,6 @@ def _channel_maps(folder: Path) -> list[Path]:
     return [folder / "map.json"]
 
 
-def _extents(folder: Path) -> list[Path]:
-    ExtentModel([0.1] * 8, 2.0, -1.0, ["x"]).save(folder / "extent.json")
-    return [folder / "extent.json"]
-
-
-def _read_extent(path: Path) -> None:
-    same_tree(path, ExtentModel.load(path))
-
-
 def _read_channel_map(path: Path) -> None:
     found = ChannelMap.read(path)
     assert len(set(found.channels)) == 4 and np.isfinite(found.turn)
@@ -615,7 +605,6 @@ def iter_readers() -> Iterator[tuple[str, Reader]]:
     yield "fusion JSON", Reader("fusion.json", _models, _read_fusion)
     yield "class thresholds JSON", Reader("thresholds.json", _thresholds, _read_thresholds)
     yield "channel map JSON", Reader("map.json", _channel_maps, _read_channel_map)
-    yield "extent JSON", Reader("extent.json", _extents, _read_extent)
     yield "array TOML", Reader("mine.toml", _arrays, _read_array)
     yield "class map TOML", Reader("classes.toml", _class_maps, _read_class_map)
     yield "SOFA", Reader("mine.sofa", _sofas, _read_sofa)

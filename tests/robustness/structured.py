@@ -415,7 +415,6 @@ CHANGES: dict[str, Change] = {
     "fusion JSON": _json,
     "class thresholds JSON": _json,
     "channel map JSON": _json,
-    "extent JSON": _json,
     "array TOML": _toml,
     "class map TOML": _toml,
     "SOFA": hdf5,

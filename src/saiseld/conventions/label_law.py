@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit
+from scipy.special import expit
 
 THRESHOLD = 4e-5
 """Raw energy below which a pixel is outside the mask."""
@@ -30,11 +30,8 @@ PEAK_SIGMA_DEG = 8.0
 """Width of the peak that a source leaves in a label: the labels' Gaussian times the field's own."""
 
 LABEL_EXTENT_DEG, BOX_EXTENT_DEG = 19.0, 21.0
-"""Where labels end whose peak energy is unknown: at `extent_deg` of `ENERGY_MEAN` a typical one,
-and at that of twice as much one of a strong source, which a box must hold."""
-
-EXTENTS_DEG = 6.0, 24.0
-"""Smallest and largest extent of a label that is predicted; 5 to 95 % of labels end at 7 to 22."""
+"""Where labels end, sigma sqrt(2 ln(A / `THRESHOLD`)) from their peaks: with A of `ENERGY_MEAN` a
+typical one, and with twice as much one of a strong source, which a box must hold."""
 
 FloatArray = NDArray[np.float64]
 
@@ -42,28 +39,3 @@ FloatArray = NDArray[np.float64]
 def amplitude(energy: ArrayLike) -> FloatArray:
     """Return what raw energies become in a label, in (0, 1)."""
     return np.asarray(expit((np.asarray(energy, float) - ENERGY_MEAN) / ENERGY_STD))
-
-
-def energy_of_amplitude(value: ArrayLike) -> FloatArray:
-    """Return the raw energies of amplitudes in (0, 1): the inverse of `amplitude`."""
-    return np.asarray(ENERGY_MEAN + ENERGY_STD * logit(np.asarray(value, float)))
-
-
-def extent_deg(peak_energy: ArrayLike, sigma_deg: float = PEAK_SIGMA_DEG) -> FloatArray:
-    """Return the radius in degrees at which a label of this peak energy ends, 0 or more."""
-    ratio = np.maximum(np.asarray(peak_energy, float) / THRESHOLD, 1.0)
-    return np.asarray(sigma_deg * np.sqrt(2 * np.log(ratio)))
-
-
-def peak_energy(extent: ArrayLike, sigma_deg: float = PEAK_SIGMA_DEG) -> FloatArray:
-    """Return the peak energy of a label that ends at a radius: the inverse of `extent_deg`."""
-    return np.asarray(THRESHOLD * np.exp((np.asarray(extent, float) / sigma_deg) ** 2 / 2))
-
-
-def profile(extent: ArrayLike, radius: ArrayLike, sigma_deg: float = PEAK_SIGMA_DEG) -> FloatArray:
-    """Return the amplitude, ``radius`` degrees from the peak, of a label that ends at ``extent``.
-
-    Nothing is cut off: beyond the extent a mask has ended.
-    """
-    fall = np.exp(-((np.asarray(radius, float) / sigma_deg) ** 2) / 2)
-    return amplitude(peak_energy(extent, sigma_deg) * fall)

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from saiseld.conventions.label_law import LABEL_EXTENT_DEG, LABEL_SIGMA_DEG, profile
+from saiseld.conventions.label_law import LABEL_EXTENT_DEG, LABEL_SIGMA_DEG
 from saiseld.conventions.sphere import HEIGHT, WIDTH, angles_of_pixel, pixel_of_angles
 from saiseld.formats.annotation import EnergyMask
 from saiseld.formats.candidates import MAP_SIZE, Candidates
@@ -113,34 +113,6 @@ def blob_points(
     """
     azimuth = np.asarray(azimuth, float)
     sigma, cut = (np.broadcast_to(np.asarray(a, float), azimuth.shape) for a in (sigma, cut))
-    points, radius = _rings(azimuth, elevation, cut)
-    points[..., 2] = np.exp(-(radius**2) / (2 * sigma[:, None] ** 2))
-    return _on_canvas(points, SURFACE_DECIMALS)
-
-
-def law_points(azimuth: ArrayLike, elevation: ArrayLike, extent: ArrayLike) -> Points:
-    """Draw labels as the labels' own law has them (`saiseld.conventions.label_law`).
-
-    Parameters
-    ----------
-    azimuth, elevation
-        (N,) directions in degrees.
-    extent
-        (N,) degrees from there to where each label ends.
-
-    Returns
-    -------
-    (N, 25, 3) points: the centre and rings of 12 at half and at all of the extent.
-    """
-    extent = np.asarray(extent, float)
-    points, radius = _rings(azimuth, elevation, extent)
-    points[..., 2] = profile(extent[:, None], radius)
-    return _on_canvas(points, SURFACE_DECIMALS)
-
-
-def _rings(azimuth: ArrayLike, elevation: ArrayLike, cut: Points) -> tuple[Points, Points]:
-    """Return (N, 25, 3) points without energy, and (N, 25) how far from the centre they are."""
-    azimuth, elevation = np.asarray(azimuth, float), np.asarray(elevation, float)
     radius = np.concatenate([[0.0], np.repeat([0.5, 1.0], 12)]) * cut[:, None]
     angle = np.concatenate([[0.0], np.tile(np.arange(12) * np.pi / 6, 2)])
     # The label method measures azimuth by cos(elevation), so a ring is wider towards the poles.
@@ -149,7 +121,8 @@ def _rings(azimuth: ArrayLike, elevation: ArrayLike, cut: Points) -> tuple[Point
     points = np.zeros((*radius.shape, 3))
     points[..., 0] = x[:, None] + widening * radius * np.cos(angle)
     points[..., 1] = y[:, None] + radius * np.sin(angle)
-    return points, radius
+    points[..., 2] = np.exp(-(radius**2) / (2 * sigma[:, None] ** 2))
+    return _on_canvas(points, SURFACE_DECIMALS)
 
 
 def emission_points(table: Candidates, emission: str) -> Sequence[Points]:
@@ -161,8 +134,8 @@ def emission_points(table: Candidates, emission: str) -> Sequence[Points]:
         Rows that have a map.
     emission
         ``"sparse"``, ``"blob"`` (where the energy map balances), ``"spot"`` (in the row's own
-        direction, as far as its box is high), ``"law"`` (the same, in the labels' own shape),
-        ``"grid<N>"`` (points on the box edge) or ``"grid<N>-centre"``.
+        direction, as far as its box is high), ``"grid<N>"`` (points on the box edge) or
+        ``"grid<N>-centre"``.
 
     Raises
     ------
@@ -184,8 +157,6 @@ def emission_points(table: Candidates, emission: str) -> Sequence[Points]:
         return sparse_points(table.box, table.energy_map)
     if emission == "blob":
         return list(blob_points(*centroid_directions(table.box, table.energy_map)))
-    if emission == "law":
-        return list(law_points(table.azimuth, table.elevation, extents(table)))
     if emission == "spot":
         reach = extents(table)
         return list(blob_points(table.azimuth, table.elevation, _spot_sigma(reach), reach))
@@ -193,7 +164,7 @@ def emission_points(table: Candidates, emission: str) -> Sequence[Points]:
     if grid is None:
         raise RecipeError(
             "emission",
-            expected="sparse, blob, spot, law, adaptive, grid<N>, grid<N>-centre (N 2 to 29)",
+            expected="sparse, blob, spot, adaptive, grid<N>, grid<N>-centre (N 2 to 29)",
             found=emission,
         )
     placement: Placement = "centre" if grid[2] else "edge"
@@ -225,33 +196,6 @@ def spots(
         precise, else `SPOT_RADIUS`.
     """
     reach = np.asarray(reach, float)
-    box, apart = _box(azimuth, elevation, reach)
-    sigma = _spot_sigma(reach)[:, None, None]
-    energy = np.exp(-(apart**2) / (2 * sigma**2)) * (apart <= reach[:, None, None])
-    return box, energy.astype(np.float16)
-
-
-def law_shapes(
-    azimuth: ArrayLike, elevation: ArrayLike, extent: ArrayLike
-) -> tuple[NDArray[np.float32], NDArray[np.float16]]:
-    """Return the boxes (N, 4) and energy maps (N, 28, 28) of what ``"law"`` draws.
-
-    Parameters
-    ----------
-    azimuth, elevation, extent
-        (N,) degrees: directions, and from there to where each label ends.
-    """
-    extent = np.asarray(extent, float)
-    box, apart = _box(azimuth, elevation, extent)
-    reach = extent[:, None, None]
-    energy = profile(reach, apart) * (apart <= reach)
-    return box, energy.astype(np.float16)
-
-
-def _box(
-    azimuth: ArrayLike, elevation: ArrayLike, reach: Points
-) -> tuple[NDArray[np.float32], Points]:
-    """Return boxes (N, 4), and how far the cells of their maps are from the middle, in degrees."""
     azimuth, elevation = np.asarray(azimuth, float), np.asarray(elevation, float)
     x, y = pixel_of_angles(azimuth, elevation)
     wide = reach / np.maximum(np.cos(np.radians(elevation)), reach / 90)
@@ -259,7 +203,9 @@ def _box(
     box = np.stack([x - wide, top, x + wide, bottom], axis=1)
     across = (2 * np.arange(MAP_SIZE) + 1) / MAP_SIZE - 1
     apart = np.hypot(across, across[:, None]) * reach[:, None, None]
-    return box.astype(np.float32), apart
+    sigma = _spot_sigma(reach)[:, None, None]
+    energy = np.exp(-(apart**2) / (2 * sigma**2)) * (apart <= reach[:, None, None])
+    return box.astype(np.float32), energy.astype(np.float16)
 
 
 def centroid_directions(box: ArrayLike, energy_map: ArrayLike) -> tuple[Points, Points]:

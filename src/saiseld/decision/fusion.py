@@ -19,13 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from saiseld.conventions.label_law import EXTENTS_DEG, LABEL_EXTENT_DEG
+from saiseld.conventions.label_law import LABEL_EXTENT_DEG
 from saiseld.conventions.sphere import angles_of_vector, unit_vector, wrap_azimuth
 from saiseld.decision.emission import (
     SPOT_RADIUS,
     centroid_directions,
-    extents,
-    law_shapes,
     spots,
 )
 from saiseld.formats.candidates import BRANCHES, FUSED, Candidates
@@ -279,42 +277,6 @@ def _with_products(values: FloatArray) -> FloatArray:
     return np.hstack([values, values[:, first] * values[:, second]])
 
 
-class Extent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far a mask reaches: linear in the extents of both branches' boxes, in degrees.
-
-    Parameters
-    ----------
-    both
-        Constant, weight of the audio branch's extent and weight of the detector's.
-    audio, detector
-        Constant and weight, where only one has a candidate.
-    """
-
-    both: tuple[float, float, float]
-    audio: tuple[float, float]
-    detector: tuple[float, float]
-
-    def of(
-        self, matches: Matches, detector: Candidates | None, audio: Candidates | None
-    ) -> FloatArray:
-        """Return (R,) degrees from a candidate's direction to where its mask ends."""
-        at_audio, at_detector = matches.audio_row >= 0, matches.detector_row >= 0
-        own_extent = [
-            np.zeros(len(at_audio)) if table is None else _rows(extents(table), rows)
-            for table, rows in ((audio, matches.audio_row), (detector, matches.detector_row))
-        ]
-        reach = np.where(
-            at_audio & at_detector,
-            self.both[0] + self.both[1] * own_extent[0] + self.both[2] * own_extent[1],
-            np.where(
-                at_audio,
-                self.audio[0] + self.audio[1] * own_extent[0],
-                self.detector[0] + self.detector[1] * own_extent[1],
-            ),
-        )
-        return np.asarray(reach.clip(*EXTENTS_DEG))
-
-
 _EXPECTED, _ADVICE = "a fusion model (JSON)", "Train one with `saiseld train fusion`"
 FORMAT_VERSION = 2
 _RENAMED = {"ear": "audio", "eye": "detector", "toward_eye": "toward_detector"}
@@ -332,8 +294,6 @@ class Fusion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         How far a direction is moved from the audio branch's to the detector's, from 0 to 1.
     rooms, recordings
         What it was fitted on.
-    extent
-        How far masks reach, drawn by the labels' law; spots of two kinds without it.
     """
 
     both: LogisticCalibration | None
@@ -343,7 +303,6 @@ class Fusion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rooms: list[str]
     recordings: list[str]
     format_version: int = FORMAT_VERSION
-    extent: Extent | None = None
 
     def model(self, available: Available) -> LogisticCalibration:
         """Return the model for what there is.
@@ -459,7 +418,7 @@ def fuse(detector: Candidates | None, audio: Candidates | None, fusion: Fusion) 
     )
     matches = match_candidates(detector, audio)
     score = expit(fusion.model(available).odds(evidence_of(matches, available)))
-    table = merged(matches, detector, audio, fusion.toward_detector, fusion.extent)
+    table = merged(matches, detector, audio, fusion.toward_detector)
     order = np.lexsort((-score, matches.frame))
     return replace(
         table.take(order),
@@ -479,12 +438,10 @@ def merged(
     detector: Candidates | None,
     audio: Candidates | None,
     toward_detector: float,
-    extent: Extent | None = None,
 ) -> Candidates:
     """Return the table of matched candidates, in their order, all of score 0.
 
-    Box and energies are those of a mask round the direction: by the labels' law (emission
-    ``"law"``), or of a spot (``"spot"``) without an extent.
+    Box and energies are those of a spot round the direction (emission ``"spot"``).
     """
     has_audio, has_detector = matches.audio_row >= 0, matches.detector_row >= 0
     columns: dict[str, Any] = {
@@ -515,16 +472,10 @@ def merged(
         )
         columns["azimuth"][both] = wrap_azimuth(azimuth)
         columns["elevation"][both] = elevation
-    where = columns["azimuth"], columns["elevation"]
-    if extent is None:
-        apart = matches.evidence[:, EVIDENCE["both"].index("apart")] * REACH_DEG
-        agreed = has_audio & has_detector & (apart <= AGREED_DEG)
-        reach = np.where(agreed, LABEL_EXTENT_DEG, SPOT_RADIUS)
-        columns["box"], columns["energy_map"] = spots(*where, reach)
-    else:
-        columns["box"], columns["energy_map"] = law_shapes(
-            *where, extent.of(matches, detector, audio)
-        )
+    apart = matches.evidence[:, EVIDENCE["both"].index("apart")] * REACH_DEG
+    agreed = has_audio & has_detector & (apart <= AGREED_DEG)
+    reach = np.where(agreed, LABEL_EXTENT_DEG, SPOT_RADIUS)
+    columns["box"], columns["energy_map"] = spots(columns["azimuth"], columns["elevation"], reach)
     base = audio if audio is not None else detector
     assert base is not None
     return Candidates(base.recording, base.frames, branches=BRANCHES, **columns)

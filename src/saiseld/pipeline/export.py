@@ -76,10 +76,8 @@ def export_system(weights: Path | None, folder: Path) -> list[Path]:
         if found.fusion.is_file():
             _copy(found.fusion, folder / found.fusion.name)
         graphs += write_seld_graphs(seld, seld_file)
-        for beside in (found.recogniser, found.extent):
-            if beside is not None:
-                _copy(beside, folder / beside.name)
         if found.recogniser is not None:
+            _copy(found.recogniser, folder / found.recogniser.name)
             graphs.append(write_recogniser_graph(folder / found.recogniser.name))
     return graphs
 

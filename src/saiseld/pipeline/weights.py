@@ -74,12 +74,6 @@ class Weights:
         return path if path.is_file() else None
 
     @property
-    def extent(self) -> Path | None:
-        """What tells how wide a source's label is, if there is something."""
-        path = self.folder / "extent.json"
-        return path if path.is_file() else None
-
-    @property
     def has_audio_branch(self) -> bool:
         """Whether there is a SELD network."""
         return _is_there(self.folder, "seld")
@@ -116,7 +110,7 @@ def _files(weights: Weights) -> dict[Branch, list[Path]]:
             files["detector"].append(weights.matchability)
     if "audio" in weights.branches:
         fusion = weights.fusion if weights.fusion.is_file() else None
-        beside = (fusion, weights.recogniser, weights.extent)
+        beside = (fusion, weights.recogniser)
         files["audio"] = [weights.seld, *(path for path in beside if path is not None)]
     return files
 

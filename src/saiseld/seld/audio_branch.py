@@ -14,7 +14,6 @@ from scipy.special import expit
 
 from saiseld.formats.graph import check_torch_for, has_graphs
 from saiseld.runtime.devices import Device
-from saiseld.seld.extent import ExtentModel, extent_beside
 from saiseld.seld.graphs import GRAPHS, GraphSeld
 from saiseld.seld.inference import SlidingWindowInference
 from saiseld.seld.inputs import TTA_SYMMETRIES, Inputs, inputs, smoothing
@@ -56,8 +55,6 @@ class AudioBranch:
         How many ways it looks at a sound: all (`TTA_SYMMETRIES`) hear better, one is faster.
     recognition
         What recognises the sources that the network localises; the network's classes if None.
-    extent
-        What tells how wide a source's label is; nothing does if None.
     """
 
     def __init__(
@@ -66,10 +63,9 @@ class AudioBranch:
         *,
         tta: int = len(TTA_SYMMETRIES),
         recognition: SourceRecognition | None = None,
-        extent: ExtentModel | None = None,
     ) -> None:
         self.network, self.tta = network, tta
-        self.recognition, self.extent = recognition, extent
+        self.recognition = recognition
 
     @classmethod
     def load(
@@ -77,7 +73,7 @@ class AudioBranch:
     ) -> AudioBranch:
         """Read weights: on the CPU by the graphs beside them if there are any, else in torch.
 
-        A recogniser's checkpoint and a model of extents beside them are used too.
+        A recogniser's checkpoint beside them is used too.
 
         Raises
         ------
@@ -94,17 +90,16 @@ class AudioBranch:
             network = Seld.load(path).to(device)
         beside = recogniser_beside(path)
         recognition = None if beside is None else SourceRecognition.load(beside)
-        return cls(network, tta=tta, recognition=recognition, extent=extent_beside(path))
+        return cls(network, tta=tta, recognition=recognition)
 
     def with_tta(self, tta: int) -> AudioBranch:
         """Return the same ear looking so many times."""
-        return AudioBranch(self.network, tta=tta, recognition=self.recognition, extent=self.extent)
+        return AudioBranch(self.network, tta=tta, recognition=self.recognition)
 
     def window(self, audio: Array, *, last: int | None = None) -> Array:
         """Return what is heard in one window: (T, 14 + 14 * 484 + 13), see below.
 
-        Probabilities of classes and of maps, averaged over `SMOOTH_FRAMES`, and log metres; with a
-        model of extents 484 more, the log energies at the peaks of labels.
+        Probabilities of classes and of maps, averaged over `SMOOTH_FRAMES`, and log metres.
 
         Parameters
         ----------
@@ -123,11 +118,7 @@ class AudioBranch:
             self.network(audio, features, self.tta, computed), [ROWS + MAPS], axis=1
         )
         likely = smoothing(computed, SMOOTH_FRAMES)[-requested:] @ expit(logits)
-        parts = [likely, distance[-requested:]]
-        if self.extent is not None:
-            near = features.covariance[-min(requested + 1, frames) :]
-            parts.append(self.extent.log_energy(near)[-requested:])
-        return np.concatenate(parts, axis=1)
+        return np.concatenate([likely, distance[-requested:]], axis=1)
 
     def __call__(self, audio: Array) -> SeldOutput:
         """Return what is heard in a recording.
@@ -138,9 +129,7 @@ class AudioBranch:
             (N, 4) samples at 24 kHz; what is left after the last whole frame is not heard.
         """
         parts = list(self.blocks([audio]))
-        names = ["classes", "maps", "activity", "distance_cm", "silent"]
-        if self.extent is not None:
-            names.append("log_energy")
+        names = ("classes", "maps", "activity", "distance_cm", "silent")
         return SeldOutput(0, *(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
     def blocks(self, audio: Iterable[Array]) -> Iterator[SeldOutput]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.special import expit
 
-from saiseld.conventions.label_law import BOX_EXTENT_DEG, EXTENTS_DEG, LABEL_SIGMA_DEG, extent_deg
+from saiseld.conventions.label_law import BOX_EXTENT_DEG, LABEL_SIGMA_DEG
 from saiseld.conventions.sphere import (
     HEIGHT,
     WIDTH,
@@ -144,13 +144,11 @@ class Shape(NamedTuple):
     energy_map: NDArray[np.float16]
 
 
-def shapes(
-    direction: FloatArray, maps: NDArray[np.floating], extent: FloatArray | None = None
-) -> Shape:
+def shapes(direction: FloatArray, maps: NDArray[np.floating]) -> Shape:
     """Return boxes and energy maps of directions.
 
-    The box holds what is nearer than the extent, as far as a canvas can; the energy is the label
-    method's Gaussian times how likely the map finds the place, relative to its peak.
+    The box holds what is nearer than `BOX_EXTENT_DEG`, as far as a canvas can; the energy is the
+    label method's Gaussian times how likely the map finds the place, relative to its peak.
 
     Parameters
     ----------
@@ -158,14 +156,11 @@ def shapes(
         (n, 3) unit vectors.
     maps
         (n, 484) logits.
-    extent
-        (n,) degrees from a direction to the edges of its box; `BOX_EXTENT_DEG` without it.
     """
-    reach = np.full(len(direction), BOX_EXTENT_DEG) if extent is None else extent
     azimuth, elevation = angles_of_vector(direction)
     x, y = pixel_of_angles(azimuth, elevation)
-    wide = np.minimum(reach / np.maximum(np.cos(np.radians(elevation)), 0.2), 90.0)
-    top, bottom = np.maximum(y - reach, 0), np.minimum(y + reach, HEIGHT)
+    wide = np.minimum(BOX_EXTENT_DEG / np.maximum(np.cos(np.radians(elevation)), 0.2), 90.0)
+    top, bottom = np.maximum(y - BOX_EXTENT_DEG, 0), np.minimum(y + BOX_EXTENT_DEG, HEIGHT)
     box = np.stack([x - wide, top, x + wide, bottom], axis=-1)
     cell = (np.arange(MAP_SIZE) + 0.5) / MAP_SIZE
     across = box[:, :1] + cell * (box[:, 2:3] - box[:, :1])
@@ -235,11 +230,7 @@ def _decoded(
     frame, class_id, rank, value = (part[order] for part in (frame, class_id, rank, value))
     maps = output.maps[frame, class_id]
     direction = refined(maps, found.point[frame, class_id, rank])
-    extent = None
-    if output.log_energy is not None:
-        peak = output.log_energy[frame, found.point[frame, class_id, rank]]
-        extent = extent_deg(np.exp(peak.astype(float))).clip(*EXTENTS_DEG)
-    box, energy = shapes(direction, maps, extent)
+    box, energy = shapes(direction, maps)
     azimuth, elevation = angles_of_vector(direction)
     nothing = np.zeros(len(frame), np.float32)
     return Candidates(

@@ -274,15 +274,13 @@ def _seld_output(start: int, values: Array, audio: Array) -> SeldOutput:
     count = len(values)
     maps = values[:, ROWS : ROWS + MAPS].reshape(count, ROWS, -1)
     sound = audio[: count * SAMPLES_PER_FRAME].reshape(count, -1)
-    distance, energy = np.split(values[:, ROWS + MAPS :], [NUM_CLASSES], axis=1)
     return SeldOutput(
         start,
         _logit(values[:, :NUM_CLASSES]),
         _logit(maps[:, :NUM_CLASSES]),
         _logit(maps[:, NUM_CLASSES]),
-        100 * np.exp(distance),
+        100 * np.exp(values[:, ROWS + MAPS :]),
         np.square(sound).mean(1) < SILENT_RMS**2,
-        energy if energy.shape[1] else None,
     )
 
 

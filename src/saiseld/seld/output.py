@@ -44,9 +44,6 @@ class SeldOutput:
         (T, 13) to the nearest source of a class, if it sounds.
     silent
         (T,) whether the frame holds no sound at all.
-    log_energy
-        (T, 484) natural log of the energy that a label of a source there has at its peak
-        (`saiseld.seld.extent`); None where no model tells it.
     """
 
     start: int
@@ -55,7 +52,6 @@ class SeldOutput:
     activity: Array
     distance_cm: Array
     silent: NDArray[np.bool_]
-    log_energy: Array | None = None
 
     def __len__(self) -> int:
         return len(self.classes)
