@@ -132,6 +132,8 @@ def _set(name, value):
         (_set("Data.IR", np.zeros((196, 4))), "Data.IR"),
         (_set("Data.IR", np.zeros((196, 4, 0))), "Data.IR"),
         (_set("Data.IR", b"x" * 100), "Data.IR"),
+        (_set("SourcePosition", 1e-200 * fibonacci_sphere(6).T), "SourcePosition"),
+        (_set("SourcePosition", 1e200 * fibonacci_sphere(6).T), "SourcePosition"),
         (_set("Data.SamplingRate", np.inf), "Data.SamplingRate"),
         (_set("Data.SamplingRate", 1e30), "Data.SamplingRate"),
         (_set("ReceiverPosition", np.full((4, 3), np.nan)), "ReceiverPosition"),

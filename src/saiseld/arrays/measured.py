@@ -27,6 +27,7 @@ POSITIONS = Limit("positions", 1_000_000)
 """Coordinates in all positions of a file."""
 
 _MOST_SAMPLE_RATE = 768_000
+_NEAREST_M, _FARTHEST_M = 1e-6, 1e6
 
 MIN_DIRECTIONS = 100
 _MAX_ORDER = 12
@@ -146,7 +147,7 @@ def read_sofa(path: Path) -> MeasuredResponses:
             for name in ("SourcePosition", "ReceiverPosition")
         )
     _check(path, values, rate, sources)
-    if values.shape[1] != len(receivers) or not np.isfinite(receivers).all():
+    if values.shape[1] != len(receivers) or not (np.abs(receivers) < _FARTHEST_M).all():
         raise DataError(
             path,
             place="ReceiverPosition",
@@ -201,10 +202,14 @@ def _check(path: Path, values: FloatArray, rate: float, sources: FloatArray) -> 
             expected=f"above 0 and at most {_MOST_SAMPLE_RATE} Hz",
             found=f"{rate:g}",
         )
-    length = np.linalg.norm(sources, axis=1)
-    if length.min() <= 0:
+    with np.errstate(over="ignore", under="ignore"):
+        length = np.linalg.norm(sources, axis=1)
+    if length.min() < _NEAREST_M or length.max() > _FARTHEST_M:
         raise DataError(
-            path, place="SourcePosition", expected="sources around the array", found="one at 0"
+            path,
+            place="SourcePosition",
+            expected=f"sources around the array, {_NEAREST_M:g} to {_FARTHEST_M:g} m away",
+            found=f"one at {length.min():g} or {length.max():g} m",
         )
     centre = np.linalg.norm((sources / length[:, None]).mean(axis=0))
     if centre > 0.5:
