@@ -157,10 +157,11 @@ function drawSide() {
 function drawTime(events) {
   const { frames } = history, span = spanOf(frames, about.fps), scrub = $('scrub'), last = frames.at(-1).frame;
   drawTimeLine($('lanes'), span, about.fps, events, colours, about.classes, shownFrame.frame);
-  scrub.min = frames[0].frame; scrub.max = last; scrub.value = shownFrame.frame;
+  scrub.min = span.from; scrub.max = last; scrub.value = shownFrame.frame;
   const ago = (last - shownFrame.frame) / about.fps, isOver = state.name === 'gone' || state.name === 'ended';
   const text = at === null ? isOver ? 'last frame' : 'live' : `${ago.toFixed(1)} s ago`;
   say($('moment'), text);
+  say($('sounds-of'), at !== null ? `Sounds at ${clock(at / about.fps)}` : isOver ? 'Last sounds' : 'Sounds now');
   say($('clock'), clock(shownFrame.frame / about.fps));
   scrub.setAttribute('aria-valuetext', text);
 }
