@@ -111,7 +111,7 @@ def test_a_mask_is_as_opaque_as_its_energy(azimuth: float, elevation: float) -> 
     energy = panorama.render(mask.segmentation)
     drawn, black = np.zeros((540, 1080, 3), np.uint8), Layout()
     black.left = black.top = 0
-    panorama._paint(Surface.rgb(drawn), mask, energy, black)
+    panorama.paint_mask(Surface.rgb(drawn), mask, energy, black)
     share = enlarged(energy, 1080)
     inside = (share > 0.02) & (share < 0.48)
     expected = 0.8 * share[inside, None] * np.array(CLASS_COLOURS[1])

@@ -116,17 +116,12 @@ def live(
     from saiseld.live.opening import SourceConfig, elevation_assumed, open_live
 
     if list_devices:
-        _print_devices()
-        return
-    from saiseld.live.arrays import ChannelMap
-
+        return _print_devices()
     chosen = _array(array, channels)
     layout, count = _layout(chosen, kind, source_channels)
     config = SourceConfig(source, video, loop, count, rate, form, camera_late, layout, once)
     if find_channels is not None:
-        _find_channels(config, chosen, find_channels)
-        return
-    from saiseld.conventions.arrays import TETRAHEDRON
+        return _find_channels(config, chosen, find_channels)
     from saiseld.decision.systems import system_named
     from saiseld.live.session import MOST_BEHIND_S, run
     from saiseld.live.stream import Stream, latency_named
@@ -134,9 +129,7 @@ def live(
     from saiseld.pipeline.viewing_threshold import viewing_threshold
 
     sound, camera = open_live(config)
-    wiring = chosen if isinstance(chosen, ChannelMap) else ChannelMap()
-    if sound.channels == 32 and array is None and channels == _FIRST_FOUR:
-        wiring = ChannelMap(tuple(number + 1 for number in TETRAHEDRON))
+    wiring = _wiring(chosen, sound, usual=array is None and channels == _FIRST_FOUR)
     stream = Stream(
         Imager(weights, device=device, precise=precise, fast=fast, threads=1),
         video=camera is not None,
@@ -266,6 +259,16 @@ def _layout(chosen: MicrophoneArray | ChannelMap, kind: Format, count: int) -> t
     if isinstance(chosen, ChannelMap):
         return kind, count
     return chosen, max(count, *chosen.channels)
+
+
+def _wiring(chosen: MicrophoneArray | ChannelMap, sound: LiveSource, *, usual: bool) -> ChannelMap:
+    """Return which channels are heard; of 32 the tetrahedron, where nothing else is said."""
+    from saiseld.conventions.arrays import TETRAHEDRON
+    from saiseld.live.arrays import ChannelMap
+
+    if sound.channels == 32 and usual:
+        return ChannelMap(tuple(number + 1 for number in TETRAHEDRON))
+    return chosen if isinstance(chosen, ChannelMap) else ChannelMap()
 
 
 def _print_devices() -> None:

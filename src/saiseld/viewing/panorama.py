@@ -133,7 +133,7 @@ def _draw_over(surface: Surface, layout: Layout, visible: Sequence[EnergyMask], 
     """Draw masks, their names and the clock."""
     energies = [render(mask.segmentation) for mask in visible]
     for mask, energy in zip(visible, energies, strict=True):
-        _paint(surface, mask, energy, layout)
+        paint_mask(surface, mask, energy, layout)
     _draw_labels(
         surface, layout, [(m, e) for m, e in zip(visible, energies, strict=True) if e.any()]
     )
@@ -163,7 +163,7 @@ def _grid(width: int) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def _paint(surface: Surface, mask: EnergyMask, energy: Canvas, layout: Layout) -> None:
+def paint_mask(surface: Surface, mask: EnergyMask, energy: Canvas, layout: Layout) -> None:
     """Blend a mask into the part of the picture that it covers."""
     if not energy.any():
         return
