@@ -24,7 +24,6 @@ from saiseld.evaluation.coco_2026_04_02 import (
 from saiseld.evaluation.corpus import (
     Corpus,
     Masks,
-    counted,
     find_labels,
     find_predictions,
     listed,
@@ -38,6 +37,7 @@ from saiseld.evaluation.scores import Scores, SoftIouMetric, score
 from saiseld.formats.annotation import MAX_PREDICTION_BYTES, EnergyMask, read_annotations
 from saiseld.runtime.errors import AnnotationError, DataError
 from saiseld.runtime.parallel import Workers, run_all
+from saiseld.runtime.text import counted
 
 Metric = Literal["2026-06-30", "2026-05-28", "2026-05-18", "2026-04-02"]
 METRICS: tuple[Metric, ...] = get_args(Metric)

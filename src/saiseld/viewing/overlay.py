@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from saiseld.conventions.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, time_of_frame
 from saiseld.data.recordings import Recording
@@ -118,7 +119,7 @@ def overlay_jpeg(path: Path, frame: int, width: int = 960) -> bytes:
         assert stream.time_base is not None
         container.seek(round(frame / FPS / stream.time_base), stream=stream)
         pictures = (p for p in container.decode(stream) if round((p.time or 0) * FPS) >= frame)
-        image = next(pictures).to_image()
+        image = Image.fromarray(next(pictures).to_ndarray(format="rgb24"))
     image.thumbnail((width, width))
     buffer = BytesIO()
     image.save(buffer, "JPEG", quality=75)
