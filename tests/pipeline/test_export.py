@@ -70,7 +70,7 @@ def exported(given: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_exported_system_images_as_the_given_one(
     given: Path, exported: Path, recording: Path
 ) -> None:
-    in_torch, without = Imager(given), Imager(exported)
+    in_torch, without = (Imager(folder, device="cpu", precise=True) for folder in (given, exported))
     assert isinstance(in_torch.networks.detector, Detector) and isinstance(
         without.networks.detector, GraphDetector
     )
