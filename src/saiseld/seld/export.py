@@ -31,7 +31,7 @@ def write_seld_graphs(seld: Seld, weights: Path) -> list[Path]:
     CheckpointError
         If its prior makes a spectrum of its own, which no graph does.
     """
-    if not isinstance(seld.prior, YAMNetEncoder):
+    if not isinstance(seld.encoder, YAMNetEncoder):
         raise CheckpointError(
             weights,
             place="prior",
@@ -59,7 +59,7 @@ class _Weights(nn.Module):
 
     def __init__(self, seld: Seld) -> None:
         super().__init__()
-        self.prior, self.network = seld.prior, seld.network
+        self.prior, self.network = seld.encoder, seld.network
 
 
 class _Encoder(nn.Module):
