@@ -188,7 +188,7 @@ def draw_room(scene: Scene) -> Light:
             along = p[:, 1] if number < 2 else p[:, 0]
             length = size[1] if number < 2 else size[0]
             colour[side] = paint_wall(along, p[:, 2], length, size[2], look, scene.room_seed)
-    normal = np.camera(3)[axis] * np.where(far, -1.0, 1.0)[..., None]
+    normal = np.eye(3)[axis] * np.where(far, -1.0, 1.0)[..., None]
     light = np.full(axis.shape, look.uniform(0.25, 0.5))
     for _ in range(int(look.integers(1, 4))):
         lamp = size * np.append(look.uniform(0.2, 0.8, 2), 0.92)
