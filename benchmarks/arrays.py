@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import shutil
 import time
 from dataclasses import dataclass, replace
 from functools import cache
@@ -469,8 +470,9 @@ def cost() -> None:
 
 def measured(folder: Path, sofa: Path) -> None:
     """Print direction errors of an em32 as measured: by its responses, and as a rigid sphere."""
+    shutil.copyfile(sofa, folder / "measured.sofa")
     (folder / "measured.toml").write_text(
-        f'name = "measured"\nmodel = "responses"\nresponses = "{sofa.resolve()}"\n'
+        'name = "measured"\nmodel = "responses"\nresponses = "measured.sofa"\n'
     )
     described = read_array(folder / "measured.toml")
     responses = described.measured

@@ -13,7 +13,8 @@ from saiseld.acoustics.front_end import FrontEnd
 from saiseld.decision.fusion import Fusion
 from saiseld.decision.matchability import Matchability
 from saiseld.decision.systems import DecisionModels
-from saiseld.detector.detect import FrameDetector, has_quantised, load_detector
+from saiseld.detector.detect import has_quantised, load_detector
+from saiseld.detector.detections import FrameDetector
 from saiseld.formats.candidates import Branch, Candidates
 from saiseld.pipeline.weights import Weights, digests, find_weights, model_record
 from saiseld.runtime.cluster import Cluster
