@@ -68,7 +68,7 @@ soak: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.services --kills $(KILLS)
 
 train-check: $(READY)
-	# `saiseld train all` on four short recordings, and its weights in use: one minute.
+	# `saiseld train all` on four short recordings, and its weights in use.
 	$(BIN)/python -m pytest -q tests/training/all/whole.py
 
 wheel-check:

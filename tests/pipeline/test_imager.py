@@ -17,7 +17,7 @@ from saiseld.detector.model import Detector
 from saiseld.formats.annotation import EnergyMask, encode_annotations
 from saiseld.formats.candidates import candidate_writer, read_candidates
 from saiseld.formats.features import AcousticImages
-from saiseld.pipeline.defaults import system_of
+from saiseld.pipeline.defaults import VIEWING, VIEWING_THRESHOLD, system_of
 from saiseld.pipeline.engine import Block
 from saiseld.pipeline.imager import Imager
 from saiseld.pipeline.networks import NetworkOptions, load_networks
@@ -48,6 +48,18 @@ def test_imaging_is_detecting_and_emitting(folder: Path) -> None:
         np.testing.assert_array_equal(mask.segmentation[0], other.segmentation[0])
     assert len(saiseld.emit(found, "TASK3B_4")) > len(masks)
     assert saiseld.emit(found, threshold=1.1) == []
+
+
+def test_what_is_shown_goes_by_the_threshold_chosen_for_the_weights(
+    folder: Path, imager: Imager
+) -> None:
+    assert imager(folder / "rec.wav").threshold == VIEWING_THRESHOLD
+    chosen = folder / VIEWING
+    chosen.write_text('{"threshold": 0.01, "F1": 0.5, "system": "audio", "recordings": []}')
+    prediction = imager(folder / "rec.wav")
+    assert prediction.threshold == 0.01
+    assert len(prediction.events()) == len(prediction.events(0.01)) > len(prediction.events(0.9))
+    chosen.unlink()
 
 
 def test_pictures_are_scaled_as_the_detector_learnt_them(

@@ -68,9 +68,9 @@ def image(
     from saiseld.cli.printing import print_imaged
     from saiseld.decision.systems import system_named
     from saiseld.formats.exchange import exchange_formats_named
+    from saiseld.pipeline.defaults import viewing_threshold
     from saiseld.pipeline.image import Failed, ImageOptions, image_recordings
     from saiseld.pipeline.networks import NetworkOptions, is_precise
-    from saiseld.pipeline.viewing_threshold import viewing_threshold
 
     options = ImageOptions(
         system=None if system is None else system_named(system),

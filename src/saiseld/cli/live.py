@@ -125,8 +125,8 @@ def live(
     from saiseld.decision.systems import system_named
     from saiseld.live.session import MOST_BEHIND_S, run
     from saiseld.live.stream import Stream, latency_named
+    from saiseld.pipeline.defaults import viewing_threshold
     from saiseld.pipeline.imager import Imager
-    from saiseld.pipeline.viewing_threshold import viewing_threshold
 
     sound, camera = open_live(config)
     wiring = _wiring(chosen, sound, usual=array is None and channels == _FIRST_FOUR)

@@ -25,7 +25,7 @@ def train_viewing(
     from saiseld.decision.matchability import Matchability
     from saiseld.decision.systems import DecisionModels
     from saiseld.pipeline import viewing_threshold as steps
-    from saiseld.pipeline.defaults import default_system
+    from saiseld.pipeline.defaults import VIEWING, default_system
     from saiseld.pipeline.weights import find_weights
     from saiseld.runtime.cache import user_cache
 
@@ -43,6 +43,6 @@ def train_viewing(
         cache or user_cache("drawn-labels"),
         jobs=jobs,
     )
-    path = found.folder / steps.VIEWING
+    path = found.folder / VIEWING
     steps.save_viewing_threshold(chosen, path)
     typer.echo(f"{path}: masks of {chosen.threshold:g} and more, F1 {chosen.F1:.3f}")

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
 
 from saiseld.decision.systems import SYSTEMS, System, system_of_json
 from saiseld.formats.candidates import BRANCHES, Branch, Candidates
+from saiseld.pipeline.weights import find_weights
+from saiseld.runtime.errors import CheckpointError, refusing
 
 DEFAULT_SYSTEM = SYSTEMS["audiovisual"]
 """Both branches."""
@@ -16,6 +21,9 @@ DETECTOR_SYSTEM = SYSTEMS["TASK3B_3"]
 
 AUDIO_SYSTEM = SYSTEMS["audio"]
 """Where there is no detector."""
+
+VIEWING = "viewing.json"
+"""The threshold chosen for weights, beside them."""
 
 VIEWING_THRESHOLD = 0.2
 """Score from which a mask is shown to a person (docs/decision.md#what-is-shown)."""
@@ -62,3 +70,44 @@ def branches_for(system: System, *, video: bool) -> tuple[Branch, ...]:
     Without a picture, a system of both branches decides on the audio branch alone.
     """
     return ("audio",) if system.is_fused and not video else system.branches
+
+
+class ViewingThreshold(msgspec.Struct, frozen=True):
+    """A threshold and what it was chosen by.
+
+    Parameters
+    ----------
+    threshold
+        Score from which masks are shown.
+    F1
+        There, on the recordings that it was chosen on.
+    system
+        Whose masks.
+    recordings
+        Their names.
+    """
+
+    threshold: float
+    F1: float
+    system: str
+    recordings: list[str]
+
+
+def viewing_threshold(weights: str | Path | None) -> float:
+    """Return the threshold that was chosen for a weights folder, or the packaged weights'.
+
+    Raises
+    ------
+    CheckpointError
+        If there is a file that is none.
+    """
+    path = find_weights(weights).folder / VIEWING
+    if not path.is_file():
+        return VIEWING_THRESHOLD
+    with refusing(CheckpointError, path, "a viewing threshold (JSON)"):
+        found = msgspec.json.decode(path.read_bytes(), type=ViewingThreshold)
+    if not 0 <= found.threshold <= 1:
+        raise CheckpointError(
+            path, place="threshold", expected="0 to 1", found=str(found.threshold)
+        )
+    return found.threshold

@@ -16,7 +16,7 @@ from saiseld.detector.graphs import GRAPHS, PRECISE, GraphDetector
 from saiseld.formats import graph_bytes
 from saiseld.formats.checkpoint import read_checkpoint, write_checkpoint
 from saiseld.formats.graph import FAST
-from saiseld.pipeline.viewing_threshold import VIEWING
+from saiseld.pipeline.defaults import VIEWING
 from saiseld.pipeline.weights import DEMO, Weights, find_weights
 from saiseld.runtime.files import atomic_path, output_folder
 

@@ -24,7 +24,7 @@ from saiseld.detector.detections import Keep
 from saiseld.formats.annotation import EnergyMask
 from saiseld.formats.candidates import Branch, Candidates, joined
 from saiseld.formats.features import FRAMES_PER_BLOCK, AcousticImages
-from saiseld.pipeline.defaults import branches_for, default_system
+from saiseld.pipeline.defaults import branches_for, default_system, viewing_threshold
 from saiseld.pipeline.engine import Block, Engine
 from saiseld.pipeline.networks import NetworkOptions, Networks, is_precise, load_networks
 from saiseld.pipeline.open import layout_named, open_array, open_checked
@@ -243,7 +243,7 @@ class Imager:
             if tables:
                 masks = decide(joined(tables), system, models)
         path = None if video is None else Path(video)
-        return Prediction(opened, masks, missing, path)
+        return Prediction(opened, masks, missing, path, viewing_threshold(self.weights.folder))
 
     __call__ = image
 

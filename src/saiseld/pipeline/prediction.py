@@ -54,25 +54,30 @@ class Prediction:
         Frames without a picture, imaged with the ImageNet mean.
     video
         Its video, if there was one.
+    threshold
+        Score from which a mask is shown, chosen for the weights.
     """
 
     recording: Recording
     masks: list[EnergyMask]
     missing_pictures: int
     video: Path | None = None
+    threshold: float = VIEWING_THRESHOLD
 
     def __repr__(self) -> str:
         return f"Prediction({self._summary()})"
 
     def _repr_html_(self) -> str:
-        events, visible = self._linked(VIEWING_THRESHOLD)
+        events, visible = self._linked(None)
         return prediction_html(
             self._summary(), self._drawn(fullest_frame(visible), visible), events
         )
 
-    def _linked(self, threshold: float) -> tuple[SoundEvents, list[EnergyMask]]:
+    def _linked(self, threshold: float | None) -> tuple[SoundEvents, list[EnergyMask]]:
         return link(
-            self.masks, threshold=threshold, elevation_assumed=self.recording.elevation_assumed
+            self.masks,
+            threshold=self.threshold if threshold is None else threshold,
+            elevation_assumed=self.recording.elevation_assumed,
         )
 
     def _summary(self) -> str:
@@ -86,13 +91,14 @@ class Prediction:
         """Whether elevations are assumed: the array that recorded is planar and hears azimuth."""
         return self.recording.elevation_assumed
 
-    def events(self, threshold: float = VIEWING_THRESHOLD) -> SoundEvents:
+    def events(self, threshold: float | None = None) -> SoundEvents:
         """Return what is credible, linked over time; ``.to_pandas()`` makes it a table.
 
         Parameters
         ----------
         threshold
-            Leave out masks scored below this; see `saiseld.decision.linking`.
+            Leave out masks scored below this, instead of the one chosen for the weights; see
+            `saiseld.decision.linking`.
         """
         return self._linked(threshold)[0]
 
@@ -157,7 +163,7 @@ class Prediction:
             return np.zeros((HEIGHT, WIDTH), np.float32)
         return enlarged(np.max(drawn, axis=0), WIDTH)
 
-    def plot(self, frame: int, *, threshold: float = VIEWING_THRESHOLD) -> Picture:
+    def plot(self, frame: int, *, threshold: float | None = None) -> Picture:
         """Return an RGB picture of a frame: its credible masks over the video's.
 
         An array (h, w, 3) of uint8 that notebooks show; its axes are in degrees.
@@ -209,7 +215,7 @@ class Prediction:
         return Picture.of(pixels)
 
     def save(
-        self, path: str | Path, *, threshold: float = VIEWING_THRESHOLD, overlay: bool = True
+        self, path: str | Path, *, threshold: float | None = None, overlay: bool = True
     ) -> Path:
         """Write all results into a folder, or what a file's ending says into that file.
 
@@ -243,13 +249,18 @@ class Prediction:
         results = Results(output_folder(path), self.recording.name)
         refuse_inputs(results.files(), inputs)
         draw_results(
-            results, self.recording, self.masks, self.video, threshold=threshold, overlay=overlay
+            results,
+            self.recording,
+            self.masks,
+            self.video,
+            threshold=self.threshold if threshold is None else threshold,
+            overlay=overlay,
         )
         write_folder_page(results.folder)
         write_annotations(results.masks, self.masks)
         return results.page
 
-    def _save_file(self, path: Path, threshold: float) -> None:
+    def _save_file(self, path: Path, threshold: float | None) -> None:
         events, visible = self._linked(threshold)
         format_name = exchange_format_of(path)
         if path.name.casefold().endswith(SOUND_EVENTS_SUFFIX):

@@ -1,4 +1,4 @@
-"""From which score masks are shown to a person: chosen on recordings, kept beside the weights.
+"""Choose from which score masks are shown to a person, on recordings.
 
 Masks of a system are matched with the labels; a mask is right where its soft IoU with its partner
 is 0.25 or more. The threshold is that of the best F1, over all masks and labels of the recordings.
@@ -18,36 +18,12 @@ from saiseld.evaluation.drawn_labels import draw_labels
 from saiseld.evaluation.matched import MatchedRecording, match_recording
 from saiseld.evaluation.rendering import render_masks
 from saiseld.formats.candidates import candidate_files, read_candidates
-from saiseld.pipeline.defaults import VIEWING_THRESHOLD
-from saiseld.pipeline.weights import find_weights
-from saiseld.runtime.errors import CheckpointError, refusing
+from saiseld.pipeline.defaults import ViewingThreshold
 from saiseld.runtime.files import write_bytes
 from saiseld.runtime.parallel import run_all
 
-VIEWING = "viewing.json"
 _RIGHT_IOU = 0.25
 _THRESHOLDS = np.round(np.arange(0.02, 0.96, 0.02), 2)
-
-
-class ViewingThreshold(msgspec.Struct, frozen=True):
-    """A threshold and what it was chosen by.
-
-    Parameters
-    ----------
-    threshold
-        Score from which masks are shown.
-    F1
-        There, on the recordings that it was chosen on.
-    system
-        Whose masks.
-    recordings
-        Their names.
-    """
-
-    threshold: float
-    F1: float
-    system: str
-    recordings: list[str]
 
 
 def choose_viewing_threshold(
@@ -91,26 +67,6 @@ def best_threshold(recordings: Sequence[MatchedRecording]) -> tuple[float, float
     hits = (retained & right[:, None]).sum(0)
     found = 2 * hits / np.maximum(retained.sum(0) + truths, 1)
     return float(_THRESHOLDS[found.argmax()]), float(found.max())
-
-
-def viewing_threshold(weights: str | Path | None) -> float:
-    """Return the threshold that was chosen for a weights folder, or the packaged weights'.
-
-    Raises
-    ------
-    CheckpointError
-        If there is a file that is none.
-    """
-    path = find_weights(weights).folder / VIEWING
-    if not path.is_file():
-        return VIEWING_THRESHOLD
-    with refusing(CheckpointError, path, "a viewing threshold (JSON)"):
-        found = msgspec.json.decode(path.read_bytes(), type=ViewingThreshold)
-    if not 0 <= found.threshold <= 1:
-        raise CheckpointError(
-            path, place="threshold", expected="0 to 1", found=str(found.threshold)
-        )
-    return found.threshold
 
 
 def save_viewing_threshold(chosen: ViewingThreshold, path: str | Path) -> None:

@@ -24,7 +24,6 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from saiseld.arrays.description import MicrophoneArray, array_names, read_array
-from saiseld.pipeline.defaults import VIEWING_THRESHOLD
 from saiseld.pipeline.open import Format, Layout
 from saiseld.runtime.errors import OutputError, SaiseldError, one_line, refusing
 from saiseld.runtime.files import output_folder, visible
@@ -122,8 +121,8 @@ class JobRequest(BaseModel):
     """Capsules of the tetrahedron (mic), all 32 (em32), first-order ambisonics (foa), or auto."""
     array: Annotated[str, Field(max_length=60)] = ""
     """The built-in microphone array that recorded (`saiseld array list`), instead of channels."""
-    threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = VIEWING_THRESHOLD
-    """Show only masks scored this or more, in events, overlay and page."""
+    threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    """Show only masks scored this or more; if absent, the threshold chosen for the weights."""
     overlay: bool = True
     """Whether the overlay video is wanted."""
 

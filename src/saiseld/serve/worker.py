@@ -21,6 +21,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from saiseld.arrays.description import MicrophoneArray
+from saiseld.pipeline.defaults import viewing_threshold
 from saiseld.pipeline.draw import write_folder_page
 from saiseld.pipeline.image import ImageOptions, Job, image_recording
 from saiseld.pipeline.imager import load_imager
@@ -61,7 +62,10 @@ def image_job(
     video = folder / VIDEO if (folder / VIDEO).exists() else None
     job = Job(folder / RECORDING, video, request.layout(array))
     imager = load_imager(networks or NetworkOptions())
-    options = ImageOptions(threshold=request.threshold, overlay=request.overlay, title=request.name)
+    threshold = request.threshold
+    if threshold is None:
+        threshold = viewing_threshold(imager.weights.folder)
+    options = ImageOptions(threshold=threshold, overlay=request.overlay, title=request.name)
     results = folder / "results"
     image_recording(job, imager, results, options, on_share=on_share)
     write_folder_page(results)
