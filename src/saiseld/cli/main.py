@@ -50,6 +50,7 @@ TRAIN_COMMANDS: tuple[str, ...] = (
     "detector",
     "seld",
     "matchability",
+    "recogniser",
     "fusion",
     "viewing",
     "all",

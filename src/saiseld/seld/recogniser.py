@@ -1,17 +1,18 @@
 """Recognition on the source: a beam towards each source that was localised, and an encoder on it.
 
 What the network says of a mixture it says of all that sounds; a beam (about 6 dB, with soft nulls
-on the other sources, `saiseld.acoustics.beamforming`) leaves mostly one source, and the classes of
-that are recognised by a head on a pretrained encoder. Both opinions and the encoder's own, mapped
-from AudioSet to the 13 classes, are joined with weights fitted by class (`Joint`), and the maps of
-all classes round the source are set to the result; directions stay the network's.
+on the other sources, `saiseld.acoustics.beamforming`) leaves mostly one source, and the class of
+that is recognised by a head on a pretrained encoder. Its opinion and the network's count alike, and
+the maps of all classes round the source are set to the result; directions stay the network's, and
+so does whether something sounds.
 
-`Recogniser` is the interface: whatever turns log-mels of one beam into opinions frame by frame.
+`Recogniser` is the interface: whatever turns log-mels of one beam into log probabilities, frame by
+frame.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +23,6 @@ from scipy.special import expit, logit, softmax
 from saiseld.acoustics.beamforming import beam_weights
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.conventions.timebase import SAMPLES_PER_FRAME
-from saiseld.formats.checkpoint import read_arrays
 from saiseld.formats.graph import Graph
 from saiseld.seld.inputs import HOPS_PER_FRAME, MELS, log_mels, smoothing, spectra, used_frequencies
 from saiseld.seld.output import GRID, Array, SeldOutput
@@ -62,11 +62,8 @@ FloatArray = NDArray[np.float64]
 class Recogniser(Protocol):
     """What recognises the sound of one beam."""
 
-    def __call__(self, mels: Array, /) -> tuple[Array, Array]:
-        """Return log probabilities (T, 14) and AudioSet evidence (T, 13).
-
-        The last of the 14 is that of no class; evidence is the largest logit of the AudioSet
-        classes that belong to a class.
+    def __call__(self, mels: Array, /) -> Array:
+        """Return log probabilities (T, 14); the last one is that of no class.
 
         Parameters
         ----------
@@ -76,35 +73,6 @@ class Recogniser(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Joint:
-    """A multinomial logistic model of three opinions: what a source is, if there is one.
-
-    All columns are by class, the last one no class. Whether something sounds from a direction stays
-    the network's word: a class's probability is that of the network's strongest class there, times
-    the model's share of the class.
-
-    Parameters
-    ----------
-    weight
-        (3, 14) of the network's log odds, the head's log probabilities and AudioSet's evidence.
-    bias
-        (14,).
-    """
-
-    weight: FloatArray
-    bias: FloatArray
-
-    def probabilities(self, network: Array, head: Array, audioset: Array) -> FloatArray:
-        """Return (..., 13) of (..., 13), (..., 14) and (..., 13)."""
-        odds = self.weight[1] * head + self.bias
-        odds[..., :NUM_CLASSES] += self.weight[0, :NUM_CLASSES] * network.clip(-LIMIT, LIMIT)
-        odds[..., :NUM_CLASSES] += self.weight[2, :NUM_CLASSES] * audioset.clip(-LIMIT, LIMIT)
-        sounds = network.max(-1, keepdims=True)
-        odds[..., NUM_CLASSES:] += self.weight[0, NUM_CLASSES] * sounds.clip(-LIMIT, LIMIT)
-        return np.asarray(expit(sounds) * softmax(odds, axis=-1)[..., :NUM_CLASSES])
-
-
 class SourceRecognition:
     """Recognises the sources of what the network localised.
 
@@ -112,12 +80,10 @@ class SourceRecognition:
     ----------
     recogniser
         What recognises a beam.
-    joint
-        What its opinion weighs beside the network's.
     """
 
-    def __init__(self, recogniser: Recogniser, joint: Joint) -> None:
-        self.recogniser, self.joint = recogniser, joint
+    def __init__(self, recogniser: Recogniser) -> None:
+        self.recogniser = recogniser
 
     @classmethod
     def load(cls, path: str | Path) -> SourceRecognition:
@@ -128,9 +94,7 @@ class SourceRecognition:
         CheckpointError
             If it is not one, or its graph is missing or another's.
         """
-        arrays = read_arrays(path, ("joint.weight", "joint.bias"))
-        joint = Joint(*(np.asarray(arrays[k], float) for k in ("joint.weight", "joint.bias")))
-        return cls(GraphRecogniser(path), joint)
+        return cls(GraphRecogniser(path))
 
     def __call__(self, output: SeldOutput, audio: Array, before: int) -> SeldOutput:
         """Return the output with the classes of its sources recognised.
@@ -150,12 +114,10 @@ class SourceRecognition:
             return output
         rows = slice(before, before + len(output))
         opinions = [self._opinion(mels, rows) for mels in beam_mels(audio, sources)]
-        return recognised(output, sources, opinions, self.joint)
+        return recognised(output, sources, opinions)
 
-    def _opinion(self, mels: Array, rows: slice) -> tuple[Array, Array]:
-        smooth = smoothing(len(mels), SMOOTH_FRAMES)[rows]
-        head, audioset = self.recogniser(mels)
-        return smooth @ head, smooth @ audioset
+    def _opinion(self, mels: Array, rows: slice) -> Array:
+        return np.asarray(smoothing(len(mels), SMOOTH_FRAMES)[rows] @ self.recogniser(mels))
 
 
 def recogniser_beside(weights: str | Path) -> Path | None:
@@ -168,12 +130,12 @@ class GraphRecogniser:
     """A `Recogniser` of the graph beside a checkpoint, on one thread of the CPU."""
 
     def __init__(self, weights: str | Path) -> None:
-        self._graph = Graph(weights, GRAPH, (f"n {NUM_CLASSES + 1}", f"n {NUM_CLASSES}"))
+        self._graph = Graph(weights, GRAPH, (f"n {NUM_CLASSES + 1}",))
 
-    def __call__(self, mels: Array, /) -> tuple[Array, Array]:
+    def __call__(self, mels: Array, /) -> Array:
         """See `Recogniser`."""
-        head, audioset = self._graph(mels, n=len(mels))
-        return head, audioset
+        (head,) = self._graph(mels, n=len(mels))
+        return head
 
 
 def source_directions(output: SeldOutput) -> FloatArray:
@@ -232,16 +194,15 @@ def regions(sources: FloatArray) -> NDArray[np.bool_]:
     return np.asarray(nearest & (cosine > np.cos(np.radians(REACH_DEG))))
 
 
-def recognised(
-    output: SeldOutput, sources: FloatArray, opinions: list[tuple[Array, Array]], joint: Joint
-) -> SeldOutput:
-    """Return the output with the maps of all classes round each source set by the joint model.
+def recognised(output: SeldOutput, sources: FloatArray, opinions: list[Array]) -> SeldOutput:
+    """Return the output with the maps of all classes round each source set by both opinions.
 
+    A class's probability is that of the network's strongest class there, times the class's share.
     The shape of a map round a source is that of the network's strongest class there.
     """
     network = source_logits(output, sources)
-    head, audioset = (np.stack(part, axis=1) for part in zip(*opinions, strict=True))
-    likely = joint.probabilities(network, head, audioset)
+    share = softmax(network.clip(-LIMIT, LIMIT) + np.stack(opinions, axis=1)[..., :-1], axis=-1)
+    likely = expit(network.max(-1, keepdims=True)) * share
     odds = logit(np.clip(likely, 1e-6, 1 - 1e-6)).astype(np.float32)
     maps = output.maps.copy()
     every = np.arange(len(output))

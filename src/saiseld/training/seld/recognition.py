@@ -1,43 +1,35 @@
-"""Training the recogniser: a head on beams of mixed scenes, and what its opinion weighs.
+"""Training the recogniser: a head on beams of mixed scenes.
 
-The head is trained on the bank's training side, sources set apart as in `SoundPool.split`: beams go
-towards the true directions of scenes of one to four sources, with errors as localisation makes
-them, soft nulls on the other sources, and some towards nothing. The weights of the joint model
-(`saiseld.seld.recogniser.Joint`) are fitted on scenes of the sources set apart, which neither the
-head nor, with the recipe's share, the network was trained on, in the directions that the network
-finds.
+Beams go towards the true directions of scenes of one to four sources, with errors as localisation
+makes them, soft nulls on the other sources, and some towards nothing. Some sources of the bank's
+training side, and the rooms to select in, are set apart (`SoundPool.split`): what the head makes of
+those is its score.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.progress import track
 from safetensors.numpy import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from saiseld.conventions.sphere import unit_vector
 from saiseld.conventions.taxonomy import NUM_CLASSES
-from saiseld.runtime.files import atomic_path
-from saiseld.seld.audio_branch import AudioBranch
+from saiseld.runtime.errors import DataError
+from saiseld.runtime.files import atomic_path, output_folder
 from saiseld.seld.encoders import PretrainedEncoder
-from saiseld.seld.recogniser import (
-    APART_DEG,
-    LIMIT,
-    MAX_SOURCES,
-    REACH_DEG,
-    SMOOTH_FRAMES,
-    beam_mels,
-    source_directions,
-    source_logits,
-)
-from saiseld.seld.recogniser_model import make_head
+from saiseld.seld.output import WINDOW_FRAMES
+from saiseld.seld.recogniser import APART_DEG, MAX_SOURCES, REACH_DEG, RECOGNISER, beam_mels
+from saiseld.seld.recogniser_model import RecogniserModel, make_head, save_recogniser
+from saiseld.training.seld.data import TrainingData
 from saiseld.training.seld.mixing import Mixer, Scene, Track
+from saiseld.training.seld.recipes import Recipe, read_recipe
 
 NONE = NUM_CLASSES
 """Label of a beam on no source, or on one without a class."""
@@ -48,8 +40,17 @@ NULLED = 0.85
 """How often another source is nulled: localisation misses some."""
 EMPTY = 0.15
 """How often a scene gives a beam towards nothing."""
+SCENES = 8
+"""Scenes whose beams are kept in a file."""
 STEPS = 8
 """Most embeddings that a beam gives the head's training."""
+
+_SCENES = (
+    "scenes.moving=0",
+    "scenes.sources=[0, 0.55, 0.33, 0.12]",
+    "scenes.interferers=0.2",
+    "scenes.procedural=0.2",
+)
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -89,26 +90,6 @@ def training_beams(scene: Scene, encoder: PretrainedEncoder, rng: np.random.Gene
     return {"embedding": np.concatenate(embeddings), "label": np.concatenate(chosen)}
 
 
-@torch.inference_mode()
-def localised_beams(scene: Scene, encoder: PretrainedEncoder, branch: AudioBranch) -> Arrays | None:
-    """Return what the joint model is fitted on, of the sources that a network localises.
-
-    ``embedding`` (K, steps, 2048), ``network`` (K, T, 13) log odds, ``label`` (K, T); None where
-    nothing is localised.
-    """
-    output = branch(scene.audio.T)
-    sources = source_directions(output)
-    if not len(sources):
-        return None
-    mels = torch.from_numpy(np.stack(beam_mels(scene.audio.T, sources)))
-    embedding = encoder(None, mels.flatten(1, 2)).mT
-    return {
-        "embedding": embedding.numpy().astype(np.float16),
-        "network": source_logits(output, sources).swapaxes(0, 1).astype(np.float32),
-        "label": np.stack([_nearest(scene, direction) for direction in sources]).astype(np.int8),
-    }
-
-
 def _middle(track: Track) -> NDArray[np.float64]:
     frames = np.flatnonzero(track.active)
     frame = frames[len(frames) // 2]
@@ -131,18 +112,6 @@ def _labels(track: Track, direction: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.asarray(np.where(track.active & there, label, -1))
 
 
-def _nearest(scene: Scene, direction: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return (T,) the class of the nearest source that sounds within reach, else `NONE`."""
-    label = np.full(scene.audio.shape[1] // 2400, NONE)
-    best = np.full(len(label), np.cos(np.radians(REACH_DEG)))
-    for track in scene.tracks:
-        cosine = unit_vector(track.azimuth, track.elevation) @ direction
-        nearer = track.active & (cosine > best)
-        label[nearer] = track.class_id if track.class_id >= 0 else NONE
-        best[nearer] = cosine[nearer]
-    return label
-
-
 def _step_frames(steps: int, frames: int) -> NDArray[np.int64]:
     """Return (steps,) the frame that each step of an encoder is in."""
     frame = ((np.arange(steps) + 0.5) * frames / steps).astype(int)
@@ -150,46 +119,30 @@ def _step_frames(steps: int, frames: int) -> NDArray[np.int64]:
 
 
 def make_beams(
-    mixer: Mixer,
-    encoder: PretrainedEncoder,
-    branch: AudioBranch | None,
-    folder: Path,
-    numbers: Sequence[int],
-    seed: int,
+    mixer: Mixer, encoder: PretrainedEncoder, folder: Path, files: int, seed: int
 ) -> None:
-    """Write a file for every number that has none: 8 scenes each, a function of (seed, number).
+    """Write files 0 to ``files`` - 1 that are not there: `training_beams` of `SCENES` scenes each.
 
-    Parameters
-    ----------
-    branch
-        For `localised_beams`; `training_beams` without it.
+    A file is a function of the mixer, the seed and its number.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for number in numbers:
+    for number in track(range(files), f"beams in {folder.name}"):
         path = folder / f"{number:05d}.safetensors"
         if path.exists():
             continue
         parts: list[Arrays] = []
-        for index in range(8):
+        for index in range(SCENES):
             rng = np.random.default_rng([seed, number, index])
-            scene = mixer.scene(rng)
-            if branch is None:
-                parts.append(training_beams(scene, encoder, rng))
-            elif (found := localised_beams(scene, encoder, branch)) is not None:
-                parts.append(found)
-        if not parts:
-            continue
+            parts.append(training_beams(mixer.scene(rng), encoder, rng))
         whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         with atomic_path(path) as temporary:
             save_file(whole, temporary)
 
 
 def read_beams(folder: Path) -> Arrays:
-    """Return what `make_beams` wrote, in order, with ``file`` (N,) the number of its file."""
+    """Return what `make_beams` wrote, in order."""
     files = [load_file(path) for path in sorted(folder.glob("*.safetensors"))]
-    whole = {name: np.concatenate([file[name] for file in files]) for name in files[0]}
-    whole["file"] = np.repeat(np.arange(len(files)), [len(file["label"]) for file in files])
-    return whole
+    return {name: np.concatenate([file[name] for file in files]) for name in files[0]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +169,7 @@ def train_head(beams: Arrays, recipe: HeadRecipe, seed: int = 0) -> nn.Sequentia
     optimizer = torch.optim.AdamW(
         head.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
-    steps = recipe.epochs * (len(label) // recipe.batch)
+    steps = -(-recipe.epochs * len(label) // recipe.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, steps)
     head.train()
     for _ in range(steps):
@@ -236,72 +189,53 @@ def train_head(beams: Arrays, recipe: HeadRecipe, seed: int = 0) -> nn.Sequentia
     return head.eval().requires_grad_(False)
 
 
-class JointData:
-    """Opinions on localised beams: log odds of the network, log probabilities, evidence, labels."""
-
-    def __init__(self, network: Tensor, head: Tensor, audioset: Tensor, label: Tensor) -> None:
-        best = network.amax(-1, keepdim=True)
-        none = torch.zeros_like(best)
-        self.opinions = torch.stack(
-            [
-                torch.cat([network, best], -1).clamp(-LIMIT, LIMIT),
-                head,
-                torch.cat([audioset.clamp(-LIMIT, LIMIT), none], -1),
-            ],
-            dim=-2,
-        )
-        self.label = label
-
-    def rows(self, chosen: Tensor) -> JointData:
-        """Return some rows."""
-        part = object.__new__(JointData)
-        part.opinions, part.label = self.opinions[chosen], self.label[chosen]
-        return part
+@torch.inference_mode()
+def accuracy(head: nn.Module, beams: Arrays) -> float:
+    """Return how often beams on a source are of its class, mean over classes."""
+    label = np.asarray(beams["label"])
+    called = head(torch.from_numpy(np.asarray(beams["embedding"])).float())[:, :NONE].argmax(1)
+    right = called.numpy() == label
+    return float(np.mean([right[label == c].mean() for c in np.unique(label) if c != NONE]))
 
 
-def smoothed(opinion: Tensor) -> Tensor:
-    """Return opinions (K, T, C) averaged over `SMOOTH_FRAMES`, over less at the ends."""
-    from saiseld.seld.inputs import smoothing
-
-    matrix = torch.from_numpy(smoothing(opinion.shape[1], SMOOTH_FRAMES)).float()
-    return matrix @ opinion
+def read_scenes_recipe() -> Recipe:
+    """Return the recipe whose scenes, held-back sources and selection scenes are used."""
+    return read_recipe("further", _SCENES)
 
 
-def fit_joint(
-    data: JointData, shared: float = 1e-3, per_class: float = 1e-2
-) -> tuple[Tensor, Tensor]:
-    """Return weight (3, 14) and bias (14,) of the joint model.
-
-    Weights are one for all classes plus a deviation of each, which is held small where a class has
-    few examples; each class counts as much as the next.
+def train(data: TrainingData, output: Path, scenes: int) -> tuple[Path, float]:
+    """Train a head and write the recogniser; return its file and what `accuracy` says of it.
 
     Parameters
     ----------
-    shared, per_class
-        Penalties on the squares of the common weights and of the deviations.
+    data
+        Sounds and rooms, read for `read_scenes_recipe`.
+    output
+        Folder for the recogniser and, in ``beams``, what it was trained on.
+    scenes
+        To learn from, rounded up to whole files.
+
+    Raises
+    ------
+    DataError
+        If there are no sounds to mix.
     """
-    common = torch.tensor([0.3, 0.7, 0.1, 0.3, 0.7, 0.1], requires_grad=True)
-    apart = torch.zeros(3, NONE + 1, requires_grad=True)
-    bias = torch.zeros(NONE + 1, requires_grad=True)
-    count = torch.bincount(data.label, minlength=NONE + 1).clamp(min=1)
-    weight = (len(data.label) / (NONE + 1) / count).sqrt()
-
-    def weights() -> Tensor:
-        both = torch.cat([common[:3, None].expand(3, NONE), common[3:, None]], dim=1)
-        return both + apart
-
-    optimizer = torch.optim.LBFGS(
-        [common, apart, bias], max_iter=200, line_search_fn="strong_wolfe"
+    if data.simulated is None:
+        raise DataError("bank", expected="sounds to mix", found="none")
+    folder, recipe, simulated = output_folder(output), read_scenes_recipe(), data.simulated
+    sounds, selected = simulated.sounds.split(recipe.val_fraction)
+    sides = (
+        ("train", sounds, simulated.rooms, scenes),
+        ("select", selected, simulated.selection_rooms, recipe.selection_scenes),
     )
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        odds = (data.opinions * weights()).sum(-2) + bias
-        loss = functional.cross_entropy(odds, data.label, weight=weight)
-        loss = loss + shared * common.square().sum() + per_class * apart.square().sum()
-        loss = loss + shared * bias.square().sum()
-        torch.autograd.backward(loss)
-        return loss
-
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return weights().detach(), bias.detach()
+    beams = {}
+    for seed, (side, pool, rooms, count) in enumerate(sides):
+        mixer = Mixer(pool, rooms, recipe.scenes, WINDOW_FRAMES)
+        make_beams(mixer, data.encoder, folder / "beams" / side, -(-count // SCENES), seed)
+        beams[side] = read_beams(folder / "beams" / side)
+    head = train_head(beams["train"], HeadRecipe())
+    found = accuracy(head, beams["select"])
+    path = folder / RECOGNISER
+    header = {"data": data.provenance, "scenes": scenes, "accuracy": found}
+    save_recogniser(path, RecogniserModel(data.encoder, head), header)
+    return path, found
