@@ -51,7 +51,7 @@ def compare(tree: Path, name: str) -> dict[str, float]:
     recipe = Recipe.model_validate(known | {"batch_size": BATCH, "precision": "no"})
     data = training_data(tree, tree / "features", tree / "cache", recipe=recipe)
     trainer = Trainer(data, recipe, tree / f"run-{name}")
-    ours = trainer.epoch_steps()
+    ours = trainer.steps()
     plain = Detector(recipe.size, data.projection).train().to(device_of("auto"))
     optimizer = optimizer_of(plain, recipe)
     frames = [(recording, k) for recording in data.train.recordings for k in range(FRAMES)]

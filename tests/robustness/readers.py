@@ -63,7 +63,7 @@ from saiseld.runtime.cache import CHECKSUM_SUFFIX
 from saiseld.serve.jobs import ErrorDetail, JobRequest, Jobs
 from saiseld.simulation.recipes import read_recipe
 from saiseld.training.detector.recipes import read_recipe as read_training_recipe
-from saiseld.training.detector.run_state import load_run_state, save_run_state
+from saiseld.training.loop import load_state, save_state
 from saiseld.training.seld.responses import Room
 from tests.reference.perturbed_labels import perturbed
 from tests.robustness.known import KNOWN, read_known
@@ -471,17 +471,19 @@ def _read_room(path: Path) -> None:
 
 def _states(folder: Path) -> list[Path]:
     state = {
-        "recipe": "{}", "data": "{}", "epoch": 1, "step": 2, "model": dict(_layer().state_dict()),
+        "recipe": "{}", "data": "{}", "done": 2, "model": dict(_layer().state_dict()),
         "optimizer": {"state": {}, "param_groups": []}, "scaler": {}, "best": 0.1, "plateau": 0.1,
         "random": [[torch.get_rng_state()]], "rate": 1.0, "stale": 0,
     }  # fmt: skip
-    save_run_state(folder / "a.pt", state)  # type: ignore[arg-type]
-    save_run_state(folder / "b.pt", {**state, "recipe": '{"a": 1}'})  # type: ignore[arg-type]
+    save_state(folder / "a.pt", state)
+    save_state(folder / "b.pt", {**state, "recipe": '{"a": 1}'})
     return [folder / "a.pt", folder / "b.pt"]
 
 
 def _read_state(path: Path) -> None:
-    state = load_run_state(path, "{}", "{}")
+    state = load_state(
+        path, {"recipe": "{}", "data": "{}"}, {"done": int, "model": dict, "random": list}
+    )
     assert state["recipe"] == "{}" and state["data"] == "{}"
 
 

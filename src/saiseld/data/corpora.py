@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -33,7 +33,7 @@ from saiseld.formats.annotation import LABEL_SUFFIX
 from saiseld.formats.events import Event, distinct_events, read_events
 from saiseld.runtime.errors import DataError
 from saiseld.runtime.files import files_below
-from saiseld.runtime.recipe_files import RecipeModel, read_recipe_file
+from saiseld.runtime.recipe_files import RecipeModel
 
 FOA_FOLDER = "foa_dev"
 _MOST_CLASSES = 10_000
@@ -45,6 +45,8 @@ _log = logging.getLogger(__name__)
 
 class CorpusMap(RecipeModel):
     """What a corpus' numbers and names mean; a TOML file, or a built-in one by name."""
+
+    package: ClassVar[str] = "saiseld.data"
 
     classes: dict[int, str]
     """Its class numbers, and the class folder or class name that each is of ours."""
@@ -133,7 +135,7 @@ def read_corpus_map(name: str) -> CorpusMap:
     RecipeError
         If there is none, a key is unknown or a class is none of ours.
     """
-    return read_recipe_file(name, "saiseld.data", CorpusMap)
+    return CorpusMap.read(name)
 
 
 def open_corpus(path: str | Path, mapping: CorpusMap | None = None) -> Corpus:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -28,11 +28,46 @@ class RecipeModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
+    package: ClassVar[str]
+    """Where the built-in recipes are, in a folder ``builtin``."""
     renamed: ClassVar[Mapping[str, str]] = {}
     """Keys' names of a version ago, with their tables, which are still read; and today's."""
 
+    @classmethod
+    def read(cls, name: str, changes: Sequence[str] = ()) -> Self:
+        """Return a built-in recipe by name, or the one in a TOML file, checked.
 
-Model = TypeVar("Model", bound=RecipeModel)
+        A file may say ``extends = "<built-in>"`` and hold only what it changes: tables are merged
+        key by key, lists and values are replaced.
+
+        Parameters
+        ----------
+        name
+            Name of a built-in recipe, or path of a TOML file.
+        changes
+            ``key=value`` each, as in TOML, put over the recipe in their order;
+            ``augmentation.flip=0`` for a key in a table.
+
+        Raises
+        ------
+        RecipeError
+            If there is no such recipe, a key is unknown or a value impossible.
+        """
+        changed: dict[str, Any] = {}
+        for change in changes:
+            changed = _merged(changed, _current_names(_change(change), cls, CHANGES))
+        keys = _merged(_keys(name, cls), changed)
+        try:
+            with refusing(RecipeError, name, _EXPECTED):
+                return cls.model_validate(keys)
+        except RecipeError as error:
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            # A misspelt key is told before the one that is missing for it.
+            problems = error.__cause__.errors()
+            first = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
+            source = CHANGES if changed and _holds(changed, first["loc"]) else name
+            raise _refusal(source, first, cls) from None
 
 
 @dataclass(frozen=True)
@@ -74,48 +109,6 @@ def builtin_summary(name: str, package: str) -> str:
     return " ".join(comment)
 
 
-def read_recipe_file(
-    name: str, package: str, model: type[Model], changes: Sequence[str] = ()
-) -> Model:
-    """Return a built-in recipe by name, or the one in a TOML file, as a checked ``model``.
-
-    A file may say ``extends = "<built-in>"`` and hold only what it changes: tables are merged key
-    by key, lists and values are replaced.
-
-    Parameters
-    ----------
-    name
-        Name of a built-in recipe, or path of a TOML file.
-    package
-        Where the built-in recipes are.
-    model
-        What the recipe must hold.
-    changes
-        ``key=value`` each, as in TOML, put over the recipe in their order; ``augmentation.flip=0``
-        for a key in a table.
-
-    Raises
-    ------
-    RecipeError
-        If there is no such recipe, a key is unknown or a value impossible.
-    """
-    changed: dict[str, Any] = {}
-    for change in changes:
-        changed = _merged(changed, _current_names(_change(change), model, CHANGES))
-    keys = _merged(_keys(name, package, model), changed)
-    try:
-        with refusing(RecipeError, name, _EXPECTED):
-            return model.model_validate(keys)
-    except RecipeError as error:
-        if not isinstance(error.__cause__, ValidationError):
-            raise
-        # A misspelt key is told before the one that is missing for it.
-        problems = error.__cause__.errors()
-        first = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
-        source = CHANGES if changed and _holds(changed, first["loc"]) else name
-        raise _refusal(source, first, model) from None
-
-
 def recipe_keys(model: type[RecipeModel]) -> list[RecipeKey]:
     """Return the keys of a recipe, those of its tables too, in the order they are declared."""
     schema = model.model_json_schema()
@@ -134,10 +127,10 @@ def recipe_toml(recipe: RecipeModel) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _keys(name: str, package: str, model: type[RecipeModel]) -> dict[str, Any]:
-    names = builtin_names(package)
+def _keys(name: str, model: type[RecipeModel]) -> dict[str, Any]:
+    names = builtin_names(model.package)
     if name in names:
-        text = _builtin_text(name, package)
+        text = _builtin_text(name, model.package)
     else:
         expected = f"a built-in recipe ({', '.join(names)}) or a TOML file"
         with refusing(RecipeError, name, expected):
@@ -153,7 +146,7 @@ def _keys(name: str, package: str, model: type[RecipeModel]) -> dict[str, Any]:
             expected=f"a built-in recipe ({', '.join(names)})",
             found=repr(base),
         )
-    return _merged(_keys(base, package, model), keys)
+    return _merged(_keys(base, model), keys)
 
 
 def _current_names(

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
-from saiseld.runtime.recipe_files import RecipeModel, read_recipe_file
-
-PACKAGE = "saiseld.simulation"
-"""Where the built-in recipes lie."""
+from saiseld.runtime.recipe_files import RecipeModel
 
 Range = tuple[float, float]
 
@@ -25,6 +21,8 @@ class HalfSize(RecipeModel):
 
 class Recipe(RecipeModel):
     """A simulated data set. Ranges are (lowest, highest), drawn from uniformly."""
+
+    package: ClassVar[str] = "saiseld.simulation"
 
     seconds: float = Field(ge=1, le=600)
     """Length of a recording."""
@@ -86,15 +84,4 @@ class Recipe(RecipeModel):
         return self
 
 
-def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
-    """Return a built-in recipe by name, or the one in a TOML file.
-
-    A file may say ``extends = "<built-in>"`` and hold only what it changes; ``changes`` are
-    ``key=value`` each (see `read_recipe_file`).
-
-    Raises
-    ------
-    RecipeError
-        If there is no such recipe, a key is unknown or a value impossible.
-    """
-    return read_recipe_file(name, PACKAGE, Recipe, changes)
+read_recipe = Recipe.read

@@ -19,7 +19,7 @@ from saiseld.detector.model import Detector
 from saiseld.formats.checkpoint import write_checkpoint
 from saiseld.formats.features import Features
 from saiseld.runtime.errors import CheckpointError, DataError, OutputError, RecipeError
-from saiseld.training.detector import run_state
+from saiseld.training import loop
 from saiseld.training.detector.data import TrainingData, training_data
 from saiseld.training.detector.dataset import FrameDataset
 from saiseld.training.detector.engine import STATE, WEIGHTS, Trainer
@@ -159,7 +159,7 @@ def test_not_a_state(data: TrainingData, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("recipe", 5), ("epoch", "1"), ("epoch", -1), ("step", 1.5), ("best", None)),
+        *(("recipe", 5), ("done", "1"), ("done", -1), ("done", 1.5), ("best", None)),
         *(("model", {}), ("model", {"x": 1}), ("optimizer", {}), ("optimizer", {"state": 1})),
         *(("random", []), ("random", [[torch.zeros(3)]]), ("random", [5])),
     ],
@@ -203,7 +203,7 @@ def test_a_full_disk_leaves_the_former_state(
         file.write(b"half of it")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(run_state.torch, "save", full)
+    monkeypatch.setattr(loop.torch, "save", full)
     with raises(OutputError, "state.pt", found="No space left"):
         trainer.save()
     assert (tmp_path / STATE).read_bytes() == good
@@ -309,7 +309,7 @@ def test_symmetries_act_on_channels_picture_and_targets(tree: Path, tmp_path: Pa
             assert (inside > 0).any(dim=0).all()
             assert torch.equal(sample.latent, original.latent) == (symmetry is IDENTITY)
     run = Trainer(data, chosen, tmp_path)
-    assert next(run.epoch_steps())["loss"] > 0
+    assert next(run.steps())["loss"] > 0
 
 
 def test_features_of_another_symmetry_are_refused(tree: Path, tmp_path: Path) -> None:

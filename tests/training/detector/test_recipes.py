@@ -9,8 +9,9 @@ from tests.errors import raises
 from saiseld.detector.model import Detector
 from saiseld.runtime.errors import RecipeError
 from saiseld.runtime.recipe_files import builtin_names
-from saiseld.training.detector.optimisation import freeze, one_cycle, optimizer_of, set_rate
+from saiseld.training.detector.optimisation import freeze, optimizer_of, set_rate
 from saiseld.training.detector.recipes import read_recipe
+from saiseld.training.loop import warmup_cosine
 
 
 def test_built_in_recipes_are_whole() -> None:
@@ -97,7 +98,7 @@ def test_the_paper_recipe_thaws_and_rates_as_described() -> None:
 
 
 def test_one_cycle_rises_and_falls() -> None:
-    shares = torch.tensor([one_cycle(step / 100, 0.1) for step in range(100)])
+    shares = torch.tensor([warmup_cosine(step / 100, 0.1) for step in range(100)])
     assert shares[0] == pytest.approx(0.01, abs=0.01)
     assert shares.argmax() == 10 and shares[10] == 1
     assert (shares[11:].diff() < 0).all() and shares[-1] < 1e-2

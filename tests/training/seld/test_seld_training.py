@@ -311,7 +311,7 @@ def test_a_folder_of_another_run_is_told(tmp_path) -> None:
     assert (tmp_path / "run" / STATE).exists()
     assert (tmp_path / "run" / WEIGHTS).exists()
     other = TINY.model_copy(update={"seed": 1})
-    with raises(RecipeError, place="recipe", expected="what the run began with"):
+    with raises(RecipeError, place="recipe", expected='"seed":0', found='"seed":1'):
         Trainer(data(tmp_path, YAMNetEncoder()), other, tmp_path / "run", workers=0)
 
 

@@ -163,13 +163,13 @@ def test_saved_models_load_and_say_what_they_are(tmp_path: Path) -> None:
 
 def test_another_recipe_in_the_folder_is_refused(tmp_path: Path) -> None:
     train_uplam(TINY, tmp_path, workers=0)
-    with raises(RecipeError, expected="a run of this recipe", found="one of another"):
+    with raises(RecipeError, place="recipe", expected='"batch": ', found='"batch": 3'):
         train_uplam(replace(TINY, batch=3), tmp_path, workers=0)
 
 
 def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
     (tmp_path / STATE_NAME).write_bytes(b"not a state")
-    with raises(CheckpointError, "training.pt", expected="the state of a run"):
+    with raises(CheckpointError, "training.pt", expected="the state of a training run"):
         train_uplam(TINY, tmp_path, workers=0)
 
 
@@ -192,10 +192,11 @@ def test_a_step_stays_on_its_device_until_its_numbers_are_read(tmp_path: Path, m
     # eigenvectors takes a wait, and a read before it.
     monkeypatch.setattr(run, "read", no_numbers)
     monkeypatch.setattr(run, "positive_part", lambda covariance: covariance)
-    steps = run.TrainingRun(TINY, tmp_path / STATE_NAME, torch.device("meta"))
+    trainer = run.UpLAMTrainer(TINY, tmp_path, torch.device("meta"))
     batch = run.Covariances(TINY)[0]
     for _ in range(TINY.lam_steps + 1):
-        steps.step(batch)
+        trainer.training_step(batch)
+        trainer.done += 1
     assert [len(values) for values in read] == [3] * TINY.lam_steps + [1, 3]
     assert all(value.is_meta for values in read for value in values.values())
 

@@ -1,8 +1,7 @@
-"""Training a detector: the loop, its checkpoints, the choice of an epoch (KIST2026, Sec. 2.2).
+"""Training a detector: its steps, and the choice of an epoch (KIST2026, Sec. 2.2).
 
-A run is a function of its recipe, its data and the weights it starts from. Frames, their order and
-their augmentation are drawn from (seed, epoch, step); what other chance there is is saved with the
-state. A run that was stopped and goes on ends in the same weights, bit for bit, as an unbroken one.
+Frames, their order and their augmentation are drawn from (seed, epoch, step); the generators that
+anything else draws from are saved with the state.
 """
 
 from __future__ import annotations
@@ -10,7 +9,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from time import monotonic
 from typing import Any, cast
@@ -28,35 +28,38 @@ from saiseld.detector.targets import FrameTargets
 from saiseld.evaluation.scores import json_values
 from saiseld.formats.checkpoint import load_weights
 from saiseld.runtime.devices import DeviceName, device_of
-from saiseld.runtime.errors import CheckpointError, refusing
-from saiseld.runtime.files import only_run, output_folder
+from saiseld.runtime.files import output_folder
 from saiseld.runtime.parallel import die_with_parent
 from saiseld.training.detector.augmentation import augment
 from saiseld.training.detector.data import TrainingData
 from saiseld.training.detector.dataset import collate
 from saiseld.training.detector.model_selection import Selection
-from saiseld.training.detector.optimisation import freeze, one_cycle, optimizer_of, set_rate
+from saiseld.training.detector.optimisation import freeze, optimizer_of, set_rate
 from saiseld.training.detector.recipes import Recipe
-from saiseld.training.detector.run_state import (
-    TrainingState,
-    load_run_state,
-    random_state,
-    save_run_state,
-    set_random_state,
-)
 from saiseld.training.detector.sampling import epoch_frames, public_epoch_frames
 from saiseld.training.detector.start_weights import start_from
-from saiseld.training.logs import RunLog, run_log
-from saiseld.training.steps import check_finite, read, usable_precision
+from saiseld.training.loop import (
+    Log,
+    check_finite,
+    read,
+    usable_precision,
+    warmup_cosine,
+)
+from saiseld.training.loop import Trainer as TrainingLoop
 
 STATE = "state.pt"
 WEIGHTS = "detector.safetensors"
 
+Batch = tuple[Tensor, Tensor, list[FrameTargets]]
+"""Pictures, latents and targets of some frames."""
+
 _log = logging.getLogger(__name__)
 
 
-class Trainer:
-    """A training run, from its beginning or from where it stopped.
+class Trainer(TrainingLoop[Batch]):
+    """A detector's training run, from its beginning or from where it stopped.
+
+    Epochs are of so many frames; after each the detector is validated.
 
     Parameters
     ----------
@@ -95,7 +98,6 @@ class Trainer:
         found = device_of(device)
         on_cpu = found == "cpu"
         self.data, self.recipe, self.workers = data, recipe, workers
-        self.output = output_folder(output)
         self.accelerator = Accelerator(
             cpu=on_cpu,
             mixed_precision=usable_precision(recipe.precision, torch.device(found)),
@@ -103,8 +105,10 @@ class Trainer:
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
         together = self.accelerator.num_processes * recipe.batch_size
-        self.steps: int = max(recipe.frames_per_epoch // together, 1)
-        self.epoch, self.step = 1, 0
+        self.epoch_steps: int = max(recipe.frames_per_epoch // together, 1)
+        total = recipe.epochs * self.epoch_steps
+        super().__init__(output_folder(output), STATE, WEIGHTS, total, self.epoch_steps)
+        self.is_main = self.accelerator.is_main_process
         self.best, self.plateau, self.stale, self.rate = -1.0, -1.0, 0, 1.0
         self.started_from = "scratch" if start is None else Path(start).name
         torch.manual_seed(recipe.seed)
@@ -117,89 +121,46 @@ class Trainer:
         )
         self._begin(start)
 
-    def run(self) -> Path:
-        """Train to the recipe's last epoch and return the best epoch's weights.
-
-        Raises
-        ------
-        RecipeError
-            If a loss or gradient stops being finite; the last saved state is kept.
-        OutputError
-            If another run is in the folder.
-        """
-        main = self.accelerator.is_main_process
-        selection = Selection(self.data.select, self.recipe.selection_frames) if main else None
-        total = self.recipe.epochs * self.steps
-        alone = only_run(self.output) if main else nullcontext()
-        with alone, run_log(self.output, self._done, total) if main else nullcontext() as log:
-            while self.epoch <= self.recipe.epochs:
-                for values in self.epoch_steps():
-                    if log is not None:
-                        log.step(self._done, self.epoch, values)
-                    if self._is_due():
-                        self.save()
-                self._finish_epoch(selection, log)
-        return self.output / WEIGHTS
-
-    def epoch_steps(self) -> Iterator[dict[str, float]]:
-        """Make the steps that are left of this epoch, yielding the losses of each."""
-        self.detector.train()
-        freeze(self.detector, self.recipe, self.epoch)
-        # What stands still may have changed, and with it what processes tell each other.
-        model = self.accelerator.prepare_model(self.detector)
-        for rgb, latent, targets in self._batches():
-            values = self.training_step(model, rgb, latent, targets)
-            self.step += 1
-            yield values
-        self.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-
-    def save(self) -> None:
-        """Write the state that a run goes on from, in place of the former one."""
-        scaler = self.accelerator.scaler
-        random = gather_object([random_state()])
-        if self.accelerator.is_main_process:
-            recipe, data = self._identity()
-            state: TrainingState = {
-                "recipe": recipe,
-                "data": data,
-                "epoch": self.epoch,
-                "step": self.step,
-                "model": self.detector.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "scaler": {} if scaler is None else scaler.state_dict(),
-                "random": random,
-                "best": self.best,
-                "plateau": self.plateau,
-                "stale": self.stale,
-                "rate": self.rate,
-            }
-            save_run_state(self.output / STATE, state)
-        self._saved_at = monotonic()
+    @property
+    def epoch(self) -> int:
+        """Number of the epoch that the next step is in, from 1."""
+        return 1 + self.done // self.epoch_steps
 
     @property
-    def _done(self) -> int:
-        """Steps done, over all epochs."""
-        return self.steps * (self.epoch - 1) + self.step
+    def step(self) -> int:
+        """Steps done of that epoch."""
+        return self.done % self.epoch_steps
 
-    def _identity(self) -> tuple[str, str]:
-        """Return what makes a run this one and no other: recipe and data."""
-        provenance_of_run = {**self.data.provenance, "started_from": self.started_from}
-        return self.recipe.model_dump_json(), json.dumps(provenance_of_run)
+    def identity(self) -> Mapping[str, str]:
+        """Return recipe and data."""
+        data = {**self.data.provenance, "started_from": self.started_from}
+        return {"recipe": self.recipe.model_dump_json(), "data": json.dumps(data)}
 
-    def _reading_state(self) -> AbstractContextManager[None]:
-        return refusing(CheckpointError, self.output / STATE, "the state of this training run")
+    def state(self) -> dict[str, Any]:
+        """Return weights, optimizer, generators of all processes and the plateau."""
+        scaler = self.accelerator.scaler
+        return {
+            "model": self.detector.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": {} if scaler is None else scaler.state_dict(),
+            "random": gather_object([_random_state()]),
+            **{name: getattr(self, name) for name in _PLATEAU},
+        }
+
+    def save(self) -> None:
+        """Write the state, and begin to wait for the next time."""
+        super().save()
+        self._saved_at = monotonic()
 
     def _begin(self, start: str | Path | None) -> None:
         """Go on from the saved state, or begin with the weights to start from."""
-        state = None
-        if (self.output / STATE).exists():
-            state = load_run_state(self.output / STATE, *self._identity())
-            with self._reading_state():
-                load_weights(self.detector, state["model"], self.output / STATE)
-            self.epoch, self.step = state["epoch"], state["step"]
-            self.best, self.plateau = state["best"], state["plateau"]
-            self.stale, self.rate = state["stale"], state["rate"]
-            _log.info("%s: going on at epoch %d, step %d", self.output, self.epoch, self.step)
+        parts = dict.fromkeys(("model", "optimizer", "scaler"), dict)
+        state = self.saved({**parts, "random": list, **_PLATEAU})
+        if state is not None:
+            with self.reading_state():
+                load_weights(self.detector, state["model"], self.state_path)
+            for name in _PLATEAU:
+                setattr(self, name, state[name])
         elif start is None:
             _log.info("weights: from scratch")
             if self.recipe.size == "paper" and self.recipe.frozen_norms:
@@ -217,27 +178,36 @@ class Trainer:
         rank = self.accelerator.process_index
         torch.manual_seed(hash((self.recipe.seed, rank)))
         if state is not None:
-            with self._reading_state():
+            with self.reading_state():
                 self.optimizer.load_state_dict(state["optimizer"])
                 if self.accelerator.scaler is not None:
                     self.accelerator.scaler.load_state_dict(state["scaler"])
-                set_random_state(state["random"][rank])
+                _set_random_state(state["random"][rank])
         self._saved_at = monotonic()
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor, list[FrameTargets]]]:
+    def batches(self) -> Iterator[Batch]:
+        """Yield this process's batches, epoch by epoch."""
+        while self.done < self.total:
+            self.detector.train()
+            freeze(self.detector, self.recipe, self.epoch)
+            # What stands still may have changed, and with it what processes tell each other.
+            self._model = self.accelerator.prepare_model(self.detector)
+            yield from self._epoch_batches()
+
+    def _epoch_batches(self) -> Iterator[Batch]:
         """Yield this process's batches from the next step of the epoch on."""
         recipe, data = self.recipe, self.data.train
         together = self.accelerator.num_processes * recipe.batch_size
-        count = self.steps * together
+        count = self.epoch_steps * together
         if recipe.sampling == "public":
             frames = public_epoch_frames(data.counts, count, recipe.seed, self.epoch)
         else:
             frames = epoch_frames(data.counts, count, recipe.silent_share, recipe.seed, self.epoch)
         rng = np.random.default_rng([recipe.seed, self.epoch, 0])
-        shown = frames + len(data) * rng.integers(
+        indices = frames + len(data) * rng.integers(
             len(self.data.varied) // len(data), size=frames.shape
         )
-        chosen = shown.reshape(self.steps, -1, recipe.batch_size)[
+        chosen = indices.reshape(self.epoch_steps, -1, recipe.batch_size)[
             self.step :, self.accelerator.process_index
         ]
         yield from DataLoader(
@@ -249,10 +219,9 @@ class Trainer:
             generator=torch.Generator(),  # not torch's own, whose state is the run's
         )
 
-    def training_step(
-        self, model: Any, rgb: Tensor, latent: Tensor, targets: list[FrameTargets]
-    ) -> dict[str, float]:
+    def training_step(self, batch: Batch) -> dict[str, float]:
         """Make a step and return its losses."""
+        rgb, latent, targets = batch
         recipe, device = self.recipe, self.accelerator.device
         rank = self.accelerator.process_index
         images = self.detector.compose(rgb.to(device), latent.to(device))
@@ -261,7 +230,7 @@ class Trainer:
             images, [_on(device, target) for target in targets], recipe.augmentation, rng
         )
         set_rate(self.optimizer, recipe.learning_rate * self._rate())
-        losses = model(images.contiguous(memory_format=torch.channels_last), targets)
+        losses = self._model(images.contiguous(memory_format=torch.channels_last), targets)
         weight = recipe.loss_weights.model_dump()
         total = sum(weight[name] * loss for name, loss in losses.items())
         self.accelerator.backward(total)
@@ -272,7 +241,7 @@ class Trainer:
         values = read({**reported, "gradient norm": norm})
         if self.accelerator.scaler is not None:  # it skips steps of infinite gradients by itself
             del values["gradient norm"]
-        place = f"epoch {self.epoch}, step {self.step + 1} of {self.steps}"
+        place = f"epoch {self.epoch}, step {self.step + 1} of {self.epoch_steps}"
         check_finite(values, self.output / STATE, place)
         return {name: values[name] for name in reported}
 
@@ -280,24 +249,35 @@ class Trainer:
         """Return the share of the full learning rate."""
         if self.recipe.schedule == "plateau":
             return self.rate
-        return one_cycle(
-            self._done / (self.recipe.epochs * self.steps), self.recipe.warmup_fraction
-        )
+        return warmup_cosine(self.done / self.total, self.recipe.warmup_fraction)
 
-    def _is_due(self) -> bool:
+    def is_due(self) -> bool:
+        """Return whether the recipe's time since the last saved state has passed."""
         due = [monotonic() - self._saved_at >= 60 * self.recipe.checkpoint_minutes]
         broadcast_object_list(due)  # the first process decides for all
         return due[0]
 
-    def _finish_epoch(self, selection: Selection | None, log: RunLog | None) -> None:
-        """Measure the epoch, keep its weights if they are the best, adapt the rate, save."""
-        score = [-1.0]
-        if selection is not None and log is not None:
-            scores = selection.score(self.detector.eval()).headline()
+    @cached_property
+    def _selection(self) -> Selection:
+        return Selection(self.data.select, self.recipe.selection_frames)
+
+    def validate(self, log: Log | None) -> None:
+        """Measure the epoch, keep its weights if they are the best, adapt the rate."""
+        self.accelerator.unwrap_model(self._model, keep_fp32_wrapper=False)
+        epoch, score = self.epoch - 1, [-1.0]
+        if log is not None:
+            scores = self._selection.score(self.detector.eval()).headline()
             score = [scores["macro_mAP"]]
-            log.epoch(self._done, self.epoch, scores)
+            log.epoch(self.done, epoch, scores)
             if score[0] > self.best:
-                self.detector.save(self.output / WEIGHTS, half=True, header=self._header(scores))
+                header = {
+                    "recipe": self.recipe.model_dump(mode="json"),
+                    "data": self.data.provenance,
+                    "started_from": self.started_from,
+                    "epoch": epoch,
+                    "selection": json_values(scores),
+                }
+                self.detector.save(self.weights_path, half=True, header=header)
         broadcast_object_list(score)
         self.best = max(self.best, score[0])
         if score[0] > self.plateau:
@@ -306,21 +286,25 @@ class Trainer:
             self.stale += 1
         if self.stale > self.recipe.patience:
             self.rate, self.stale = self.rate / 2, 0
-        self.epoch, self.step = self.epoch + 1, 0
-        if self.recipe.plateau_restarts and any(
-            group.begins_in(self.epoch) for group in self.recipe.groups
-        ):
+        begins = any(group.begins_in(self.epoch) for group in self.recipe.groups)
+        if self.recipe.plateau_restarts and begins:
             self.plateau, self.stale, self.rate = -1.0, 0, 1.0
-        self.save()
 
-    def _header(self, scores: Mapping[str, float]) -> dict[str, Any]:
-        return {
-            "recipe": self.recipe.model_dump(mode="json"),
-            "data": self.data.provenance,
-            "started_from": self.started_from,
-            "epoch": self.epoch,
-            "selection": json_values(scores),
-        }
+
+_PLATEAU: dict[str, type] = {"best": Real, "plateau": Real, "stale": int, "rate": Real}
+"""Best score so far, best since the plateau began, epochs since, and its share of the rate."""
+
+
+def _random_state() -> list[Tensor]:
+    """Return the states of torch's generators in this process."""
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return [torch.get_rng_state(), *devices]
+
+
+def _set_random_state(states: list[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if len(states) > 1:
+        torch.cuda.set_rng_state_all(states[1:])
 
 
 def _on(device: torch.device, target: FrameTargets) -> FrameTargets:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 
 import torch
@@ -47,15 +46,6 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Set the learning rate, to be multiplied by each group's factor."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["rate"]
-
-
-def one_cycle(progress: float, warmup_fraction: float) -> float:
-    """Return the share of the full rate at a share of all steps: a linear rise, a cosine fall."""
-    if progress < warmup_fraction:
-        return (progress + 1e-3) / (warmup_fraction + 1e-3)
-    return 0.5 * (
-        1 + math.cos(math.pi * (progress - warmup_fraction) / max(1 - warmup_fraction, 1e-9))
-    )
 
 
 def _grouped(model: nn.Module, groups: tuple[Group, ...]) -> list[tuple[Group, list[nn.Parameter]]]:

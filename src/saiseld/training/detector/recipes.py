@@ -8,7 +8,7 @@ scratch on a CPU.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -17,10 +17,8 @@ from saiseld.data.context import MAX_CONTEXT
 from saiseld.data.video import Scaling
 from saiseld.detector.architecture import Size
 from saiseld.detector.targets import Targets
-from saiseld.runtime.recipe_files import RecipeModel, read_recipe_file
-
-PACKAGE = "saiseld.training.detector"
-"""Where the built-in recipes lie."""
+from saiseld.runtime.recipe_files import RecipeModel
+from saiseld.training.recipes import TrainingRecipe
 
 Share = Field(ge=0, le=1)
 
@@ -82,19 +80,17 @@ class LossWeights(RecipeModel):
     distance: float = Field(default=1.0, ge=0)
 
 
-class Recipe(RecipeModel):
+class Recipe(TrainingRecipe):
     """Everything that decides a training run, but for the data and the weights to start from."""
+
+    package: ClassVar[str] = "saiseld.training.detector"
+    renamed: ClassVar[Mapping[str, str]] = {"rise": "warmup_fraction"}
 
     size: Size
     frozen_norms: bool = True
     """Keep the paper-size backbone's norms as the start weights have them (needs such weights)."""
-    renamed: ClassVar[Mapping[str, str]] = {"rise": "warmup_fraction"}
-
-    seed: int = 0
     epochs: int = Field(ge=1)
     frames_per_epoch: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    """Frames a step and process."""
     sampling: Literal["balanced", "public"] = "balanced"
     """Draw classes evenly, or in proportion but never less than half of evenly (the public way)."""
     silent_share: float = Field(default=0.1, ge=0, le=1)
@@ -102,17 +98,12 @@ class Recipe(RecipeModel):
     come."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Mixed precision, where the device has it; ``fp16`` on accelerators only."""
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    clip_norm: float = Field(gt=0)
     schedule: Literal["plateau", "one_cycle"]
-    """Halve the rate when selection does not improve, or rise to the rate once and fall to zero."""
+    """Halve the rate when selection does not improve, or warm up and fall along a cosine."""
     patience: int = Field(default=3, ge=0)
     """Epochs without improvement that a plateau bears."""
     plateau_restarts: bool = False
     """Go back to the full rate and measure improvement anew wherever a group begins to move."""
-    warmup_fraction: float = Field(default=0.1, ge=0, le=1)
-    """Share of all steps in which one cycle rises."""
     balanced_loss: bool = True
     """Weight classes in the classification loss by the root of their rarity."""
     targets: Targets = "cylinder"
@@ -126,9 +117,6 @@ class Recipe(RecipeModel):
     groups: tuple[Group, ...] = ()
     augmentation: Augmentation = Augmentation()
     loss_weights: LossWeights = LossWeights()
-    selection_rooms: Literal["held_out", "dev_test"] = "held_out"
-    """Where the epoch is chosen: in rooms of dev-train set aside, or, as KIST2026 did, on dev-test
-    after training on all of dev-train, which makes a score on dev-test optimistic."""
     selection_frames: int = Field(default=1000, ge=1)
     """Frames of the selection rooms that every epoch is measured on."""
     checkpoint_minutes: float = Field(default=5.0, ge=0)
@@ -147,15 +135,4 @@ def shortened(recipe: Recipe, steps: int) -> Recipe:
     return recipe.model_copy(update={"epochs": 1, "frames_per_epoch": steps * recipe.batch_size})
 
 
-def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
-    """Return a built-in recipe by name, or the one in a TOML file.
-
-    A file may say ``extends = "<built-in>"`` and hold only what it changes; ``changes`` are
-    ``key=value`` each (see `read_recipe_file`).
-
-    Raises
-    ------
-    RecipeError
-        If there is no such recipe, a key is unknown or a value impossible.
-    """
-    return read_recipe_file(name, PACKAGE, Recipe, changes)
+read_recipe = Recipe.read

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from saiseld.conventions.taxonomy import CLASS_LEVELS_DB, NUM_CLASSES
-from saiseld.runtime.recipe_files import RecipeModel, read_recipe_file
-
-PACKAGE = "saiseld.training.seld"
-"""Where the built-in recipes lie."""
+from saiseld.runtime.recipe_files import RecipeModel
+from saiseld.training.recipes import TrainingRecipe
 
 Range = tuple[float, float]
 
@@ -94,9 +92,10 @@ class LossWeights(RecipeModel):
     distance: float = Field(default=0.1, ge=0)
 
 
-class Recipe(RecipeModel):
+class Recipe(TrainingRecipe):
     """Everything that decides a run, but for sounds, rooms, encoder and weights to start from."""
 
+    package: ClassVar[str] = "saiseld.training.seld"
     renamed: ClassVar[Mapping[str, str]] = {
         "prior_rate": "encoder_lr_factor",
         "rise": "warmup_fraction",
@@ -105,21 +104,14 @@ class Recipe(RecipeModel):
         "loss_weights.anything": "activity",
     }
 
-    seed: int = 0
     steps: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    """Scenes a step."""
     fresh: int = Field(ge=1)
-    """Of them, those never heard before; the others were, and are now turned or mirrored."""
+    """New scenes of a batch; the others are earlier ones, turned or mirrored."""
     precision: Literal["no", "bf16"] = "bf16"
     """Of the arithmetic, where the processor has it."""
-    learning_rate: float = Field(gt=0)
     encoder_lr_factor: float = Field(default=0.0, ge=0)
     """Factor on the learning rate of the pretrained encoder; 0 freezes it, and is much faster."""
-    weight_decay: float = Field(default=0.02, ge=0)
-    clip_norm: float = Field(default=2.0, gt=0)
     warmup_fraction: float = Field(default=0.06, ge=0, le=1)
-    """Share of all steps in which the learning rate rises; then it falls."""
     spectrum_dropout: float = Field(default=0.3, ge=0, le=1)
     """How often the network has to do without its own view of the spectrum."""
     points: int = Field(default=160, ge=16, le=484)
@@ -132,14 +124,11 @@ class Recipe(RecipeModel):
     """Share of the sources of each class that are set aside for validation."""
     selection_scenes: int = Field(default=128, ge=1)
     selection_every: int = Field(default=100, ge=1)
-    """Steps between two looks at the selection scenes, which are also saved states."""
+    """Steps from one validation, after which the state is saved, to the next."""
     patience: int = Field(default=0, ge=0)
-    """Looks without a better score after which a run ends; 0 for never."""
+    """Validations without a better score after which a run ends; 0 for never."""
     real_share: float = Field(default=0.5, ge=0, le=1)
     """Share of recorded windows where there are recordings and sounds to mix."""
-    selection_rooms: Literal["held_out", "dev_test"] = "held_out"
-    """With recordings: select in rooms of dev-train set aside, or in dev-test, which makes every
-    score there optimistic; then all of dev-train is learnt from."""
     scenes: SceneRanges = SceneRanges()
     recorded: RecordedRanges = RecordedRanges()
     loss_weights: LossWeights = LossWeights()
@@ -151,15 +140,4 @@ class Recipe(RecipeModel):
         return self
 
 
-def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
-    """Return a built-in recipe by name, or the one in a TOML file.
-
-    A file may say ``extends = "<built-in>"`` and hold only what it changes; ``changes`` are
-    ``key=value`` each (see `read_recipe_file`).
-
-    Raises
-    ------
-    RecipeError
-        If there is no such recipe, a key is unknown or a value impossible.
-    """
-    return read_recipe_file(name, PACKAGE, Recipe, changes)
+read_recipe = Recipe.read

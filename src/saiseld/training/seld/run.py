@@ -1,18 +1,17 @@
-"""Training the ear: the loop, its state, the choice of its weights.
+"""Training the SELD network: its steps, and the choice of its weights.
 
-A run is a function of its recipe, the sounds, the rooms, the prior and the weights it starts from:
-scenes, their order and what is dropped are drawn from (seed, step) alone. A run that was stopped
-and goes on ends in the same weights, bit for bit, as an unbroken one.
+A run is a function of its recipe, the sounds, the rooms, the encoder and the weights it starts
+from: scenes, their order and what is dropped are drawn from (seed, step) alone.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-import logging
 import math
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +21,16 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from saiseld.conventions.symmetry import SYMMETRIES
-from saiseld.formats.checkpoint import load_tensors, load_weights, read_checkpoint
+from saiseld.formats.checkpoint import load_weights, read_checkpoint
 from saiseld.runtime.devices import DeviceName, device_of
-from saiseld.runtime.errors import CheckpointError, RecipeError, refusing
-from saiseld.runtime.files import atomic_path, only_run, output_folder
+from saiseld.runtime.files import output_folder
 from saiseld.runtime.parallel import die_with_parent
 from saiseld.seld.encoders import frozen
 from saiseld.seld.model import Seld
 from saiseld.seld.network import SeldNetwork, frame_embeddings
 from saiseld.seld.output import GRID
-from saiseld.training.logs import RunLog, run_log
+from saiseld.training.loop import Log, check_finite, read, usable_precision
+from saiseld.training.loop import Trainer as TrainingLoop
 from saiseld.training.processes import Processes
 from saiseld.training.seld.data import TrainingData
 from saiseld.training.seld.losses import losses
@@ -45,16 +44,13 @@ from saiseld.training.seld.windows import (
     rows,
     turned,
 )
-from saiseld.training.steps import check_finite, read, usable_precision
 
 STATE = "state.pt"
 WEIGHTS = "seld.safetensors"
 
-_log = logging.getLogger(__name__)
 
-
-class Trainer:
-    """A run, from its beginning or from where it stopped.
+class Trainer(TrainingLoop[Shard]):
+    """A SELD network's training run, from its beginning or from where it stopped.
 
     Parameters
     ----------
@@ -90,9 +86,11 @@ class Trainer:
         device: DeviceName = "auto",
     ) -> None:
         self.processes = Processes(device_of(device))
-        self.device = self.processes.device
+        self.device, self.is_main = self.processes.device, self.processes.is_main
         self.data, self.recipe, self.workers = data, recipe, workers
-        self.output = output_folder(output)
+        super().__init__(
+            output_folder(output), STATE, WEIGHTS, recipe.steps, recipe.selection_every
+        )
         self._is_bf16 = usable_precision(recipe.precision, self.device) == "bf16"
         # Scenes are heard by the prior as it was given, where they are made.
         self.encoder = copy.deepcopy(frozen(data.encoder)).to(self.device)
@@ -104,7 +102,7 @@ class Trainer:
         windows = self.output / "windows"
         self.shards = Shards(data.training_windows(recipe), windows)
         self.selection = Shards(data.selection_windows(recipe), windows / "selection")
-        self.done, self.best, self.since_best, self.best_step = 0, -1.0, 0, 0
+        self.best, self.since_best, self.best_step = -1.0, 0, 0
         groups: list[dict[str, Any]] = [{"params": list(self.network.parameters())}]
         self.rates = [recipe.learning_rate]
         if recipe.encoder_lr_factor:
@@ -116,47 +114,26 @@ class Trainer:
         self.ema = copy.deepcopy(self.network)
         self._resume()
 
-    def run(self, until: int | None = None) -> Path:
-        """Train to the recipe's last step, or one before, and return the best look's weights.
-
-        Raises
-        ------
-        RecipeError
-            If a loss or gradient stops being finite; the last saved state is kept.
-        OutputError
-            If another run is in the folder.
-        """
-        recipe = self.recipe
-        main = self.processes.is_main
-        alone = only_run(self.output) if main else nullcontext()
-        with alone, run_log(self.output, self.done, recipe.steps) if main else nullcontext() as log:
-            scenes = self.selection[0] if main else {}
-            if self.started_from != "scratch" and not self.done:
-                self._validate(scenes, log)  # what is no better than the start is not kept
-            for shard in self._fresh(recipe.steps if until is None else until):
-                values = self.training_step(shard)
-                self.done += 1
-                if log is not None:
-                    log.step(self.done, 1 + self.done // recipe.selection_every, values)
-                if self.done % recipe.selection_every == 0 or self.done == recipe.steps:
-                    self._validate(scenes, log)
-                    self._save()
-                if self.stopped_early:
-                    _log.info("no better score in %d looks: ended", self.since_best)
-                    break
-        return self.output / WEIGHTS
+    def begin(self, log: Log | None) -> None:
+        """Measure the weights to start from: what is no better is not kept."""
+        if self.started_from != "scratch" and not self.done:
+            self.validate(log)
 
     @property
     def stopped_early(self) -> bool:
-        """Whether so many looks brought no better score that the run has ended."""
+        """Whether so many validations brought no better score that the run has ended."""
         return 0 < self.recipe.patience <= self.since_best
 
-    def _fresh(self, until: int) -> Iterator[Shard]:
-        numbers = range(self.done, self.done if self.stopped_early else until)
+    @cached_property
+    def _selection_scenes(self) -> Shard:
+        return self.selection[0]
+
+    def batches(self) -> Iterator[Shard]:
+        """Yield each step's new scenes."""
         yield from DataLoader(
             self.shards,
             batch_size=None,
-            sampler=[self.processes.own(number) for number in numbers],
+            sampler=[self.processes.own(step) for step in range(self.done, self.total)],
             num_workers=self.workers,
             worker_init_fn=die_with_parent,
             prefetch_factor=6 if self.workers else None,
@@ -172,13 +149,13 @@ class Trainer:
         names = list(SYMMETRIES)
         return joined([turned(part, names[int(rng.integers(len(names)))]) for part in parts])
 
-    def training_step(self, fresh: Shard) -> dict[str, float]:
-        """Take one optimisation step on fresh scenes and some before; return its losses."""
+    def training_step(self, batch: Shard) -> dict[str, float]:
+        """Take one optimisation step on new scenes and some earlier ones; return its losses."""
         recipe = self.recipe
         rank = self.processes.rank
         rng = np.random.default_rng([recipe.seed, 1, self.done, *([rank] if rank else [])])
         torch.manual_seed(int(rng.integers(2**31)))
-        batch = self._to_device(self._batch(fresh, rng))
+        batch = self._to_device(self._batch(batch, rng))
         given = features_of(batch)
         points, chance = torch.randperm(GRID.shape[1]), torch.rand(len(given.mels))
         points = points[: recipe.points].to(self.device, non_blocking=True)
@@ -212,7 +189,7 @@ class Trainer:
         self.optimizer.step()
         self._update_ema()
         values = read({**parts, "gradient norm": norm})
-        check_finite(values, self.output / STATE, f"step {self.done + 1}")
+        check_finite(values, self.state_path, f"step {self.done + 1}")
         return {name: values[name] for name in parts}
 
     def _to_device(self, shard: Shard) -> Shard:
@@ -238,16 +215,16 @@ class Trainer:
         fall = (done - self.recipe.warmup_fraction) / (1 - self.recipe.warmup_fraction)
         return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * fall))
 
-    def _validate(self, scenes: Shard, log: RunLog | None) -> None:
-        """Measure the averaged weights; keep them if they are the best."""
+    def validate(self, log: Log | None) -> None:
+        """Measure the averaged weights in the first process; keep them if they are the best."""
         if log is not None:
-            self._measure(scenes, log)
+            self._measure(log)
         best, since, at = self.processes.of_main([self.best, self.since_best, self.best_step])
         self.best, self.since_best, self.best_step = best, int(since), int(at)
 
-    def _measure(self, scenes: Shard, log: RunLog) -> None:
-        """Measure the averaged weights; keep them if they are the best."""
-        if self.recipe.encoder_lr_factor:  # what was kept is what the prior made of them at first
+    def _measure(self, log: Log) -> None:
+        scenes = self._selection_scenes
+        if self.recipe.encoder_lr_factor:  # those on disk are of the encoder as it was at first
             scenes = {**scenes, "embedding": self._embedded(scenes["mels"])}
         scores = score(self.ema, scenes)
         values = {
@@ -255,11 +232,11 @@ class Trainer:
             "accuracy": scores.accuracy,
             "direction_deg": scores.direction_deg,
         }
-        log.epoch(self.done, 1 + self.done // self.recipe.selection_every, values)
+        log.epoch(self.done, self.done // self.every, values)
         self.since_best += 1
         if scores.mAP > self.best:
             self.best, self.since_best, self.best_step = scores.mAP, 0, self.done
-            self.seld(self.ema, scores).save(self.output / WEIGHTS)
+            self.seld(self.ema, scores).save(self.weights_path)
 
     @torch.inference_mode()
     def _embedded(self, mels: Tensor) -> Tensor:
@@ -291,54 +268,37 @@ class Trainer:
             path,
         )
 
-    def _identity(self) -> dict[str, str]:
+    def identity(self) -> Mapping[str, str]:
+        """Return recipe and data."""
         data = {**self.data.provenance, "started_from": self.started_from}
         if self.processes.count > 1:
             data["processes"] = self.processes.count
         return {"recipe": self.recipe.model_dump_json(), "data": json.dumps(data)}
 
-    def _save(self) -> None:
-        if not self.processes.is_main:
-            return
-        content = {
-            **self._identity(),
-            "done": self.done,
-            "best": self.best,
-            "since_best": self.since_best,
-            "best_step": self.best_step,
+    def state(self) -> dict[str, Any]:
+        """Return weights, their average, optimizer and what was best."""
+        return {
+            **{name: getattr(self, name) for name in _SCORES},
             "network": self.network.state_dict(),
             "ema": self.ema.state_dict(),
-            "prior": self.encoder.state_dict() if self.recipe.encoder_lr_factor else {},
+            "encoder": self.encoder.state_dict() if self.recipe.encoder_lr_factor else {},
             "optimizer": self.optimizer.state_dict(),
         }
-        with atomic_path(self.output / STATE) as temporary, temporary.open("wb") as file:
-            torch.save(content, file)
 
     def _resume(self) -> None:
-        path = self.output / STATE
-        if not path.exists():
+        parts = dict.fromkeys(("network", "ema", "encoder", "optimizer"), dict)
+        state = self.saved({**parts, **_SCORES})
+        if state is None:
             return
-        expected = "the state of a training run"
-        content: dict[str, Any] = load_tensors(path, expected)
-        with refusing(CheckpointError, path, expected):
-            identity = {name: content[name] for name in ("recipe", "data")}
-        for name, now in self._identity().items():
-            if identity[name] != now:
-                raise RecipeError(
-                    path,
-                    place=name,
-                    expected="what the run began with",
-                    found="another",
-                    advice="Choose another output folder, or the same recipe, sounds and rooms",
-                )
-        with refusing(CheckpointError, path, expected):
-            load_weights(self.network, content["network"], path)
-            load_weights(self.ema, content["ema"], path)
-            self.optimizer.load_state_dict(content["optimizer"])
+        with self.reading_state():
+            load_weights(self.network, state["network"], self.state_path)
+            load_weights(self.ema, state["ema"], self.state_path)
+            self.optimizer.load_state_dict(state["optimizer"])
             if self.recipe.encoder_lr_factor:
-                load_weights(self.encoder, content["prior"], path)
-            self.done, self.since_best, self.best_step = (
-                int(content[name]) for name in ("done", "since_best", "best_step")
-            )
-            self.best = float(content["best"])
-        _log.info("%s: going on at step %d", self.output, self.done)
+                load_weights(self.encoder, state["encoder"], self.state_path)
+        for name in _SCORES:
+            setattr(self, name, state[name])
+
+
+_SCORES: dict[str, type] = {"best": Real, "since_best": int, "best_step": int}
+"""Best score so far, validations since, and the step of the best one."""

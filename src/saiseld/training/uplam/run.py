@@ -22,12 +22,14 @@ in frames that are easy. So the simulator's knowledge of where the sources are i
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -41,12 +43,11 @@ from saiseld.acoustics.uplam import UpLAM
 from saiseld.conventions.arrays import CHANNELS, TETRAHEDRON
 from saiseld.conventions.bands import BANDS
 from saiseld.conventions.sphere import DIRECTIONS, fibonacci_sphere
-from saiseld.formats.checkpoint import load_tensors, write_checkpoint
+from saiseld.formats.checkpoint import load_weights, write_checkpoint
 from saiseld.runtime.devices import DeviceName, device_of
-from saiseld.runtime.errors import CheckpointError, RecipeError, refusing
-from saiseld.runtime.files import atomic_path, only_run
+from saiseld.runtime.files import only_run
 from saiseld.runtime.parallel import die_with_parent
-from saiseld.training.steps import check_finite, read
+from saiseld.training.loop import Log, Trainer, check_finite, read
 from saiseld.training.uplam.carry import carry_over, lift_order, rigid_beams
 from saiseld.training.uplam.covariances import SceneRanges, draw_covariances
 from saiseld.training.uplam.peaks import grid_smoothing, image_errors
@@ -242,34 +243,11 @@ def train_uplam(
         If the state in the folder is damaged.
     """
     there = device_of(device)
+    device_used = torch.device("cpu" if there == "mps" else there)
     with only_run(folder):
-        run = TrainingRun(
-            recipe, folder / STATE_NAME, torch.device("cpu" if there == "mps" else there)
-        )
-        return _trained(run, workers, progress)
-
-
-def _trained(
-    run: TrainingRun, workers: int, progress: Callable[[int, int, float], None]
-) -> Trained:
-    recipe = run.recipe
-    total = recipe.lam_steps + recipe.uplam_steps
-    run.resume()
-    batches = DataLoader(
-        Covariances(recipe),
-        batch_size=None,
-        sampler=range(len(run.losses), total),
-        num_workers=workers,
-        worker_init_fn=die_with_parent,
-    )
-    for batch in batches:
-        run.step(batch)
-        step = len(run.losses)
-        progress(step, total, run.losses[-1][0])
-        if step % recipe.evaluate_every == 0 or step == total:
-            run.look()
-            run.save()
-    return run.finished()
+        trainer = UpLAMTrainer(recipe, folder, device_used, workers, progress)
+        trainer.run()
+    return trainer.finished()
 
 
 class _Batch(NamedTuple):
@@ -302,11 +280,20 @@ class Covariances(Dataset[_Batch]):
         return _Batch(observed, direct, tetrahedral, directions)
 
 
-class TrainingRun:
-    """Models, optimizers and losses of a run."""
+class UpLAMTrainer(Trainer[_Batch]):
+    """Models, optimizers and losses of a run; parameters as of `train_uplam`."""
 
-    def __init__(self, recipe: UpLAMRecipe, state: Path, device: torch.device) -> None:
-        self.recipe, self.state, self.device = recipe, state, device
+    def __init__(
+        self,
+        recipe: UpLAMRecipe,
+        folder: Path,
+        device: torch.device,
+        workers: int = 0,
+        progress: Callable[[int, int, float], None] = lambda *_: None,
+    ) -> None:
+        total = recipe.lam_steps + recipe.uplam_steps
+        super().__init__(folder, STATE_NAME, "uplam.safetensors", total, recipe.evaluate_every)
+        self.recipe, self.device, self.workers, self.progress = recipe, device, workers, progress
         torch.manual_seed(recipe.seed)
         self.uplam, self.lam = UpLAM(), LAM()
         carry_over(self.uplam)
@@ -331,10 +318,30 @@ class TrainingRun:
         self.losses: list[tuple[float, float]] = []
         self.selection: list[tuple[int, float]] = []
         self.best: dict[str, Tensor] = {}
+        self._resume()
 
-    def step(self, batch: _Batch) -> None:
+    def identity(self) -> Mapping[str, str]:
+        """Return the recipe."""
+        return {"recipe": json.dumps(asdict(self.recipe))}
+
+    @contextmanager
+    def open_log(self) -> Iterator[Log | None]:
+        """Report progress to the caller; the losses themselves are in the state."""
+        yield None
+
+    def batches(self) -> Iterator[_Batch]:
+        """Yield the batches of the steps that are left."""
+        yield from DataLoader(
+            Covariances(self.recipe),
+            batch_size=None,
+            sampler=range(self.done, self.total),
+            num_workers=self.workers,
+            worker_init_fn=die_with_parent,
+        )
+
+    def training_step(self, batch: _Batch) -> dict[str, float]:
         """Take one step."""
-        recipe, done = self.recipe, len(self.losses)
+        recipe, done = self.recipe, self.done
         observed, direct, tetrahedral, directions = (
             part.to(self.device, non_blocking=True) for part in batch
         )
@@ -350,7 +357,7 @@ class TrainingRun:
             lifted = self.uplam.cdbpn(tetrahedral)
             # Eigenvectors want finite numbers, and a GPU is waited for there in any case.
             size = torch.view_as_real(lifted).abs().sum()
-            check_finite(read({"covariance": size}), self.state, f"step {done}")
+            check_finite(read({"covariance": size}), self.state_path, f"step {done}")
             latent = self.of_four(quadratic_values(positive_part(lifted), self.filters_of_lift))
             pointing = recipe.pointing * self.pointing(latent, directions)
         of_four = self.reconstruction(latent, direct, observed)
@@ -362,10 +369,12 @@ class TrainingRun:
         nn.utils.clip_grad_norm_(self.uplam.cdbpn.parameters(), 1.0)
         self.optimizer.step()
         values = read({"loss": loss, "of_four": of_four, "of_all": of_all})
-        check_finite(values, self.state, f"step {done}")
+        check_finite(values, self.state_path, f"step {done}")
         self.losses.append((values["of_four"], values["of_all"]))
+        self.progress(done + 1, self.total, values["of_four"])
+        return values
 
-    def look(self) -> None:
+    def validate(self, log: Log | None) -> None:
         """Measure UpLAM in the selection rooms; keep it if it is the best one since LAM is."""
         self.of_four.write_to(self.uplam.lam)
         self.of_all.write_to(self.lam)
@@ -379,10 +388,9 @@ class TrainingRun:
         if mean < min(upsampling, default=math.inf):
             self.best = {k: v.clone() for k, v in self.uplam.state_dict().items()}
 
-    def save(self) -> None:
-        """Write the state to go on from."""
-        content = {
-            "recipe": asdict(self.recipe),
+    def state(self) -> dict[str, Any]:
+        """Return weights, optimizer, losses and the best UpLAM."""
+        return {
             "cdbpn": self.uplam.cdbpn.state_dict(),
             "shared": self.shared.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -390,35 +398,25 @@ class TrainingRun:
             "selection": self.selection,
             "best": self.best,
         }
-        with atomic_path(self.state) as temporary:
-            torch.save(content, temporary)
 
-    def resume(self) -> None:
-        """Go on from the saved state, if there is one."""
-        if not self.state.exists():
+    def _resume(self) -> None:
+        parts = dict.fromkeys(("cdbpn", "shared", "optimizer", "best"), dict)
+        state = self.saved({**parts, "losses": list, "selection": list})
+        if state is None:
             return
-        expected = "the state of a run"
-        content = load_tensors(self.state, expected)
-        with refusing(CheckpointError, self.state, expected):
-            recipe = content["recipe"]
-            if recipe == asdict(self.recipe):
-                self.uplam.cdbpn.load_state_dict(content["cdbpn"])
-                self.shared.load_state_dict(content["shared"])
-                self.optimizer.load_state_dict(content["optimizer"])
-                self.losses, self.selection = content["losses"], content["selection"]
-                self.best = content["best"]
-        if recipe != asdict(self.recipe):
-            raise RecipeError(
-                self.state,
-                expected="a run of this recipe",
-                found="one of another",
-                advice="Choose another output folder or the same options",
-            )
+        with self.reading_state():
+            load_weights(self.uplam.cdbpn, state["cdbpn"], self.state_path)
+            load_weights(self.shared, state["shared"], self.state_path)
+            self.optimizer.load_state_dict(state["optimizer"])
+        self.losses, self.selection = state["losses"], state["selection"]
+        self.best = state["best"]
 
     def finished(self) -> Trained:
         """Return the best UpLAM and the last LAM, in evaluation mode, on the CPU."""
         self.uplam.load_state_dict(self.best)
-        self.of_all.write_to(self.lam)  # no look has, where a run was stopped after its last one
+        self.of_all.write_to(
+            self.lam
+        )  # no validation has, where a run was stopped after its last one
         for model in (self.uplam, self.lam):
             model.eval().requires_grad_(False).cpu()
         return Trained(self.uplam, self.lam, self.losses, self.selection)

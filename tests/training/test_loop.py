@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from saiseld.training import steps
+from saiseld.training import loop
 
 
 @pytest.mark.parametrize(
@@ -25,4 +25,4 @@ def test_a_processor_without_a_precision_takes_the_full_one(
 ) -> None:
     asked = SimpleNamespace(_is_mkldnn_bf16_supported=lambda: has_bf16)
     monkeypatch.setattr(torch.ops, "mkldnn", asked)
-    assert steps.usable_precision(precision, torch.device(device)) == usable
+    assert loop.usable_precision(precision, torch.device(device)) == usable
