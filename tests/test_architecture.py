@@ -15,10 +15,10 @@ PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
 _TABLE = PAGE.read_text().partition("```text\n")[2].partition("```")[0]
 
 ARROWS = {
-    room: set(below.split())
-    for room, _, below in (line.partition(":") for line in _TABLE.splitlines())
+    package: set(below.split())
+    for package, _, below in (line.partition(":") for line in _TABLE.splitlines())
 }
-"""Each room, from the ground up, and the rooms below it that it imports; no more and no fewer."""
+"""Each package, from the ground up, and the packages that it imports; no more and no fewer."""
 
 
 @cache
@@ -34,11 +34,11 @@ def imports_of(path: Path) -> frozenset[tuple[str, str]]:
     return frozenset((m, n) for m, n in found if m == "saiseld" or m.startswith("saiseld."))
 
 
-def room_of(path: Path) -> str:
+def package_of(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
-def room_of_import(module: str, name: str) -> str:
+def package_of_import(module: str, name: str) -> str:
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else name
 
@@ -47,26 +47,26 @@ def files() -> list[Path]:
     return [path for path in sorted(SOURCE.rglob("*.py")) if path.parent != SOURCE]
 
 
-def test_every_module_lives_in_a_room() -> None:
+def test_every_module_lives_in_a_package() -> None:
     assert {path.name for path in SOURCE.glob("*.py")} <= {"__init__.py", "__main__.py"}
-    assert {room_of(path) for path in files()} == set(ARROWS)
+    assert {package_of(path) for path in files()} == set(ARROWS)
 
 
-@pytest.mark.parametrize("room", ARROWS)
-def test_exactly_these_arrows(room: str) -> None:
+@pytest.mark.parametrize("package", ARROWS)
+def test_exactly_these_arrows(package: str) -> None:
     used = {
-        room_of_import(module, name)
+        package_of_import(module, name)
         for path in files()
-        if room_of(path) == room
+        if package_of(path) == package
         for module, name in imports_of(path)
     }
-    assert used - {room, "__version__"} == ARROWS[room]
+    assert used - {package, "__version__"} == ARROWS[package]
 
 
 def test_no_arrow_runs_back() -> None:
     order = list(ARROWS)
-    for room, below in ARROWS.items():
-        assert all(order.index(other) < order.index(room) for other in below), room
+    for package, below in ARROWS.items():
+        assert all(order.index(other) < order.index(package) for other in below), package
 
 
 def test_private_names_stay_in_their_module() -> None:
@@ -156,13 +156,13 @@ TORCH_FREE = (
 """Whoever images, reads data, scores, reports, labels or simulates never waits for torch."""
 
 
-def test_these_rooms_load_no_torch() -> None:
+def test_these_packages_load_no_torch() -> None:
     modules = [
         ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
         for path in files()
-        if room_of(path) in TORCH_FREE
+        if package_of(path) in TORCH_FREE
     ]
-    # Room by room in one process: the first module that loads torch is named.
+    # Package by package in one process: the first module that loads torch is named.
     check = "'torch' in sys.modules and sys.exit"
     program = "\n".join(["import sys", *(f"import {m}; {check}('{m}')" for m in modules)])
     done = subprocess.run(
@@ -189,10 +189,10 @@ def test_imaging_loads_nothing_that_only_training_needs() -> None:
     assert (done.stdout.strip(), done.returncode) == ("", 0), done.stderr
 
 
-def test_the_page_names_every_room_and_only_files_that_are_there() -> None:
+def test_the_page_names_every_package_and_only_files_that_are_there() -> None:
     text = PAGE.read_text()
     assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == list(ARROWS)
-    walked = re.findall(r"`(\w+/\w+\.py)`", text.partition("walk")[2])
+    walked = re.findall(r"`(\w+/\w+\.py)`", text.partition("Trace of a command")[2])
     assert len(walked) == len(set(walked)) > 30
     assert all((SOURCE / path).is_file() for path in walked)
 
@@ -222,17 +222,17 @@ def test_networks_have_one_home_of_composition() -> None:
     importing = {
         path.relative_to(SOURCE).as_posix()
         for path in files()
-        if room_of(path) in product
-        and {"detector", "seld"} <= {room_of_import(*one) for one in imports_of(path)}
+        if package_of(path) in product
+        and {"detector", "seld"} <= {package_of_import(*one) for one in imports_of(path)}
     }
     # Loading, and exporting what was trained, are no composition; `live` does neither.
     assert importing == {"pipeline/engine.py", "pipeline/networks.py", "pipeline/export.py"}
     pushing = {
         path.relative_to(SOURCE).as_posix()
         for path in files()
-        if room_of(path) in product and "Engine" in names_used(path)
+        if package_of(path) in product and "Engine" in names_used(path)
     }
     assert pushing == {"pipeline/engine.py", "pipeline/imager.py", "live/stream.py"}
     for path in files():
-        if room_of(path) in ("live", "serve", "cli"):
+        if package_of(path) in ("live", "serve", "cli"):
             assert not NETWORKS - {"find", "window"} & names_used(path), path

@@ -148,7 +148,7 @@ class DeviceCamera:
             except (av.FFmpegError, VideoError) as error:
                 reason = str(error)
             self._first = None
-            _log.warning("%s stopped (%s); the ear goes on alone", self._address, reason)
+            _log.warning("%s stopped (%s); the audio branch goes on alone", self._address, reason)
             yield None, time.monotonic()
             self._stopped.wait(AGAIN_S)
 

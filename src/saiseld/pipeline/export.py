@@ -83,7 +83,7 @@ def export_system(weights: Path | None, folder: Path) -> list[Path]:
 
 
 def _round_fast(weights: Weights) -> None:
-    """Let the fast graphs of an eye multiply bytes; see `saiseld.formats.graph_bytes`.
+    """Quantise the fast graphs of a detector to INT8; see `saiseld.formats.graph_bytes`.
 
     Feature maps are rounded between the values that the packaged scene gives them.
     """

@@ -1,6 +1,6 @@
-"""The ear: four channels in, class and direction ten times a second out, for any length.
+"""The audio branch: four channels in, class and direction ten times a second out, for any length.
 
-How the windows that it hears follow one another is `saiseld.seld.inference`.
+`saiseld.seld.inference` splits a recording into windows and joins their outputs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SMOOTH_FRAMES = 11
 
 
 class Network(Protocol):
-    """What hears one window: prior and network in torch, or their graphs without torch."""
+    """What processes one window: encoder and network in torch, or their graphs without torch."""
 
     def __call__(self, audio: Array, features: Inputs, tta: int, last: int) -> Array:
         """Return (last, 14 + 14 * 484 + 13): logits of classes and of maps, and log metres.
@@ -39,22 +39,22 @@ class Network(Protocol):
         tta
             How many of `saiseld.seld.inputs.TTA_SYMMETRIES` are averaged.
         last
-            How many frames, counted from the end, are wanted: T at most.
+            How many frames to return, counted from the end: T at most.
         """
         ...
 
 
 class AudioBranch:
-    """Hears recordings of any length.
+    """Sound event localization and detection in recordings of any length.
 
     Parameters
     ----------
     network
-        What hears one window.
+        What processes one window.
     tta
-        How many ways it looks at a sound: all (`TTA_SYMMETRIES`) hear better, one is faster.
+        How many symmetric versions are averaged: all (`TTA_SYMMETRIES`) are better, one is faster.
     recognition
-        What recognises the sources that the network localises; the network's classes if None.
+        Recognises the sources that the network localises; the network's classes if None.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class AudioBranch:
         Raises
         ------
         CheckpointError
-            If they are not an ear's, of an unknown prior or of other classes, or only torch could
-            run them and is not installed.
+            If they are of no SELD network, of an unknown encoder or of other classes, or need torch
+            and it is not installed.
         """
         if device == "cpu" and has_graphs(path, GRAPHS):
             network: Network = GraphSeld(path)
@@ -93,11 +93,11 @@ class AudioBranch:
         return cls(network, tta=tta, recognition=recognition)
 
     def with_tta(self, tta: int) -> AudioBranch:
-        """Return the same ear looking so many times."""
+        """Return the same branch with so many symmetries averaged."""
         return AudioBranch(self.network, tta=tta, recognition=self.recognition)
 
     def window(self, audio: Array, *, last: int | None = None) -> Array:
-        """Return what is heard in one window: (T, 14 + 14 * 484 + 13), see below.
+        """Return the output of one window: (T, 14 + 14 * 484 + 13), see below.
 
         Probabilities of classes and of maps, averaged over `SMOOTH_FRAMES`, and log metres.
 
@@ -106,8 +106,8 @@ class AudioBranch:
         audio
             (4, T x 2400) samples at 24 kHz; T of 50 is what it was trained on.
         last
-            How many frames, counted from the end, are wanted; all without it. Fewer cost less, and
-            are what all would be but for rounding.
+            How many frames to return, counted from the end; all without it. Fewer cost less and are
+            equal but for rounding.
         """
         audio = np.ascontiguousarray(audio, np.float32)
         features = inputs(audio)
@@ -121,19 +121,19 @@ class AudioBranch:
         return np.concatenate([likely, distance[-requested:]], axis=1)
 
     def __call__(self, audio: Array) -> SeldOutput:
-        """Return what is heard in a recording.
+        """Return the output for a recording.
 
         Parameters
         ----------
         audio
-            (N, 4) samples at 24 kHz; what is left after the last whole frame is not heard.
+            (N, 4) samples at 24 kHz; what is left after the last whole frame is ignored.
         """
         parts = list(self.blocks([audio]))
         names = ("classes", "maps", "activity", "distance_cm", "silent")
         return SeldOutput(0, *(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
     def blocks(self, audio: Iterable[Array]) -> Iterator[SeldOutput]:
-        """Yield what is heard in a recording, some frames at a time, memory bounded.
+        """Yield the output for a recording, some frames at a time, memory bounded.
 
         Parameters
         ----------

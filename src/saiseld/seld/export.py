@@ -1,4 +1,4 @@
-"""The ear's graphs (`saiseld.seld.graphs`), written from its model in torch."""
+"""Write the SELD network's graphs (`saiseld.seld.graphs`) from its model in torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from saiseld.seld.output import WINDOW_FRAMES
 
 
 def write_seld_graphs(seld: Seld, weights: Path) -> list[Path]:
-    """Write the graphs of an ear beside its checkpoint; return their paths.
+    """Write the graphs of a SELD network beside its checkpoint; return their paths.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def write_seld_graphs(seld: Seld, weights: Path) -> list[Path]:
     Raises
     ------
     CheckpointError
-        If its prior makes a spectrum of its own, which no graph does.
+        If its encoder makes a spectrum of its own, which no graph does.
     """
     if not isinstance(seld.encoder, YAMNetEncoder):
         raise CheckpointError(
@@ -37,7 +37,7 @@ def write_seld_graphs(seld: Seld, weights: Path) -> list[Path]:
             place="prior",
             expected="yamnet: graphs have no other",
             found=seld.encoder_name,
-            advice="An ear of another prior hears with torch, without graphs",
+            advice="A network on another encoder runs in torch, without graphs",
         )
     header = {"kind": "seld", "prior": seld.encoder_name}
     mels = torch.rand(WINDOW_FRAMES, HOPS_PER_FRAME, MELS)
@@ -55,7 +55,7 @@ def write_seld_graphs(seld: Seld, weights: Path) -> list[Path]:
 
 
 class _Weights(nn.Module):
-    """An ear's modules, by the names that its checkpoint knows them by."""
+    """Encoder and network, by the names that the checkpoint has for them."""
 
     def __init__(self, seld: Seld) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class _Weights(nn.Module):
 
 
 class _Encoder(nn.Module):
-    """Mels, (T, 10, 64), to what the prior makes of them, frame by frame."""
+    """Mels, (T, 10, 64), to the encoder's embedding, frame by frame."""
 
     def __init__(self, seld: Seld) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class _Encoder(nn.Module):
 
 
 class _Temporal(nn.Module):
-    """Spectrum, covariances, what the prior knows and a table to what is known of each frame."""
+    """Spectrum, covariances, embedding and a steering table to features of each frame."""
 
     def __init__(self, seld: Seld) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class _Temporal(nn.Module):
 
 
 class _Localization(nn.Module):
-    """What is known of frames, their covariances and a table to what is heard in them."""
+    """Features of frames, their covariances and a steering table to logits."""
 
     def __init__(self, seld: Seld) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The ear without torch: three ONNX graphs.
+"""The SELD network without torch: three ONNX graphs.
 
 ``encoder`` turns a window's spectrum into the encoder's embedding; ``temporal`` turns embedding,
 spectrum and covariances into features of each frame; ``localization`` turns those of the requested
@@ -35,7 +35,7 @@ _OUTPUTS = ("n e",), ("n e", "n c c"), (f"n {ROWS}", f"n {ROWS} 484", f"n {NUM_C
 
 
 class GraphSeld:
-    """An ear of the graphs beside a checkpoint, on one thread of the CPU.
+    """A network of the graphs beside a checkpoint, on one thread of the CPU.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class GraphSeld:
         )
 
     def __call__(self, audio: Array, features: Inputs, tta: int, last: int) -> Array:
-        """Hear one window: a `saiseld.seld.audio_branch.Network`."""
+        """Process one window: a `saiseld.seld.audio_branch.Network`."""
         del audio
         frames = len(features.covariance)
         (embedded,) = self._encoder(features.mels.reshape(frames, HOPS_PER_FRAME, MELS), n=frames)

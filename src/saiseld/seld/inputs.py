@@ -1,4 +1,4 @@
-"""What the ear is shown of four channels: a spectrum, and each mel band's spatial covariance.
+"""Input features of four channels: a spectrum, and each mel band's spatial covariance.
 
 One short-time spectrum serves all: 25 ms windows every 10 ms, the frames and the 64 mel bands
 (125 to 7500 Hz) that YAMNet was trained on. Ten of its steps make one frame of 10 FPS.
@@ -83,7 +83,7 @@ class Inputs(NamedTuple):
 
 
 def inputs(audio: Array) -> Inputs:
-    """Return what the ear is shown.
+    """Return the input features.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The ear in torch: a prior and the ear's own network, with their weights in and out."""
+"""The SELD network in torch: a pretrained encoder and a network on its embeddings."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ KIND = "seld"
 
 
 class Seld:
-    """Prior and network.
+    """Encoder and network.
 
     Parameters
     ----------
     encoder_name, encoder
         Encoder that others trained, and the name it is known by.
     network
-        The ear's own.
+        What is trained on its embeddings.
     header
-        What is to be known of the weights.
+        Provenance of the weights, as JSON values.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Seld:
         Raises
         ------
         CheckpointError
-            If they are not an ear's, of an unknown prior or of other classes.
+            If they are of no SELD network, of an unknown encoder or of other classes.
         """
         state, header = read_checkpoint(path)
         for name, expected, found in (
@@ -96,7 +96,7 @@ class Seld:
 
     @torch.inference_mode()
     def __call__(self, audio: Array, features: Inputs, tta: int, last: int) -> Array:
-        """Hear one window: a `saiseld.seld.audio_branch.Network`."""
+        """Process one window: a `saiseld.seld.audio_branch.Network`."""
         batch = Batch(*(torch.from_numpy(part)[None].to(self.device) for part in features))
         sound = torch.from_numpy(audio)[None].to(self.device)
         embedded = frame_embeddings(self.encoder(sound, batch.mels), batch.covariance.shape[1])

@@ -1,17 +1,15 @@
-"""The ear's network: features to class, direction and distance, ten times a second.
+"""The SELD network: input features to class, direction and distance, ten times a second.
 
-It sees three views of the same seconds: spectrum and covariance of every mel band (convolutions),
-the steered response of four bands over the sphere (a linear layer), and what a prior, trained by
-others on far more sounds than we have, makes of the spectrum. A bidirectional recurrent layer joins
-them over time.
+Three encodings of the same seconds are joined by a bidirectional recurrent layer: spectrum and
+covariance of every mel band (convolutions), the steered response of four bands over the sphere (a
+linear layer), and the embedding of a pretrained encoder.
 
-Directions are never regressed. For every class, two slots each choose the time-frequency points
-that are that class's (a mask over 32 bands), the covariances under the mask are steered to all
-directions with the exact response of the rigid sphere, and the map is the sum of two peaks,
-sharpened as far as the network dares. So where the network is sure *what* belongs together, physics
-says where it is; and two sources of one class are two slots. The map is the probability that a
-class sounds, times that it does so from there. Nothing in it belongs to a direction: what the
-network learned of those beside physics did not hold in other rooms (docs/seld.md).
+Directions are never regressed. For every class, two slots each select time-frequency points (a mask
+over 32 bands); the covariances under the mask are steered to all directions with the exact response
+of the rigid sphere, and the map is the sum of two sharpened peaks. The network decides *what*
+belongs together and physics *where* it is; two sources of one class are two slots. The map is the
+probability that a class is active, times that it comes from a direction. No weight belongs to a
+direction: such weights did not generalise to other rooms (docs/seld.md).
 """
 
 from __future__ import annotations
@@ -152,7 +150,7 @@ class SeldNetwork(nn.Module):
         view: int = 0,
         last: int | None = None,
     ) -> SeldLogits:
-        """Return what is heard.
+        """Return the logits.
 
         Parameters
         ----------
@@ -163,13 +161,13 @@ class SeldNetwork(nn.Module):
         spectrum_kept
             (B,) 1, or 0 where the convolutions' view is not to be used (in training).
         points
-            (P,) which directions of the grid the maps are wanted at; all without it.
+            (P,) the directions of the grid to compute maps at; all without it.
         view
             Of `TTA_SYMMETRIES`: covariances are turned by it before they are looked at, and
             the maps are asked where the directions of the grid have gone. If all it learned
             were true to the array, every view would give the same.
         last
-            How many frames, counted from the end, are wanted; all without it.
+            How many frames to return, counted from the end; all without it.
         """
         covariance = turned(features.covariance, TTA_SYMMETRIES[view])
         steer = self.steer[view] if points is None else self.steer[view][..., points]
@@ -194,7 +192,7 @@ class SeldNetwork(nn.Module):
         view: Tensor,
         spectrum_kept: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Return what is known of each frame, (B, T, 640), and of its bands, (B, T, 32, 32).
+        """Return features of each frame, (B, T, 640), and of its bands, (B, T, 32, 32).
 
         Parameters
         ----------
@@ -226,10 +224,10 @@ class SeldNetwork(nn.Module):
     def localize(
         self, encoded: Tensor, local: Tensor, embedded: Tensor, covariance: Tensor, steer: Tensor
     ) -> SeldLogits:
-        """Return what is heard in frames that `encode` knows.
+        """Return the logits of frames that were encoded.
 
-        Maps are the costly part: where few frames are wanted, these and those that they are
-        averaged with (`with_past`) will do.
+        Maps are the costly part: for a few frames it is enough to give these and those that they
+        are averaged with (`with_past`).
 
         Parameters
         ----------

@@ -1,1 +1,1 @@
-"""Training the ear: scenes mixed on the fly, losses, the run, the choice of its weights."""
+"""Training the SELD network: scenes mixed on the fly, losses, the run, its selection."""

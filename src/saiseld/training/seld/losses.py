@@ -1,4 +1,4 @@
-"""What the ear is to say, and how far it is from that."""
+"""Targets and losses of the SELD network."""
 
 from __future__ import annotations
 

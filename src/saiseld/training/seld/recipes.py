@@ -1,4 +1,4 @@
-"""How the ear is trained: typed recipes, read from TOML; the built-in ones lie beside this file."""
+"""Recipes of the SELD network, typed, read from TOML; the built-in ones lie beside this file."""
 
 from __future__ import annotations
 

@@ -244,7 +244,7 @@ class Trainer(TrainingLoop[Shard]):
         return torch.cat(parts).cpu()
 
     def seld(self, network: SeldNetwork, scores: Scores) -> Seld:
-        """Return the whole ear, with what is to be known of it."""
+        """Return encoder and network, with a header that says how they were trained."""
         header = {
             "recipe": self.recipe.model_dump(mode="json"),
             "data": self.data.provenance,

@@ -1,4 +1,4 @@
-"""Training windows: what the ear is shown of mixed scenes, kept on disk to be used again.
+"""Training windows: input features of mixed scenes and their targets, kept on disk for reuse.
 
 Mixing and analysing a scene costs about as much as learning from it. So a step learns from some new
 scenes and some heard before, which a symmetry of the array turns into other ones, exactly. Windows
@@ -56,7 +56,7 @@ class WindowMaker:
 
 @torch.inference_mode()
 def shard_of(scenes: Sequence[Scene], encoder: PretrainedEncoder) -> Shard:
-    """Return what the ear is shown of scenes, and what there was."""
+    """Return input features and targets of scenes."""
     audio = torch.from_numpy(np.stack([scene.audio for scene in scenes]))
     each = zip(*(inputs(scene.audio) for scene in scenes), strict=True)
     features = Batch(*(torch.from_numpy(np.stack(part)) for part in each))
