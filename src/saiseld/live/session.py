@@ -1,7 +1,7 @@
 """A live run: threads that listen and look, one that works, one that shows.
 
 What comes waits in an inbox of bounded size. Frames are shown at an even pace, each at the same
-time after its sound came, as far as they are computed by then: the audio branch gives several at once.
+time after its sound came, as far as they are computed: the audio branch gives several at once.
 """
 
 from __future__ import annotations
