@@ -10,7 +10,7 @@ EXAMPLES ?= 100
 READER ?= annotation JSON
 SECONDS ?= 600
 
-.PHONY: demo chromium test lint docs bench fuzz fuzz-guided fuzz-api soak train-check wheel-check audit sbom clean
+.PHONY: demo chromium test lint docs docs-check bench fuzz fuzz-guided fuzz-api soak train-check wheel-check audit sbom clean
 
 $(LIGHT): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +43,10 @@ lint: $(READY)
 docs: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	$(BIN)/mkdocs build --strict
+
+docs-check: $(READY)
+	# Every command of the tutorials and the README, in a clean folder, against the output shown.
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.docs_check
 
 bench: $(READY)
 	# In under 15 minutes; the table in docs/performance.md is made anew.

@@ -1,5 +1,6 @@
 """What `saiseld` itself offers: typed, small, and loaded when first used."""
 
+import doctest
 import importlib
 import re
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import soundfile
 
 import saiseld
 
@@ -66,3 +68,19 @@ from saiseld import *
 assert image and Stream and errors.AudioError
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_examples_of_public_names_run(tmp_path, monkeypatch, short_demo):
+    """On a second of the packaged scene, under the names that the examples use."""
+    sound, rate = soundfile.read(next(short_demo.glob("*.wav")), dtype="float32")
+    for name in ("meeting", "first", "second"):
+        soundfile.write(tmp_path / f"{name}.wav", sound[:rate], rate)
+    (tmp_path / "meeting.mp4").symlink_to(next(short_demo.glob("*.mp4")))
+    monkeypatch.chdir(tmp_path)
+    finder, runner = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner()
+    for name in saiseld.__all__:
+        thing = getattr(saiseld, name)
+        home = importlib.import_module(getattr(thing, "__module__", thing.__name__))
+        for test in finder.find(thing, name, globs=vars(home).copy()):
+            runner.run(test)
+    assert runner.tries > 10 and not runner.failures

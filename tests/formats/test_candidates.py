@@ -1,5 +1,6 @@
 """The candidate table survives a round trip and refuses impossible values."""
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -237,3 +238,21 @@ def test_hidden_files_are_no_tables(tmp_path: Path) -> None:
     write_candidates(tmp_path / f"{NAME}.candidates.parquet", table())
     write_candidates(tmp_path / f"._{NAME}.candidates.parquet", table())
     assert list(candidate_files(tmp_path)) == [NAME]
+
+
+def test_the_documented_columns_are_those_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / f"{NAME}.candidates.parquet"
+    write_candidates(path, table(1))
+    schema = pq.read_schema(path)
+    page = (
+        (Path(__file__).parents[2] / "docs/conventions.md")
+        .read_text()
+        .partition("### Candidate table")[2]
+    )
+    rows = re.findall(r"^\| (`.+?`) \| ([^|]+) \|", page.partition("###")[0], re.MULTILINE)
+    shown = [(name, kind) for names, kind in rows for name in re.findall(r"`(\w+)`", names)]
+    assert [name for name, _ in shown] == schema.names
+    short = {"int32": "int32", "int8": "int8", "float": "float32", "bool": "bool"}
+    for name, kind in shown:
+        real = str(schema.field(name).type)
+        assert kind == short.get(real, "fixed list of 784 float16"), (name, real)

@@ -81,9 +81,9 @@ def detect(
 
     Examples
     --------
-    >>> table = detect("meeting.wav", "meeting.mp4")  # doctest: +SKIP
-    >>> len(table), table.score.max()  # doctest: +SKIP
-    (8712, 0.93)
+    >>> table = detect("meeting.wav", "meeting.mp4")
+    >>> table.recording, table.branches
+    ('meeting', ('detector', 'audio'))
     """
     folder = None if weights is None else Path(weights)
     options = NetworkOptions(folder, device, precise=is_precise(precise, fast))

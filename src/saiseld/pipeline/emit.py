@@ -69,9 +69,11 @@ def emit(
 
     Examples
     --------
-    >>> from saiseld import emit, evaluate, read_candidates
-    >>> table = read_candidates("meeting.candidates.parquet")  # doctest: +SKIP
-    >>> scores = evaluate({"meeting": emit(table, "TASK3B_4")}, "labels")  # doctest: +SKIP
+    >>> from saiseld import detect
+    >>> table = detect("meeting.wav", "meeting.mp4")
+    >>> audiovisual, audio = emit(table), emit(table, "audio")
+    >>> {mask.frame for mask in audio} <= set(range(table.frames))
+    True
     """
     if system is None:
         system = system_of(candidates)

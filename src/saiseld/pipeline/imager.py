@@ -66,9 +66,10 @@ class Imager:
 
     Examples
     --------
-    >>> imager = Imager()  # doctest: +SKIP
-    >>> for take in ("first.wav", "second.wav"):  # doctest: +SKIP
-    ...     print(imager(take).events())
+    >>> imager = Imager()
+    >>> predictions = [imager(take) for take in ("first.wav", "second.wav")]
+    >>> [prediction.recording.name for prediction in predictions]
+    ['first', 'second']
     """
 
     def __init__(
@@ -358,9 +359,10 @@ def image(
 
     Examples
     --------
-    >>> prediction = image("meeting.wav", "meeting.mp4")  # doctest: +SKIP
-    >>> prediction.events()[0].class_name, prediction.events()[0].azimuth  # doctest: +SKIP
-    ('Male speech', 42.3)
+    >>> prediction = image("meeting.wav", "meeting.mp4")
+    >>> for event in prediction.events():
+    ...     print(event.class_name, event.start_s, event.azimuth)  # doctest: +ELLIPSIS
+    Female speech ...
     """
     if (recording is None) == (audio is None):
         raise TypeError("give a recording: its file, or an array with its sample rate")
