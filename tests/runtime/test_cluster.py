@@ -15,7 +15,7 @@ from tests.waiting import PATIENCE_S, wait_until
 
 from saiseld.runtime.cluster import RETRIES, connected
 from saiseld.runtime.errors import AudioError, DeviceError, WorkError
-from saiseld.runtime.parallel import devices_of, run_all
+from saiseld.runtime.parallel import run_all
 
 pytest.importorskip("ray", reason="ray is not installed: pip install 'saiseld[cluster]'")
 
@@ -93,9 +93,9 @@ def test_another_version_is_one_error(cluster, monkeypatch):
 
 
 def test_devices_are_those_of_the_cluster(cluster):
-    assert devices_of("auto", cluster) == ("cpu", "cpu")
+    assert cluster.device_of("auto") == "cpu"
     with raises(DeviceError, "cluster", expected="cuda", found="only cpu"):
-        devices_of("cuda", cluster)
+        cluster.device_of("cuda")
 
 
 @pytest.mark.parametrize(

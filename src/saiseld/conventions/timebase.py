@@ -17,11 +17,6 @@ def frame_count(samples: int) -> int:
     return samples // SAMPLES_PER_FRAME
 
 
-def frame_slice(frame: int) -> slice:
-    """Return the sample range of a frame."""
-    return slice(frame * SAMPLES_PER_FRAME, (frame + 1) * SAMPLES_PER_FRAME)
-
-
 def frame_of_time(seconds: float) -> int:
     """Return the frame that holds a time in seconds."""
     return int(seconds * FPS + 1e-9)

@@ -2,9 +2,10 @@
 
 Here, in processes of this machine, or on the machines of a cluster (`saiseld.runtime.cluster`).
 
-What is finished stays finished; whoever gives the tasks leaves those out next time. No process
-outlives the one that it works for, and one that is killed is told by the name of its recording:
-`concurrent.futures` and loky break all tasks where one process is killed, without saying whose.
+Finished tasks stay finished: callers leave them out next time. No process outlives the one that it
+works for. If one is killed, the error names its recording and the signal; `concurrent.futures` and
+loky break all tasks in that case without saying whose, and stop no running process before Python
+3.14.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from saiseld.runtime.cluster import Cluster
-from saiseld.runtime.devices import Device, DeviceName, device_of
+from saiseld.runtime.devices import Device
 from saiseld.runtime.errors import WorkError, one_line
 from saiseld.runtime.threads import ONE_BLAS_THREAD, one_blas_thread
 
@@ -58,20 +59,6 @@ def set_progress(shown: bool) -> None:
     """Choose whether `run_all` shows its progress line in this process."""
     global _progress_shown
     _progress_shown = shown
-
-
-def devices_of(device_name: DeviceName, jobs: Workers) -> tuple[Device, Device]:
-    """Return what networks run on in this process, and in that of a task.
-
-    Raises
-    ------
-    DeviceError
-        If what is wanted is not there.
-    """
-    if isinstance(jobs, Cluster):
-        return "cpu", jobs.device_of(device_name)
-    device = device_of(device_name)
-    return device, device
 
 
 def run_all(
