@@ -1,5 +1,6 @@
 """The command as a whole: versions, help, quiet."""
 
+import re
 import subprocess
 import sys
 
@@ -35,6 +36,8 @@ def test_every_help_has_an_example_of_its_own_command(name, command) -> None:
     known = {option for p in command.params for option in (*p.opts, *p.secondary_opts)}
     for word in examples[0].split():
         assert not word.startswith("-") or word in known, word
+    for paragraph in (command.help or "").split("\n\n"):  # click joins the lines of one
+        assert len(re.findall(r"^ *saiseld ", paragraph, re.MULTILINE)) < 2, name
 
 
 def test_what_fails_because_of_ctrl_c_is_ctrl_c(monkeypatch, saiseld, tmp_path) -> None:

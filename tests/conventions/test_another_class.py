@@ -26,6 +26,7 @@ ADDED = {
 
 PROGRAM = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np

@@ -23,6 +23,7 @@ def draw(
     With --write the events are written for other programs too.
 
     saiseld draw out/meeting.candidates.parquet meeting.wav --video meeting.mp4 -o shown
+
     saiseld draw out/meeting.json meeting.wav -o shown --write audacity,textgrid
     """
     from saiseld.cli.printing import print_events

@@ -61,6 +61,7 @@ def image(
     there. Masks and candidates keep everything; events, overlay and page show what is credible.
 
         saiseld image meeting.wav --video meeting.mp4 -o out
+
         saiseld image recordings --video videos -o out --precise
     """
     from functools import partial

@@ -61,7 +61,12 @@ Fast = Annotated[
 ]
 Threshold = Annotated[
     float | None,
-    typer.Option(min=0, max=1, help="Show only masks scored this or more, in events and pictures."),
+    typer.Option(
+        min=0,
+        max=1,
+        help="Show only masks scored this or more, in events and pictures; 0.2, or what the "
+        "weights say, without it.",
+    ),
 ]
 ExchangeFormats = Annotated[
     str | None,

@@ -35,8 +35,8 @@ def submit(
     """Write four systems, check every file against the official limits, and zip them.
 
     saiseld submit candidates/ --author Kwon --institute KIST -o submission.zip
-    saiseld submit candidates/ --system TASK3B_1 --system TASK3B_2 --system TASK3B_3 \
-            --system TASK3B_4 -o kist2026.zip
+
+    Four systems of your choice: `--system TASK3B_1 --system TASK3B_2` and two more.
     """
     from saiseld.pipeline.submit import SLOTS, Author, submit_recordings, submitted_systems
     from saiseld.runtime.text import counted

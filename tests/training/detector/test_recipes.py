@@ -38,7 +38,7 @@ def test_built_in_recipes_are_whole() -> None:
         ('extends = "compact"\nplateau_restarts = true', {"found": "plateau_restarts"}),
         ('extends = "mine"', {"place": "extends", "expected": "compact, paper,"}),
         ("size = ", {"expected": "TOML"}),
-        ('size = "compact"', {"place": "epochs"}),
+        ('size = "compact"', {"place": "batch_size"}),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, text: str, fields: dict[str, str]) -> None:
