@@ -57,7 +57,7 @@ for name, end in (("labels", "_std"), ("predictions", "")):
     scored = [replace(mask, score=None if end else 0.5) for mask in masks]
     write_annotations(folder / name / f"fold4_room1_mix001{end}.json", scored)
 scores = evaluate(folder / "predictions", folder / "labels")
-assert scores.per_class[13].name == "Whistle" and scores.per_class[13].mAP == 1
+assert len(scores.per_class) == 14 and scores.per_class[13].mAP == 1
 
 ranges = seld("compact").scenes
 assert len(ranges.level_db) == len(ranges.class_weights) == 14

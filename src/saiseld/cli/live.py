@@ -109,9 +109,9 @@ def live(
 
     Ctrl-C ends it; what is recorded is whole.
 
-        saiseld live --loop
-        saiseld live device --rate 48000 --video /dev/video0 --record day
         saiseld live --loop --events jsonl
+
+        saiseld live device --rate 48000 --video /dev/video0 --record day
     """
     from saiseld.live.opening import SourceConfig, elevation_assumed, open_live
 

@@ -220,9 +220,10 @@ def _holds_vectors(path: Path, table: FloatArray, coordinates: Coordinates) -> b
 
 def look_like_vectors(values: FloatArray) -> bool:
     """Return whether (N, 3) numbers are all about as long as unit vectors."""
+    if not (np.abs(values) <= _GREATEST_COMPONENT).all():
+        return False
     length = np.sqrt((values**2).sum(axis=1))
-    near_one = (length >= _LENGTHS[0]) & (length <= _LENGTHS[1])
-    return bool((np.abs(values) <= _GREATEST_COMPONENT).all() and near_one.all())
+    return bool(((length >= _LENGTHS[0]) & (length <= _LENGTHS[1])).all())
 
 
 def _column_names(width: int, vectors: bool) -> tuple[str, ...]:

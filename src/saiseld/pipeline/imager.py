@@ -362,7 +362,7 @@ def image(
     >>> prediction = image("meeting.wav", "meeting.mp4")
     >>> for event in prediction.events():
     ...     print(event.class_name, event.start_s, event.azimuth)  # doctest: +ELLIPSIS
-    Female speech ...
+    Domestic sounds ...
     """
     if (recording is None) == (audio is None):
         raise TypeError("give a recording: its file, or an array with its sample rate")
