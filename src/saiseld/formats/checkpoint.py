@@ -113,13 +113,30 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     with refusing(CheckpointError, path, "a safetensors file"):
         with safe_open(path, framework="pt") as file:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            header = msgspec.json.decode(
-                (file.metadata() or {}).get("saiseld", "{}"), type=dict[str, Any]
-            )
+            header = _header(file.metadata())
         for key in header.pop(_COMPLEX, []):
             state[key] = _as_complex(state[key])
     _check_plain(state, path)
     return state, header
+
+
+def _header(metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    return msgspec.json.decode((metadata or {}).get("saiseld", "{}"), type=dict[str, Any])
+
+
+def read_header(path: str | Path) -> dict[str, Any]:
+    """Return what a ``.safetensors`` says of itself, without torch and without its tensors.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be read.
+    """
+    with (
+        refusing(CheckpointError, path, "a safetensors file"),
+        safe_open(path, framework="np") as file,
+    ):
+        return _header(file.metadata())
 
 
 def _check_plain(state: Mapping[Any, Tensor], path: Path) -> None:

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
+from saiseld.formats.checkpoint import read_header
 from saiseld.formats.graph import Graph
+from saiseld.runtime.errors import CheckpointError
 from saiseld.seld.inputs import (
     HOPS_PER_FRAME,
     MELS,
@@ -45,10 +47,16 @@ class GraphSeld:
     Raises
     ------
     CheckpointError
-        If a graph is not there, cannot be read, or was made for another checkpoint.
+        If a graph is not there, cannot be read, or was made for another checkpoint, or the
+        checkpoint is of other classes.
     """
 
     def __init__(self, weights: str | Path) -> None:
+        classes = read_header(weights).get("classes")
+        if classes != list(CLASS_NAMES):
+            raise CheckpointError(
+                weights, place="classes", expected=str(list(CLASS_NAMES)), found=str(classes)
+            )
         self._encoder, self._temporal, self._localization = (
             Graph(weights, name, outputs) for name, outputs in zip(GRAPHS, _OUTPUTS, strict=True)
         )
