@@ -18,7 +18,7 @@ from saiseld.runtime.errors import DataError
 def test_tables_are_made_once(untrained, tmp_path, saiseld) -> None:
     command = ("detect", untrained / "rec.wav", "--weights", untrained, "-o", tmp_path)
     code, told = saiseld(*command)
-    assert code == 0 and "1 recordings detected" in told and "3 frames without a picture" in told
+    assert code == 0 and "1 recording detected" in told and "3 frames without a picture" in told
     path = tmp_path / "rec.candidates.parquet"
     table = read_candidates(path)
     assert (table.recording, table.frames) == ("rec", 3)
@@ -38,12 +38,12 @@ def test_a_table_is_never_taken_for_that_of_other_sound_video_or_weights(
     Detector("compact", "great_circle").save(other / "detector.safetensors")
     command = ("detect", recording, "-o", out, "--weights")
     video = ("--video", DEMO / "fold4_room2_mix001.mp4")
-    assert "1 recordings" in saiseld(*command, untrained)[1]
-    assert "1 recordings" in saiseld(*command, other)[1]
-    assert "1 recordings" in saiseld(*command, other, *video)[1]
+    assert "1 recording " in saiseld(*command, untrained)[1]
+    assert "1 recording " in saiseld(*command, other)[1]
+    assert "1 recording " in saiseld(*command, other, *video)[1]
     assert "0 recordings" in saiseld(*command, other, *video)[1]
     write_noise(recording, 4)
-    assert "1 recordings" in saiseld(*command, other, *video)[1]
+    assert "1 recording " in saiseld(*command, other, *video)[1]
     path = out / "rec.candidates.parquet"
     table = read_candidates(path)
     assert table.frames == 4

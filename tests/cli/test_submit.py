@@ -19,7 +19,7 @@ def test_four_systems_are_packed(tmp_path, saiseld) -> None:
     for name in KIST_SUBMISSION:
         command += ("--system", name)
     code, told = saiseld(*command)
-    assert code == 0 and "4 prediction files of 1 recordings, read back" in told
+    assert code == 0 and "4 prediction files of 1 recording, read back" in told
     assert "not ready to submit: labels say Author_INST" in told and "to be completed" in told
     code, told = saiseld(*command, "--author", "Kwon", "--institute", "KIST")
     assert code == 0 and "not ready" not in told

@@ -65,7 +65,7 @@ def test_mqtt_messages_are_published_and_confirmed() -> None:
     broker.start()
     with mqtt_output(broker.place) as mqtt, EventFeed([mqtt]) as feed:
         feed.add(frame(7, (3, 40)))
-    broker.join(10)
+    broker.join(60)
     topics = [topic for topic, _ in broker.published]
     assert [topic for topic in topics if topic != "saiseld/status"] == [
         "saiseld/begin",

@@ -184,7 +184,7 @@ def test_graphs_of_other_weights_are_refused(exported: Path, tmp_path: Path) -> 
     for file in exported.iterdir():
         shutil.copy(file, tmp_path)
     Detector("compact", "official", context=1).save(tmp_path / "detector.safetensors")
-    with raises(CheckpointError, "rpn.onnx", place="weights", expected="the graph of"):
+    with raises(CheckpointError, "rpn.fast.onnx", place="weights", expected="the graph of"):
         Imager(tmp_path)
     write_checkpoint(tmp_path / "other.safetensors", {"a": torch.zeros(1)}, {})
     with raises(CheckpointError, "other.rpn.onnx", expected="a graph", found="no"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from threading import Event
 from typing import IO, Any
 
 import msgspec
@@ -144,12 +145,17 @@ def mqtt_output(place: str) -> Iterator[Output]:
     client.connect_timeout = _CONNECT_S
     client.max_queued_messages_set(_MOST_QUEUED)
     client.will_set(status, "offline", qos=1, retain=True)
-    client.on_connect = _on_connect(name, status)
+    answered = Event()
+    client.on_connect = _on_connect(name, status, answered)
     try:
         client.connect(host, port)
     except (OSError, ValueError) as error:
         raise _not_reached(name, error) from error
     client.loop_start()
+    # Else a short session's "offline" could overtake its "online", which the broker retains.
+    if not answered.wait(_CONNECT_S):
+        client.loop_stop()
+        raise DeviceError(name, expected="an MQTT broker", found="no answer")
     last: list[Any] = []
 
     def send(change: EventChange) -> None:
@@ -171,12 +177,13 @@ def mqtt_output(place: str) -> Iterator[Output]:
         client.loop_stop()
 
 
-def _on_connect(name: str, status: str) -> Callable[..., None]:
+def _on_connect(name: str, status: str, answered: Event) -> Callable[..., None]:
     def on_connect(client: Any, _: object, __: object, code: Any, ___: object) -> None:
         if code.is_failure:
             _log.warning("%s: the broker refuses: %s", name, code)
         else:
             client.publish(status, "online", qos=1, retain=True)
+        answered.set()
 
     return on_connect
 
