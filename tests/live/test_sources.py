@@ -270,7 +270,7 @@ def test_a_camera_that_stops_is_tried_again(monkeypatch, caplog) -> None:
     pictures = camera.pictures()
     shown = [next(pictures)[0] is not None for _ in range(7)]
     assert shown == [True, True, False, False, True, True, False]
-    assert "the ear goes on alone" in caplog.text
+    assert "the audio branch goes on alone" in caplog.text
     camera.stop()
     assert list(pictures) == []
 
