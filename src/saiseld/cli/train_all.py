@@ -49,6 +49,7 @@ def train_all(
 
     Front end, features, detector, SELD network, fusion, matchability, viewing threshold, graphs:
     each is done once, and a stopped run goes on. Without pictures there is an audio branch alone.
+
         saiseld train all --data STAIRS26 -o weights
     """
     from saiseld.pipeline.weights import PACKAGED

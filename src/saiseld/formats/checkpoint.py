@@ -139,6 +139,15 @@ def read_header(path: str | Path) -> dict[str, Any]:
         return _header(file.metadata())
 
 
+def check_header(path: str | Path, header: Mapping[str, Any], **expected: object) -> None:
+    """Raise a ``CheckpointError`` if a header's entries, by name, are not those expected."""
+    for name, value in expected.items():
+        if header.get(name) != value:
+            raise CheckpointError(
+                path, place=name, expected=str(value), found=str(header.get(name))
+            )
+
+
 def _check_plain(state: Mapping[Any, Tensor], path: Path) -> None:
     """Refuse keys that are no texts, and tensors that are not plain numbers in memory."""
     for key, value in state.items():

@@ -34,6 +34,7 @@ from saiseld.pipeline.results import PROVENANCE_SUFFIX, Results, RunRecord, read
 from saiseld.runtime.cache import content_digest
 from saiseld.runtime.errors import DataError
 from saiseld.runtime.files import atomic_path, output_folder, write_bytes
+from saiseld.viewing.overlay import playback_gain
 from saiseld.viewing.segments_page import Reviewed, write_segments_page
 
 SEGMENTS_SUFFIX = ".segments.csv"
@@ -41,7 +42,6 @@ PADDING_S = 0.1
 """Sound kept before and after an event: its times are known to a tenth of a second."""
 _APART = 30.0
 """Degrees from which another event is nulled."""
-_LOUDEST, _LARGEST_GAIN = 0.7, 100.0
 _FADE_S = 0.01
 _COLUMNS = (
     *("file", "event", "class", "from_s", "to_s", "azimuth", "elevation", "distance_cm", "score"),
@@ -286,8 +286,7 @@ def _with_margins(recording: Recording) -> Iterator[tuple[int, NDArray[np.float3
 
 def _write_wav(path: Path, pieces: Sequence[NDArray[np.float32]]) -> float:
     sound = np.concatenate(pieces)
-    peak = float(np.abs(sound).max(initial=0))
-    gain = min(_LOUDEST / peak, _LARGEST_GAIN) if peak > 0 else 1.0
+    gain = playback_gain(float(np.abs(sound).max(initial=0)))
     ramp = np.linspace(0, 1, min(round(_FADE_S * SAMPLE_RATE), len(sound)), dtype=np.float32)
     sound[: len(ramp)] *= ramp
     sound[len(sound) - len(ramp) :] *= ramp[::-1]

@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
-from saiseld.formats.checkpoint import read_header
+from saiseld.formats.checkpoint import check_header, read_header
 from saiseld.formats.graph import Graph
-from saiseld.runtime.errors import CheckpointError
 from saiseld.seld.inputs import (
     HOPS_PER_FRAME,
     MELS,
@@ -52,11 +51,7 @@ class GraphSeld:
     """
 
     def __init__(self, weights: str | Path) -> None:
-        classes = read_header(weights).get("classes")
-        if classes != list(CLASS_NAMES):
-            raise CheckpointError(
-                weights, place="classes", expected=str(list(CLASS_NAMES)), found=str(classes)
-            )
+        check_header(weights, read_header(weights), classes=list(CLASS_NAMES))
         self._encoder, self._temporal, self._localization = (
             Graph(weights, name, outputs) for name, outputs in zip(GRAPHS, _OUTPUTS, strict=True)
         )

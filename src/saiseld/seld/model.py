@@ -10,7 +10,12 @@ import numpy as np
 import torch
 
 from saiseld.conventions.taxonomy import CLASS_NAMES
-from saiseld.formats.checkpoint import load_weights, read_checkpoint, write_checkpoint
+from saiseld.formats.checkpoint import (
+    check_header,
+    load_weights,
+    read_checkpoint,
+    write_checkpoint,
+)
 from saiseld.runtime.devices import Device
 from saiseld.runtime.errors import CheckpointError
 from saiseld.seld.encoders import ENCODERS, PREFIX, PretrainedEncoder, frozen
@@ -55,12 +60,7 @@ class Seld:
             If they are of no SELD network, of an unknown encoder or of other classes.
         """
         state, header = read_checkpoint(path)
-        for name, expected, found in (
-            ("kind", KIND, header.get("kind")),
-            ("classes", list(CLASS_NAMES), header.get("classes")),
-        ):
-            if found != expected:
-                raise CheckpointError(path, place=name, expected=str(expected), found=str(found))
+        check_header(path, header, kind=KIND, classes=list(CLASS_NAMES))
         encoder_name = str(header.get("prior"))
         if encoder_name not in ENCODERS:
             raise CheckpointError(

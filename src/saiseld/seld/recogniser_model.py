@@ -10,9 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
-from saiseld.formats.checkpoint import load_weights, read_checkpoint, write_checkpoint
+from saiseld.formats.checkpoint import (
+    check_header,
+    load_weights,
+    read_checkpoint,
+    write_checkpoint,
+)
 from saiseld.formats.graph import write_graph
-from saiseld.runtime.errors import CheckpointError
 from saiseld.seld.encoders import PretrainedEncoder, YAMNetEncoder
 from saiseld.seld.inputs import HOPS_PER_FRAME, MELS
 from saiseld.seld.network import frame_embeddings
@@ -81,10 +85,7 @@ def write_recogniser_graph(path: Path) -> Path:
         If it is no recogniser's, or of other classes.
     """
     state, header = read_checkpoint(path)
-    for name, expected in (("kind", KIND), ("classes", list(CLASS_NAMES))):
-        if header.get(name) != expected:
-            found = str(header.get(name))
-            raise CheckpointError(path, place=name, expected=str(expected), found=found)
+    check_header(path, header, kind=KIND, classes=list(CLASS_NAMES))
     model = RecogniserModel(YAMNetEncoder(), make_head())
     load_weights(model, state, path)
     model.eval().requires_grad_(False)

@@ -106,6 +106,11 @@ def write_overlay(
             raise OutputError(path, expected="to write the video", found=str(error)) from error
 
 
+def playback_gain(peak: float) -> float:
+    """Return the factor that brings sound of a peak to full level for listening; 1 for silence."""
+    return min(_LOUDEST / peak, _LARGEST_GAIN) if peak > 0 else 1.0
+
+
 def overlay_jpeg(path: Path, frame: int, width: int = 960) -> bytes:
     """Return a frame of an overlay video as a JPEG of some width.
 
@@ -133,7 +138,7 @@ def _frames(recording: Recording) -> Iterator[NDArray[np.float32]]:
 
 def _gain(recording: Recording) -> np.float32:
     peak = max(float(np.abs(block).max(initial=0)) for block in recording.blocks())
-    return np.float32(min(_LOUDEST / peak, _LARGEST_GAIN) if peak > 0 else 1.0)
+    return np.float32(playback_gain(peak))
 
 
 def _video_frame(drawn: NDArray[np.uint8], number: int) -> av.VideoFrame:

@@ -241,10 +241,10 @@ def _networks(
 
 
 def _tables(
-    corpus: Corpus, weights: Path, work: Path, choices: Choices, role: str, has_detector: bool
+    corpus: Corpus, weights: Path, work: Path, choices: Choices, role: str, systems: Sequence[str]
 ) -> tuple[str, ...]:
     line: tuple[str, ...] = ("detect", str(work / "audio" / role), "--weights", str(weights))
-    if has_detector:
+    if tuple(systems) != AUDIO_SYSTEMS:
         line += ("--video", str(_video(corpus)), "--features", str(work / "features"))
     return (*line, "-o", str(work / "candidates" / role), *_options(jobs=choices.jobs))
 
@@ -252,9 +252,8 @@ def _tables(
 def _decision(
     corpus: Corpus, weights: Path, work: Path, choices: Choices, systems: Sequence[str]
 ) -> list[Stage]:
-    has_detector = tuple(systems) != AUDIO_SYSTEMS
     labels, tables = str(corpus.path / LABEL_FOLDER), work / "candidates" / "calibrate"
-    line = _tables(corpus, weights, work, choices, "calibrate", has_detector)
+    line = _tables(corpus, weights, work, choices, "calibrate", systems)
     stages = [Stage("candidates to decide by", (line,), (tables,))]
     result = weights / "fusion.json"
     line = ("train", "fusion", str(tables), str(tables), labels, "-o", str(result))
@@ -274,9 +273,8 @@ def _decision(
 def _scores(
     corpus: Corpus, weights: Path, work: Path, choices: Choices, systems: Sequence[str]
 ) -> list[Stage]:
-    has_detector = tuple(systems) != AUDIO_SYSTEMS
     labels, tables = str(corpus.path / LABEL_FOLDER), work / "candidates" / "score"
-    line = _tables(corpus, weights, work, choices, "score", has_detector)
+    line = _tables(corpus, weights, work, choices, "score", systems)
     stages = [Stage("candidates to score", (line,), (tables,))]
     folders = []
     lines = []
