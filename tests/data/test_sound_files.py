@@ -29,6 +29,8 @@ CONTAINERS = {
     "aifc": ("AIFF", "LITTLE"),
     "caf": ("CAF", "FILE"),
     "caf-little": ("CAF", "LITTLE"),
+    "au": ("AU", "BIG"),
+    "au-little": ("AU", "LITTLE"),
 }
 
 
@@ -103,6 +105,9 @@ def test_open_lengths_are_read_to_the_end(tmp_path, caplog, kind, order, length:
         ("aiff", b"SSND", ">I", (0,)),
         ("aiff", b"SSND", ">I", (0x7FFFF000,)),
         ("caf", b"data", ">q", (-1,)),
+        ("w64", b"data", "<12xQ", (7,)),
+        ("au", b".snd", ">4xI", (0xFFFFFFFF,)),
+        ("au-little", b"dns.", "<4xI", (0,)),
     ],
 )
 def test_wide_headers_may_leave_the_length_open(tmp_path, kind, name, form, value) -> None:
@@ -247,6 +252,13 @@ def test_tracks_that_begin_later_begin_with_silence(tmp_path) -> None:
     assert not got[:2400, 3].any()
     np.testing.assert_array_equal(got[2400:7200, 3], FLOATS[:4800, 3])
     np.testing.assert_array_equal(got[:, 0], FLOATS[:7200, 0])
+
+
+def test_a_track_that_ends_early_is_said(tmp_path, caplog) -> None:
+    tracks = [NOISE[:, [0]], NOISE[:, [1]], NOISE[:4800, [2]], NOISE[:, [3]]]
+    recording = open_recording(coded(tmp_path / "a.mka", tracks))
+    assert recording.samples == 4800
+    assert "track 3 ends 0.1 s before others" in caplog.text
 
 
 def test_two_channels_name_their_tracks(tmp_path) -> None:

@@ -66,7 +66,7 @@ def test_a_last_line_without_a_break_is_said(csv):
     [
         ("0,8,0,10,20\n1,8,0\n", "line 2", "3: '1,8,0'"),
         ("0,8,0,10,20\n1,8,0,10,20,30\n2,8,0,1,1\n", "line 2", "6: '1,8,0,10,20,30'"),
-        ("0;8;0;10;20\n", "line 1", "1: '0;8;0;10;20'"),
+        ("0:8:0:10:20\n", "line 1", "1: '0:8:0:10:20'"),
         ("frame,class,source,azimuth,elevation\n0,8,0,1,1\n", "line 1, column 1", "'frame'"),
         ("0,8,0,10,20\n0,8,0,nan,20\n", "line 2, column 4", "'nan'"),
         ("0,8,0,1_0,20\n", "line 1, column 4", "'1_0'"),

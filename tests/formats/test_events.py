@@ -63,7 +63,7 @@ def test_no_file_is_named(tmp_path):
 
 
 def test_binary_is_refused(tmp_path):
-    (tmp_path / "e.csv").write_bytes(b"\xff\xfe\x00\x01")
+    (tmp_path / "e.csv").write_bytes(b"\xff\xfd\x00\x01")
     with raises(DataError, expected="a readable events CSV"):
         read_events(tmp_path / "e.csv")
 
@@ -150,3 +150,54 @@ def test_what_may_be_anything_is_refused(tmp_path, lines):
 def test_some_short_rows_among_angles_are_angles(tmp_path):
     events = read_events(written(tmp_path, ["0,8,0,0.5,0.7,0.4", "1,8,0,12,0.7,150"]))
     assert events == [Event(0, 8, 0, 0.5, 0.7, 0.4), Event(1, 8, 0, 12, 0.7, 150)]
+
+
+PLAIN = "3,1,2,40,10,150\n4,1,2,-50.5,-20,250\n"
+HEADER = "frame,class,source,azimuth,elevation,distance_cm\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PLAIN.replace(",", ";"),
+        PLAIN.replace(",", "\t"),
+        PLAIN.replace(",", " "),
+        PLAIN.replace("\n", "\r"),
+        PLAIN.replace("\n", ",\n"),
+        PLAIN.replace(",", ";").replace(".", ","),
+        (HEADER + PLAIN).replace(",", ";").replace(".", ","),
+        "sep=;\n" + PLAIN.replace(",", ";"),
+        "# " + HEADER + PLAIN,
+        "# by hand\n" + PLAIN,
+        "frame,class,source,azimuth (deg),elevation [°],distance (cm)\n" + PLAIN,
+        ",frame,class,source,azimuth,elevation,distance\n0,"
+        + PLAIN.replace("\n", "\n1,", 1),
+        "elevation,frame,class,source,azimuth,distance [m]\n10,3,1,2,40,1.5\n-20,4,1,2,-50.5,2.5\n",
+        "frame,class,source,azimuth,elevation,distance\n3,1,2,40,10,1.5\n4,1,2,-50.5,-20,2.5\n",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_csvs_as_programs_write_them(tmp_path, text: str, encoding: str) -> None:
+    (tmp_path / "e.csv").write_bytes(text.encode(encoding))
+    expected = [Event(3, 1, 2, 40, 10, 150), Event(4, 1, 2, -50.5, -20, 250)]
+    assert read_events(tmp_path / "e.csv") == expected
+
+
+def test_a_distance_may_be_empty(tmp_path) -> None:
+    assert read_events(written(tmp_path, ["3,1,2,40,10,"])) == [Event(3, 1, 2, 40, 10)]
+    rows = [HEADER.strip(), "3,1,2,40,10,", "4,1,2,40,10,90"]
+    events = [Event(3, 1, 2, 40, 10), Event(4, 1, 2, 40, 10, 90)]
+    assert read_events(written(tmp_path, rows)) == events
+
+
+@pytest.mark.parametrize("unit", ["azimuth (rad)", "azimuth [radians]", "azimuth (mils)"])
+def test_other_units_are_refused(tmp_path, unit: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_events(written(tmp_path, [f"frame,class,{unit},elevation", "0,1,0.5,0.1"]))
+    assert caught.value.place == "header line"
+
+
+@pytest.mark.parametrize(("azimuth", "is_said"), [(0.6, True), (1.0, False), (3.3, False)])
+def test_angles_like_radians_are_said(tmp_path, caplog, azimuth: float, is_said: bool) -> None:
+    read_events(written(tmp_path, [f"0,1,0,{azimuth},1", "1,1,0,-3,-1"]))
+    assert ("radians" in caplog.text) == is_said

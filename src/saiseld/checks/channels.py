@@ -48,6 +48,10 @@ _A_FORMAT_SHARE = 1.2
 _LEFT, _LEFT_STD = 0.74, 0.12
 """Share of their coherence that cardioids 1.5 cm from their middle keep at 3 to 4 kHz."""
 _FARTHEST = 2.5
+_NO_HEIGHT_SHARE = 0.95
+"""Of FuMa without height: 1.0 to 1.6 over simulated rooms; of ambiX without X: 0.4 to 1.0."""
+_COPY, _NO_COPY = 0.9999, 0.99
+"""Coherence at short waves of channels that are the same, and the most of some that are not."""
 _SURE = 0.9
 _SILENT = 1e-6
 _SAME_DB = 0.1
@@ -104,6 +108,9 @@ def _by_sound(summary: ChannelSummary) -> Recognition:
         return Recognition(None, False, "low frequencies are somewhat alike in all channels")
     if directness(summary) < _DIRECT:
         return Recognition(None, False, "the channels have nothing in common")
+    if short.min() < _NO_COPY and (short[_PAIRS] > _COPY).any():
+        one, other = (int(of[int(short[_PAIRS].argmax())]) + 1 for of in _PAIRS)
+        return Recognition(None, False, f"channels {one} and {other} hold the same sound")
     return _of_gains(summary)
 
 
@@ -144,7 +151,8 @@ def _with_silent(summary: ChannelSummary, silent: NDArray[np.bool_]) -> Recognit
         return Recognition(best, False, f"one source, of {share:.1f} times the power of W")
     reason = f"channel {first + 1}, of height, is silent"
     if first == 3:
-        return Recognition("fuma", True, reason)
+        # Without its X, ambiX leaves less beside W than FuMa without its height.
+        return Recognition("fuma", True, reason) if share > _NO_HEIGHT_SHARE else capsules
     if first == 1:
         return capsules
     # Without its height a diffuse field has two thirds of the share.
@@ -178,7 +186,20 @@ def _of_gains(summary: ChannelSummary) -> Recognition:
         return Recognition(best, False, f"{reason}as cardioids in four directions have it")
     is_far = abs(np.log(share / _SHARES[best])) > 3 * _SHARE_STD
     reason += f"Y, Z and X of {share:.1f} times the power of W"
-    return Recognition(best, bool(1 / others >= _SURE and not is_far), reason)
+    is_sure = bool(1 / others >= _SURE and not is_far)
+    if best != "ambix" and (elsewhere := _elsewhere(summary)) is not None:
+        reason += f"; or channel {elsewhere + 1} is W, which has to be the first"
+        is_sure = False
+    return Recognition(best, is_sure, reason)
+
+
+def _elsewhere(summary: ChannelSummary) -> int | None:
+    """Return which other channel may be W, the rest X, Y and Z in SN3D; None if none may."""
+    for channel in (1, 2, 3):
+        order = [channel, *(other for other in range(4) if other != channel)]
+        if abs(np.log(power_share(summary, np.eye(4)[order]))) < 2 * _SHARE_STD:
+            return channel
+    return None
 
 
 def _misfit(value: float, expected: float, std: float) -> float:

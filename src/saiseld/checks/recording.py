@@ -185,9 +185,13 @@ def _recognised(recording: Recording, found: Recognition) -> Finding:
     if found.is_sure:
         return Finding("note", recording.path, what)
     what = f"probably {what}"
+    if found.format == "a-format":
+        what += "; capsules read as front left up, front right down, back left down, back right up"
     option = "foa" if found.format == "ambix" else found.format
     others = ", ".join(name for name in FORMATS if name not in ("auto", "em32", option))
     advice = f"Say --format {option} if that is right, or another ({others})"
+    if found.format == "a-format":
+        advice += "; capsules in another order are described with --array FILE.toml"
     return Finding("warning", recording.path, what, advice)
 
 

@@ -99,10 +99,13 @@ def sound_start(container: av.container.InputContainer) -> float | None:
     return min(starts, default=None)
 
 
-def decoded_tracks(path: Path, tracks: Tracks) -> Iterator[NDArray[np.float32]]:
+def decoded_tracks(
+    path: Path, tracks: Tracks, left_out: list[int] | None = None
+) -> Iterator[NDArray[np.float32]]:
     """Yield (n, channels) samples of a file's recording.
 
-    Tracks that begin later than the first of them begin with silence.
+    Tracks that begin later than the first of them begin with silence; ``left_out`` as in
+    `samples_of`.
 
     Raises
     ------
@@ -111,16 +114,31 @@ def decoded_tracks(path: Path, tracks: Tracks) -> Iterator[NDArray[np.float32]]:
     """
     samples = 0
     with refusing(AudioError, path, "audio to the end"), open_container(path, AudioError) as file:
-        for piece in samples_of(file, tracks, _PIECE):
+        for piece in samples_of(file, tracks, _PIECE, left_out):
             samples += len(piece)
             FRAMES.check(samples * FPS // tracks.sample_rate, AudioError, path)
             yield piece
 
 
 def samples_of(
-    container: av.container.InputContainer, tracks: Tracks, minimum: int = 1
+    container: av.container.InputContainer,
+    tracks: Tracks,
+    minimum: int = 1,
+    left_out: list[int] | None = None,
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield (n, channels) samples of an open file, n at least ``minimum`` but for the last."""
+    """Yield (n, channels) samples of an open file, n at least ``minimum`` but for the last.
+
+    Parameters
+    ----------
+    container
+        The file.
+    tracks
+        Which tracks; the sound ends where the first of them does.
+    minimum
+        Samples that come together.
+    left_out
+        Takes at the end how many samples each of the tracks had more.
+    """
     parts = [_Track(container.streams.audio[number]) for number in tracks.numbers]
     by_stream = {part.stream.index: part for part in parts}
     starts = [part.start for part in parts if part.start is not None]
@@ -132,6 +150,8 @@ def samples_of(
         whole = min(part.held for part in parts)
         if whole >= minimum or (whole and packet.size == 0):
             yield np.concatenate([part.give(whole) for part in parts], axis=1)
+    if left_out is not None:
+        left_out[:] = [part.held for part in parts]
 
 
 def _start(stream: av.audio.stream.AudioStream) -> float | None:

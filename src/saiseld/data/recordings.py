@@ -2,8 +2,8 @@
 
 A one-hour recording needs no more memory than a one-minute one. Other rates are resampled to
 24 kHz with soxr and the log says so. The four input capsules are picked from 32 channels, or made
-of ambisonics or of another array's channels by a converter. WAV (RF64, BW64, W64), AIFF, CAF and
-FLAC are as good as the microphones; M4A, MP3, OGG and the sound of a video are read too, with a
+of ambisonics or of another array's channels by a converter. WAV (RF64, BW64, W64), AIFF, CAF, AU
+and FLAC are as good as the microphones; M4A, MP3, OGG and the sound of a video are read too, with a
 warning where their coding is lossy. An array will do as well.
 """
 
@@ -44,6 +44,7 @@ OTHER_SUFFIXES = (
         ".aiff",
         ".aifc",
         ".caf",
+        ".au",
         ".amb",
         ".ambix",
     ),

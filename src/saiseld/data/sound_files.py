@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from saiseld.conventions.timebase import FPS
 from saiseld.data.ambisonics import AmbisonicFormat
 from saiseld.data.coded_sound import Tracks, decoded_tracks, tracks_of
 from saiseld.data.containers import missing_bytes, open_container
@@ -24,7 +25,7 @@ from saiseld.data.sound_headers import SoundExtent, SoundHeader, header_of, soun
 from saiseld.runtime.errors import AudioError, refusing
 
 _EXPECTED = "a WAV or FLAC recording"
-_PLAIN_FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "CAF")
+_PLAIN_FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "CAF", "AU")
 _LOSSY_FORMATS = ("OGG", "MP3", "MPEG")
 _LOSSLESS_SUBTYPES = ("PCM", "FLOAT", "DOUBLE", "ALAC")
 _OF_SUFFIX: dict[str, AmbisonicFormat] = {".amb": "fuma", ".ambix": "ambix"}
@@ -212,7 +213,10 @@ def _opened_by_ffmpeg(path: Path, reason: str) -> SoundFile:
         _say_tracks(path, tracks)
     if not tracks.is_lossless:
         _warn_of_loss(path, tracks.coding)
-    samples = sum(map(len, decoded_tracks(path, tracks))) if tracks.channels >= 4 else 0
+    left_out: list[int] = []
+    samples = sum(map(len, decoded_tracks(path, tracks, left_out))) if tracks.channels >= 4 else 0
+    if max(left_out, default=0) * FPS > tracks.sample_rate:
+        _warn_of_ends(path, tracks, left_out)
     return SoundFile(
         tracks.channels,
         tracks.sample_rate,
@@ -228,6 +232,16 @@ def _say_tracks(path: Path, tracks: Tracks) -> None:
     numbers = ", ".join(str(number + 1) for number in tracks.numbers)
     how = f"tracks {numbers} joined" if len(tracks.numbers) > 1 else f"track {numbers} taken"
     _log.warning("%s: several sound tracks (%s): %s", path, tracks.all_tracks, how)
+
+
+def _warn_of_ends(path: Path, tracks: Tracks, left_out: list[int]) -> None:
+    first = tracks.numbers[left_out.index(min(left_out))] + 1
+    _log.warning(
+        "%s: track %d ends %.1f s before others: the sound is read up to there",
+        path,
+        first,
+        max(left_out) / tracks.sample_rate,
+    )
 
 
 def _check_container_is_whole(path: Path) -> None:

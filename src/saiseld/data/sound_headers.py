@@ -1,8 +1,8 @@
 """What a sound file's header says, and whether the file keeps its word.
 
-WAV and its relatives (RIFF, RIFX, RF64, BW64, W64), AIFF and CAF. A header is read forwards, so
-that one of a pipe can be read too. libsndfile shortens a file that is cut off to what is there, and
-believes a length that its writer left open or that no longer fitted 32 bits; both are found here.
+WAV and its relatives (RIFF, RIFX, RF64, BW64, W64), AIFF, CAF and AU. Headers are read forwards,
+so that one of a pipe can be read too. libsndfile shortens a file that is cut off to what is there,
+and believes a length that its writer left open or that no longer fitted 32 bits: both are found.
 
 Sources: EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64), Apple's AIFF-C and Core Audio Format
 specifications, RFC 2361 and the B-format GUIDs of R. Dobson (2000).
@@ -51,6 +51,16 @@ _AIFC_FORMATS = {
     b"ulaw": ("ulaw", 1, True),
     b"ULAW": ("ulaw", 1, True),
 }
+_AU_FORMATS = {
+    1: SampleFormat("ulaw", 1),
+    2: SampleFormat("integer", 1),
+    3: SampleFormat("integer", 2, True),
+    4: SampleFormat("integer", 3, True),
+    5: SampleFormat("integer", 4, True),
+    6: SampleFormat("float", 4, True),
+    7: SampleFormat("float", 8, True),
+    27: SampleFormat("alaw", 1),
+}
 _CAF_LAYOUTS: dict[int, AmbisonicFormat] = {107: "fuma", 190: "ambix", 191: "n3d"}
 """Upper halves of Core Audio's channel layout tags of ambisonics."""
 
@@ -62,7 +72,7 @@ class SoundHeader:
     Parameters
     ----------
     container
-        ``RIFF``, ``RIFX``, ``RF64``, ``BW64``, ``W64``, ``AIFF`` or ``CAF``.
+        ``RIFF``, ``RIFX``, ``RF64``, ``BW64``, ``W64``, ``AIFF``, ``CAF`` or ``AU``.
     channels, sample_rate
         Of the sound; 0 where the header does not say.
     format
@@ -127,7 +137,7 @@ class _Bytes:
 
 
 def read_sound_header(source: Readable, start: bytes = b"") -> SoundHeader | None:
-    """Return the header of WAV and its relatives, of AIFF or CAF; None where it is none of these.
+    """Return the header of WAV and its relatives, AIFF, CAF or AU; None where it is none of these.
 
     Parameters
     ----------
@@ -145,6 +155,8 @@ def read_sound_header(source: Readable, start: bytes = b"") -> SoundHeader | Non
             return _aiff(stream)
         if head == b"caff":
             return _caf(stream)
+        if head in (b".snd", b"dns."):
+            return _au(stream, ">" if head == b".snd" else "<")
         if head == b"riff" and stream.take(12) == _W64_RIFF[4:]:
             return _w64(stream)
     except (EOFError, struct.error, OverflowError):
@@ -244,7 +256,7 @@ def _w64(stream: _Bytes) -> SoundHeader | None:
         name, length = struct.unpack("<16sQ", stream.take(24))
         body_length = length - 24
         if name[:4] == b"data":
-            is_open = length in (0, 24) or length >= _OPEN_64
+            is_open = body_length <= 0 or length >= _OPEN_64
             return replace(header, start=stream.position, length=None if is_open else body_length)
         if body_length < 0:
             return None
@@ -311,6 +323,19 @@ def _caf(stream: _Bytes) -> SoundHeader | None:
             body = stream.take(min(length, 4))
             header = replace(header, ambisonics=_caf_layout(body))
         stream.skip(length - len(body))
+
+
+def _au(stream: _Bytes, order: str) -> SoundHeader | None:
+    start, length, coding, rate, channels = struct.unpack(f"{order}5I", stream.take(20))
+    if start < 24:
+        return None
+    stream.skip(start - 24)
+    found = _AU_FORMATS.get(coding)
+    if found is not None:
+        found = replace(found, big_endian=order == ">")
+    return SoundHeader(
+        "AU", channels, rate, found, start, None if length in (0, 0xFFFFFFFF) else length
+    )
 
 
 def _caf_layout(body: bytes) -> AmbisonicFormat | None:

@@ -18,8 +18,6 @@ values, and the guess is said (`DcaseCsv.notes`). Vectors become angles as in th
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.formats.csv_rows import csv_rows, decoded
 from saiseld.runtime.errors import DataError, refusing
 from saiseld.runtime.files import write_bytes
 from saiseld.runtime.limits import FRAMES
@@ -117,10 +116,8 @@ def read_dcase_csv(
     """
     path = Path(path)
     with refusing(DataError, path, "a readable CSV"):
-        text = path.read_text(encoding="utf-8-sig")
-    reader = csv.reader(io.StringIO(text))
-    with refusing(DataError, path, "a readable CSV"):
-        lines = [(reader.line_num, row) for row in reader if row]
+        text = decoded(path.read_bytes())
+        lines = csv_rows(text)
     if not lines:
         return DcaseCsv(SourceRows.of([]), ())
     table, numbers = _table(path, lines)

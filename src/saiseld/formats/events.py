@@ -3,15 +3,15 @@
 One row per active source and frame: ``frame,class,source,azimuth,elevation`` and, from 2023 on,
 ``distance_cm``. Angles are degrees, azimuth positive to the left; frames are zero-based at 10 FPS.
 A header line may name the columns in any order, ``x,y,z`` instead of angles among them; without
-one, vectors are told by their values, as `saiseld.formats.dcase_csv` has it.
+one, vectors are told by their values, as `saiseld.formats.dcase_csv` has it. Semicolons, tabs and
+decimal commas are read too (`saiseld.formats.csv_rows`).
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import math
+import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saiseld.conventions.taxonomy import NUM_CLASSES
+from saiseld.formats.csv_rows import csv_rows, decoded
 from saiseld.formats.dcase_csv import look_like_vectors
 from saiseld.runtime.errors import DataError, refusing
 from saiseld.runtime.files import write_bytes
@@ -41,14 +42,19 @@ _NAMES = {
     ),
     "azimuth": ("azimuth", "azimuth_deg", "azi", "az"),
     "elevation": ("elevation", "elevation_deg", "ele", "el"),
-    "distance_cm": ("distance_cm", "distance", "dist", "dist_cm"),
+    "distance": ("distance", "dist"),
+    "distance_cm": ("distance_cm", "dist_cm"),
     "distance_m": ("distance_m", "dist_m", "range_m"),
     "x": ("x", "doa_x"),
     "y": ("y", "doa_y"),
     "z": ("z", "doa_z"),
-    "": ("onscreen", "on_screen"),
+    "": ("onscreen", "on_screen", "index", "unnamed:_0"),
 }
-"""What columns may be called in a header line; the last are left out."""
+"""What columns may be called in a header line; the last are left out, and a first one of no name,
+as the numbers of rows have it."""
+_UNIT = re.compile(r"(.+?)_*[(\[](.*)[)\]]")
+_DEGREES = ("deg", "degree", "degrees", "°")
+_LENGTH_UNITS = {"cm": "cm", "m": "m", "metres": "m", "meters": "m"}
 _NEAREST_CM, _FARTHEST_M = 10.0, 20.0
 """A distance in every row below the one is none in centimetres, below the other is in metres."""
 _log = logging.getLogger(__name__)
@@ -82,14 +88,18 @@ def read_events(path: str | Path, *, classes: int = NUM_CLASSES) -> list[Event]:
     """
     path = Path(path)
     with refusing(DataError, path, "a readable events CSV"):
-        reader = csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig")))
-        rows = [(f"line {reader.line_num}", row) for row in reader if row]
+        lines = csv_rows(decoded(path.read_bytes()))
+    rows = [(f"line {number}", row) for number, row in lines]
     columns = _named_columns(rows[0][1], path) if rows else None
     if columns is not None:
         rows = rows[1:]
+        columns = _with_unit(columns, rows, path)
     else:
         columns = _usual_columns(rows, path)
-    return [_event(row, path, place, classes, columns) for place, row in rows]
+    events = [_event(row, path, place, classes, columns) for place, row in rows]
+    if "azimuth" in columns:
+        _warn_of_radians(events, path)
+    return events
 
 
 def distinct_events(events: Sequence[Event], source: str | Path) -> list[Event]:
@@ -137,11 +147,9 @@ def check_within(events: Sequence[Event], frames: int, source: str | Path) -> No
 
 def _named_columns(row: list[str], path: Path) -> tuple[str, ...] | None:
     """Return what a header line calls the columns; None where the line is none."""
-    names = [text.strip().casefold().replace(" ", "_").replace("-", "_") for text in row]
-    columns = tuple(
-        next((column for column, aliases in _NAMES.items() if name in aliases), None)
-        for name in names
-    )
+    columns = tuple(_column(text) for text in row)
+    if row and not row[0].strip():
+        columns = ("", *columns[1:])
     if "frame" not in columns or "class" not in columns:
         return None
     found = tuple(column for column in columns if column is not None)
@@ -158,6 +166,45 @@ def _named_columns(row: list[str], path: Path) -> tuple[str, ...] | None:
             else "Elevation is needed: on a sphere azimuth alone is no place",
         )
     return found
+
+
+def _column(text: str) -> str | None:
+    """Return what a name in a header line, with its unit or without, stands for; None: nothing."""
+    name = text.strip().casefold().replace(" ", "_").replace("-", "_")
+    unit = None
+    if match := _UNIT.fullmatch(name):
+        name, unit = match.groups()
+    column = next((column for column, aliases in _NAMES.items() if name in aliases), None)
+    if unit is None:
+        return column
+    if column in ("azimuth", "elevation"):
+        return column if unit in _DEGREES else None
+    if column in ("x", "y", "z"):
+        return column
+    return (
+        f"distance_{_LENGTH_UNITS[unit]}" if name == "distance" and unit in _LENGTH_UNITS else None
+    )
+
+
+def _with_unit(
+    columns: tuple[str, ...], rows: list[tuple[str, list[str]]], path: Path
+) -> tuple[str, ...]:
+    """Return columns with the unit of a distance whose name has none: metres if all are near."""
+    if "distance" not in columns:
+        return columns
+    at, unit = columns.index("distance"), "cm"
+    whole = [row for row in rows if len(row[1]) == len(columns) and row[1][at].strip()]
+    if whole and not _any_from(whole, at, _NEAREST_CM):
+        unit = "m"
+        _log.warning("%s: no distance reaches %g: read as metres", path, _NEAREST_CM)
+    return (*columns[:at], f"distance_{unit}", *columns[at + 1 :])
+
+
+def _warn_of_radians(events: list[Event], path: Path) -> None:
+    angles = np.array([event[3:5] for event in events]).reshape(-1, 2)
+    is_small = (np.abs(angles) <= [np.pi + 0.01, np.pi / 2 + 0.01]).all()
+    if len(angles) and is_small and (angles != np.round(angles)).any():
+        _log.warning("%s: no angle exceeds 3.15: read as degrees, but are they radians?", path)
 
 
 def _usual_columns(rows: list[tuple[str, list[str]]], path: Path) -> tuple[str, ...]:
@@ -215,7 +262,7 @@ def _event(row: list[str], path: Path, place: str, classes: int, columns: tuple[
     value = {
         name: _number(text, name, path, place)
         for name, text in zip(columns, row, strict=False)
-        if name
+        if name and (text.strip() or not name.startswith("distance"))
     }
     frame, class_id, source = (
         _whole(value.get(name, 0.0), name, path, place) for name in ("frame", "class", "source")
