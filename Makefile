@@ -67,7 +67,8 @@ fuzz-api: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.fuzz_api --examples $(EXAMPLES)
 
 soak: $(READY)
-	# Commands killed, run twice at once and on a full disk; KILLS of each.
+	# The slow tests; commands killed, run twice at once and on a full disk; KILLS of each.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.soak --kills $(KILLS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.services --kills $(KILLS)
 

@@ -28,6 +28,7 @@ from saiseld.seld.model import Seld
 from saiseld.seld.network import SeldNetwork
 
 FRAMES = 57
+"""Of the long recording: more than the 50 of a window of the audio branch."""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def folder(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     Fusion(**models, toward_detector=0.5, rooms=[], recordings=[]).save(folder / "fusion.json")
     shutil.copy(find_weights().folder / "matchability.skops", folder)
     write_noise(folder / "rec.wav", FRAMES)
-    write_noise(folder / "short.wav", 8)
+    write_noise(folder / "short.wav", 4)
     return folder
 
 
@@ -67,13 +68,6 @@ def pictures(folder: Path, count: int) -> Path:
     return target
 
 
-def rows_of(imager: Imager, frames: Path | None, *branches: str) -> Candidates:
-    """Return the rows of some branches of the recording."""
-    recording = open_recording(imager.weights.folder / "rec.wav")
-    blocks = imager.blocks(recording, imager.pictures(frames), branches or None)
-    return joined([block.candidates for block in blocks])
-
-
 def test_the_weights_say_what_is_usual(
     folder: Path, untrained: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -91,7 +85,7 @@ def test_the_weights_say_what_is_usual(
 def test_imaging_is_detecting_and_emitting(
     folder: Path, imager: Imager, tables: dict[bool, Candidates], name: str, video: bool
 ) -> None:
-    shown = pictures(folder, 8) if video else None
+    shown = pictures(folder, 4) if video else None
     at_once = imager(folder / "short.wav", shown, system=name).masks
     assert len(at_once) > 0 or name == "Baseline"  # whose threshold is far above untrained scores
     assert encode_annotations(emit(tables[video], name)) == encode_annotations(at_once)
@@ -101,7 +95,7 @@ def test_imaging_is_detecting_and_emitting(
 def tables(folder: Path, imager: Imager) -> dict[bool, Candidates]:
     """Candidates of the short recording, with its video and without."""
     return {
-        video: imager.detect(folder / "short.wav", pictures(folder, 8) if video else None)
+        video: imager.detect(folder / "short.wav", pictures(folder, 4) if video else None)
         for video in (True, False)
     }
 
@@ -120,7 +114,7 @@ def imaged(
 
 
 def test_a_table_goes_by_the_system_that_it_was_made_with(folder: Path, imager: Imager) -> None:
-    shown = pictures(folder, 8)
+    shown = pictures(folder, 4)
     for name in ("audiovisual-precise", "audio", "TASK3B_4"):
         table, masks = imaged(imager, folder / "short.wav", shown, name)
         assert system_of(table) == SYSTEMS[name]
@@ -129,35 +123,50 @@ def test_a_table_goes_by_the_system_that_it_was_made_with(folder: Path, imager: 
 
 
 def test_audio_alone_is_no_table_of_what_was_seen(folder: Path, imager: Imager) -> None:
-    table, _ = imaged(imager, folder / "short.wav", pictures(folder, 8), "audio")
+    table, _ = imaged(imager, folder / "short.wav", pictures(folder, 4), "audio")
     with pytest.raises(CandidateError) as refused:
         emit(table, "audiovisual")
     assert refused.value.place == "branch"
 
 
-def test_rows_do_not_depend_on_threads_or_blocks(folder: Path, imager: Imager) -> None:
-    frames = pictures(folder, 30)
-    expected = rows_of(imager, frames)
-    assert expected.frame.max() == FRAMES - 1 and set(expected.branch) == {"detector", "audio"}
-    pictured = expected.frame[expected.pictured]
-    assert pictured.max() == 29 and expected.frame[~expected.pictured].min() == 30
+@pytest.mark.parametrize(
+    ("name", "count", "branches"), [("rec", FRAMES, ("audio",)), ("short", 4, BRANCHES)]
+)
+def test_rows_do_not_depend_on_threads_or_blocks(
+    folder: Path, imager: Imager, name: str, count: int, branches: tuple[str, ...]
+) -> None:
+    path, frames = folder / f"{name}.wav", pictures(folder, 2)
+    expected = rows_of(imager, path, frames, branches)
+    assert expected.frame.max() == count - 1 and set(expected.branch) == set(branches)
+    if "detector" in branches:
+        pictured = expected.frame[expected.pictured]
+        assert pictured.max() == 1 and expected.frame[~expected.pictured].min() == 2
     threaded = Imager(folder, threads=3)
-    for other in (rows_of(threaded, frames), small_blocks(imager, frames)):
-        for name in ("frame", "class_id", "branch", "pictured"):
-            np.testing.assert_array_equal(getattr(other, name), getattr(expected, name))
+    for other in (
+        rows_of(threaded, path, frames, branches),
+        small_blocks(imager, path, frames, branches),
+    ):
+        for column in ("frame", "class_id", "branch", "pictured"):
+            np.testing.assert_array_equal(getattr(other, column), getattr(expected, column))
         np.testing.assert_allclose(other.score, expected.score, atol=2e-4)
 
 
-def small_blocks(imager: Imager, frames: Path) -> Candidates:
-    """Return the rows of both branches where a few frames are pushed at a time."""
-    recording = open_recording(imager.weights.folder / "rec.wav")
-    engine = Engine(imager.networks, BRANCHES, "rec", frames=recording.frames)
+def rows_of(imager: Imager, path: Path, frames: Path, branches: tuple[str, ...]) -> Candidates:
+    """Return the rows of some branches of a recording."""
+    blocks = imager.blocks(open_recording(path), imager.pictures(frames), branches)
+    return joined([block.candidates for block in blocks])
+
+
+def small_blocks(imager: Imager, path: Path, frames: Path, branches: tuple[str, ...]) -> Candidates:
+    """Return the same where a few frames are pushed at a time."""
+    recording = open_recording(path)
+    engine = Engine(imager.networks, branches, "rec", frames=recording.frames)
     shown, blocks = imager.pictures(frames), []
-    for audio in recording.blocks(7):
-        blocks += engine.push(audio, list(islice(shown, 7)))
+    for audio in recording.blocks(3):
+        blocks += engine.push(audio, list(islice(shown, 3)))
     blocks += engine.close()
     ends = [block.start + block.frames for block in blocks]
-    assert [block.start for block in blocks] == [0, *ends[:-1]] and ends[-1] == FRAMES
+    assert [block.start for block in blocks] == [0, *ends[:-1]] and ends[-1] == recording.frames
     assert all(block.processed.all() for block in blocks)
     return joined([block.candidates for block in blocks])
 
@@ -168,13 +177,13 @@ def test_what_is_late_is_given_without_rows(folder: Path, imager: Imager) -> Non
     engine = Engine(imager.networks, ("detector",), backpressure=policy)
     blocks = []
     for number, audio in enumerate(open_recording(folder / "short.wav").blocks(1)):
-        now = 5.0 if number == 3 else number / 10
+        now = 5.0 if number == 2 else number / 10
         blocks += engine.push(audio, captured=number / 10)
     blocks += engine.close()
     processed = np.concatenate([block.processed for block in blocks])
-    assert processed.tolist() == [number != 3 for number in range(8)]
+    assert processed.tolist() == [number != 2 for number in range(4)]
     rows = joined([block.candidates for block in blocks])
-    assert set(rows.frame) == set(range(8)) - {3}
+    assert set(rows.frame) == {0, 1, 3}
 
 
 def test_frames_without_a_picture_are_left_out_where_asked(folder: Path, imager: Imager) -> None:
@@ -191,7 +200,7 @@ def test_commands_image_as_they_detect_emit_and_draw(
     folder: Path, tmp_path: Path, saiseld: Callable[..., tuple[int, str]], video: bool
 ) -> None:
     recording = folder / "short.wav"
-    given = ("--video", pictures(folder, 8)) if video else ()
+    given = ("--video", pictures(folder, 4)) if video else ()
     common = (recording, "--weights", folder, *given)
     assert saiseld("detect", *common, "-o", tmp_path / "c")[0] == 0
     table = tmp_path / "c" / "short.candidates.parquet"

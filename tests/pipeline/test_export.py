@@ -13,7 +13,7 @@ import torch
 from tests.errors import raises
 
 from saiseld.acoustics.uplam import UpLAM
-from saiseld.data.recordings import open_recording
+from saiseld.data.recordings import open_recording, read_audio
 from saiseld.decision.systems import SYSTEMS, ranked
 from saiseld.detector.graphs import GraphDetector
 from saiseld.detector.model import Detector
@@ -26,13 +26,13 @@ from saiseld.pipeline.image import image_recordings
 from saiseld.pipeline.imager import Imager
 from saiseld.pipeline.networks import NetworkOptions, is_precise, load_networks
 from saiseld.pipeline.results import Results, read_run_record
-from saiseld.pipeline.weights import DEMO
+from saiseld.pipeline.weights import DEMO, find_weights
 from saiseld.runtime.errors import CheckpointError, DeviceError, OutputError
 
 WITHOUT_TORCH = """
 import sys
 from saiseld.pipeline.imager import image
-prediction = image(sys.argv[1], weights=sys.argv[2], device="cpu")
+prediction = image(sys.argv[1], device="cpu")
 assert "torch" not in sys.modules
 print(len(prediction.masks))
 """
@@ -60,13 +60,17 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(given: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("exported")
-    graphs = export_system(given, folder)
+    folder, examples = (tmp_path_factory.mktemp(name) for name in ("exported", "examples"))
+    sound, rate = soundfile.read(next(DEMO.glob("*.wav")), frames=4 * 2400)
+    soundfile.write(examples / "short.wav", sound, rate)
+    shutil.copy(next(DEMO.glob("*.mp4")), examples / "short.mp4")
+    graphs = export_system(given, folder, examples=examples / "short.wav")
     assert sorted(path.name for path in graphs) == sorted(p.name for p in folder.glob("*.onnx"))
     assert all(path.stat().st_size < 200_000 for path in graphs)
     return folder
 
 
+@pytest.mark.slow
 def test_the_exported_system_images_as_the_given_one(
     given: Path, exported: Path, recording: Path
 ) -> None:
@@ -85,10 +89,10 @@ def test_the_exported_system_images_as_the_given_one(
 
 def test_int8_scores_differ_a_little_from_full_precision() -> None:
     (sound,) = DEMO.glob("*.wav")
-    recording, video = open_recording(sound), sound.with_suffix(".mp4")
+    recording, video = read_audio(sound)[: 15 * 2400], sound.with_suffix(".mp4")
     best = {}
     for precise in (True, False):
-        table = Imager(device="cpu", precise=precise).detect(recording, video)
+        table = Imager(device="cpu", precise=precise).detect(recording, video, sample_rate=24_000)
         for name in ("TASK3B_3", "audiovisual"):
             rows = ranked(table, SYSTEMS[name])
             score = best[precise, name] = np.zeros((table.frames, 13), np.float32)
@@ -99,13 +103,12 @@ def test_int8_scores_differ_a_little_from_full_precision() -> None:
         assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.97
 
 
-def test_int8_is_the_default_where_its_graphs_are(
-    given: Path, exported: Path, tmp_path: Path
-) -> None:
-    assert Imager(exported, device="cpu").networks.precision == "int8"
-    assert Imager(exported, device="cpu", precise=True).networks.precision == "float32"
+def test_int8_is_the_default_where_its_graphs_are(given: Path, tmp_path: Path) -> None:
+    packaged = find_weights().folder
+    assert Imager(packaged, device="cpu").networks.precision == "int8"
+    assert Imager(packaged, device="cpu", precise=True).networks.precision == "float32"
     assert Imager(given, device="cpu").networks.precision == "float32"  # has no graphs
-    for file in exported.iterdir():
+    for file in packaged.glob("*.*"):
         shutil.copy(file, tmp_path)
     (tmp_path / "detector.energy_head.fast.onnx").unlink()
     with raises(CheckpointError, "energy_head.fast.onnx", expected="a graph"):
@@ -148,16 +151,16 @@ def test_results_say_their_precision(tmp_path: Path, recording: Path) -> None:
     assert "Imaged in float32" in (tmp_path / "full" / "index.html").read_text()
 
 
-def test_threads_change_no_number(exported: Path, recording: Path) -> None:
+def test_threads_change_no_number(recording: Path) -> None:
     opened = open_recording(recording)
-    one, three = (next(iter(Imager(exported, threads=n).blocks(opened))).candidates for n in (1, 3))
+    one, three = (next(iter(Imager(threads=n).blocks(opened))).candidates for n in (1, 3))
     for name in ("frame", "score", "box", "energy_map"):
         np.testing.assert_array_equal(getattr(one, name), getattr(three, name))
 
 
-def test_it_images_without_loading_torch(exported: Path, recording: Path) -> None:
+def test_it_images_without_loading_torch(recording: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH, str(recording), str(exported)],
+        [sys.executable, "-c", WITHOUT_TORCH, str(recording)],
         check=False,
         capture_output=True,
         text=True,
@@ -180,8 +183,8 @@ def test_weights_without_graphs_need_torch(given: Path, monkeypatch: pytest.Monk
         Imager(given)
 
 
-def test_graphs_of_other_weights_are_refused(exported: Path, tmp_path: Path) -> None:
-    for file in exported.iterdir():
+def test_graphs_of_other_weights_are_refused(tmp_path: Path) -> None:
+    for file in find_weights().folder.glob("*.*"):
         shutil.copy(file, tmp_path)
     Detector("compact", "official", context=1).save(tmp_path / "detector.safetensors")
     with raises(CheckpointError, "rpn.fast.onnx", place="weights", expected="the graph of"):

@@ -79,6 +79,7 @@ def _die(number: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_every_worker_is_an_error(cluster, caplog):
     with pytest.raises(WorkError, match=r"^take2: its worker was lost \(.*\), 4 times") as caught:
         run_all(_die, {"take2": (2,)}, jobs=cluster)
@@ -171,6 +172,7 @@ def test_the_way_to_stop_stays_ours(cluster):
     assert signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL, signal.default_int_handler)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing_running(nodes, tmp_path):
     script, out = tmp_path / "slow.py", tmp_path / "out"
     script.write_text(SLOW)
@@ -206,6 +208,7 @@ def _image(folder: Path, name: str, killed: Path) -> str:
     return name
 
 
+@pytest.mark.slow
 def test_a_worker_and_a_node_are_lost_and_nothing_is_missing(nodes, cluster, tmp_path, caplog):
     """The last test: the second node is gone after it."""
     names = [str(number) for number in range(1, 21)]

@@ -33,6 +33,7 @@ def test_jobs_are_done_after_a_kill(folder):
         second.kill()
 
 
+@pytest.mark.slow
 def test_a_job_is_failed_that_two_servers_were_killed_with_and_a_stop_is_no_kill(folder):
     server = Server(folder)
     job = server.client.begin("sleep 3600")

@@ -115,7 +115,7 @@ simulate_dataset({str(other)!r}, read_recipe({str(recipe_file)!r}), 7, title="")
     assert len(finished) == 1
     (other / "eigen_dev" / ".0a1b2c3d.part.fold4_room2_mix001.wav").write_bytes(b"half")
     before = finished[0].stat().st_mtime_ns
-    made, found = simulate_dataset(other, read_recipe(str(recipe_file)), 7, jobs=2, title="")
+    made, found = simulate_dataset(other, read_recipe(str(recipe_file)), 7, title="")
     assert (made + found, found) == (3, len(finished))
     assert finished[0].stat().st_mtime_ns == before
     assert digests(other) == digests(tree)

@@ -18,7 +18,7 @@ CAPSULES = eigenmike_xyz()[list(TETRAHEDRON)]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("responses")
-    assert write_responses(folder, train=2, valid=1, seed=7) == (3, 0)
+    assert write_responses(folder, train=1, valid=1, seed=7) == (2, 0)
     return folder
 
 
@@ -100,7 +100,7 @@ def test_files_are_as_described_and_walks_take_small_steps(folder):
 
 
 def test_rooms_are_made_once_and_each_from_its_own_seed(folder, tmp_path):
-    assert write_responses(folder, train=2, valid=1, seed=7) == (0, 3)
-    assert write_responses(tmp_path, train=1, valid=1, seed=7) == (2, 0)
-    for name in ("train/room_000.safetensors", "valid/room_000.safetensors"):
-        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+    assert write_responses(folder, train=1, valid=1, seed=7) == (0, 2)
+    assert write_responses(tmp_path, train=0, valid=1, seed=7) == (1, 0)
+    made = "valid/room_000.safetensors"
+    assert (tmp_path / made).read_bytes() == (folder / made).read_bytes()

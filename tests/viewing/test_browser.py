@@ -10,19 +10,18 @@ from saiseld.conventions.taxonomy import CLASS_NAMES
 from saiseld.evaluation.comparison import compare_systems
 from saiseld.formats.sound_events import SoundEvent
 from saiseld.pipeline.image import image_recordings
-from saiseld.pipeline.weights import DEMO
 from saiseld.viewing.page import Section, Summary, write_index, write_page
 from saiseld.viewing.report import write_reports
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """The packaged scene's page and report."""
+def folder(short_demo: Path, tmp_path_factory) -> Path:
+    """The page and the report of the packaged scene's first 4 seconds."""
     folder = tmp_path_factory.mktemp("demo")
-    (recording,) = DEMO.glob("*.wav")
+    (recording,) = short_demo.glob("*.wav")
     image_recordings([recording], folder, video=recording.with_suffix(".mp4"))
-    comparison = compare_systems({"demo": folder}, DEMO, cache=folder / "cache")
-    write_reports(folder / "report", comparison, {"demo": folder}, DEMO, DEMO)
+    comparison = compare_systems({"demo": folder}, short_demo, cache=folder / "cache")
+    write_reports(folder / "report", comparison, {"demo": folder}, short_demo, short_demo)
     return folder
 
 
@@ -68,9 +67,9 @@ def test_pages_are_readable_and_nothing_goes_wrong(folder: Path, width: int) -> 
         # So does one on the time line.
         box = tab.locator("#lanes").bounding_box() or pytest.fail("no time line")
         tab.mouse.click(box["x"] + box["width"] - 8, box["y"] + 30)
-        tab.wait_for_function("document.querySelector('video').currentTime > 9.9")
+        tab.wait_for_function("document.querySelector('video').currentTime > 3.8")
         tab.locator("#in").click()
-        assert tab.locator("#range").inner_text().endswith("of 0:10")
+        assert tab.locator("#range").inner_text().endswith("of 0:04")
         browser.close()
     assert not wrong
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log2
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,10 @@ from saiseld.detector.compact import folded
 from saiseld.detector.heads import EnergyHead
 from saiseld.detector.model import Detector
 from saiseld.detector.stem import RGB_CHANNELS
-from saiseld.formats.graph import FAST, write_graph
+from saiseld.formats.graph import FAST, model_of, write_model_beside
+
+if TYPE_CHECKING:
+    import onnx
 
 _ROWS = 2
 """Frames and regions of the example inputs."""
@@ -63,15 +67,25 @@ def write_detector_graphs(detector: Detector, weights: Path) -> list[Path]:
     of_regions = features + regions
     samples: int = detector.energy_pool.sampling_ratio
     few = {**header, "proposals": round(_FAST_SHARE * header["proposals"])}
-    return [
-        write_graph(weights, name + end, network, inputs, about)
-        for end, about, each in (("", header, samples), (FAST, few, _FAST_SAMPLES))
-        for name, network, inputs in (
-            ("rpn", rpn, [rgb, acoustic]),
-            ("box_head", _BoxHead(detector, strides, each), of_regions),
-            ("energy_head", _EnergyHead(detector, strides, each), of_regions),
-        )
-    ]
+    paths = []
+    for name, network, inputs in (
+        ("rpn", rpn, [rgb, acoustic]),
+        ("box_head", _BoxHead(detector, strides, samples), of_regions),
+        ("energy_head", _EnergyHead(detector, strides, samples), of_regions),
+    ):
+        model = model_of(network, inputs, weights)
+        paths.append(write_model_beside(weights, name, model, header))
+        _sample_less(model)
+        paths.append(write_model_beside(weights, name + FAST, model, few))
+    return paths
+
+
+def _sample_less(model: onnx.ModelProto) -> None:
+    """Let a model take the fast graphs' samples of each pooled cell."""
+    for node in model.graph.node:
+        if node.op_type == "RoiAlign":
+            (ratio,) = [each for each in node.attribute if each.name == "sampling_ratio"]
+            ratio.i = _FAST_SAMPLES
 
 
 class _Rpn(nn.Module):

@@ -269,17 +269,47 @@ def write_graph(
     ----------
     weights
         The checkpoint, ``.safetensors``.
+    network, inputs, renamed, fixed
+        As in `model_of`.
+    header
+        What it is: JSON values.
+    """
+    model = model_of(network, inputs, weights, renamed=renamed, fixed=fixed)
+    return write_model_beside(weights, name, model, header)
+
+
+def write_model_beside(
+    weights: str | Path, name: str, model: onnx.ModelProto, header: Mapping[str, Any]
+) -> Path:
+    """Write a model as the graph ``name`` of a checkpoint, beside it; return its path."""
+    path = graph_path(weights, name)
+    write_model(path, model, {**header, WEIGHTS_DIGEST: content_digest(weights)})
+    return path
+
+
+def model_of(
+    network: nn.Module,
+    inputs: Sequence[Tensor],
+    weights: str | Path,
+    *,
+    renamed: Mapping[str, str] | None = None,
+    fixed: int = 0,
+) -> onnx.ModelProto:
+    """Return a network as an ONNX model whose weights are those of a checkpoint.
+
+    Parameters
+    ----------
     network
         In evaluation mode; its ``forward(*inputs)`` returns a tuple of tensors. What it has of the
         checkpoint's model is its attribute ``model``.
     inputs
         Examples of its inputs: two or more along the first axis, which is left open.
-    fixed
-        How many of the last inputs have no open axis.
-    header
-        What it is: JSON values.
+    weights
+        The checkpoint, ``.safetensors``.
     renamed
         The checkpoint's names of weights that the network has under names of its own.
+    fixed
+        How many of the last inputs have no open axis.
     """
     import torch
 
@@ -308,9 +338,7 @@ def write_graph(
     del model.graph.value_info[:]
     for output in model.graph.output:  # of the examples, whatever axis is open
         output.type.tensor_type.ClearField("shape")
-    path = graph_path(weights, name)
-    write_model(path, model, {**header, WEIGHTS_DIGEST: content_digest(weights)})
-    return path
+    return model
 
 
 def write_model(path: Path, model: onnx.ModelProto, header: Mapping[str, Any]) -> None:

@@ -24,7 +24,9 @@ _ROWS, _EVERY = 4, 8
 """Frames at a time, and from one such to the next, that feature maps are measured on."""
 
 
-def export_system(weights: Path | None, folder: Path) -> list[Path]:
+def export_system(
+    weights: Path | None, folder: Path, *, examples: Path | None = None
+) -> list[Path]:
     """Write a system's checkpoints with their graphs beside them, and its reranker, to a folder.
 
     The folder is then one of weights like any other, which the imager runs without torch. It may
@@ -36,6 +38,9 @@ def export_system(weights: Path | None, folder: Path) -> list[Path]:
         A weights folder, or None for the packaged ones; public ``.pth`` become ``.safetensors``.
     folder
         Made if absent.
+    examples
+        A recording with its video beside it: the INT8 graphs round feature maps between the values
+        that it gives them. The packaged scene without it.
 
     Returns
     -------
@@ -67,7 +72,7 @@ def export_system(weights: Path | None, folder: Path) -> list[Path]:
         projection = header.get("projection", "official")
         graphs += write_uplam_graphs(uplam, front_end_file, projection)
         graphs += write_detector_graphs(detector, detector_file)
-        _round_fast(find_weights(folder))
+        _round_fast(find_weights(folder), examples or next(DEMO.glob("*.wav")))
     if (threshold := found.folder / VIEWING).is_file():
         _copy(threshold, folder / VIEWING)
     if found.has_audio_branch:
@@ -82,13 +87,12 @@ def export_system(weights: Path | None, folder: Path) -> list[Path]:
     return graphs
 
 
-def _round_fast(weights: Weights) -> None:
+def _round_fast(weights: Weights, sound: Path) -> None:
     """Quantise the fast graphs of a detector to INT8; see `saiseld.formats.graph_bytes`.
 
-    Feature maps are rounded between the values that the packaged scene gives them.
+    Feature maps are rounded between the values that a recording and its video give them.
     """
     detector = GraphDetector(weights.detector, fast=True)
-    (sound,) = DEMO.glob("*.wav")
     images = FrontEnd(weights.front_end).images(open_recording(sound))
     latent = np.concatenate([block.latent for block in in_context(images, detector.context)])
     video = open_video(sound.with_suffix(".mp4"), scaling=detector.frame_scaling)

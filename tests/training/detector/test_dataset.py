@@ -213,6 +213,7 @@ def test_counts_tell_what_is_in_each_sample(recording, tmp_path):
     assert data.counts.sum() == 6
 
 
+@pytest.mark.slow
 def test_cache_is_filled_by_several_processes(recording, tmp_path):
     fill_cache([recording], tmp_path / "one")
     fill_cache(

@@ -57,6 +57,7 @@ def test_a_head_learns_what_embeddings_tell_apart():
     assert accuracy(head, beams) > 0.95
 
 
+@pytest.mark.slow
 def test_a_saved_recogniser_is_found_and_says_what_the_model_says(tmp_path, encoder):
     torch.manual_seed(0)
     from saiseld.seld.recogniser_model import make_head
