@@ -67,7 +67,7 @@ def test_outputs_equal_golden(paper: Detector, images: list[torch.Tensor]) -> No
         )
 
 
-@pytest.mark.parametrize("size", ["paper", "compact"])
+@pytest.mark.parametrize("size", [pytest.param("paper", marks=pytest.mark.slow), "compact"])
 def test_saved_work_changes_no_kept_number(
     size: str, images: list[torch.Tensor], request: pytest.FixtureRequest
 ) -> None:

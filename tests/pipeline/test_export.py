@@ -41,8 +41,8 @@ print(len(prediction.masks))
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sound") / "rec.wav"
-    audio = np.random.default_rng(0).uniform(-0.5, 0.5, (11 * 2400, 4))
-    soundfile.write(path, audio, 24000, subtype="FLOAT")
+    audio, rate = soundfile.read(next(DEMO.glob("*.wav")), frames=11 * 2400)
+    soundfile.write(path, audio, rate, subtype="FLOAT")
     return path
 
 

@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from tests.errors import raises
@@ -35,3 +40,33 @@ def test_a_device_that_is_not_there_is_named(gpus, monkeypatch: pytest.MonkeyPat
     assert device_of("auto") == "cpu"
     with raises(DeviceError, found="only cpu", advice="GPUs need torch: pip install"):
         device_of("cuda")
+
+
+TORCH = """
+class cuda:
+    is_available = staticmethod(lambda: True)
+
+class backends:
+    class mps:
+        is_available = staticmethod(lambda: False)
+"""
+PROGRAM = """
+import ctypes, sys
+from pathlib import Path
+from saiseld.runtime.devices import device_of
+
+def missing(name):
+    raise OSError(name)
+
+Path.exists = lambda path: False
+for ctypes.CDLL in (missing, str):
+    print(device_of("auto"), "torch" in sys.modules)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch is asked")
+def test_torch_is_imported_only_where_a_driver_is(tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text(TORCH)
+    own = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    told = subprocess.check_output([sys.executable, "-c", PROGRAM], env=own, text=True)
+    assert told.split() == ["cpu", "False", "cuda", "True"]

@@ -140,12 +140,12 @@ def test_a_job_has_limits_that_the_system_keeps(tmp_path):
     limits = LIMITS.model_copy(update={"cpu_s": 1.0, "result_bytes": 1 << 20})
     with serve(tmp_path, port=0, limits=limits, do=work) as server:
         client = Client(server.url)
-        jobs = [client.begin(name) for name in ("spin", "large 2", "files 400", "large 1", "spin")]
+        jobs = [client.begin(name) for name in ("large 2", "files 400", "large 1", "spin")]
         ends = [client.ended(job) for job in jobs]
     told = [end["error"] and end["error"]["message"] for end in ends]
-    assert told[0] == told[4] == "it took more processor time than a job may"
-    assert "results/recording.json" in told[1] and "(OSError)" in told[2]
-    assert told[3] is None and ends[3]["state"] == "done"
+    assert "results/recording.json" in told[0] and "(OSError)" in told[1]
+    assert told[2] is None and ends[2]["state"] == "done"
+    assert told[3] == "it took more processor time than a job may"
 
 
 def test_health_is_told_while_the_table_makes_everybody_wait(tmp_path, monkeypatch):
@@ -209,7 +209,8 @@ def test_an_upload_that_is_broken_off_leaves_nothing(client, server):
     with client.uploading(job, 100_000, bytes(5000)):
         wait_until(lambda: files_of(server, job))
     wait_until(lambda: not files_of(server, job))
-    assert client.ask("PUT", f"/jobs/{job}/recording", wav()).status == 200
+    # A moment later the next may be sent.
+    wait_until(lambda: client.ask("PUT", f"/jobs/{job}/recording", wav()).status == 200)
 
 
 def test_files_of_a_job_are_uploaded_one_at_a_time(client, server):

@@ -71,6 +71,7 @@ def test_rows_carry_the_papers_figures(rows):
     assert rows["cap 1"].paper is None
 
 
+@pytest.mark.slow
 def test_matchability_does_not_pretend_on_pure_noise(tmp_path):
     recordings = measured(write_tree(tmp_path, pure_noise, frames=90))
     table = table1(recordings, data="noise", draws=20)

@@ -411,12 +411,14 @@ def test_bank_and_rooms(tmp_path, world):
     assert not list(tmp_path.rglob("evil*"))
 
 
+@pytest.mark.slow
 def test_the_same_packages_give_the_same_bank(tmp_path, world):
     collect(tmp_path / "a", None, **world)
     collect(tmp_path / "b", None, **world)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
+@pytest.mark.slow
 def test_held_out_sounds_are_kept_away(tmp_path, world):
     held_out = tmp_path / "held out"
     held_out.mkdir()
@@ -436,6 +438,7 @@ def test_voices_of_the_other_sex_are_left_out(tmp_path, world, monkeypatch):
         collect(tmp_path / "sounds", None, **world)
 
 
+@pytest.mark.slow
 def test_no_source_drowns_the_others(tmp_path, world, monkeypatch):
     monkeypatch.setattr(bank, "MAX_SOURCE_CLIPS", {"train": 2, "test": 1})
     archive = next((world["cache"] / "npm/@a__sounds").iterdir())
@@ -471,6 +474,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path, world):
         collect(tmp_path, None, **world)
 
 
+@pytest.mark.slow
 def test_missing_files_and_classes_are_named(tmp_path, world):
     table = world["sources"].read_text()
     world["sources"].write_text(table.replace("package/test/bell/*", "package/elsewhere/*"))

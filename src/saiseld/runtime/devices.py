@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 from saiseld.runtime.errors import DeviceError
@@ -39,8 +42,11 @@ def has_torch() -> bool:
 
 
 def gpus() -> list[Device]:
-    """Return the kinds of GPU that torch finds here."""
-    if not has_torch():
+    """Return the kinds of GPU that torch finds here.
+
+    Importing torch takes seconds: it is asked only where a GPU's driver is installed.
+    """
+    if not has_torch() or not ("torch" in sys.modules or _has_driver()):
         return []
     import torch
 
@@ -50,3 +56,14 @@ def gpus() -> list[Device]:
     if torch.backends.mps.is_available():
         there.append("mps")
     return there
+
+
+def _has_driver() -> bool:
+    """Return whether a GPU may be there; certain only where it is False."""
+    if sys.platform != "linux" or Path("/dev/kfd").exists():  # the latter: AMD's
+        return True
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True

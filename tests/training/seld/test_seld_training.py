@@ -221,7 +221,7 @@ def test_a_prior_that_learns_too_is_looked_at_as_it_is_now(tmp_path, monkeypatch
     assert not torch.allclose(looked_at[0], looked_at[-1])
 
 
-@pytest.mark.parametrize("encoder_lr_factor", [0.0, 0.1])
+@pytest.mark.parametrize("encoder_lr_factor", [0.0, pytest.param(0.1, marks=pytest.mark.slow)])
 def test_a_run_that_stopped_ends_in_the_same_weights(tmp_path, encoder_lr_factor) -> None:
     recipe = TINY.model_copy(update={"encoder_lr_factor": encoder_lr_factor})
     torch.manual_seed(5)

@@ -101,7 +101,7 @@ def test_a_shared_lam_is_a_lam() -> None:
 
 
 def test_lam_learns(tmp_path: Path) -> None:
-    recipe = replace(LOOKS_OFTEN, lam_steps=40, uplam_steps=0, batch=8)
+    recipe = replace(LOOKS_OFTEN, lam_steps=24, uplam_steps=0, batch=6)
     trained = train_uplam(recipe, tmp_path, workers=0)
     start = LAM()
     start.D.data.copy_(trained.lam.D)
