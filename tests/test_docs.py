@@ -3,6 +3,7 @@
 import re
 import runpy
 import shlex
+from functools import cache
 from pathlib import Path
 
 import matplotlib
@@ -15,6 +16,11 @@ from saiseld.pipeline import weights
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LANGUAGE_BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@cache
+def application():
+    return get_command(build())
 
 
 def commands(page: Path) -> list[str]:
@@ -30,7 +36,7 @@ def test_every_command_shown_exists_with_its_options(page: Path) -> None:
     for shown in commands(page):
         if "…" in shown or "..." in shown:
             continue
-        command = get_command(build())
+        command = application()
         words = shlex.split(shown.split("&&")[0])[1:]
         while words and hasattr(command, "commands"):
             command = command.commands[words.pop(0)]

@@ -224,6 +224,7 @@ def test_a_system_does_not_differ_from_itself_and_loses_to_the_truth(golden_case
     assert better.p_value == pytest.approx(2 / 2**6)  # no exchange of six is as good
 
 
+@pytest.mark.slow
 def test_random_exchanges_take_over_from_the_exact_test(golden_case, system, monkeypatch):
     _, labels = golden_case
     truth = {name: [replace(m, score=0.5) for m in masks] for name, masks in labels.items()}

@@ -60,6 +60,7 @@ def test_labels_a_tree_and_goes_on_where_it_stopped(tree, audio):
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same(tree):
     run(tree)
     one = {path.name: path.read_bytes() for path in (tree / "out").rglob("*_*.json")}

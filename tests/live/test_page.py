@@ -74,6 +74,7 @@ def test_pictures_keep_their_colours():
     assert np.abs(opened.astype(int) - picture).mean() < 3
 
 
+@pytest.mark.slow
 def test_a_client_that_never_reads_holds_no_memory_and_nobody_up(page):
     picture = np.random.default_rng(0).integers(0, 255, (480, 960, 3)).astype(np.uint8)
     with connect(address(page, "look")) as well, connect(address(page, "look"), max_queue=1):

@@ -195,7 +195,7 @@ def test_frames_without_a_picture_are_left_out_where_asked(folder: Path, imager:
     assert set(detected.frame) == {0, 2}
 
 
-@pytest.mark.parametrize("video", [True, False])
+@pytest.mark.parametrize("video", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_commands_image_as_they_detect_emit_and_draw(
     folder: Path, tmp_path: Path, saiseld: Callable[..., tuple[int, str]], video: bool
 ) -> None:

@@ -3,10 +3,13 @@
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from tests.robustness.commands import commands
 from tests.robustness.soak import Soak
 
 
+@pytest.mark.slow
 def test_emit_survives_everything(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     known = {command.name: command for command in commands(tmp_path / "inputs")}

@@ -43,7 +43,7 @@ def noise(seconds: float, seed: int = 0) -> np.ndarray:
     return (0.1 * shared + 0.01 * rng.standard_normal((samples, 4))).astype(np.float32)
 
 
-@pytest.mark.parametrize("seconds", [8.05, 10.0, 12.4])
+@pytest.mark.parametrize("seconds", [8.05, pytest.param(12.4, marks=pytest.mark.slow)])
 def test_the_same_numbers_whatever_the_blocks(ear, seconds) -> None:
     audio = noise(seconds)
     whole = ear(audio)

@@ -111,7 +111,9 @@ def test_what_is_no_video_is_refused(client):
     assert answer.status == 422 and "MP4" in message(answer)
 
 
-@pytest.mark.parametrize("name", ["fail", "break", "die", "fill 2000"])
+@pytest.mark.parametrize(
+    "name", ["fail", "break", pytest.param("die", marks=pytest.mark.slow), "fill 2000"]
+)
 def test_a_job_that_cannot_be_done_is_failed_with_its_reason(client, server, name):
     found = client.ended(client.begin(name))
     assert found["state"] == "failed" and found["files"] == []
@@ -126,6 +128,7 @@ def test_a_job_that_cannot_be_done_is_failed_with_its_reason(client, server, nam
     assert client.ended(client.begin())["state"] == "done"  # the next one is not harmed
 
 
+@pytest.mark.slow
 def test_a_job_that_takes_too_long_is_stopped(tmp_path):
     limits = LIMITS.model_copy(update={"job_s": 1.0})
     with serve(tmp_path, port=0, limits=limits, do=work) as server:

@@ -14,6 +14,7 @@ def folder(tmp_path):
     return tmp_path / "jobs"
 
 
+@pytest.mark.slow
 def test_jobs_are_done_after_a_kill(folder):
     first = Server(folder)
     jobs = [first.client.begin("wait go"), first.client.begin("sleep 0")]

@@ -47,6 +47,7 @@ def rows(tmp_path_factory):
     return {row.name: row for row in (*table.rows, *table.beside, *table.suppression)}
 
 
+@pytest.mark.slow
 def test_matchability_raises_mAP_in_unseen_rooms_and_leaves_EFRQ(rows):
     for raw, ranked in (("TASK3B_3", "TASK3B_1"), ("TASK3B_4", "TASK3B_2")):
         assert rows[ranked].mAP.low > rows[raw].mAP.high

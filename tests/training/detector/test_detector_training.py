@@ -265,6 +265,7 @@ def test_neighbouring_frames_are_ignored_at_first(tree: Path, tmp_path: Path) ->
         start_from(wide, tmp_path / "odd.safetensors")
 
 
+@pytest.mark.slow
 def test_neighbouring_frames_and_public_targets_can_be_learnt_from(
     tree: Path, tmp_path: Path
 ) -> None:

@@ -375,6 +375,7 @@ def recorded_data(folder: Path, recipe: Recipe, encoder: YAMNetEncoder) -> Train
     return TrainingData(None, recorded, encoder, "yamnet", {"recordings": record})
 
 
+@pytest.mark.slow
 def test_a_run_on_recordings_goes_on_bit_for_bit(corpus_folder, tmp_path) -> None:
     encoder = YAMNetEncoder()
 

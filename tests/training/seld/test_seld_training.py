@@ -204,6 +204,7 @@ def data(folder: Path, encoder: YAMNetEncoder) -> TrainingData:
     return TrainingData(Simulated(pool(), rooms, rooms), None, encoder, "yamnet", {"made": "up"})
 
 
+@pytest.mark.slow
 def test_a_prior_that_learns_too_is_looked_at_as_it_is_now(tmp_path, monkeypatch) -> None:
     looked_at = []
 
