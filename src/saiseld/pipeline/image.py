@@ -184,7 +184,8 @@ def image_recording(
     provenance = provenance_of(recording, job.video, imager.networks, system)
     progress = _Progress(recording.frames, on_share)
     if not options.force and is_done(results, provenance):
-        record = replace(read_run_record(results), warnings=warnings)
+        record = read_run_record(results)
+        record = replace(record, warnings=_merged(warnings, record.warnings))
         if _is_drawn(results, record, options):
             return None
         masks = read_annotations(results.masks)
@@ -192,8 +193,9 @@ def image_recording(
         write_run_record(results, replace(record, threshold=options.threshold))
         return _imaged(results, masks, record, events, drawn_again=True)
     results.masks.unlink(missing_ok=True)
-    masks, record = _masks(imager, recording, job.video, results, provenance, system, progress)
-    record = replace(record, warnings=warnings)
+    with collected_warnings() as later:
+        masks, record = _masks(imager, recording, job.video, results, provenance, system, progress)
+    record = replace(record, warnings=_merged(warnings, _without_files(later, job)))
     events = _draw(results, recording, masks, job.video, options, record, progress, _IMAGING_SHARE)
     write_run_record(results, replace(record, threshold=options.threshold))
     # Last, since the masks say that a recording is done.
@@ -205,10 +207,19 @@ def _open(job: Job) -> tuple[Recording, tuple[str, ...]]:
     """Open a job's recording; return what is warned of it too, without the names of its files."""
     with collected_warnings() as warnings:
         recording = open_checked(job.recording, job.kind, job.video)
-    files = [f"{path}: " for path in (job.recording, job.video) if path is not None]
-    for file in files:
-        warnings = [text.removeprefix(file) for text in warnings]
-    return recording, tuple(warnings)
+    return recording, _without_files(warnings, job)
+
+
+def _without_files(warnings: Iterable[str], job: Job) -> tuple[str, ...]:
+    """Return warnings without the names of the job's files."""
+    for path in (job.recording, job.video):
+        if path is not None:
+            warnings = [text.removeprefix(f"{path}: ") for text in warnings]
+    return tuple(warnings)
+
+
+def _merged(*warnings: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text for some in warnings for text in some))
 
 
 def _imaged(

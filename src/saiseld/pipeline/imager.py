@@ -6,6 +6,7 @@ five minutes.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, repeat
@@ -16,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saiseld.arrays.description import MicrophoneArray
+from saiseld.checks.failures import FailureWatch
+from saiseld.conventions.arrays import TETRAHEDRON
 from saiseld.data.recordings import Recording
 from saiseld.data.video import Frame, open_video
 from saiseld.decision.selection import emittable
@@ -33,6 +36,8 @@ from saiseld.pipeline.weights import Weights
 from saiseld.runtime.devices import DeviceName
 from saiseld.runtime.errors import AudioError
 from saiseld.runtime.threads import one_blas_thread
+
+_log = logging.getLogger(__name__)
 
 Source = str | Path | Recording | NDArray[np.floating]
 """A recording: its file, an opened one, or samples (n, 4 or 32) with a sample rate."""
@@ -288,11 +293,24 @@ def _chunks(
 ) -> Iterator[tuple[NDArray[np.float32] | None, AcousticImages | None]]:
     """Yield what is pushed at once: audio, acoustic images that are at hand, or both."""
     if images is None:
-        yield from zip(recording.blocks(FRAMES_PER_BLOCK), repeat(None), strict=False)
+        yield from zip(_watched(recording), repeat(None), strict=False)
     elif audio:
-        yield from zip(recording.blocks(FRAMES_PER_BLOCK), images, strict=True)
+        yield from zip(_watched(recording), images, strict=True)
     else:
         yield from zip(repeat(None), images, strict=False)
+
+
+def _watched(recording: Recording) -> Iterator[NDArray[np.float32]]:
+    """Yield a recording's blocks; at its end, warn of capsules that failed on the way."""
+    blocks = recording.blocks(FRAMES_PER_BLOCK)
+    if recording.converter is not None:  # what comes out of it are no microphones' channels
+        yield from blocks
+        return
+    stored = TETRAHEDRON if recording.channels > len(TETRAHEDRON) else range(recording.channels)
+    watch = FailureWatch([str(channel + 1) for channel in stored])
+    yield from watch.watched(blocks)
+    for message in watch.messages(recording.path):
+        _log.warning("%s", message)
 
 
 def _not_looked_at(block: Block) -> Block:
