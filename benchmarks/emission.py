@@ -13,8 +13,8 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 from tests.reference.exact_detections import exact_detection
 
@@ -66,7 +66,7 @@ def main() -> None:
 
 def read_labels(source: Path) -> dict[str, list[EnergyMask]]:
     if source == GOLDEN:
-        raw = orjson.loads(source.read_bytes())["standardised"]
+        raw = msgspec.json.decode(source.read_bytes())["standardised"]
         masks = [
             EnergyMask(
                 item["metadata_frame_index"],

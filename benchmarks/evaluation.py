@@ -23,8 +23,8 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TypeVar
 
+import msgspec
 import numpy as np
-import orjson
 from tests.reference.evaluation import evaluate as evaluate_serially
 from threadpoolctl import threadpool_limits
 
@@ -92,7 +92,7 @@ def measure_demo(folder: Path) -> None:
             at = np.concatenate(mask.segmentation)[:, :2].mean(axis=0)
             guesses.append(grid(mask.frame, mask.class_id, *at, rng.random(), rng))
         name = f"{recording.removesuffix('_std')}.json"
-        (predictions / name).write_bytes(orjson.dumps({"annotations": guesses}))
+        (predictions / name).write_bytes(msgspec.json.encode({"annotations": guesses}))
 
     def by_loop() -> dict:
         true = {name.removesuffix("_std"): masks for name, masks in read(DEMO).items()}
@@ -164,12 +164,11 @@ def measure_memory(folder: Path, megabytes: int) -> None:
         file.write(b'{"annotations":[')
         while file.tell() < megabytes * 10**6:
             annotation = dense(frame, 0, frame % NUM_CLASSES, rng.uniform(30, 330), 90.0, rng)
-            file.write((b"," if frame else b"") + orjson.dumps(annotation))
+            file.write((b"," if frame else b"") + msgspec.json.encode(annotation))
             frame += 1
         file.write(b"]}")
-    prediction.write_bytes(
-        orjson.dumps({"annotations": [grid(f, f % 13, 90.0, 90.0, 0.5, rng) for f in range(5000)]})
-    )
+    guesses = [grid(f, f % 13, 90.0, 90.0, 0.5, rng) for f in range(5000)]
+    prediction.write_bytes(msgspec.json.encode({"annotations": guesses}))
     # In a process of its own: the peak of this one holds what made the file.
     program = "import sys; from saiseld.evaluation import evaluate; evaluate(*sys.argv[1:3])"
     start = perf_counter()
@@ -201,7 +200,7 @@ def write_recording(folder: Path, name: str, frames: int, rng: np.random.Generat
                 annotations[system].extend(masks)
     for kind, masks in annotations.items():
         (folder / kind).mkdir(exist_ok=True)
-        (folder / kind / f"{name}.json").write_bytes(orjson.dumps({"annotations": masks}))
+        (folder / kind / f"{name}.json").write_bytes(msgspec.json.encode({"annotations": masks}))
     return np.array([sum(map(len, m["segmentation"])) for m in annotations["labels"]])
 
 

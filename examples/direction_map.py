@@ -21,8 +21,7 @@ above.set_yticks(range(len(CLASS_NAMES)), CLASS_NAMES, fontsize=7)
 above.set(title="Activity of each class", xlabel="frame (0.1 s)")
 picture = probability[frame, loudest][projection_table("great_circle")]  # (180, 360)
 below.imshow(picture, cmap="magma", extent=(180, -180, -90, 90))
-below.set(
-    title=f"Map of {CLASS_NAMES[loudest]}, frame {frame}", xlabel="azimuth", ylabel="elevation"
-)
+below.set_title(f"Map of {CLASS_NAMES[loudest]}, frame {frame}")
+below.set(xlabel="azimuth (degrees)", ylabel="elevation (degrees)")
 figure.savefig("direction_map.png", dpi=100)
 print(CLASS_NAMES[loudest], "is most likely in frame", frame)

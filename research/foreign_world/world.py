@@ -16,8 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
-import orjson
 import soundfile
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
@@ -164,7 +164,7 @@ def make_world(tree: str | Path, world: World, *, jobs: int = 1) -> tuple[int, i
         If the folder was begun with anything else.
     """
     tree = output_folder(tree)
-    manifest = orjson.dumps(_manifest(world), option=orjson.OPT_INDENT_2)
+    manifest = msgspec.json.format(msgspec.json.encode(_manifest(world)))
     path = tree / "manifest.json"
     if path.is_file() and path.read_bytes() != manifest:
         raise OutputError(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
-import orjson
 from tests.memory import allocations
 
 from saiseld.evaluation.drawn_labels import draw_labels
@@ -15,7 +15,7 @@ def test_drawing_a_label_file_takes_little_more_memory_than_its_bytes(tmp_path):
     annotation = {"category_id": 1, "segmentation": [blob]}
     path = tmp_path / "take.json"
     path.write_bytes(
-        orjson.dumps(
+        msgspec.json.encode(
             {"annotations": [{**annotation, "metadata_frame_index": f} for f in range(30)]}
         )
     )

@@ -14,7 +14,7 @@ from saiseld.runtime.errors import DeviceError, RecipeError
 from saiseld.runtime.web import (
     checked_root_path,
     is_loopback,
-    kept_token,
+    saved_token,
     serving,
     token_for,
 )
@@ -151,14 +151,14 @@ def test_a_server_is_found_under_a_path_whether_the_proxy_takes_it_off_or_not():
             checked_root_path(path)
 
 
-def test_a_kept_token_is_made_once(tmp_path):
+def test_a_saved_token_is_made_once(tmp_path):
     file = tmp_path / "token"
-    assert kept_token(file, "127.0.0.1") is None and not file.exists()
-    token = kept_token(file, "0.0.0.0")
-    assert token == kept_token(file, "0.0.0.0") and file.stat().st_mode & 0o077 == 0
+    assert saved_token(file, "127.0.0.1") is None and not file.exists()
+    token = saved_token(file, "0.0.0.0")
+    assert token == saved_token(file, "0.0.0.0") and file.stat().st_mode & 0o077 == 0
     file.write_text("short")
     with raises(RecipeError, "token"):
-        kept_token(file, "0.0.0.0")
+        saved_token(file, "0.0.0.0")
 
 
 def test_only_this_machine_needs_no_token():

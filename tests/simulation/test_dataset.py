@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
-import orjson
 import pytest
 import soundfile
 from tests.errors import raises
@@ -122,7 +122,7 @@ simulate_dataset({str(other)!r}, read_recipe({str(recipe_file)!r}), 7, title="")
 
 
 def test_manifest_tells_what_made_the_tree(tree):
-    manifest = orjson.loads((tree / "manifest.json").read_bytes())
+    manifest = msgspec.json.decode((tree / "manifest.json").read_bytes())
     assert manifest["seed"] == 7
     assert manifest["recipe"]["seconds"] == 1
     assert manifest["sounds"] == manifest["panoramas"] == "procedural"

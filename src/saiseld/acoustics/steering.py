@@ -54,7 +54,7 @@ class FollowingBeam:
         (n,)
         """
         length = len(sound) - 2 * MARGIN
-        heard = np.zeros(length, np.float32)
+        output = np.zeros(length, np.float32)
         first = (start - _CELL // 2) // _CELL
         last = (start + length - _CELL // 2) // _CELL + 1
         for cell in range(first, last + 1):
@@ -66,5 +66,5 @@ class FollowingBeam:
             piece = sound[MARGIN + low + DELAY - TAPS + 1 : MARGIN + high + DELAY]
             beam = oaconvolve(piece, self._filters(cell).T, mode="valid", axes=0).sum(axis=1)
             share = 1 - np.abs(np.arange(low, high) - middle) / _CELL
-            heard[low:high] += (beam * share).astype(np.float32)
-        return heard
+            output[low:high] += (beam * share).astype(np.float32)
+        return output

@@ -93,12 +93,12 @@ def check_recording(
 def _video_findings(video: Path, recording: Recording) -> list[Finding]:
     """Return what is wrong with a recording's video, found as `saiseld image` finds it."""
     try:
-        with _captured_warnings() as said:
+        with _captured_warnings() as messages:
             own = find_video(video, recording.name)
     except VideoError as error:
         return [unreadable(video, error)]
     if own is None:
-        return [Finding("warning", video, text) for text in said]
+        return [Finding("warning", video, text) for text in messages]
     return check_video(own, recording.frames)
 
 

@@ -18,11 +18,19 @@ ThresholdsFile = Annotated[
 ]
 F20Metric = Annotated[
     Literal["seld-2024", "seld-2023", "seld-2022"],
-    typer.Option(help="Whose F20 --class-thresholds is about."),
+    typer.Option(help="SELD metric whose F20 --class-thresholds maximises."),
 ]
 
 RANKED_BY_MATCHABILITY = "TASK3B_2"
 """The system whose scores are the matchability that --model has filled in."""
+
+System = Annotated[
+    str | None,
+    typer.Option(
+        help="System that makes the masks. Default: for --risk TASK3B_2, whose score is the "
+        "matchability; for --class-thresholds the system that the tables were made with."
+    ),
+]
 
 
 def calibrate(
@@ -33,14 +41,17 @@ def calibrate(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Folder for the calibrated tables; in place if absent."
+            "--output",
+            "-o",
+            help="Folder for the calibrated tables; without it they are changed in place.",
         ),
     ] = None,
     risk: Annotated[
         str | None,
         typer.Option(
-            help="Guarantee: fdr=0.2 (at most that share of masks wrong) or miss=0.6 (of events "
-            "missed). Needs --labels of recordings the model was not trained on."
+            help="Guarantee to keep: fdr=0.2 (at most this share of masks is wrong) or "
+            "miss=0.6 (of events is missed). Needs --labels of recordings that the model "
+            "was not trained on."
         ),
     ] = None,
     class_thresholds: ThresholdsFile = None,
@@ -49,15 +60,10 @@ def calibrate(
         Path | None, typer.Option(help="Labels that --risk or --class-thresholds calibrates on.")
     ] = None,
     delta: Annotated[
-        float, typer.Option(min=0.001, max=0.5, help="Chance the guarantee may fail.")
+        float,
+        typer.Option(min=0.001, max=0.5, help="Probability with which the guarantee may fail."),
     ] = 0.1,
-    system: Annotated[
-        str | None,
-        typer.Option(
-            help="Whose masks it is about. By default TASK3B_2, whose score is the matchability, "
-            "for --risk; the system that the tables were made with for --class-thresholds."
-        ),
-    ] = None,
+    system: System = None,
     jobs: Jobs = 1,
     cache: LabelsCache = None,
 ) -> None:
@@ -65,7 +71,7 @@ def calibrate(
 
     saiseld calibrate candidates/ --model matchability.skops -o calibrated
 
-    With --class-thresholds: a score threshold of each class instead.
+    With --class-thresholds, choose a score threshold for each class instead.
     """
     from saiseld.cli.printing import (
         print_class_thresholds,

@@ -33,9 +33,7 @@ def detect(
     array: Array = None,
     features: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder of features files (`saiseld features`); the detector takes them."
-        ),
+        typer.Option(help="Folder of features files (`saiseld features`) for the detector."),
     ] = None,
     weights: Weights = None,
     device: Device = "auto",
@@ -44,14 +42,17 @@ def detect(
     fast: Fast = None,
     all_maps: Annotated[
         bool,
-        typer.Option(help="Energy map and distance of every candidate, not of emittable ones."),
+        typer.Option(
+            help="Compute energy map and distance of every candidate, not only of those that "
+            "a system can emit."
+        ),
     ] = False,
     jobs: Jobs = 1,
     cluster: OnCluster = None,
 ) -> None:
-    """Keep every candidate of both branches, one table a recording; finished ones are kept.
+    """Write all candidates of both branches, one table per recording; finished ones are kept.
 
-    Whatever a later `emit`, `draw` or `submit` decides, it decides on this table.
+    `emit`, `draw`, `calibrate` and `submit` read this table.
 
     saiseld detect STAIRS26/eigen_dev --video STAIRS26/video_dev -o candidates
     """

@@ -1,4 +1,4 @@
-"""``saiseld doctor``: check that a recording or a tree is what it should be."""
+"""``saiseld doctor``: check that a recording or a dataset is what it should be."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from saiseld.cli.options import Array, Channels, layout_of
 
 
 def doctor(
-    path: Annotated[Path, typer.Argument(help="A recording (WAV, FLAC) or a STAIRS26 tree.")],
+    path: Annotated[
+        Path,
+        typer.Argument(help="A recording (WAV, FLAC, ...) or a dataset in the layout of STAIRS26."),
+    ],
     video: Annotated[
         Path | None, typer.Option(help="The recording's video or folder of frames.")
     ] = None,
     channels: Channels = "auto",
     array: Array = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Recordings of a tree at a time.")] = 1,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Recordings of a dataset that are checked at a time.")
+    ] = 1,
 ) -> None:
-    """Check a recording or a data tree and say what to do; exit 1 if something is wrong.
+    """Check a recording or a dataset and say what to do; exit code 1 if something is wrong.
 
     saiseld doctor meeting.wav --video meeting.mp4
     """

@@ -12,15 +12,15 @@ from saiseld.cli.options import ExchangeFormats, Results, Threshold, Video
 
 def draw(
     source: Annotated[Path, typer.Argument(help="Candidate table, or masks in official JSON.")],
-    recording: Annotated[Path, typer.Argument(help="The recording that it was imaged from.")],
+    recording: Annotated[Path, typer.Argument(help="The recording that was imaged.")],
     output: Results,
     video: Video = None,
     threshold: Threshold = None,
     write: ExchangeFormats = None,
 ) -> None:
-    """Draw what was imaged with another threshold or picture; nothing is imaged again.
+    """Draw an imaged recording again, with another threshold or video, without imaging it.
 
-    With --write the events are written for other programs too.
+    With --write, also write the events for other programs.
 
     saiseld draw out/meeting.candidates.parquet meeting.wav --video meeting.mp4 -o shown
 

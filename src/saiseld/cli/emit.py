@@ -18,10 +18,12 @@ def emit(
     model: Model = None,
     emission: Annotated[
         str | None,
-        typer.Option(help="Points instead of the system's: sparse, blob, grid<N>, adaptive, ..."),
+        typer.Option(
+            help="Emission to use instead of the system's: sparse, blob, grid<N>, adaptive, ..."
+        ),
     ] = None,
     threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Leave out masks scored below this.")
+        float, typer.Option(min=0, max=1, help="Leave out masks with a lower score.")
     ] = 0.0,
     form: Annotated[
         Literal["masks", "dcase-csv"],
@@ -29,16 +31,19 @@ def emit(
     ] = "masks",
     class_thresholds: Annotated[
         Path | None,
-        typer.Option(help="Score that a source of each class needs; `calibrate` makes the file."),
+        typer.Option(help="Score thresholds of the classes, as `calibrate` writes them."),
     ] = None,
     limit: Annotated[
-        bool, typer.Option("--limit", help="Refuse to write more than the challenge takes.")
+        bool,
+        typer.Option(
+            "--limit", help="Refuse to write files that are larger than the challenge accepts."
+        ),
     ] = False,
     jobs: Jobs = 1,
 ) -> None:
-    """Decide what is kept, how it is ranked and which points are written, and write it.
+    """Write prediction files from candidate tables, by the rules of a system.
 
-    Without --system, each table's own: the one that it was imaged with, or the default.
+    Without --system, the system that each table was made with, or the default.
 
         saiseld emit candidates/ --system TASK3B_3 -o predictions
     """

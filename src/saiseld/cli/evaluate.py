@@ -43,7 +43,7 @@ Thresholds = Annotated[
     typer.Option(
         min=0.01,
         max=1,
-        help="Soft-IoU threshold; give it often. Official since 2026-05-28: 0.25, 0.5, 0.75.",
+        help="Soft-IoU threshold; may be repeated. Official since 2026-05-28: 0.25, 0.5, 0.75.",
     ),
 ]
 ReportFolder = Annotated[Path | None, typer.Option(help="Write a page with plots to this folder.")]
@@ -56,14 +56,20 @@ Intervals = Annotated[
     ),
 ]
 Pictures = Annotated[
-    Path | None, typer.Option(help="Videos or frames to draw the report's examples over.")
+    Path | None,
+    typer.Option(help="Folder of videos or frames, as background of the report's examples."),
 ]
 CandidateTables = Annotated[
-    Path | None, typer.Option(help="Folder of candidate tables: how much could be found at all?")
+    Path | None,
+    typer.Option(
+        help="Folder of candidate tables: adds the highest recall that any decision could reach."
+    ),
 ]
 ReadingOf = Annotated[
     Literal["strict", "official"],
-    typer.Option(help="official: score whatever the official scorer accepts, and say so."),
+    typer.Option(
+        help="official: accept everything that the official scorer accepts, and report it."
+    ),
 ]
 SixColumns = Annotated[
     Literal["auto", "polar", "cartesian"],
@@ -74,7 +80,7 @@ DistanceUnit = Annotated[
 ]
 MinScore = Annotated[
     float,
-    typer.Option(min=0, max=1, help="SELD metrics: leave out masks and events scored below."),
+    typer.Option(min=0, max=1, help="SELD metrics: leave out masks and events with a lower score."),
 ]
 
 

@@ -13,11 +13,13 @@ def export(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", help="Folder for the weights with their graphs; may be WEIGHTS."
+            "--output",
+            "-o",
+            help="Folder for the weights with their graphs; may be the weights folder itself.",
         ),
     ],
 ) -> None:
-    """Write a system as ONNX: a folder of weights that images without torch, and faster.
+    """Write weights with ONNX graphs, which run without PyTorch, and faster on a CPU.
 
     saiseld export weights -o weights
     """

@@ -28,12 +28,12 @@ def features(
     weights: Weights = None,
     device: Device = "auto",
     width: Annotated[
-        Literal["float16", "float32"], typer.Option(help="How latents are stored.")
+        Literal["float16", "float32"], typer.Option(help="Precision of the stored acoustic images.")
     ] = "float16",
     symmetry: Annotated[
         str,
         typer.Option(
-            help="Scene that a symmetry of the array makes of each: half_turn, mirror_45."
+            help="Symmetry of the array to apply to the scene: half_turn, mirror_45, mirror_-45."
         ),
     ] = "identity",
     jobs: Jobs = 1,

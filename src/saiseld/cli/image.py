@@ -42,23 +42,27 @@ def image(
     threshold: Threshold = None,
     overlay: Annotated[bool, typer.Option(help="Write the overlay video.")] = True,
     starss: Annotated[
-        bool, typer.Option("--starss", help="Write the events frame by frame too, as STARSS23 CSV.")
+        bool,
+        typer.Option("--starss", help="Also write the events frame by frame, as a STARSS23 CSV."),
     ] = False,
     write: ExchangeFormats = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace results that were made from something else.")
+        bool,
+        typer.Option(
+            "--force", help="Replace results that were made from other inputs, weights or options."
+        ),
     ] = False,
     keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Image the others where one recording fails.")
+        bool, typer.Option("--keep-going", help="Continue with the other recordings if one fails.")
     ] = False,
     jobs: Jobs = 1,
     cluster: OnCluster = None,
 ) -> None:
     """Paint who sounds where, and list it: masks, candidates, events, overlay video and page.
 
-    Recordings that were imaged from the same files are left alone: the same command goes on where
-    it was stopped, and another --threshold, --overlay, --starss or --write is drawn from what is
-    there. Masks and candidates keep everything; events, overlay and page show what is credible.
+    Finished recordings are left alone, so a stopped command continues. Another --threshold,
+    --overlay, --starss or --write is drawn from the results without imaging again. Masks and
+    candidates hold every detection; events, overlay and page show those above the threshold.
 
         saiseld image meeting.wav --video meeting.mp4 -o out
 

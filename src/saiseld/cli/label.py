@@ -19,9 +19,9 @@ def label(
     jobs: Jobs = 1,
     cluster: OnCluster = None,
 ) -> None:
-    """Make energy-mask labels (<recording>_raw.json, <recording>_std.json) as STAIRS26 has them.
+    """Make energy-mask labels (<recording>_raw.json, <recording>_std.json) like those of STAIRS26.
 
-    Recordings that have their labels are left as they are: after a stop, the same command goes on.
+    Recordings that have labels are left alone, so a stopped command continues.
 
         saiseld label --audio eigen/ --events metadata/ -o labels
     """

@@ -29,33 +29,44 @@ if TYPE_CHECKING:
 Source = Annotated[
     str | None,
     typer.Argument(
-        help="A recording; device or device:NAME (microphones); - (WAV, FLAC or raw samples on "
-        "standard input); tcp://HOST:PORT or udp://HOST:PORT to listen at. The packaged scene "
-        "without."
+        help="A recording; device or device:NAME (microphones); - (WAV, FLAC or raw "
+        "samples on standard input); tcp://HOST:PORT or udp://HOST:PORT to listen "
+        "on. Default: the packaged scene."
     ),
 ]
 Camera = Annotated[
     str | None, typer.Option(help="Camera (/dev/video0, rtsp://...), video or folder of frames.")
 ]
+Rate = Annotated[int, typer.Option(help="Sample rate of a device or raw stream, in Hz.")]
+SourceChannels = Annotated[int, typer.Option(min=1, help="Channels of a device or raw stream.")]
+Port = Annotated[
+    int, typer.Option(min=0, max=65535, help="Port of the page; 0 chooses a free one.")
+]
+Seconds = Annotated[
+    float | None, typer.Option(min=0.1, help="Stop after so many seconds of sound.")
+]
+ListDevices = Annotated[bool, typer.Option("--list-devices", help="List the microphones and exit.")]
 Latency = Annotated[
     str,
-    typer.Option(help="low: a frame is known after 1 s; exact: after 5 s, as `image` has it."),
+    typer.Option(
+        help="low: a frame is complete after 1 s; exact: after 5 s, equal to that of `image`."
+    ),
 ]
-Form = Annotated[Literal["int16", "float32"], typer.Option(help="Of a raw stream's samples.")]
+Form = Annotated[Literal["int16", "float32"], typer.Option(help="Sample format of a raw stream.")]
 Channels = Annotated[
-    str, typer.Option(help="Which channels are the capsules, in their order, from 1.")
+    str, typer.Option(help="Channels of the four capsules, in their order, counted from 1.")
 ]
 Array = Annotated[
     str | None,
     typer.Option(
-        help="Array that records: a name of `saiseld array list`, or a TOML file, which "
+        help="Microphone array: a name of `saiseld array list`, or a TOML file such as "
         "--find-channels writes."
     ),
 ]
 Record = Annotated[
-    Path | None, typer.Option(help="Folder to keep WAV, MP4 and JSON in, by segments.")
+    Path | None, typer.Option(help="Folder to record WAV, MP4 and JSON into, in segments.")
 ]
-Late = Annotated[float, typer.Option(min=0, help="Seconds by which a camera's pictures are late.")]
+Late = Annotated[float, typer.Option(min=0, help="Delay of the camera in seconds.")]
 Events = Annotated[
     Literal["jsonl"] | None,
     typer.Option(
@@ -65,36 +76,41 @@ Events = Annotated[
 Osc = Annotated[str | None, typer.Option(help="HOST:PORT to send events to by OSC (UDP).")]
 Mqtt = Annotated[str | None, typer.Option(help="HOST:PORT of a broker to publish events to.")]
 Once = Annotated[
-    bool, typer.Option("--once", help="End with the first sender by TCP; else wait for the next.")
+    bool,
+    typer.Option(
+        "--once", help="End when the first TCP sender disconnects, instead of waiting for the next."
+    ),
 ]
 Find = Annotated[
     Path | None,
-    typer.Option(help="Find order, polarity and front by claps, write them here and end."),
+    typer.Option(
+        help="Find order, polarity and front of the channels by claps, and write them to this file."
+    ),
 ]
 
 
 def live(
     source: Source = None,
     video: Camera = None,
-    loop: Annotated[bool, typer.Option("--loop", help="Begin a recording again.")] = False,
+    loop: Annotated[bool, typer.Option("--loop", help="Repeat the recording.")] = False,
     latency: Latency = "low",
-    rate: Annotated[int, typer.Option(help="Of a device or raw stream, in Hz.")] = 48_000,
-    source_channels: Annotated[int, typer.Option(min=1, help="Of a device or raw stream.")] = 4,
+    rate: Rate = 48_000,
+    source_channels: SourceChannels = 4,
     form: Form = "int16",
     channels: Channels = _FIRST_FOUR,
     array: Array = None,
     kind: Kind = "auto",
     camera_late: Late = 0.0,
     record: Record = None,
-    segment: Annotated[float, typer.Option(min=1, help="Seconds of a segment.")] = 60.0,
-    page: Annotated[bool, typer.Option(help="Serve the page to look at.")] = True,
+    segment: Annotated[float, typer.Option(min=1, help="Length of a segment in seconds.")] = 60.0,
+    page: Annotated[bool, typer.Option(help="Serve the live page.")] = True,
     host: Host = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8360,
+    port: Port = 8360,
     token: Token = None,
     events: Events = None,
     osc: Osc = None,
     mqtt: Mqtt = None,
-    seconds: Annotated[float | None, typer.Option(min=0.1, help="Of sound, then stop.")] = None,
+    seconds: Seconds = None,
     once: Once = False,
     weights: Weights = None,
     device: Device = "auto",
@@ -102,12 +118,12 @@ def live(
     fast: Fast = None,
     system: SystemName = None,
     threshold: Threshold = None,
-    list_devices: Annotated[bool, typer.Option("--list-devices", help="List, and end.")] = False,
+    list_devices: ListDevices = False,
     find_channels: Find = None,
 ) -> None:
     """See who sounds where while it happens, on a page and as lines in the terminal.
 
-    Ctrl-C ends it; what is recorded is whole.
+    Ctrl-C ends it; recorded files are complete.
 
         saiseld live --loop --events jsonl
 

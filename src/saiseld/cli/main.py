@@ -92,7 +92,7 @@ def build() -> typer.Typer:
             train.command(name)(_guarded(function))
         app.add_typer(train, name="train")
     arrays = typer.Typer(
-        no_args_is_help=True, rich_markup_mode=None, help="Microphone arrays that are described."
+        no_args_is_help=True, rich_markup_mode=None, help="List and check microphone arrays."
     )
     for name in ARRAY_COMMANDS:
         function = getattr(import_module("saiseld.cli.array"), f"array_{name}")
@@ -111,15 +111,14 @@ def _options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", help="Say the version and end.", is_eager=True, callback=_say_version
+            "--version", help="Print the version and exit.", is_eager=True, callback=_say_version
         ),
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Say only what is wrong and what was asked for.")
+        bool,
+        typer.Option("--quiet", "-q", help="Print only warnings, errors and what was requested."),
     ] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say what is done, step by step.")
-    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print each step.")] = False,
 ) -> None:
     level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
     logging.getLogger("saiseld").setLevel(level)

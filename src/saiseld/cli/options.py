@@ -32,40 +32,46 @@ Channels = Annotated[
 ]
 Array = Annotated[
     str | None,
-    typer.Option(help="Array that recorded: a name of `saiseld array list`, or a TOML file."),
+    typer.Option(help="Microphone array: a name of `saiseld array list`, or a TOML file."),
 ]
 Results = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
 Run = Annotated[
-    Path, typer.Option("--output", "-o", help="Folder of the run; one that stopped goes on.")
+    Path, typer.Option("--output", "-o", help="Folder of the run; a stopped run continues.")
 ]
 Video = Annotated[
     Path | None,
     typer.Option(help="Video or folder of frames; or a folder of <recording>.mp4 (.mov, ...)."),
 ]
-Weights = Annotated[Path | None, typer.Option(help="Weights folder; the packaged ones without it.")]
+Weights = Annotated[
+    Path | None, typer.Option(help="Weights folder. Default: the packaged weights.")
+]
 Device = Annotated[
-    DeviceName, typer.Option(help="Where networks run; auto takes a GPU where torch finds one.")
+    DeviceName, typer.Option(help="Device of the networks; auto takes a GPU if PyTorch finds one.")
 ]
 Half = Annotated[
-    bool, typer.Option("--half", help="Detect in 16 bits on a GPU: faster, scores differ a little.")
+    bool,
+    typer.Option(
+        "--half", help="Run the detector in 16 bits on a GPU: faster, scores differ a little."
+    ),
 ]
 Precise = Annotated[
     bool,
     typer.Option(
-        "--precise", help="Full precision on a CPU too: twice the time, to reproduce exactly."
+        "--precise",
+        help="Full precision on a CPU too: takes twice the time, for exact reproduction.",
     ),
 ]
 Fast = Annotated[
     bool | None,
-    typer.Option("--fast", hidden=True, help="The default on a CPU, as version 0.2 called it."),
+    typer.Option("--fast", hidden=True, help="Old name of the default on a CPU."),
 ]
 Threshold = Annotated[
     float | None,
     typer.Option(
         min=0,
         max=1,
-        help="Show only masks scored this or more, in events and pictures; 0.2, or what the "
-        "weights say, without it.",
+        help="Score from which masks are shown in events and pictures. Default: 0.2, or "
+        "the threshold in the weights folder.",
     ),
 ]
 ExchangeFormats = Annotated[
@@ -73,8 +79,8 @@ ExchangeFormats = Annotated[
     typer.Option(
         "--write",
         metavar="FORMATS",
-        help="Write the events for other programs too: audacity, raven, rttm, textgrid, jams, "
-        "elan, dcase, coco; several parted by commas.",
+        help="Also write the events for other programs: audacity, raven, rttm, textgrid, "
+        "jams, elan, dcase, coco; several separated by commas.",
     ),
 ]
 RecipeChanges = Annotated[
@@ -82,12 +88,12 @@ RecipeChanges = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change a key of the recipe, such as augmentation.flip=0; may be given again.",
+        help="Change a key of the recipe, such as augmentation.flip=0; may be repeated.",
     ),
 ]
 Steps = Annotated[
     int | None,
-    typer.Option(min=1, help="Train for so many steps and no more, to try a recipe."),
+    typer.Option(min=1, help="Number of training steps, to try a recipe."),
 ]
 SystemName = Annotated[
     str | None,
@@ -97,19 +103,20 @@ SystemName = Annotated[
         "to TASK3B_4, 'Sparse peaks', Baseline, dense, blob.",
     ),
 ]
-Jobs = Annotated[int, typer.Option(min=1, help="Recordings at a time.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Recordings that are processed at a time.")]
 OnCluster = Annotated[
     str | None,
     typer.Option(
         "--cluster",
-        help="Ray cluster that recordings are spread over: host:port, or local for one made here.",
+        help="Ray cluster to spread recordings over: host:port, or local to start one on "
+        "this machine.",
     ),
 ]
 Tables = Annotated[Path, typer.Argument(help="Candidate table, or a folder of them.")]
 FusionWeights = Annotated[
     Path | None,
     typer.Option(
-        "--weights", help="Weights folder with another fusion model than the tables were made with."
+        "--weights", help="Weights folder with another fusion model than that of the tables."
     ),
 ]
 Model = Annotated[
@@ -117,18 +124,21 @@ Model = Annotated[
 ]
 AllowMissing = Annotated[
     bool,
-    typer.Option("--allow-missing", help="Leave out recordings that lack predictions or labels."),
+    typer.Option("--allow-missing", help="Leave out recordings without predictions or labels."),
 ]
 JsonFile = Annotated[Path | None, typer.Option(help="Write the scores to this file.")]
 LabelsCache = Annotated[
-    Path | None, typer.Option(help="Folder of drawn labels; the user's cache by default.")
+    Path | None, typer.Option(help="Folder for drawn labels. Default: the user's cache.")
 ]
 Host = Annotated[
-    str, typer.Option(help="Address to listen at; 0.0.0.0 for other machines, who need the token.")
+    str,
+    typer.Option(help="Address to listen on; 0.0.0.0 for other machines, which need the token."),
 ]
 Token = Annotated[
     str | None,
-    typer.Option(envvar="SAISELD_TOKEN", help="What who asks must know; a new one by default."),
+    typer.Option(
+        envvar="SAISELD_TOKEN", help="Token that clients must send. Default: a generated one."
+    ),
 ]
 
 

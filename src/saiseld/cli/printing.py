@@ -173,8 +173,8 @@ def print_assessment(assessment: Assessment) -> None:
         table.add_row(threshold, f"{raw:.4f}", f"{ranked:.4f}", f"{ranked - raw:+.4f}")
     console.print(table)
     if lost := [t for t, (raw, ranked) in assessment.macro_ap.items() if ranked < raw]:
-        said = f"Matchability ranks worse than the raw score at soft IoU {', '.join(lost)}."
-        console.print(said, style="yellow")
+        message = f"Matchability ranks worse than the raw score at soft IoU {', '.join(lost)}."
+        console.print(message, style="yellow")
     table = Table("", "Brier", "calibration error", title="Reliability")
     for name, found in (("raw score", assessment.before), ("matchability", assessment.after)):
         if found is not None:

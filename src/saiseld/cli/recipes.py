@@ -22,7 +22,10 @@ KINDS: dict[Kind, tuple[str, str]] = {
 
 def recipes(
     kind: Annotated[
-        Kind | None, typer.Argument(help="Whose keys to list; without it, all built-in recipes.")
+        Kind | None,
+        typer.Argument(
+            help="Kind of recipe whose keys are listed. Default: list all built-in recipes."
+        ),
     ] = None,
     name: Annotated[
         str | None, typer.Argument(help="Print this recipe with all its keys, as a TOML file.")

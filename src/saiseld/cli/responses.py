@@ -9,15 +9,17 @@ import typer
 
 
 def responses(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder: new or begun.")],
-    rooms: Annotated[int, typer.Option(min=1, max=1000, help="Rooms to train in.")] = 150,
-    valid_rooms: Annotated[int, typer.Option(min=1, max=1000, help="Rooms to select in.")] = 12,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the rooms; a stopped run continues.")
+    ],
+    rooms: Annotated[int, typer.Option(min=1, max=1000, help="Rooms for training.")] = 150,
+    valid_rooms: Annotated[int, typer.Option(min=1, max=1000, help="Rooms for selection.")] = 12,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same rooms.")] = 0,
-    jobs: Annotated[int, typer.Option(min=1, help="Rooms at a time.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Rooms that are simulated at a time.")] = 1,
 ) -> None:
-    """Make room responses for the hearing network: standing and walking sources, four capsules.
+    """Simulate room responses of four capsules to standing and walking sources, for `train seld`.
 
-    Rooms that are finished are left as they are: after a stop, the same command goes on.
+    Finished rooms are left alone, so a stopped command continues.
 
         saiseld responses -o responses --rooms 150
     """

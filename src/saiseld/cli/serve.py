@@ -12,26 +12,34 @@ from saiseld.cli.options import Array, Device, Half, Host, Precise, Token, Weigh
 
 
 def serve(
-    folder: Annotated[Path, typer.Argument(help="Folder for jobs; those in it go on.")],
+    folder: Annotated[Path, typer.Argument(help="Folder for jobs; existing jobs continue.")],
     host: Host = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8361,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 chooses a free one.")] = 8361,
     token: Token = None,
     root_path: Annotated[
-        str, typer.Option(help="Path under which a proxy has it, such as /imaging.")
+        str, typer.Option(help="Path under which a proxy serves it, such as /imaging.")
     ] = "",
     weights: Weights = None,
     device: Device = "auto",
     half: Half = False,
     precise: Precise = False,
     array: Array = None,
-    max_gb: Annotated[float, typer.Option(min=0.001, help="Of one uploaded file.")] = 4,
-    max_jobs: Annotated[int, typer.Option(min=1, help="Kept at a time.")] = 100,
-    max_minutes: Annotated[float, typer.Option(min=0.1, help="Work on a job.")] = 240,
-    max_memory_gb: Annotated[float, typer.Option(min=0.5, help="Of the worker.")] = 8,
+    max_gb: Annotated[
+        float, typer.Option(min=0.001, help="Largest uploaded file in gigabytes.")
+    ] = 4,
+    max_jobs: Annotated[
+        int, typer.Option(min=1, help="Largest number of jobs in the folder.")
+    ] = 100,
+    max_minutes: Annotated[
+        float, typer.Option(min=0.1, help="Longest time for a job in minutes.")
+    ] = 240,
+    max_memory_gb: Annotated[
+        float, typer.Option(min=0.5, help="Memory limit of a job in gigabytes.")
+    ] = 8,
 ) -> None:
-    """Take recordings over HTTP, image one after the other, hand out what came of it.
+    """Image recordings that are uploaded over HTTP, one after the other, and serve the results.
 
-    Who asks from another machine needs the token; it is part of the address that is printed.
+    Clients on other machines need the token, which is part of the printed address.
 
         saiseld serve jobs/
     """

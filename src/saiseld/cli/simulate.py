@@ -12,7 +12,8 @@ from saiseld.cli.options import Jobs, OnCluster, RecipeChanges, workers
 
 def simulate(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the tree: new, empty or begun.")
+        Path,
+        typer.Option("--output", "-o", help="Folder for the dataset; a stopped run continues."),
     ],
     recipe: Annotated[
         str, typer.Option(help="sim26, sim26_more, sim26_real, tiny, or a TOML file.")
@@ -20,21 +21,24 @@ def simulate(
     changes: RecipeChanges = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same files.")] = 0,
     sounds: Annotated[
-        Path | None, typer.Option(help="Class-folder bank of real sounds (default: synthetic).")
+        Path | None,
+        typer.Option(
+            help="Bank of real sounds, a folder for each class. Default: synthetic sounds."
+        ),
     ] = None,
     panoramas: Annotated[
-        Path | None, typer.Option(help="Equirectangular pictures of rooms (default: drawn rooms).")
+        Path | None, typer.Option(help="Equirectangular pictures of rooms. Default: drawn rooms.")
     ] = None,
     timelines: Annotated[
         Path | None,
-        typer.Option(help="Events of real recordings to replay (CSV files as STARSS22's)."),
+        typer.Option(help="Events of real recordings to replay (CSVs like those of STARSS22)."),
     ] = None,
     jobs: Jobs = 1,
     cluster: OnCluster = None,
 ) -> None:
     """Simulate 32-channel recordings, panoramic video, events and labels.
 
-    Recordings that are finished are left as they are: after a stop, the same command goes on.
+    Finished recordings are left alone, so a stopped command continues.
 
         saiseld simulate -o sim26 --recipe sim26 --seed 0 --jobs 2
     """

@@ -20,8 +20,8 @@ def submit(
         list[str] | None,
         typer.Option(
             "--system",
-            help="One of four systems, in their order; audiovisual, audiovisual-precise, audio and "
-            "TASK3B_3 by default.",
+            help="One of four systems; give it four times, in order. Default: audiovisual, "
+            "audiovisual-precise, audio and TASK3B_3.",
         ),
     ] = None,
     weights: FusionWeights = None,

@@ -11,31 +11,36 @@ from saiseld.cli.options import AllowMissing, Jobs, LabelsCache, OnCluster, work
 
 
 def table1(
-    data: Annotated[Path, typer.Option(help="STAIRS26 tree with the labels.")],
+    data: Annotated[Path, typer.Option(help="Dataset in the layout of STAIRS26, with labels.")],
     candidates: Annotated[Path, typer.Option(help="Folder of candidate tables of the split.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for table1.txt, .json and the figures.")
     ] = Path("table1"),
-    split: Annotated[Literal["dev-train", "dev-test"], typer.Option(help="Split.")] = "dev-test",
+    split: Annotated[
+        Literal["dev-train", "dev-test"], typer.Option(help="Split to score.")
+    ] = "dev-test",
     pool: Annotated[
         Literal["all", "emittable"],
-        typer.Option(help="Detections that matchability learns from; all need detect --all-maps."),
+        typer.Option(
+            help="Detections that matchability learns from; all needs tables of detect --all-maps."
+        ),
     ] = "all",
     model: Annotated[
-        Path | None, typer.Option(help="A matchability model of other data, scored beside.")
+        Path | None, typer.Option(help="Matchability model of other data, scored as further rows.")
     ] = None,
     temporal: Annotated[
-        bool, typer.Option("--temporal", help="Score matchability with temporal evidence beside.")
+        bool, typer.Option("--temporal", help="Add rows for matchability with temporal evidence.")
     ] = False,
     emissions: Annotated[
-        bool, typer.Option("--emissions", help="Score other emissions of the same detections.")
+        bool,
+        typer.Option("--emissions", help="Add rows for other emissions of the same detections."),
     ] = False,
     allow_missing: AllowMissing = False,
     jobs: Jobs = 1,
     cluster: OnCluster = None,
     cache: LabelsCache = None,
 ) -> None:
-    """Compare the six systems, the ceiling of recall, and what suppressing detections costs.
+    """Compare the six systems of KIST2026, their highest possible recall, and temporal filters.
 
     saiseld table1 --data STAIRS26 --candidates candidates
     """

@@ -16,36 +16,38 @@ from saiseld.cli.train_seld import Bank, ClassMap, Responses
 
 def train_all(
     dataset: Annotated[
-        Path, typer.Option("--data", help="Annotated recordings with masks, in rooms of their own.")
+        Path,
+        typer.Option("--data", help="Dataset of annotated recordings with masks, split by room."),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the weights; a run goes on there.")
+        Path,
+        typer.Option("--output", "-o", help="Folder for the weights; a stopped run continues."),
     ],
     class_map: ClassMap = "starss",
     front_end: Annotated[
-        str, typer.Option(help="A front end's weights, packaged for the packaged ones, or train.")
+        str, typer.Option(help="Front end: packaged, train, or a file of weights.")
     ] = "packaged",
     seld_recipe: Annotated[str, typer.Option(help="Recipe of the SELD network.")] = "adapt",
     seld_start: Annotated[
-        str, typer.Option(help="SELD weights to start from, packaged, or none.")
+        str, typer.Option(help="SELD network to start from: packaged, none, or a file of weights.")
     ] = "packaged",
     detector_recipe: Annotated[str, typer.Option(help="Recipe of the detector.")] = "compact",
     detector_start: Annotated[
-        Path | None, typer.Option(help="Weights that the detector starts from.")
+        Path | None, typer.Option(help="Weights for the detector to start from.")
     ] = None,
     bank: Bank = None,
     responses: Responses = None,
     encoder: Annotated[
-        Path | None, typer.Option(help="A pretrained encoder, if not that of --seld-start.")
+        Path | None, typer.Option(help="Pretrained encoder. Default: that of --seld-start.")
     ] = None,
     audio_only: Annotated[
-        bool, typer.Option("--audio-only", help="No detector, though there are pictures.")
+        bool, typer.Option("--audio-only", help="Train no detector, even if there is video.")
     ] = False,
     steps: Steps = None,
     jobs: Jobs = 1,
     device: Device = "auto",
 ) -> None:
-    """Train and calibrate all networks on a corpus, and score the system in rooms held out.
+    """Train and calibrate all networks on a corpus, and score the system in held-out rooms.
 
     Front end, features, detector, SELD network, fusion, matchability, viewing threshold, graphs:
     each is done once, and a stopped run goes on. Without pictures there is an audio branch alone.

@@ -1,4 +1,4 @@
-"""``saiseld train detector``: a detector from a tree with labels."""
+"""``saiseld train detector``: a detector from a labelled dataset."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from saiseld.runtime.devices import device_of
 
 
 def train_detector(
-    data: Annotated[Path, typer.Option(help="Tree in the layout of STAIRS26, with labels.")],
+    data: Annotated[Path, typer.Option(help="Dataset in the layout of STAIRS26, with labels.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder of the run; one that stopped goes on.")
+        Path, typer.Option("--output", "-o", help="Folder of the run; a stopped run continues.")
     ],
     recipe: Annotated[
         str, typer.Option(help="compact, paper, paper_public, paper_scratch or a TOML file.")
@@ -23,21 +23,23 @@ def train_detector(
     steps: Steps = None,
     features: Annotated[
         Path | None,
-        typer.Option(help="Folder of features files; <data>/features without it."),
+        typer.Option(help="Folder of features files. Default: <data>/features."),
     ] = None,
     start: Annotated[
         Path | None,
-        typer.Option(help="Weights to start from: a detector's or torchvision's COCO Mask R-CNN."),
+        typer.Option(
+            help="Weights to start from: of a detector, or torchvision's COCO Mask R-CNN."
+        ),
     ] = None,
     cache: Annotated[
         Path | None,
-        typer.Option(help="Folder for decoded labels and video; <output>/cache without it."),
+        typer.Option(help="Folder for decoded labels and video. Default: <output>/cache."),
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read frames.")] = 0,
-    jobs: Annotated[int, typer.Option(min=1, help="Recordings decoded at a time.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Recordings that are decoded at a time.")] = 1,
     device: Device = "auto",
 ) -> None:
-    """Train a detector; the epoch is chosen in rooms of its own, unless the recipe says dev-test.
+    """Train a detector; the best epoch is selected in held-out rooms of dev-train.
 
     For several GPUs or machines start it with `accelerate launch`.
 

@@ -12,16 +12,16 @@ from saiseld.cli.options import Jobs
 
 def train_fusion(
     detector: Annotated[Path, typer.Argument(help="Folder of the detector's candidate tables.")],
-    audio: Annotated[Path, typer.Argument(help="Folder of the audio branch's.")],
+    audio: Annotated[Path, typer.Argument(help="Folder of the audio branch's candidate tables.")],
     labels: Annotated[Path, typer.Argument(help="Folder with <recording>_std.json below it.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Model to write (.json).")],
     emission: Annotated[
         str, typer.Option(help="Emission of the masks that are compared with the labels.")
     ] = "spot",
-    every: Annotated[int, typer.Option(min=1, help="Take every so many-th frame.")] = 1,
+    every: Annotated[int, typer.Option(min=1, help="Use every Nth frame.")] = 1,
     jobs: Jobs = 1,
 ) -> None:
-    """Fit the fusion model and report its average precision in rooms not fitted on.
+    """Fit the fusion model and report its average precision in held-out rooms.
 
     saiseld train fusion detector/ audio/ labels/ -o fusion.json
     """

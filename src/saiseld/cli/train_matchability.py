@@ -17,24 +17,27 @@ def train_matchability(
     target: Annotated[
         Literal["soft_iou", "box_iou"],
         typer.Option(
-            help="What has to reach 0.25: soft IoU of the emitted mask, or IoU of the box."
+            help="What must reach 0.25 for a match: soft IoU of the emitted mask, or IoU of "
+            "the box."
         ),
     ] = "soft_iou",
     pool: Annotated[
         Literal["emittable", "all"],
-        typer.Option(help="Detections to learn from; all, as in KIST2026, need detect --all-maps."),
+        typer.Option(
+            help="Detections to learn from; all, as in KIST2026, needs tables of detect --all-maps."
+        ),
     ] = "emittable",
     kind: Annotated[
         Literal["trees", "linear"],
-        typer.Option(help="KIST2026's trees, or a linear model, for few rooms."),
+        typer.Option(help="Trees, as in KIST2026, or a linear model, better for few rooms."),
     ] = "trees",
     temporal: Annotated[
-        bool, typer.Option("--temporal", help="Weigh a detection with its track's matchability.")
+        bool, typer.Option("--temporal", help="Average a detection's matchability over its track.")
     ] = False,
     jobs: Jobs = 1,
     cache: LabelsCache = None,
 ) -> None:
-    """Fit the matchability model and report what it is worth in rooms it has not seen.
+    """Fit the matchability model and report its scores in held-out rooms.
 
     saiseld train matchability candidates/ labels/ -o matchability.skops
     """

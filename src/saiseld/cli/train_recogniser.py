@@ -13,20 +13,20 @@ from saiseld.cli.options import Run
 def train_recogniser(
     output: Run,
     bank: Annotated[
-        Path, typer.Option(help="Sound bank to mix scenes of; its train side is used.")
+        Path, typer.Option(help="Sound bank to mix scenes from; its training side is used.")
     ],
     responses: Annotated[
-        Path, typer.Option(help="Room responses to mix scenes in: folders train and valid.")
+        Path, typer.Option(help="Room responses of `saiseld responses`: folders train and valid.")
     ],
-    scenes: Annotated[int, typer.Option(min=8, help="Scenes to learn from.")] = 2400,
+    scenes: Annotated[int, typer.Option(min=8, help="Number of scenes to learn from.")] = 2400,
     cache: Annotated[
-        Path | None, typer.Option(help="Folder for decoded sounds; <output>/cache without it.")
+        Path | None, typer.Option(help="Folder for decoded sounds. Default: <output>/cache.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that decode sounds.")] = 1,
 ) -> None:
-    """Train the recogniser, which names sources if it lies beside the SELD network's weights.
+    """Train the recogniser; beside the SELD network's weights it decides the classes of sources.
 
-    It hears through the packaged encoder. Beams are kept: after a stop, the same command goes on.
+    It uses the packaged encoder. Beams are cached, so a stopped command continues.
 
     saiseld train recogniser --bank sounds --responses responses -o run
     """

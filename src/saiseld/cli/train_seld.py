@@ -24,14 +24,16 @@ Dataset = Annotated[
 ClassMap = Annotated[
     str,
     typer.Option(
-        "--class-map", help="starss, tau2020, tau2021, or a TOML file: what the data's classes are."
+        "--class-map",
+        help="Meaning of the data's class numbers: starss, tau2020, tau2021, or a TOML file.",
     ),
 ]
 Bank = Annotated[
-    Path | None, typer.Option(help="Sound bank to mix scenes of; its train side is used.")
+    Path | None, typer.Option(help="Sound bank to mix scenes from; its training side is used.")
 ]
 Responses = Annotated[
-    Path | None, typer.Option(help="Room responses to mix scenes in: folders train and valid.")
+    Path | None,
+    typer.Option(help="Room responses of `saiseld responses`: folders train and valid."),
 ]
 
 
@@ -44,28 +46,29 @@ def train_seld(
     encoder: Annotated[
         Path | None,
         typer.Option(
-            help="Weights of a pretrained encoder, or SELD weights whose encoder is taken; that of "
-            "--start, or the packaged one, without it."
+            help="Pretrained encoder, or SELD weights whose encoder is used. Default: that of "
+            "--start, or the packaged one."
         ),
     ] = None,
     prior: Annotated[Path | None, typer.Option(hidden=True)] = None,
     recipe: Annotated[
-        str, typer.Option(help="compact, further, adapt (to go on with recordings) or a TOML file.")
+        str,
+        typer.Option(help="compact, further, adapt (to continue on recordings) or a TOML file."),
     ] = "compact",
     changes: RecipeChanges = None,
     steps: Steps = None,
     start: Annotated[
-        str | None, typer.Option(help="SELD weights to start from; packaged for the packaged ones.")
+        str | None, typer.Option(help="SELD weights to start from, or packaged.")
     ] = None,
     cache: Annotated[
         Path | None,
-        typer.Option(help="Folder for decoded sounds and recordings; <output>/cache without it."),
+        typer.Option(help="Folder for decoded sounds and recordings. Default: <output>/cache."),
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that make windows.")] = 1,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that decode sounds.")] = 1,
     device: Device = "auto",
 ) -> None:
-    """Train the SELD network; selection uses rooms and sound sources of its own.
+    """Train the SELD network; weights are selected in held-out rooms with held-out sounds.
 
     For several GPUs start it with `accelerate launch -m saiseld.cli.main train seld`.
 

@@ -13,17 +13,23 @@ from saiseld.runtime.devices import device_of
 
 def train_uplam(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder of the run; one that stopped goes on.")
+        Path, typer.Option("--output", "-o", help="Folder of the run; a stopped run continues.")
     ],
-    lam_steps: Annotated[int, typer.Option(min=0, help="Steps of LAM alone.")] = 400,
-    uplam_steps: Annotated[int, typer.Option(min=0, help="Steps of the upsampler.")] = 1200,
+    lam_steps: Annotated[int, typer.Option(min=0, help="Training steps of LAM.")] = 400,
+    uplam_steps: Annotated[
+        int, typer.Option(min=0, help="Training steps of the upsampler.")
+    ] = 1200,
     steps: Steps = None,
-    batch: Annotated[int, typer.Option(min=1, help="Frames a step.")] = 32,
+    batch: Annotated[int, typer.Option(min=1, help="Frames in a step.")] = 32,
     pointing: Annotated[
-        float, typer.Option(min=0, help="Weight of the sources' directions; 0: self-supervised.")
+        float,
+        typer.Option(min=0, help="Weight of the loss on source directions; 0 is self-supervised."),
     ] = 0.1,
-    seed: Annotated[int, typer.Option(help="Of weights and covariances.")] = 0,
-    rooms: Annotated[int, typer.Option(min=1, help="Unseen rooms to measure in.")] = 60,
+    seed: Annotated[int, typer.Option(help="Seed of weights and covariances.")] = 0,
+    rooms: Annotated[
+        int,
+        typer.Option(min=1, help="Rooms, unseen in training, in which directions are measured."),
+    ] = 60,
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw covariances.")] = 1,
     device: Device = "auto",
 ) -> None:

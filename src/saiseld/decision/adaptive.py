@@ -8,8 +8,8 @@ spend bits.
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from saiseld.decision.emission import Points, grid_points
@@ -32,7 +32,8 @@ def adaptive_points(table: Candidates, max_bytes: int) -> list[Points]:
         Limit on the points alone. Where not even the coarsest grids fit, those are returned.
     """
     choices = [list(grid_points(table.box, table.energy_map, size)) for size in SIZES]
-    cost = np.array([[len(orjson.dumps(p.tolist())) for p in points] for points in choices]).T
+    encode = msgspec.json.encode
+    cost = np.array([[len(encode(p.tolist())) for p in points] for points in choices]).T
     if cost[:, -1].sum() <= max_bytes:
         return choices[-1]
     if cost[:, 0].sum() >= max_bytes:

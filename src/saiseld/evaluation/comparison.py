@@ -71,11 +71,11 @@ class Comparison:
         return content
 
 
-def check_soft_iou(metric: str, wanted: str) -> None:
-    """Raise ``DataError`` if what is wanted is not defined under a metric."""
+def check_soft_iou(metric: str, requested: str) -> None:
+    """Raise ``DataError`` if what is requested is not defined under a metric."""
     if metric not in get_args(SoftIouMetric):
         raise DataError(
-            wanted,
+            requested,
             expected="a metric of soft IoU (2026-06-30, 2026-05-28 or 2026-05-18)",
             found=metric,
         )

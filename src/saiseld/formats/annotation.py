@@ -16,7 +16,6 @@ from typing import Annotated, BinaryIO
 
 import msgspec
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from saiseld.conventions.sphere import (
@@ -225,7 +224,7 @@ def encode_annotations(
     masks: Iterable[EnergyMask], *, coordinate_decimals: int = 4, energy_decimals: int = 6
 ) -> bytes:
     """Return the official JSON of masks as bytes, numbers rounded to the given decimals."""
-    return orjson.dumps(
+    return msgspec.json.encode(
         {"annotations": [_encoded(mask, coordinate_decimals, energy_decimals) for mask in masks]}
     )
 
@@ -254,7 +253,7 @@ class AnnotationWriter:
         for mask in masks:
             _check_mask(mask, self._path, f"annotation {self.masks}")
             self._write(
-                (b"," if self.masks else b"") + orjson.dumps(_encoded(mask, *self._decimals))
+                (b"," if self.masks else b"") + msgspec.json.encode(_encoded(mask, *self._decimals))
             )
             self.masks += 1
 

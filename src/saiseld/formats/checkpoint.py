@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from numpy.typing import NDArray
 from safetensors import safe_open
 
 from saiseld.formats.graph_check import VARIANCES
@@ -171,24 +170,6 @@ def _as_complex(pairs: Tensor) -> Tensor:
     # complex32 has no arithmetic on CPU, so halves widen before they become complex.
     wide = pairs.float() if pairs.dtype == torch.float16 else pairs
     return torch.view_as_complex(wide.contiguous())
-
-
-def read_arrays(path: str | Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Return some tensors of a ``.safetensors`` as arrays, without torch.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is absent or damaged, or has no such tensor.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(path, expected="a checkpoint", found="no such file")
-    with (
-        refusing(CheckpointError, path, f"a safetensors file with {', '.join(names)}"),
-        safe_open(path, framework="np") as file,
-    ):
-        return {name: file.get_tensor(name) for name in names}
 
 
 def write_checkpoint(

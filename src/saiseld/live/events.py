@@ -1,4 +1,4 @@
-"""What a program is told of a live stream: events that begin, move and end.
+"""What a program is sent of a live stream: events that begin, move and end.
 
 `EventTracker` turns frames into `EventChange`; who takes them is in `saiseld.live.outputs` and, for
 the WebSocket ``/events``, in `saiseld.live.page`. Every event that began also ends.
@@ -19,7 +19,7 @@ from saiseld.decision.linking import GAP
 from saiseld.live.frames import LiveFrame, Mark
 
 MOVE_DEG = 5.0
-"""Degrees from the direction told last beyond which an event moves."""
+"""Degrees from the direction sent last beyond which an event moves."""
 
 Change = Literal["begin", "move", "end"]
 
@@ -30,7 +30,7 @@ class EventChange(msgspec.Struct, frozen=True, kw_only=True):
     type: Annotated[
         Change,
         Meta(
-            description="A move is told when the direction is more than 5 degrees from that told "
+            description="A move is sent when the direction is more than 5 degrees from that sent "
             "last. Every event that began also ends, at the latest when the stream does."
         ),
     ]
@@ -56,7 +56,7 @@ class EventChange(msgspec.Struct, frozen=True, kw_only=True):
         bool, Meta(description="Whether elevation is assumed: a planar array does not measure it.")
     ]
     distance: Annotated[float | None, Meta(description="Metres from the array; null if unknown.")]
-    score: Annotated[float, Meta(ge=0, le=1, description="Confidence of the mask told last.")]
+    score: Annotated[float, Meta(ge=0, le=1, description="Confidence of the mask sent last.")]
 
 
 def events_schema() -> dict[str, Any]:
@@ -79,13 +79,13 @@ class EventTracker:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._clock, self._wall_clock = clock, wall_clock
-        self._told: dict[int, EventChange] = {}
+        self._last: dict[int, EventChange] = {}
         self._seen: dict[int, tuple[LiveFrame, Mark]] = {}
 
     @property
     def active(self) -> tuple[EventChange, ...]:
-        """The events that have begun and not ended, as they were told last."""
-        return tuple(self._told.values())
+        """The events that have begun and not ended, as they were sent last."""
+        return tuple(self._last.values())
 
     def changes(self, frame: LiveFrame) -> list[EventChange]:
         """Return what changes with a frame: ends before moves and beginnings."""
@@ -94,27 +94,27 @@ class EventTracker:
         over = [n for n, (last, _) in self._seen.items() if frame.frame - last.frame > GAP]
         found = [self._end(number) for number in over]
         for mark in frame.marks:
-            told = self._told.get(mark.number)
-            if told is None:
-                found.append(self._tell("begin", frame, mark))
-            elif _apart(told, mark) > MOVE_DEG:
-                found.append(self._tell("move", frame, mark))
+            last = self._last.get(mark.number)
+            if last is None:
+                found.append(self._change("begin", frame, mark))
+            elif _apart(last, mark) > MOVE_DEG:
+                found.append(self._change("move", frame, mark))
         return found
 
     def close(self) -> list[EventChange]:
         """Return the ends of all events that have begun and not ended."""
         return [self._end(number) for number in list(self._seen)]
 
-    def _tell(self, change: Change, frame: LiveFrame, mark: Mark) -> EventChange:
-        told = self._told.get(mark.number)
+    def _change(self, change: Change, frame: LiveFrame, mark: Mark) -> EventChange:
+        last = self._last.get(mark.number)
         time_s = (frame.frame + (change == "end")) / FPS
         ago = self._clock() - frame.captured
-        made = EventChange(
+        changed = EventChange(
             type=change,
             event=mark.number,
             time=time_s,
             unix_time=round(self._wall_clock() - ago, 3),
-            began=time_s if told is None else told.began,
+            began=time_s if last is None else last.began,
             class_id=mark.class_id,
             class_name=mark.class_name,
             azimuth=round(mark.azimuth, 1),
@@ -123,14 +123,14 @@ class EventTracker:
             distance=None if mark.distance_cm is None else round(mark.distance_cm / 100, 2),
             score=round(mark.score, 3),
         )
-        self._told[mark.number] = made
-        return made
+        self._last[mark.number] = changed
+        return changed
 
     def _end(self, number: int) -> EventChange:
-        made = self._tell("end", *self._seen.pop(number))
-        del self._told[number]
-        return made
+        changed = self._change("end", *self._seen.pop(number))
+        del self._last[number]
+        return changed
 
 
-def _apart(told: EventChange, mark: Mark) -> float:
-    return float(great_circle(told.azimuth, told.elevation, mark.azimuth, mark.elevation))
+def _apart(last: EventChange, mark: Mark) -> float:
+    return float(great_circle(last.azimuth, last.elevation, mark.azimuth, mark.elevation))

@@ -31,7 +31,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -113,7 +112,7 @@ class Page:
         self._tracker = EventTracker()
         self._past: deque[tuple[int, list[dict[str, Any]]]] = deque(maxlen=PAST_FRAMES)
         self._number = 0  # of frames shown
-        self._known = threading.Lock()  # guards what is known of the stream so far
+        self._lock = threading.Lock()  # guards the state of the stream
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sockets = 0
         self._viewers: set[Outbox] = set()
@@ -142,7 +141,7 @@ class Page:
 
         May be called on any thread and returns at once, whatever the browsers do.
         """
-        with self._known:
+        with self._lock:
             self._number += 1
             self._past.append((frame.frame, _marks(frame)))
             changes = self._tracker.changes(frame)
@@ -152,30 +151,30 @@ class Page:
 
     def end(self, error: str | None = None) -> None:
         """End all events, say that the stream has ended, and why, and wait until that is sent."""
-        with self._known:
+        with self._lock:
             changes = self._tracker.close()
         if self._loop is not None and self._loop.is_running():
-            said = asyncio.run_coroutine_threadsafe(self._say_end(changes, error), self._loop)
+            ended = asyncio.run_coroutine_threadsafe(self._say_end(changes, error), self._loop)
             with suppress(TimeoutError, CancelledError):
-                said.result(2 * _FAREWELL_S)
+                ended.result(2 * _FAREWELL_S)
 
     async def _say_end(self, changes: Sequence[EventChange], error: str | None) -> None:
-        self._tell_programs(self._number + 1, changes)
+        self._send_changes(self._number + 1, changes)
         for viewer in self._viewers:
-            viewer.offer(orjson.dumps({"ended": {"error": error}}).decode())
+            viewer.offer(msgspec.json.encode({"ended": {"error": error}}).decode())
         async with asyncio.timeout(_FAREWELL_S):
             while any(box.waiting for box in (*self._viewers, *self._programs)):
                 await asyncio.sleep(0.01)
 
-    def _tell_programs(self, number: int, changes: Sequence[EventChange]) -> None:
+    def _send_changes(self, number: int, changes: Sequence[EventChange]) -> None:
         for change in changes:
             message = msgspec.json.encode(change).decode()
-            for program, known in self._programs.items():
-                if number > known:
+            for program, since in self._programs.items():
+                if number > since:
                     program.offer(message)
 
     def _broadcast(self, number: int, frame: LiveFrame, changes: Sequence[EventChange]) -> None:
-        self._tell_programs(number, changes)
+        self._send_changes(number, changes)
         message = frame_message(frame)
         for viewer in self._viewers:
             viewer.offer(message)
@@ -218,22 +217,22 @@ class Page:
 
         async def send() -> None:
             reported = 0
-            await self._send(socket, orjson.dumps({"about": about}).decode())
-            with self._known:
+            await self._send(socket, msgspec.json.encode({"about": about}).decode())
+            with self._lock:
                 past = list(self._past)
             if past:
                 first, marks = past[0][0], [marks for _, marks in past]
-                sent = orjson.dumps({"past": {"first": first, "marks": marks}}).decode()
+                sent = msgspec.json.encode({"past": {"first": first, "marks": marks}}).decode()
                 await self._send(socket, sent)
             while True:
                 await self._send(socket, await viewer.take())
                 if viewer.lost != reported:
                     reported = viewer.lost
-                    await self._send(socket, orjson.dumps({"lost": reported}).decode())
+                    await self._send(socket, msgspec.json.encode({"lost": reported}).decode())
 
         async def answer(message: dict[str, Any]) -> None:
             pong = {"ping": message.get("ping"), "now": time.monotonic()}
-            await self._send(socket, orjson.dumps(pong).decode())
+            await self._send(socket, msgspec.json.encode(pong).decode())
 
         await self._serve(socket, lambda: self._viewers.add(viewer), send, answer)
         self._viewers.discard(viewer)
@@ -255,12 +254,12 @@ class Page:
         await self._serve(socket, lambda: None, send, answer)
         self._beams.pop(outbox, None)
 
-    async def tell(self, socket: WebSocket) -> None:
+    async def send_events(self, socket: WebSocket) -> None:
         """Serve the WebSocket of a program that takes events."""
         program = Outbox(EVENTS_AHEAD)
 
         def begin() -> None:
-            with self._known:
+            with self._lock:
                 for change in self._tracker.active:
                     begun = msgspec.structs.replace(change, type="begin")
                     program.offer(msgspec.json.encode(begun).decode())
@@ -304,7 +303,9 @@ class Page:
         if any(isinstance(end, TimeoutError) for end in ends):
             assert socket.client is not None
             self.server.drop((socket.client.host, socket.client.port))
-        elif any(isinstance(end, (ValueError, KeyError, TypeError)) for end in ends):
+        elif any(
+            isinstance(end, (ValueError, KeyError, TypeError, RecursionError)) for end in ends
+        ):
             await socket.close(_MAKES_NO_SENSE, "not understood")
 
     async def _send(self, socket: WebSocket, message: bytes | str) -> None:
@@ -315,7 +316,7 @@ class Page:
 
 async def _receive(socket: WebSocket, answer: Callable[[dict[str, Any]], Any]) -> None:
     while True:
-        message = orjson.loads(await socket.receive_text())
+        message = msgspec.json.decode(await socket.receive_text())
         if not isinstance(message, dict):
             raise ValueError("no object")
         await answer(message)
@@ -360,7 +361,7 @@ def picture_message(number: int, picture: NDArray[np.uint8]) -> bytes:
 
 
 def _message(kind: int, header: dict[str, Any], content: bytes) -> bytes:
-    packed = orjson.dumps(header)
+    packed = msgspec.json.encode(header)
     return struct.pack("<BxxxI", kind, len(packed)) + packed + content
 
 
@@ -413,7 +414,7 @@ def serve(
             Route("/", lambda request: FileResponse(ASSETS / "index.html")),
             WebSocketRoute("/look", page.look),
             WebSocketRoute("/listen", page.listen),
-            WebSocketRoute("/events", page.tell),
+            WebSocketRoute("/events", page.send_events),
             Mount("/", StaticFiles(directory=ASSETS)),
         ]
     )

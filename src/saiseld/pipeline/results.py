@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import msgspec
-import orjson
 
 from saiseld.data.video import OVERLAY_SUFFIX
 from saiseld.formats.candidates import CANDIDATES_SUFFIX
@@ -173,7 +172,7 @@ class RunRecord:
 
 def write_run_record(results: Results, record: RunRecord) -> None:
     """Write the sidecar of a recording's results."""
-    write_bytes(results.provenance, orjson.dumps(asdict(record), option=orjson.OPT_INDENT_2))
+    write_bytes(results.provenance, msgspec.json.format(msgspec.json.encode(asdict(record))))
 
 
 def read_run_record(results: Results) -> RunRecord:

@@ -69,11 +69,11 @@ class _Track:
     start: int
     stop: int
     beam: FollowingBeam = field(init=False)
-    heard: list[NDArray[np.float32]] = field(default_factory=list)
+    signal: list[NDArray[np.float32]] = field(default_factory=list)
 
     def at(self, cell: int) -> Vector:
         """Return its direction in the nearest cell that has one."""
-        return self.directions[min(self.directions, key=lambda known: abs(known - cell))]
+        return self.directions[min(self.directions, key=lambda nearby: abs(nearby - cell))]
 
 
 def write_segments(
@@ -224,10 +224,10 @@ def _write_wavs(
             low, high = max(track.start, start), min(track.stop, stop)
             if low < high:
                 part = sound[low - start : high - start + 2 * MARGIN]
-                track.heard.append(track.beam.hear(part, low))
+                track.signal.append(track.beam.hear(part, low))
             if track.stop <= stop:
-                gains[number] = _write_wav(files[number], track.heard)
-                track.heard.clear()
+                gains[number] = _write_wav(files[number], track.signal)
+                track.signal.clear()
                 waiting.remove(number)
     return list(gains.values())
 

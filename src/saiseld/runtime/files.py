@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import orjson
+import msgspec
 
 from saiseld.runtime.errors import OutputError, SaiseldError, message_of
 
@@ -217,8 +217,17 @@ def write_bytes(target: str | Path, content: bytes) -> None:
 
 def write_json(target: str | Path, content: Any) -> None:
     """Write JSON values (NumPy's among them) to ``target``, indented, whole or not at all."""
-    options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
-    write_bytes(target, orjson.dumps(content, option=options))
+    encoded = msgspec.json.encode(content, enc_hook=_plain)
+    write_bytes(target, msgspec.json.format(encoded))
+
+
+def _plain(value: Any) -> Any:
+    """Return a NumPy array or scalar as the list or number of Python that it is."""
+    if type(value).__module__ == "numpy":
+        if value.dtype == "float32":  # its own digits, not those of its double
+            value = value.astype("U32").astype("float64")
+        return value.tolist()
+    raise NotImplementedError(f"no JSON value: {type(value).__name__}")
 
 
 def output_folder(folder: str | Path) -> Path:

@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-import orjson
+import msgspec
 
 from saiseld.runtime import errors
 from saiseld.runtime.errors import InputError, SaiseldError, WorkError, message_of
@@ -137,11 +137,11 @@ def _answer(ours: Connection, process: BaseProcess, limits: ProcessLimits) -> di
         raise LimitExceededError(f"it took longer than {limits.wall_s:.0f} s to look at")
     try:
         content = ours.recv_bytes(_LONGEST_ANSWER)
-        answer = orjson.loads(content)
+        answer = msgspec.json.decode(content)
     except EOFError:
         process.join(5)
         raise LimitExceededError(_end_of(process, limits)) from None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise LimitExceededError("its process answered nonsense") from None
     if not isinstance(answer, dict):
         raise LimitExceededError("its process answered nonsense")
@@ -171,7 +171,7 @@ def _child(
         answer = {"error": {"kind": "memory", "message": _too_much(limits)}}
     except Exception as error:
         answer = {"error": _encoded(error, limits)}
-    theirs.send_bytes(orjson.dumps(answer))
+    theirs.send_bytes(msgspec.json.encode(answer))
     theirs.close()
     # What was loaded need not be taken down in order: the answer is given.
     os._exit(0)

@@ -31,8 +31,8 @@ _CGROUPS, _OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 def threads_here() -> int:
     """Return how many threads this process may use: ``OMP_NUM_THREADS``, or its `cores_here`."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isdecimal() and int(asked) > 0 else cores_here()
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdecimal() and int(given) > 0 else cores_here()
 
 
 def cores_here() -> int:

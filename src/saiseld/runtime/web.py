@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-import orjson
+import msgspec
 
 from saiseld.runtime.errors import (
     DeviceError,
@@ -76,7 +76,7 @@ _LOGIN = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <link rel="icon" href="data:,">
 <style>:root{{color-scheme:light dark}}body{{font:16px/1.5 system-ui,sans-serif;max-width:30rem;
 margin:3rem auto;padding:0 1rem}}input,button{{font:inherit;padding:.3rem .6rem;width:100%;
-box-sizing:border-box;margin:.3rem 0}}</style></head><body><main><h1>saiseld</h1><p>{said}</p>
+box-sizing:border-box;margin:.3rem 0}}</style></head><body><main><h1>saiseld</h1><p>{message}</p>
 <form method="post"><label>Token <input name="token" type="password" required autofocus
 autocomplete="current-password"></label><button>Log in</button></form></main></body></html>"""
 _LOGIN_BYTES, _LOGIN_S = 1 << 12, 10.0
@@ -125,7 +125,7 @@ def token_for(host: str, token: str | None) -> str | None:
     return token
 
 
-def kept_token(file: Path, host: str) -> str | None:
+def saved_token(file: Path, host: str) -> str | None:
     """Return the token of a server that is begun again and again: made once, kept in a file.
 
     Links and cookies go on working so. None where the server needs no token.
@@ -170,7 +170,7 @@ def problem(error: InputError | str) -> bytes:
     if isinstance(error, InputError):
         parts = ("place", "expected", "found", "advice")
         detail |= {part: getattr(error, part) for part in parts if getattr(error, part)}
-    return orjson.dumps({"error": detail})
+    return msgspec.json.encode({"error": detail})
 
 
 class AuthMiddleware:
@@ -285,8 +285,8 @@ def _wants_page(scope: Scope, headers: Mapping[str, str]) -> bool:
     return scope["type"] == "http" and "text/html" in headers.get("accept", "")
 
 
-async def _answer_login(said: str, send: Send) -> None:
-    body = _LOGIN.format(said=said or "This server needs its token.").encode()
+async def _answer_login(message: str, send: Send) -> None:
+    body = _LOGIN.format(message=message or "This server needs its token.").encode()
     headers = {
         b"content-type": b"text/html; charset=utf-8",
         b"content-length": str(len(body)).encode(),

@@ -30,7 +30,7 @@ from saiseld.pipeline.results import Results
 from saiseld.runtime.errors import OutputError, SaiseldError
 from saiseld.runtime.files import atomic_path, only_run, remove_leftovers
 from saiseld.runtime.version import __version__
-from saiseld.runtime.web import Server, kept_token, serving, token_for
+from saiseld.runtime.web import Server, saved_token, serving, token_for
 from saiseld.serve.jobs import (
     RECORDING,
     VIDEO,
@@ -95,7 +95,7 @@ class _Queue:
     """
 
     def __init__(self, jobs: Jobs) -> None:
-        self._jobs, self._known = jobs, jobs.waiting()
+        self._jobs, self._waiting = jobs, jobs.waiting()
         self._asking: asyncio.Task[None] | None = None
         self._limiter = anyio.CapacityLimiter(1)
 
@@ -106,10 +106,10 @@ class _Queue:
         done, _ = await asyncio.wait({self._asking}, timeout=_HEALTH_S)
         for task in done:
             task.result()
-        return self._known
+        return self._waiting
 
     async def _ask(self) -> None:
-        self._known = await anyio.to_thread.run_sync(self._jobs.waiting, limiter=self._limiter)
+        self._waiting = await anyio.to_thread.run_sync(self._jobs.waiting, limiter=self._limiter)
 
 
 async def _state_of(request: Request) -> _State:
@@ -497,10 +497,10 @@ def serve(
     limits = limits or Limits()
     with only_run(folder) as own:
         jobs = Jobs(own)
-        known = kept_token(own / "token", host) if token is None else token_for(host, token)
+        secret = saved_token(own / "token", host) if token is None else token_for(host, token)
         remove_leftovers(own, deep=True)  # uploads that ended with a killed server
         with (
             working(jobs, limits, do),
-            serving(application(jobs, limits), host, port, known, root_path) as server,
+            serving(application(jobs, limits), host, port, secret, root_path) as server,
         ):
             yield server

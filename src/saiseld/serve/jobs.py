@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import orjson
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from saiseld.arrays.description import MicrophoneArray, array_names, read_array
@@ -384,7 +384,7 @@ class Jobs:
         self._update(
             "state = ?, error = ?, warnings = ?, ended = ?, share = CASE ? WHEN 'done' THEN 1 "
             "ELSE share END WHERE id = ? AND state = 'running'",
-            *(state, detail, orjson.dumps(warnings).decode(), time.time(), state, job),
+            *(state, detail, msgspec.json.encode(warnings).decode(), time.time(), state, job),
         )
 
     # What who watches the worker does; nobody works meanwhile.
@@ -465,7 +465,7 @@ class Jobs:
             started=_moment(row["started"]),
             ended=_moment(row["ended"]),
             error=None if row["error"] is None else ErrorDetail.model_validate_json(row["error"]),
-            warnings=orjson.loads(row["warnings"]),
+            warnings=msgspec.json.decode(row["warnings"]),
             files=result_names(self.results_of(row["id"])) if done else [],
         )
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import av
+import msgspec
 import numpy as np
-import orjson
 import soundfile
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
@@ -213,7 +213,7 @@ def _manifest(
             name: version(name) for name in ("saiseld", "numpy", "scipy", "soundfile", "soxr", "av")
         },
     }
-    return orjson.dumps(content, option=orjson.OPT_INDENT_2)
+    return msgspec.json.format(msgspec.json.encode(content))
 
 
 def _fingerprint(files: list[Path]) -> dict[str, object]:
@@ -227,7 +227,7 @@ def _fingerprint(files: list[Path]) -> dict[str, object]:
 def _difference(begun_with: bytes, manifest: bytes, path: Path) -> str:
     """Return which values of a manifest are others than those of this run."""
     with refusing(DataError, path, "a manifest (JSON)"):
-        there, here = _values(orjson.loads(begun_with)), _values(orjson.loads(manifest))
+        there, here = (_values(msgspec.json.decode(text)) for text in (begun_with, manifest))
     names = dict.fromkeys([*here, *there])
     return ", ".join(
         f"{name} {there.get(name)} for {here.get(name)}"

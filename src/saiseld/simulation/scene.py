@@ -269,9 +269,9 @@ class _Planner:
         now = float(rng.exponential(gap_s))
         while now < recipe.seconds - self.SHORTEST_S:
             class_id = dealt.pop() if dealt else int(rng.choice(NUM_CLASSES, p=weights))
-            wanted = min(rng.uniform(*recipe.event_seconds[class_id]), recipe.seconds - now)
-            source = self._idle_source(class_id, now, now + wanted)
-            signal = self.bank.draw(class_id, self.split, wanted, source.seed, rng)
+            seconds = min(rng.uniform(*recipe.event_seconds[class_id]), recipe.seconds - now)
+            source = self._idle_source(class_id, now, now + seconds)
+            signal = self.bank.draw(class_id, self.split, seconds, source.seed, rng)
             level = recipe.level_db[class_id] + rng.uniform(-3, 3)
             start = int(now * SAMPLE_RATE)
             signal = signal[: int(recipe.seconds * SAMPLE_RATE) - start] * 10 ** (level / 20)
@@ -290,11 +290,11 @@ class _Planner:
             self.sources.append(source)
             level = recipe.level_db[track.class_id] + rng.uniform(-3, 3)
             for first, last in track.events:
-                wanted = (last - first) * SAMPLES_PER_FRAME
+                length = (last - first) * SAMPLES_PER_FRAME
                 clip = self.bank.draw(
-                    track.class_id, self.split, wanted / SAMPLE_RATE, source.seed, rng
+                    track.class_id, self.split, length / SAMPLE_RATE, source.seed, rng
                 )
-                signal = np.resize(clip, wanted) * 10 ** (level / 20)
+                signal = np.resize(clip, length) * 10 ** (level / 20)
                 start = first * SAMPLES_PER_FRAME
                 self.sounds.append(Sound(source, start, signal.astype(np.float32)))
 

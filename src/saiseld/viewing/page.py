@@ -18,7 +18,6 @@ from urllib.parse import quote
 
 import msgspec
 import numpy as np
-import orjson
 
 from saiseld.conventions.taxonomy import CLASS_COLOURS, CLASS_NAMES
 from saiseld.conventions.timebase import FPS, frame_of_time
@@ -167,8 +166,8 @@ def write_index(path: str | Path, pages: Sequence[tuple[str, Summary]]) -> None:
 
 
 def _header(section: Section) -> str:
-    said = f"{counted(len(section.events), 'sound event')} in {clock(section.seconds)}"
-    notes = ". ".join([said, *section.notes]) + "."
+    counts = f"{counted(len(section.events), 'sound event')} in {clock(section.seconds)}"
+    notes = ". ".join([counts, *section.notes]) + "."
     warnings = "".join(f"<li>{escape(text)}</li>" for text in section.warnings)
     if warnings:
         warnings = (
@@ -220,12 +219,12 @@ def _list(section: Section) -> str:
     )
     is_assumed = any(event.elevation_assumed for event in section.events)
     assumed = ", assumed and not measured where it is in brackets" if is_assumed else ""
-    least = "" if section.threshold is None else f" of {section.threshold:.2f} or more"
+    limit = "" if section.threshold is None else f" of {section.threshold:.2f} or more"
     return (
         f'{now}<div class="scroll" id="scroll" tabindex="0" role="region" aria-label="Table of '
         f'sound events"><table><thead><tr>{columns}</tr></thead><tbody></tbody></table>'
         '<div id="end"></div></div><details><summary>What the numbers mean, and keys</summary>'
-        f"<p>Picture, time line and table show the same: masks scored{least}, joined to events. "
+        f"<p>Picture, time line and table show the same: masks scored{limit}, joined to events. "
         "The number beside a name in the picture is the mask's score in that tenth of a second "
         "(<b>now</b>); <b>mean</b> is that of an event's masks, and the score in its CSV their "
         "highest. Times are minutes:seconds. Left is positive azimuth, up positive elevation"
@@ -302,7 +301,7 @@ def _score(mask: EnergyMask) -> float:
 
 def script_json(value: object) -> str:
     """Return JSON that ends no script element, whatever a name holds."""
-    return orjson.dumps(value).decode().replace("<", "\\u003c")
+    return msgspec.json.encode(value).decode().replace("<", "\\u003c")
 
 
 def _jpeg(content: bytes) -> str:

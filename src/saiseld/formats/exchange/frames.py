@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from saiseld.conventions.sphere import HEIGHT, WIDTH
@@ -79,7 +79,7 @@ def coco_json(recorded: RecordedEvents) -> bytes:
             for class_id, name in enumerate(CLASS_NAMES)
         ],
     }
-    return orjson.dumps(document)
+    return msgspec.json.encode(document)
 
 
 def _coco_annotation(number: int, mask: EnergyMask, polygons: list[Polygon]) -> dict[str, Any]:

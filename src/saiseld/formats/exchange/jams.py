@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
+import msgspec
 
 from saiseld.formats.exchange.model import RecordedEvents
 from saiseld.runtime.version import __version__
@@ -49,7 +49,7 @@ def jams_json(recorded: RecordedEvents) -> bytes:
         },
         "sandbox": {},
     }
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2)
+    return msgspec.json.format(msgspec.json.encode(document))
 
 
 def _annotation(recorded: RecordedEvents, namespace: str, values: list[Any]) -> dict[str, Any]:

@@ -139,12 +139,12 @@ def render_room(place: Place, rng: np.random.Generator) -> dict[str, NDArray[np.
     samples = int(np.clip(place.room.rt60_s.max() + EARLY_S, SHORTEST_S, LONGEST_S) * SAMPLE_RATE)
     points, paths, responses = [], [], []
     for path in [-1] * STANDING + list(range(WALKS)):
-        way = draw_point(place, rng)[None] if path < 0 else draw_walk(place, rng)
+        route = draw_point(place, rng)[None] if path < 0 else draw_walk(place, rng)
         # Who sounds faces the array more often than not.
-        aim = rng.standard_normal(3) - way[0] / np.linalg.norm(way[0])
+        aim = rng.standard_normal(3) - route[0] / np.linalg.norm(route[0])
         pattern = Pattern(aim / np.linalg.norm(aim), place.beaming)
         tail = place.room.diffuse_tail(array, rng, pattern, LONGEST_S)
-        for point in way:
+        for point in route:
             response = np.zeros((len(capsules), samples), np.float32)
             early = place.room.early_response(place.array_m + point, place.array_m, array, pattern)
             for part in (early, tail):

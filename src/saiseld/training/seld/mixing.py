@@ -38,7 +38,7 @@ _PEOPLE = frozenset({0, 1, 2, 4, 6})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Track:
-    """A source in a scene.
+    """A source in a scene, or in a recording, of T frames.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Track:
     active
         (T,) whether it sounds.
     azimuth, elevation, distance_cm
-        (T,) where it is.
+        (T,) where it is; the distance NaN where it is not known.
     """
 
     class_id: int

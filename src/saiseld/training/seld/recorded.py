@@ -49,27 +49,6 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RecordedSource:
-    """One source of a recording of T frames.
-
-    Parameters
-    ----------
-    class_id
-        Of the source.
-    active
-        (T,) whether it sounds.
-    azimuth, elevation, distance_cm
-        (T,) where it is; the distance NaN where it is not known.
-    """
-
-    class_id: int
-    active: NDArray[np.bool_]
-    azimuth: NDArray[np.float32]
-    elevation: NDArray[np.float32]
-    distance_cm: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class AnnotatedAudio:
     """A recording that windows can be read from, and what is in it.
 
@@ -91,7 +70,7 @@ class AnnotatedAudio:
     room: str
     path: Path
     decoded: Path | None
-    sources: tuple[RecordedSource, ...]
+    sources: tuple[Track, ...]
     ignored: NDArray[np.bool_]
 
     @property
@@ -337,7 +316,7 @@ def _merged(one: Track, other: Track) -> Track:
     return Track(one.class_id, one.active | later, *places)
 
 
-def _sources(events: Sequence[Event], frames: int) -> list[RecordedSource]:
+def _sources(events: Sequence[Event], frames: int) -> list[Track]:
     rows: dict[tuple[int, int], list[Event]] = {}
     for event in events:
         if event.class_id != IGNORED:
@@ -352,9 +331,7 @@ def _sources(events: Sequence[Event], frames: int) -> list[RecordedSource]:
         distance = [np.nan if e.distance_cm is None else e.distance_cm for e in of_source]
         columns = ([e.azimuth for e in of_source], [e.elevation for e in of_source], distance)
         sources.append(
-            RecordedSource(
-                class_id, active, *(np.array(column, np.float32)[filled] for column in columns)
-            )
+            Track(class_id, active, *(np.array(column, np.float32)[filled] for column in columns))
         )
     return sources
 

@@ -92,14 +92,14 @@ class Room:
 
     def _check_columns(self, column: Mapping[str, NDArray[Any]]) -> None:
         count = len(column["path"])
-        for name, (least, most) in _COLUMNS.items():
+        for name, (low, high) in _COLUMNS.items():
             values = column[name]
-            right = values.shape == (count,) and ((values >= least) & (values <= most)).all()
+            right = values.shape == (count,) and ((values >= low) & (values <= high)).all()
             if not right or values.dtype.kind not in "fi":
                 raise DataError(
                     self.path,
                     place=name,
-                    expected=f"{count} numbers from {least:g} to {most:g}",
+                    expected=f"{count} numbers from {low:g} to {high:g}",
                     found="others",
                 )
 
