@@ -83,7 +83,8 @@ def test_meta_information_names_the_models_that_were_used(tmp_path):
             for label in author.labels()
         ]
     files = [set(meta["description"]["models"]) for meta in metas]
-    detector, audio = {"uplam.safetensors", "detector.safetensors"}, {"seld.safetensors"}
+    detector = {"uplam.safetensors", "detector.safetensors"}
+    audio = {"seld.safetensors", "recogniser.safetensors"}
     fused = {"fusion.json"}
     assert files == [detector | audio | fused, audio | fused, detector | {MATCHABILITY}, detector]
     assert metas[2]["description"]["models"][MATCHABILITY] == content_digest(trained)

@@ -26,7 +26,7 @@ WEIGHTS = PACKAGED / "seld.safetensors"
 def ears() -> tuple[AudioBranch, AudioBranch]:
     graphs = AudioBranch.load(WEIGHTS)
     assert isinstance(graphs.network, GraphSeld)
-    return graphs, AudioBranch(Seld.load(WEIGHTS))
+    return graphs, AudioBranch(Seld.load(WEIGHTS), recognition=graphs.recognition)
 
 
 @pytest.fixture(scope="module")
