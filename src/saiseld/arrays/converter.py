@@ -18,7 +18,6 @@ Sound Reproduction with Directional Audio Coding", JAES 55 (2007), for general a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -59,7 +58,6 @@ LATENCY = WINDOW - HOP + (STEP + 1) * CELL * HOP
 """Samples at 24 kHz after which a sample has certainly come out."""
 
 Array = NDArray[np.float32]
-Select = Callable[[NDArray[np.floating[Any]]], NDArray[np.floating[Any]]]
 Complex = NDArray[np.complex64]
 
 
@@ -102,35 +100,12 @@ class Tables:
     residual: Complex
 
 
-def grid() -> NDArray[np.float64]:
-    """Return the unit vectors (484, 3) among which directions are sought."""
-    return fibonacci_sphere().T
-
-
-def _tables_of_array(array: MicrophoneArray) -> Tables:
-    return make_tables(
-        array_response(array, _frequencies(), grid()), direction_prior(array, grid())
-    )
-
-
-def _frequencies() -> NDArray[np.float64]:
-    return np.asarray(np.fft.rfftfreq(WINDOW, 1 / SAMPLE_RATE), np.float64)
-
-
-def make_tables(seen: NDArray[np.complexfloating[Any, Any]], prior: Array | None = None) -> Tables:
-    """Return the tables of whatever hears unit waves from the directions of `grid`.
-
-    Parameters
-    ----------
-    seen
-        Its response (F, D, M) at the `BINS` frequencies of a window, or (1, D, M) at all.
-    prior
-        (D,) that powers are multiplied by; None for none.
-    """
-    directions = grid()
-    seen = np.broadcast_to(seen, (BINS, *seen.shape[1:]))
-    target = array_response(tetrahedron(), _frequencies(), directions)
-    microphones = seen.shape[2]
+def _tables(array: MicrophoneArray) -> Tables:
+    directions = fibonacci_sphere().T
+    frequency = np.asarray(np.fft.rfftfreq(WINDOW, 1 / SAMPLE_RATE), np.float64)
+    seen = array_response(array, frequency, directions)
+    target = array_response(tetrahedron(), frequency, directions)
+    microphones = array.microphones
     diffuse = np.einsum("fdm,fdn->fmn", seen, seen.conj(), optimize=True) / len(directions)
     size = np.trace(diffuse, axis1=1, axis2=2).real[:, None, None] / microphones
     size = np.maximum(size, 1e-6)
@@ -152,7 +127,7 @@ def make_tables(seen: NDArray[np.complexfloating[Any, Any]], prior: Array | None
     return Tables(
         whitening.astype(np.complex64),
         tuple(_factors(parts[a:b].reshape(-1, len(directions))) for a, b in pairwise(edges)),
-        np.ones(len(directions), np.float32) if prior is None else prior,
+        direction_prior(array, directions),
         beam.reshape(-1, microphones).astype(np.complex64),
         correction.reshape(-1, CAPSULES).astype(np.complex64),
         np.ascontiguousarray(residual.transpose(0, 2, 1).astype(np.complex64)),
@@ -231,7 +206,7 @@ class ArrayConverter:
     @cached_property
     def tables(self) -> Tables:
         """What its streams look up; made when the first needs them."""
-        return _tables_of_array(self.array)
+        return _tables(self.array)
 
     @property
     def name(self) -> str:
@@ -247,9 +222,9 @@ class ArrayConverter:
         """Raise ``AudioError`` where a recording has not the channels that the array needs."""
         self.array.channels_of(channels, source)
 
-    def stream(self) -> CapsuleStream:
-        """Return a new stream."""
-        return CapsuleStream(self.array.select, self.array.microphones, self.tables)
+    def stream(self, *, live: bool = False) -> ArrayStream:
+        """Return a new stream; live ones are the same."""
+        return ArrayStream(self.array, self.tables)
 
 
 class ChannelPick:
@@ -275,7 +250,7 @@ class ChannelPick:
         """Raise ``AudioError`` where a channel is not there."""
         self.array.channels_of(channels, source)
 
-    def stream(self) -> ChannelPick:
+    def stream(self, *, live: bool = False) -> ChannelPick:
         """Return itself: nothing is kept from one block to the next."""
         return self
 
@@ -297,21 +272,17 @@ def converter_for(array: MicrophoneArray) -> ArrayConverter | ChannelPick:
     return ChannelPick(array) if is_native and array.yaw_deg == 0 else ArrayConverter(array)
 
 
-class CapsuleStream:
+class ArrayStream:
     """Converts one stream, block by block; the same numbers whatever the blocks.
 
     Parameters
     ----------
-    select
-        Makes the (n, M) signals that the tables are for of (n, channels) samples.
-    microphones
-        M.
-    tables
-        See `make_tables`.
+    array, tables
+        Of its `ArrayConverter`.
     """
 
-    def __init__(self, select: Select, microphones: int, tables: Tables) -> None:
-        self._select = select
+    def __init__(self, array: MicrophoneArray, tables: Tables) -> None:
+        self.array = array
         self._tables = tables
         self._edges = band_edges()
         self._band_of_bin = np.clip(
@@ -321,7 +292,7 @@ class CapsuleStream:
         )
         self._offset = np.arange(BINS) * tables.prior.size
         self._window = np.sqrt(np.hanning(WINDOW + 1)[:-1]).astype(np.float32)
-        bands = len(tables.steering)
+        microphones, bands = array.microphones, len(tables.steering)
         self._waiting = np.zeros((WINDOW - HOP, microphones), np.float32)
         self._power = np.zeros((2, bands, tables.prior.size), np.float32)
         self._spectra = np.zeros((microphones, CELL, BINS), np.complex64)
@@ -337,7 +308,7 @@ class CapsuleStream:
         What comes out is as long as what went in, at most `LATENCY` samples later.
         """
         self._taken += len(samples)
-        chosen = self._select(samples).astype(np.float32, copy=False)
+        chosen = self.array.select(samples).astype(np.float32, copy=False)
         self._waiting = np.concatenate([self._waiting, chosen])
         parts: list[Array] = []
         step = STEP * CELL * HOP

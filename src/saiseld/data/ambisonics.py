@@ -1,26 +1,38 @@
 """First-order ambisonics as the four capsules of the tetrahedron would have recorded it.
 
-A plane wave from direction u has W = 1 and (X, Y, Z) = u in SN3D: four coincident microphones whose
-response is the same at all frequencies, converted as an array is (`saiseld.arrays.converter`). The
-two terms of the rigid sphere's series that first order holds miss a tenth of a capsule's pressure
-at 750 Hz and most of it above 2.5 kHz, just where acoustic images are made; a wave that is found in
-W, X, Y and Z and recorded anew by the whole series has them. A-format is converted as the array of
-cardioids that it is.
+A plane wave from direction u has W = 1 and (X, Y, Z) = u in SN3D. On the rigid sphere of the em32 a
+capsule receives it through the series of `saiseld.conventions.rigid_sphere`, of which first order
+holds two terms. Those two alone miss a tenth of the pressure at 750 Hz and most of it above 2.5
+kHz, just where acoustic images are made. So each bin of a short-time spectrum is taken for one
+plane wave, from where its intensity Re(W* (X, Y, Z)) points (Pulkki, "Spatial Sound Reproduction
+with Directional Audio Coding", JAES 55, 2007), that reaches a capsule through the whole series;
+what the wave leaves over of X, Y and Z reaches it through the first-order term. One source is
+exact, several are as apart as they are in time and frequency. docs/data.md has the measured error.
+A-format is converted as the array that it is (`saiseld.arrays.converter`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft, rfft
+from scipy.ndimage import uniform_filter
 
-from saiseld.arrays.converter import ArrayConverter, CapsuleStream, Tables, grid, make_tables
+from saiseld.arrays.converter import ArrayConverter
 from saiseld.arrays.description import read_array
+from saiseld.conventions.arrays import RADIUS_M, TETRAHEDRON, eigenmike_xyz
+from saiseld.conventions.rigid_sphere import (
+    SPEED_OF_SOUND,
+    radial_term,
+    rigid_sphere_response,
+)
+from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.runtime.errors import AudioError
 
 AmbisonicFormat = Literal["ambix", "n3d", "fuma", "a-format"]
@@ -28,10 +40,17 @@ AmbisonicFormat = Literal["ambix", "n3d", "fuma", "a-format"]
 ``fuma``: W, X, Y, Z with W 3 dB lower. ``a-format``: four cardioids, front left up, front right
 down, back left down, back right up. What follows the first four channels are higher orders."""
 
+_WINDOW, _HOP = 512, 128
+_MARGIN = 8 * _HOP
+_FILE_CHUNK, _LIVE_CHUNK = 200 * _HOP, 8 * _HOP
+_SMOOTH = (5, 3)
+"""Short-time frames and bins over which an intensity is averaged."""
+_ANGLES = 361
 _FIRST_ORDER = 4
 _OUTWARD = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
 """Signs of x, y and z of the four cardioids."""
 
+Complex = NDArray[np.complex128]
 Samples = NDArray[np.floating]
 
 
@@ -64,8 +83,8 @@ class Converter(Protocol):
         """Raise ``AudioError`` where a recording has not the channels that it needs."""
         ...
 
-    def stream(self) -> ConverterStream:
-        """Return a new stream."""
+    def stream(self, *, live: bool = False) -> ConverterStream:
+        """Return a new stream; ``live`` ones are less late, and cost more."""
         ...
 
 
@@ -105,11 +124,11 @@ class AmbisonicConverter:
                 found=str(channels),
             )
 
-    def stream(self) -> ConverterStream:
+    def stream(self, *, live: bool = False) -> ConverterStream:
         """Return a new stream; see `Converter`."""
         if self.format == "a-format":
-            return _cardioids().stream()
-        return CapsuleStream(partial(wxyz, format_=self.format), _FIRST_ORDER, _wxyz_tables())
+            return _cardioids().stream(live=live)
+        return AmbisonicStream(self.format, _LIVE_CHUNK if live else _FILE_CHUNK)
 
 
 @cache
@@ -118,11 +137,45 @@ def _cardioids() -> ArrayConverter:
     return ArrayConverter(read_array("a-format"))
 
 
-@cache
-def _wxyz_tables() -> Tables:
-    """Return the tables of W, X, Y and Z in SN3D."""
-    directions = grid()
-    return make_tables(np.concatenate([np.ones((len(directions), 1)), directions], axis=1)[None])
+class AmbisonicStream:
+    """Turns blocks of ambisonics into capsules; the same numbers whatever the blocks' sizes.
+
+    Parameters
+    ----------
+    format_
+        Which ambisonics.
+    chunk
+        Samples that are computed at a time, a multiple of the hop. The output is later than the
+        input by up to this and 43 ms.
+    """
+
+    def __init__(self, format_: AmbisonicFormat = "ambix", chunk: int = _FILE_CHUNK) -> None:
+        self._format, self._chunk = format_, chunk
+        self._held = np.zeros((_MARGIN, 4))
+        self._due = 0
+
+    def push(self, samples: Samples) -> NDArray[np.float32]:
+        """Take (n, channels) samples and return the (m, 4) that they complete."""
+        self._due += len(samples)
+        self._held = np.concatenate([self._held, wxyz(samples, self._format)])
+        whole = (len(self._held) - 2 * _MARGIN) // self._chunk
+        return self._give([self._next() for _ in range(whole)])
+
+    def close(self) -> NDArray[np.float32]:
+        """Return what is left: in all as many samples as were taken."""
+        missing = -(-self._due // self._chunk) * self._chunk + 2 * _MARGIN - len(self._held)
+        self._held = np.pad(self._held, ((0, max(missing, 0)), (0, 0)))
+        return self._give([self._next() for _ in range(-(-self._due // self._chunk))])
+
+    def _next(self) -> NDArray[np.float32]:
+        part = self._held[: self._chunk + 2 * _MARGIN]
+        self._held = self._held[self._chunk :]
+        return _capsules(part)
+
+    def _give(self, parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        given = np.concatenate([np.zeros((0, 4), np.float32), *parts])[: self._due]
+        self._due -= len(given)
+        return given
 
 
 def converted(
@@ -174,3 +227,39 @@ def wxyz(block: Samples, format_: AmbisonicFormat) -> NDArray[np.float64]:
         return np.asarray(first * [np.sqrt(2), 1, 1, 1])
     ordered = first[:, [0, 3, 1, 2]]
     return ordered / np.sqrt([1, 3, 3, 3]) if format_ == "n3d" else ordered
+
+
+def _capsules(wxyz: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the capsule signals (n - 2 _MARGIN, 4) of W, X, Y, Z (n, 4)."""
+    starts = np.arange(0, len(wxyz) - _WINDOW + 1, _HOP)
+    window = np.sqrt(np.hanning(_WINDOW + 1)[:-1])
+    frames = wxyz[starts[:, None] + np.arange(_WINDOW)] * window[:, None]
+    spectra = rfft(frames, axis=1)
+    rendered = _rendered(spectra[..., 0], spectra[..., 1:])
+    parts = irfft(rendered, _WINDOW, axis=1) * (window[:, None] * 2 * _HOP / _WINDOW)
+    out = np.zeros((len(wxyz), 4))
+    for start, part in zip(starts, parts, strict=True):
+        out[start : start + _WINDOW] += part
+    return out[_MARGIN:-_MARGIN].astype(np.float32)
+
+
+def _rendered(pressure: Complex, velocity: Complex) -> Complex:
+    """Return capsule spectra (T, F, 4) of W (T, F) and X, Y, Z (T, F, 3)."""
+    whole, dipole = _responses()
+    facing = eigenmike_xyz()[list(TETRAHEDRON)] / RADIUS_M
+    intensity = uniform_filter((pressure.conj()[..., None] * velocity).real, (*_SMOOTH, 0))
+    length = np.linalg.norm(intensity, axis=-1, keepdims=True)
+    direction = np.divide(intensity, length, out=np.zeros_like(intensity), where=length > 0)
+    cosine = np.clip(direction @ facing.T, -1, 1)
+    angle = np.rint(np.arccos(cosine) * ((_ANGLES - 1) / np.pi)).astype(int)
+    wave = whole[np.arange(whole.shape[0])[None, :, None], angle] * pressure[..., None]
+    left_over = velocity - direction * pressure[..., None]
+    return np.asarray(wave + dipole[None, :, None] * (left_over @ facing.T))
+
+
+@cache
+def _responses() -> tuple[Complex, Complex]:
+    """Return the responses by frequency and angle (F, _ANGLES), and the first-order term (F,)."""
+    ka = 2 * np.pi * np.fft.rfftfreq(_WINDOW, 1 / SAMPLE_RATE) * RADIUS_M / SPEED_OF_SOUND
+    angle = np.linspace(0, np.pi, _ANGLES)
+    return rigid_sphere_response(ka, np.cos(angle)), radial_term(1, ka)

@@ -662,7 +662,7 @@ class ConvertedSource:
     def blocks(self) -> Iterator[Block]:
         """Yield what the source gives, later by what the converter needs."""
         source = self.source
-        stream = self.converter.stream()
+        stream = self.converter.stream(live=True)
         resampler = soxr.ResampleStream(
             source.sample_rate, SAMPLE_RATE, source.channels, dtype="float32", quality="VHQ"
         )
