@@ -201,3 +201,10 @@ def test_other_units_are_refused(tmp_path, unit: str) -> None:
 def test_angles_like_radians_are_said(tmp_path, caplog, azimuth: float, is_said: bool) -> None:
     read_events(written(tmp_path, [f"0,1,0,{azimuth},1", "1,1,0,-3,-1"]))
     assert ("radians" in caplog.text) == is_said
+
+
+def test_angles_beside_a_part_of_a_vector_are_read(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("frame,class,azimuth,elevation,x\n0,1,30,-10,0.5\n")
+    (event,) = read_events(path)
+    assert (event.azimuth, event.elevation) == (30, -10)

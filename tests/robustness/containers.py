@@ -493,7 +493,7 @@ def hdf5(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
         with h5py.File(held, "a") as file:
             for _ in range(random.choice((1, 1, 2))):
                 _change_dataset(h5py, file, random)
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError):
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, MemoryError):
         return mutated(content, others, random)
     return held.getvalue()
 

@@ -83,7 +83,11 @@ def same_masks(path: Path, found: Sequence[EnergyMask]) -> None:
 
 
 def _rows(path: Path) -> list[list[str]]:
-    return [r for r in csv.reader(io.StringIO(path.read_text("utf-8-sig"), newline=None)) if r]
+    text = path.read_text("utf-8-sig")
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    mark = next((mark for mark in ";\t," if mark in first), " ")
+    rows = csv.reader(io.StringIO(text, newline=None), delimiter=mark)
+    return [row for row in rows if row and not row[0].startswith("#")]
 
 
 def _is_number(text: str) -> bool:
@@ -108,7 +112,7 @@ def same_events(path: Path, found: Sequence[Event]) -> None:
         said = dict(zip(names, map(float, row), strict=False))
         assert (event.frame, event.class_id) == (said["frame"], said["class"])
         assert event.source == said.get("source", 0)
-        if "x" in said:
+        if "azimuth" not in said or "elevation" not in said:
             turn = math.degrees(math.atan2(said["y"], said["x"]))
             up = math.degrees(math.atan2(said["z"], math.hypot(said["x"], said["y"])))
         else:

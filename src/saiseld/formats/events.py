@@ -287,7 +287,7 @@ def _event(row: list[str], path: Path, place: str, classes: int, columns: tuple[
 
 def _angles(value: dict[str, float], path: Path, place: str) -> tuple[float, float]:
     """Return azimuth and elevation in degrees."""
-    if "x" not in value:
+    if "azimuth" in value and "elevation" in value:
         return value["azimuth"], value["elevation"]
     x, y, z = (value[name] for name in ("x", "y", "z"))
     if not (x or y or z):
