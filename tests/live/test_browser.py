@@ -106,7 +106,7 @@ def silent(number, **options):
     return frame
 
 
-DIRECTIONS = ((60, 0), (-75, 20), (130, -35))
+DIRECTIONS = ((60, 0), (-75, 20), (130, 35))
 
 
 def test_heat_is_where_the_sound_is(live, tab):
