@@ -16,7 +16,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
@@ -36,7 +35,13 @@ from saiseld.formats.events import write_events
 from saiseld.labels.annotate import annotate
 from saiseld.labels.sparse_imaging import sparse_image
 from saiseld.runtime.errors import OutputError
-from saiseld.runtime.files import atomic_path, output_folder, remove_leftovers, write_bytes
+from saiseld.runtime.files import (
+    atomic_path,
+    indented_json,
+    output_folder,
+    remove_leftovers,
+    write_bytes,
+)
 from saiseld.runtime.parallel import run_all
 from saiseld.simulation.rooms.room import Room
 from saiseld.simulation.scene import ReplayedSource, Scene, Sound, generator
@@ -164,7 +169,7 @@ def make_world(tree: str | Path, world: World, *, jobs: int = 1) -> tuple[int, i
         If the folder was begun with anything else.
     """
     tree = output_folder(tree)
-    manifest = msgspec.json.format(msgspec.json.encode(_manifest(world)))
+    manifest = indented_json(_manifest(world))
     path = tree / "manifest.json"
     if path.is_file() and path.read_bytes() != manifest:
         raise OutputError(

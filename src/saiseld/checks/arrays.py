@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from saiseld.arrays.description import MicrophoneArray, read_array, tetrahedron
 from saiseld.arrays.geometry import GeometryFit, GeometryModel, check_geometry, look_alikes
 from saiseld.checks.findings import Finding
+from saiseld.checks.summary import dead_channels
 from saiseld.conventions.timebase import FPS
 from saiseld.data.recordings import Recording
 
 LONGEST_S = 30.0
 """How much of a recording is compared with a geometry, at most."""
-_DEAD_DB = 40.0
 _BLOCK_FRAMES = 100
 
 
@@ -43,7 +43,7 @@ def array_findings(
     power = np.square(sound, dtype=float).mean(axis=0)
     if not power.any():
         return [Finding("error", path, "every sample is zero", "Record again")]
-    dead = power < np.median(power) * 10 ** (-_DEAD_DB / 10)
+    dead = dead_channels(power)
     channels = np.array(array.channels_of(recording.channels, path)) + 1
     for channel in channels[dead]:
         advice = "Check the microphone, and `channels` in the array's description"

@@ -24,7 +24,7 @@ from saiseld.arrays.description import MicrophoneArray, tetrahedron
 from saiseld.checks.arrays import a_format_findings, array_findings, geometry_findings
 from saiseld.checks.channels import Recognition, recognise
 from saiseld.checks.findings import Finding, unreadable
-from saiseld.checks.summary import ChannelSummary
+from saiseld.checks.summary import ChannelSummary, dead_channels
 from saiseld.checks.video import check_video
 from saiseld.conventions.arrays import RADIUS_M, TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.timebase import SAMPLE_RATE
@@ -53,7 +53,7 @@ AMBISONIC_NAMES: dict[AmbisonicFormat, str] = {
     "fuma": "ambisonics, FuMa B-format",
     "a-format": "A-format of four cardioids",
 }
-_DEAD_DB, _LEVEL_DB = 40.0, 6.0
+_LEVEL_DB = 6.0
 _COPY = 1 - 1e-6
 """Coherence of copies, though they were rounded to 16 bits anew."""
 _SMALL_MISFIT, _LARGE_MISFIT = 0.03, 0.3
@@ -249,8 +249,7 @@ def _level_findings(path: Path, summary: ChannelSummary) -> list[Finding]:
 
 
 def _channel_findings(path: Path, summary: ChannelSummary) -> list[Finding]:
-    median = np.median(summary.power)
-    dead = summary.power < max(median, 1e-30) * 10 ** (-_DEAD_DB / 10)
+    dead = dead_channels(summary.power, silence=1e-30)
     if summary.silent_frames == summary.frames or dead.all():
         return []
     findings = [

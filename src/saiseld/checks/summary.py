@@ -13,7 +13,18 @@ BANDS_HZ = np.geomspace(250, HIGHEST_HZ, 13)
 """Edges of third octaves, in which single frames are looked at."""
 _BLOCK_FRAMES = 100
 _CLIPPED, _OVER = 0.999, 1.001
+_DEAD = 10**-4.0
+"""Of the median channel's power: 40 dB below it."""
 _FIRST = 4
+
+
+def dead_channels(power: NDArray[np.floating], silence: float = 0.0) -> NDArray[np.bool_]:
+    """Return which channels, along the last axis of their ``power``, are far below the median.
+
+    Where the median is silence itself, those below ``silence`` count.
+    """
+    median = np.median(power, axis=-1, keepdims=True)
+    return np.asarray(power < np.maximum(median, silence) * _DEAD)
 
 
 class ChannelSummary:

@@ -25,3 +25,10 @@ def frame_of_time(seconds: float) -> int:
 def time_of_frame(frame: int) -> float:
     """Return the start of a frame in seconds."""
     return frame / FPS
+
+
+def clock(seconds: float) -> str:
+    """Return a time as minutes:seconds, with hours where there are some."""
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"

@@ -28,7 +28,7 @@ from saiseld.decision.emission import (
 )
 from saiseld.formats.candidates import BRANCHES, FUSED, Candidates
 from saiseld.runtime.errors import CandidateError, CheckpointError, refusing
-from saiseld.runtime.files import write_bytes
+from saiseld.runtime.files import indented_json, write_bytes
 
 REACH_DEG = 20.0
 """Directions of one class this near are of one source."""
@@ -329,7 +329,7 @@ class Fusion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def save(self, path: str | Path) -> None:
         """Write JSON, whole or not at all."""
-        write_bytes(path, msgspec.json.format(msgspec.json.encode(self)) + b"\n")
+        write_bytes(path, indented_json(self) + b"\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Fusion:

@@ -65,13 +65,12 @@ def write_detector_graphs(detector: Detector, weights: Path) -> list[Path]:
     box = torch.tensor([10.0, 20.0, 60.0, 90.0])
     regions = [torch.stack([torch.tensor([row, *box]) for row in range(_ROWS)])] * len(strides)
     of_regions = features + regions
-    samples: int = detector.energy_pool.sampling_ratio
     few = {**header, "proposals": round(_FAST_SHARE * header["proposals"])}
     paths = []
     for name, network, inputs in (
         ("rpn", rpn, [rgb, acoustic]),
-        ("box_head", _BoxHead(detector, strides, samples), of_regions),
-        ("energy_head", _EnergyHead(detector, strides, samples), of_regions),
+        ("box_head", _BoxHead(detector, strides), of_regions),
+        ("energy_head", _EnergyHead(detector, strides), of_regions),
     ):
         model = model_of(network, inputs, weights)
         paths.append(write_model_beside(weights, name, model, header))
@@ -130,9 +129,10 @@ class _Rpn(nn.Module):
 class _OfRegions(nn.Module):
     """What is said of regions, given feature maps and for each map its (frame, box) rows."""
 
-    def __init__(self, detector: Detector, strides: Sequence[int], samples: int) -> None:
+    def __init__(self, detector: Detector, strides: Sequence[int]) -> None:
         super().__init__()
-        self.model, self.strides, self.samples = detector, strides, samples
+        self.model, self.strides = detector, strides
+        self.samples: int = detector.energy_pool.sampling_ratio
 
     def pooled(self, inputs: Sequence[Tensor], side: int) -> tuple[Tensor, Tensor]:
         """Return features of side x side cells a region, and the regions' boxes."""

@@ -17,7 +17,7 @@ from saiseld.data.video import OVERLAY_SUFFIX
 from saiseld.formats.candidates import CANDIDATES_SUFFIX
 from saiseld.formats.sound_events import SOUND_EVENTS_SUFFIX
 from saiseld.runtime.errors import DataError, OutputError, refusing
-from saiseld.runtime.files import write_bytes
+from saiseld.runtime.files import write_json
 from saiseld.runtime.limits import FRAMES, Limit
 from saiseld.runtime.version import __version__
 
@@ -172,7 +172,7 @@ class RunRecord:
 
 def write_run_record(results: Results, record: RunRecord) -> None:
     """Write the sidecar of a recording's results."""
-    write_bytes(results.provenance, msgspec.json.format(msgspec.json.encode(asdict(record))))
+    write_json(results.provenance, asdict(record))
 
 
 def read_run_record(results: Results) -> RunRecord:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from saiseld.decision.systems import DecisionModels, System, decide
@@ -19,7 +18,7 @@ from saiseld.evaluation.matched import MatchedRecording, match_recording
 from saiseld.evaluation.rendering import render_masks
 from saiseld.formats.candidates import candidate_files, read_candidates
 from saiseld.pipeline.defaults import ViewingThreshold
-from saiseld.runtime.files import write_bytes
+from saiseld.runtime.files import indented_json, write_bytes
 from saiseld.runtime.parallel import run_all
 
 _RIGHT_IOU = 0.25
@@ -71,7 +70,7 @@ def best_threshold(recordings: Sequence[MatchedRecording]) -> tuple[float, float
 
 def save_viewing_threshold(chosen: ViewingThreshold, path: str | Path) -> None:
     """Write JSON, whole or not at all."""
-    write_bytes(path, msgspec.json.format(msgspec.json.encode(chosen)) + b"\n")
+    write_bytes(path, indented_json(chosen) + b"\n")
 
 
 def _matched(

@@ -217,8 +217,12 @@ def write_bytes(target: str | Path, content: bytes) -> None:
 
 def write_json(target: str | Path, content: Any) -> None:
     """Write JSON values (NumPy's among them) to ``target``, indented, whole or not at all."""
-    encoded = msgspec.json.encode(content, enc_hook=_plain)
-    write_bytes(target, msgspec.json.format(encoded))
+    write_bytes(target, indented_json(content))
+
+
+def indented_json(content: Any) -> bytes:
+    """Return JSON values (NumPy's among them) as text of two spaces a level."""
+    return msgspec.json.format(msgspec.json.encode(content, enc_hook=_plain))
 
 
 def _plain(value: Any) -> Any:

@@ -31,7 +31,13 @@ from saiseld.formats.events import write_events
 from saiseld.labels.annotate import annotate
 from saiseld.labels.sparse_imaging import sparse_image
 from saiseld.runtime.errors import DataError, OutputError, RecipeError, refusing
-from saiseld.runtime.files import atomic_path, output_folder, remove_leftovers, write_bytes
+from saiseld.runtime.files import (
+    atomic_path,
+    indented_json,
+    output_folder,
+    remove_leftovers,
+    write_bytes,
+)
 from saiseld.runtime.parallel import Workers, run_all
 from saiseld.simulation.pictures.picture import Panoramas, render_frames
 from saiseld.simulation.recipes import Recipe
@@ -213,7 +219,7 @@ def _manifest(
             name: version(name) for name in ("saiseld", "numpy", "scipy", "soundfile", "soxr", "av")
         },
     }
-    return msgspec.json.format(msgspec.json.encode(content))
+    return indented_json(content)
 
 
 def _fingerprint(files: list[Path]) -> dict[str, object]:

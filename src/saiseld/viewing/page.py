@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from saiseld.conventions.taxonomy import CLASS_COLOURS, CLASS_NAMES
-from saiseld.conventions.timebase import FPS, frame_of_time
+from saiseld.conventions.timebase import FPS, clock, frame_of_time
 from saiseld.formats.annotation import EnergyMask
 from saiseld.formats.sound_events import SoundEvent
 from saiseld.runtime.files import write_bytes
@@ -311,13 +311,6 @@ def _jpeg(content: bytes) -> str:
 def asset(name: str) -> str:
     """Return a style sheet or script of the pages."""
     return (_ASSETS / name).read_text("utf-8")
-
-
-def clock(seconds: float) -> str:
-    """Return a time as minutes:seconds, with hours where there are some."""
-    whole = round(seconds)
-    hours, minutes = whole // 3600, whole // 60 % 60
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
 def colour_of(class_id: int) -> str:

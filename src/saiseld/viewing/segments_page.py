@@ -14,11 +14,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from saiseld.conventions.taxonomy import CLASS_NAMES
+from saiseld.conventions.timebase import clock
 from saiseld.formats.annotation import EnergyMask
 from saiseld.formats.sound_events import SoundEvent
 from saiseld.runtime.files import write_bytes
 from saiseld.runtime.text import counted
-from saiseld.viewing.page import HEAD, asset, clock, colour_of, script_json
+from saiseld.viewing.page import HEAD, asset, colour_of, script_json
 
 
 @dataclass(frozen=True, slots=True)

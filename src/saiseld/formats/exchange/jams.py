@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from saiseld.formats.exchange.model import RecordedEvents
+from saiseld.runtime.files import indented_json
 from saiseld.runtime.version import __version__
 
 _JAMS_VERSION = "0.3.5"
@@ -49,7 +48,7 @@ def jams_json(recorded: RecordedEvents) -> bytes:
         },
         "sandbox": {},
     }
-    return msgspec.json.format(msgspec.json.encode(document))
+    return indented_json(document)
 
 
 def _annotation(recorded: RecordedEvents, namespace: str, values: list[Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import msgspec
 
 from saiseld.runtime.cache import content_digest
 from saiseld.runtime.errors import OutputError, WorkError, refusing
-from saiseld.runtime.files import atomic_path, only_run, write_bytes
+from saiseld.runtime.files import atomic_path, indented_json, only_run, write_bytes
 from saiseld.runtime.parallel import die_with_parent
 
 RECORD = "stages.json"
@@ -126,7 +126,7 @@ def _run(
         if found is not None and found.digests != records[stage.name].digests:
             for later in stages[number:]:  # they were made from what is no more
                 records.pop(later.name, None)
-        write_bytes(path, msgspec.json.format(msgspec.json.encode(records)) + b"\n")
+        write_bytes(path, indented_json(records) + b"\n")
     return {stage.name: records[stage.name] for stage in stages}
 
 
