@@ -70,7 +70,7 @@ Threshold = Annotated[
     typer.Option(
         min=0,
         max=1,
-        help="Score from which masks are shown in events and pictures. Default: 0.2, or "
+        help="Score from which masks are shown in events and pictures. Default: 0.12, or "
         "the threshold in the weights folder.",
     ),
 ]

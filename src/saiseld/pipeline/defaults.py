@@ -25,7 +25,7 @@ AUDIO_SYSTEM = SYSTEMS["audio"]
 VIEWING = "viewing.json"
 """The threshold chosen for weights, beside them."""
 
-VIEWING_THRESHOLD = 0.2
+VIEWING_THRESHOLD = 0.12
 """Score from which a mask is shown to a person (docs/decision.md#what-is-shown)."""
 
 _log = logging.getLogger(__name__)

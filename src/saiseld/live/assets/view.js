@@ -93,7 +93,7 @@ function sphere() {
 }
 
 export class View {
-  yaw = 0; pitch = 0; zoom = 1; flat = true; least = 0.2; onchange = () => {};
+  yaw = 0; pitch = 0; zoom = 1; flat = true; least = 0.12; onchange = () => {};
   pictured = false; marks = []; shown = Array(14).fill(true);
   #gl; #programs = {}; #parts = {}; #colours = new Float32Array(42).fill(1); #heat = new Uint8Array(1); #cells = [1, 1];
   #from = null; #to = { heat: this.#heat, marks: [] }; #since = 0; #lasts = 0; #hotIsOld = true;
