@@ -75,8 +75,9 @@ _LOGIN = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>saiseld: log in</title>
 <link rel="icon" href="data:,">
 <style>:root{{color-scheme:light dark}}body{{font:16px/1.5 system-ui,sans-serif;max-width:30rem;
-margin:3rem auto;padding:0 1rem}}input,button{{font:inherit;padding:.3rem .6rem;width:100%;
-box-sizing:border-box;margin:.3rem 0}}</style></head><body><main><h1>saiseld</h1><p>{message}</p>
+margin:3rem auto;padding:0 1rem;color:CanvasText;background:Canvas}}
+input,button{{font:inherit;padding:.3rem .6rem;width:100%;box-sizing:border-box;
+margin:.3rem 0}}</style></head><body><main><h1>saiseld</h1><p>{message}</p>
 <form method="post"><label>Token <input name="token" type="password" required autofocus
 autocomplete="current-password"></label><button>Log in</button></form></main></body></html>"""
 _LOGIN_BYTES, _LOGIN_S = 1 << 12, 10.0

@@ -139,7 +139,7 @@ function drawOver() {
 function drawSide() {
   if (!shownFrame) return;
   const events = history.events(isShown);
-  drawNow(shownFrame.marks.filter(isShown), { ...looks(), onlisten: listenToNumber });
+  drawNow(shownFrame.marks.filter(isShown), events, about.fps, { ...looks(), onlisten: listenToNumber });
   drawBefore(events, shownFrame.frame, about.fps, looks());
   if (shownFrame.levels) {
     drawLevels(shownFrame.levels);

@@ -14,8 +14,8 @@ function dotOf(colour) {
   return dot;
 }
 
-// The sounds of the frame shown; rows stay while their sounds do, so that focus does.
-export function drawNow(marks, { classes, colours, assumed, onlisten }) {
+// The sounds of the frame shown, and since when; rows stay while their sounds do, so that focus does.
+export function drawNow(marks, events, fps, { classes, colours, assumed, onlisten }) {
   const list = $('marks'), key = marks.map(mark => mark.number).join();
   if (list.dataset.key !== key) {
     list.dataset.key = key;
@@ -25,15 +25,17 @@ export function drawNow(marks, { classes, colours, assumed, onlisten }) {
     list.querySelector(`button[data-number="${focused}"]`)?.focus();
   }
   marks.forEach((mark, i) => {
-    const away = mark.distance === null ? '' : `, ${mark.distance} m`;
+    const away = mark.distance === null ? '' : `, ${mark.distance} m`, [where, since] = list.children[i].querySelectorAll('small');
+    const first = events.find(event => event.marks[0].number === mark.number)?.marks[0].frame;
     say(list.children[i].querySelector('b'), classes[mark.class].name);
-    say(list.children[i].querySelector('small'), `${told(mark, assumed)}${away}; score ${mark.score.toFixed(2)}`);
+    say(where, `${told(mark, assumed)}${away}`);
+    say(since, `${first === undefined ? '' : `since ${clock(first / fps)}; `}score ${mark.score.toFixed(2)}`);
   });
 }
 
 function rowOf(mark, classes, colours, onlisten) {
   const item = make('li'), text = make('span'), button = make('button', { textContent: 'Listen' });
-  text.append(make('b'), make('small'));
+  text.append(make('b'), make('small'), make('small'));
   button.dataset.number = mark.number;
   button.setAttribute('aria-label', `Listen to ${classes[mark.class].name}`);
   button.onclick = () => onlisten(mark.number);
