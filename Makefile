@@ -33,7 +33,9 @@ chromium:
 
 test: $(READY) chromium
 	# One BLAS thread for each of the two workers: more of them only wait for one another.
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	# Bytecode is kept, whatever the shell says: every process of a test would compile the package.
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

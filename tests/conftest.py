@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -26,6 +27,14 @@ settings.register_profile(
 )
 settings.load_profile("saiseld")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+# Six thousand modules are imported before the first test: no collection of garbage looks at them.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def to_masks(annotations) -> list[EnergyMask]:

@@ -22,10 +22,16 @@ ARROWS = {
 
 
 @cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    """Return all nodes of a file."""
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
+@cache
 def imports_of(path: Path) -> frozenset[tuple[str, str]]:
     """Return the (module of saiseld, name) pairs that a file imports, anywhere in it."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             found |= {(alias.name, "") for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -85,7 +91,7 @@ OF_LIBRARIES = {"_predictors", "_repr_html_", "_repr_png_", "_risks"}
 def private_names_in(path: Path) -> set[str]:
     """Return the private names that a test takes from elsewhere, or patches there."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         match node:
             case ast.Attribute(value=ast.Name(id="self" | "cls")):
                 pass
@@ -109,10 +115,11 @@ def test_the_package_never_imports_what_lies_beside_it() -> None:
     assert not [path for path in SOURCE.rglob("*.py") if beside.search(path.read_text())]
 
 
+@cache
 def names_in(path: Path) -> set[str]:
     """Return what a module defines or imports at its top level."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.Name):
@@ -199,7 +206,7 @@ def test_the_page_names_every_package_and_only_files_that_are_there() -> None:
 
 def test_functions_fit_a_page() -> None:
     for path in files():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes_of(path):
             if isinstance(node, ast.FunctionDef):
                 assert (node.end_lineno or 0) - node.lineno < 80, f"{path}: {node.name}"
 
@@ -210,9 +217,7 @@ NETWORKS = {"find", "window", "images_of_block", "load_detector", "AudioBranch",
 
 def names_used(path: Path) -> set[str]:
     """Return the attributes and names that a file calls."""
-    calls = [
-        node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
-    ]
+    calls = [node.func for node in nodes_of(path) if isinstance(node, ast.Call)]
     return {c.attr if isinstance(c, ast.Attribute) else getattr(c, "id", "") for c in calls}
 
 

@@ -29,7 +29,9 @@ def tree(tmp_path, small_case, monkeypatch):
 
 
 def run(*arguments):
-    return CliRunner().invoke(build(), ["evaluate", *map(str, arguments)], catch_exceptions=False)
+    return CliRunner().invoke(
+        build("evaluate"), ["evaluate", *map(str, arguments)], catch_exceptions=False
+    )
 
 
 @pytest.mark.parametrize("metric", ["2026-06-30", "2026-05-28", "2026-05-18", "2026-04-02"])

@@ -15,7 +15,9 @@ from saiseld.formats.sound_events import SoundEvent, write_sound_events
 
 
 def run(*arguments):
-    return CliRunner().invoke(build(), ["evaluate", *map(str, arguments)], catch_exceptions=False)
+    return CliRunner().invoke(
+        build("evaluate"), ["evaluate", *map(str, arguments)], catch_exceptions=False
+    )
 
 
 def rows(frames=range(40), class_id=8, tail=",40,10,150"):

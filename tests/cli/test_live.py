@@ -82,7 +82,7 @@ def test_events_are_lines_of_json_and_every_one_ends(monkeypatch) -> None:
     monkeypatch.setattr(session, "MOST_BEHIND_S", None)  # however busy the machine is
     heard = sound(30).astype("<f4").tobytes()
     asked = "live - --rate 24000 --form float32 --no-page --events jsonl --threshold 0.2"
-    ran = CliRunner().invoke(build(), asked.split(), input=heard)
+    ran = CliRunner().invoke(build("live"), asked.split(), input=heard)
     lines = [json.loads(line) for line in ran.stdout.splitlines()]
     assert ran.exit_code == 0
     assert [line["type"] for line in lines] == ["begin", "end"]

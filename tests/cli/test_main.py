@@ -3,12 +3,13 @@
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from typer.main import get_command
 
 import saiseld
-from saiseld.cli.main import build
+from saiseld.cli.main import COMMANDS, build
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -38,6 +39,24 @@ def test_every_help_has_an_example_of_its_own_command(name, command) -> None:
         assert not word.startswith("-") or word in known, word
     for paragraph in (command.help or "").split("\n\n"):  # click joins the lines of one
         assert len(re.findall(r"^ *saiseld ", paragraph, re.MULTILINE)) < 2, name
+
+
+@pytest.mark.parametrize("name", ["image", "train", "array"])
+def test_a_command_alone_is_as_among_all(name, saiseld) -> None:
+    alone, among_all = (get_command(build(which)).commands for which in (name, None))
+    assert set(alone) == {name} and len(among_all) == len(COMMANDS) + 2
+    one, other = (
+        [(path, [p.opts for p in c.params]) for path, c in commands(SimpleNamespace(commands=kept))]
+        for kept in (alone, {name: among_all[name]})
+    )
+    assert one == other and one[-1][1]
+    code, told = saiseld("-q", name, "--help")
+    assert code == 0 and f"saiseld {name} [OPTIONS]" in told
+
+
+def test_a_command_that_is_none_is_told_the_nearest(saiseld) -> None:
+    code, told = saiseld("imag", "a.wav")
+    assert code == 2 and "No such command 'imag'" in told and "image" in told
 
 
 def test_what_fails_because_of_ctrl_c_is_ctrl_c(monkeypatch, saiseld, tmp_path) -> None:

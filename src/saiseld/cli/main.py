@@ -69,8 +69,11 @@ EXTRAS = {
 """What only an extra brings."""
 
 
-def build() -> typer.Typer:
-    """Return the command-line application."""
+def build(command: str | None = None) -> typer.Typer:
+    """Return the command-line application, with one command or group alone where it is named.
+
+    What is not called need not be imported and described: that takes longer than to parse it.
+    """
     app = typer.Typer(
         name="saiseld",
         help="Semantic acoustic imaging: who sounds where, as energy masks on a panorama.",
@@ -80,10 +83,13 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
     )
     app.callback()(_options)
+    known = (*COMMANDS, *(["train"] if TRAIN_COMMANDS else []), "array")
+    wanted = (command,) if command in known else known
     for name in COMMANDS:
-        command = getattr(import_module(f"saiseld.cli.{name}"), name)
-        app.command(name)(_guarded(command))
-    if TRAIN_COMMANDS:
+        if name in wanted:
+            function = getattr(import_module(f"saiseld.cli.{name}"), name)
+            app.command(name)(_guarded(function))
+    if "train" in wanted:
         train = typer.Typer(
             no_args_is_help=True, rich_markup_mode=None, help="Train a part of the system."
         )
@@ -91,13 +97,14 @@ def build() -> typer.Typer:
             function = getattr(import_module(f"saiseld.cli.train_{name}"), f"train_{name}")
             train.command(name)(_guarded(function))
         app.add_typer(train, name="train")
-    arrays = typer.Typer(
-        no_args_is_help=True, rich_markup_mode=None, help="List and check microphone arrays."
-    )
-    for name in ARRAY_COMMANDS:
-        function = getattr(import_module("saiseld.cli.array"), f"array_{name}")
-        arrays.command(name)(_guarded(function))
-    app.add_typer(arrays, name="array")
+    if "array" in wanted:
+        arrays = typer.Typer(
+            no_args_is_help=True, rich_markup_mode=None, help="List and check microphone arrays."
+        )
+        for name in ARRAY_COMMANDS:
+            function = getattr(import_module("saiseld.cli.array"), f"array_{name}")
+            arrays.command(name)(_guarded(function))
+        app.add_typer(arrays, name="array")
     return app
 
 
@@ -182,7 +189,8 @@ def main() -> None:
         )
         handler.addFilter(_plain)
         logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
-        build()()
+        # Options before the command are flags: the first word is the command's name.
+        build(next((word for word in sys.argv[1:] if not word.startswith("-")), None))()
     except KeyboardInterrupt:  # before a command has begun
         sys.exit(STOPPED)
 

@@ -76,9 +76,10 @@ def test_without_video_there_is_an_audio_branch_alone(tmp_path) -> None:
 def test_every_command_of_a_plan_can_be_parsed(tmp_path, video) -> None:
     choices = Choices("train", bank=tmp_path, responses=tmp_path, steps=1, jobs=2, device="cpu")
     data = open_corpus(corpus(tmp_path / "data", video=video, train_rooms=12))
+    application = get_command(build())
     for stage in make_plan(data, tmp_path / "out", choices).stages:
         for words in map(list, stage.commands):
-            command = get_command(build())
+            command = application
             while hasattr(command, "commands"):
                 command = command.commands[words.pop(0)]
             with command.make_context("saiseld", words) as context:
