@@ -9,4 +9,4 @@ recording = next(DEMO.glob("*.wav"))
 prediction = saiseld.image(recording, recording.with_suffix(".mp4"))
 for event in prediction.events():
     print(f"{event.start_s:5.1f} to {event.end_s:5.1f} s  {event.class_name}, {event.azimuth:.0f}°")
-Image.fromarray(prediction.plot(30)).save("frame.png")
+Image.fromarray(prediction.plot(15)).save("frame.png")

@@ -88,7 +88,7 @@ def untrained(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def short_demo(tmp_path_factory) -> Path:
-    """The first 4 of the packaged scene's 10 seconds, with its video and labels, as a folder."""
+    """The first 2 of the packaged scene's 10 seconds, with its video and labels, as a folder."""
     from fractions import Fraction
 
     import av
@@ -98,7 +98,7 @@ def short_demo(tmp_path_factory) -> Path:
     from saiseld.formats.annotation import read_annotations, write_annotations
     from saiseld.pipeline.weights import DEMO
 
-    folder, frames = tmp_path_factory.mktemp("demo"), 40
+    folder, frames = tmp_path_factory.mktemp("demo"), 20
     (scene,) = DEMO.glob("*.wav")
     audio, rate = soundfile.read(scene, dtype="float32")
     soundfile.write(folder / scene.name, audio[: frames * rate // 10], rate)
@@ -121,7 +121,7 @@ def short_demo(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def judged_tree(tmp_path_factory) -> Path:
     """Candidates and labels of three rooms, whose errors are known; caches go to ``cache``."""
-    return write_tree(tmp_path_factory.mktemp("judged"), perturbed, frames=40)
+    return write_tree(tmp_path_factory.mktemp("judged"), perturbed, frames=24)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -21,10 +22,9 @@ ARROWS = {
 """Each package, from the ground up, and the packages that it imports; no more and no fewer."""
 
 
-@cache
-def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+def nodes_of(path: Path) -> Iterator[ast.AST]:
     """Return all nodes of a file."""
-    return tuple(ast.walk(ast.parse(path.read_text())))
+    return ast.walk(ast.parse(path.read_text()))
 
 
 @cache

@@ -103,7 +103,12 @@ def told(tree):
 
 def test_a_good_tree_has_no_complaint(tree):
     assert check_dataset(tree) == []
-    assert check_dataset(tree, jobs=2) == []
+
+
+@pytest.mark.slow
+def test_several_processes_tell_the_same(tree):
+    change_labels(tree, mirror_mask)
+    assert check_dataset(tree, jobs=2) == check_dataset(tree) != []
 
 
 def test_a_mirrored_copy_is_caught_by_its_sound(tree):

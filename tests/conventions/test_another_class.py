@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import saiseld
 
 SOURCE = Path(saiseld.__file__).parent
@@ -75,6 +77,7 @@ for load, path in ((AudioBranch.load, weights.seld), (Matchability.load, weights
 """
 
 
+@pytest.mark.slow
 def test_a_class_is_added_in_a_few_lines(tmp_path: Path) -> None:
     copy = tmp_path / "src" / "saiseld"
     shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("assets"))

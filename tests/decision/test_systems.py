@@ -194,7 +194,7 @@ def test_only_the_baseline_tells_full_width_from_what_a_file_keeps(table, tmp_pa
     assert np.isin(mask.segmentation[0][:, 2], np.round(maps[row].astype(float), 6)).all()
 
 
-@pytest.mark.parametrize("limit", [40_000, 80_000])
+@pytest.mark.parametrize("limit", [40_000, pytest.param(80_000, marks=pytest.mark.slow)])
 def test_dense_system_fills_the_limit_and_keeps_it(table, limit):
     size = len(encode_annotations(decide(table, DENSE, max_bytes=limit)))
     assert 0.95 * limit < size <= limit

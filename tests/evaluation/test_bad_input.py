@@ -156,6 +156,7 @@ def test_a_broken_label(tree):
     expect("take1_std.json: annotation 0, segmentation 0, point 0: expected x in [0, 360]", tree)
 
 
+@pytest.mark.slow
 def test_a_broken_file_met_by_another_process(tree):
     write(tree[0], "take2.json", [annotation(score="high")])
     expect("take2.json: annotation 0", tree, jobs=2)

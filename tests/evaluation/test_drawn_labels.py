@@ -55,6 +55,7 @@ def test_a_damaged_entry_is_drawn_again(tmp_path, label, damage):
     assert_same(draw_labels(label, cache), fresh)
 
 
+@pytest.mark.slow
 def test_many_processes_share_a_cache(tmp_path, label):
     cache = tmp_path / "cache"
     with get_context("spawn").Pool(2) as pool:

@@ -4,6 +4,8 @@ import io
 import math
 import threading
 import time
+from contextlib import contextmanager
+from itertools import count
 
 import numpy as np
 import pytest
@@ -34,8 +36,8 @@ def live():
         yield page
 
 
-@pytest.fixture
-def tab(browser, live):
+@contextmanager
+def connected(browser, live):
     """A tab that has the page open and is connected; it must end without an error."""
     context = browser.new_context(viewport=SIZE)
     context.set_default_timeout(WAIT_MS)
@@ -53,6 +55,36 @@ def tab(browser, live):
     assert not wrong
     assert all(url.startswith(live.url) for url in elsewhere)
     context.close()
+
+
+@pytest.fixture
+def tab(browser, live):
+    with connected(browser, live) as tab:
+        yield tab
+
+
+@pytest.fixture(scope="module")
+def opened(browser):
+    with serve(port=0) as page, connected(browser, page) as tab:
+        yield page, tab
+
+
+NUMBER = count()
+"""Of the next frame that the shared tab is sent."""
+
+
+@pytest.fixture
+def shared(opened):
+    """A page and a tab for tests that leave nothing behind but where one looks and listens."""
+    yield opened
+    opened[1].evaluate(
+        "for (const id of ['grid', 'tracks', 'labels', 'facing', 'banner'])"
+        " document.getElementById(id).style.visibility = '';"
+        "document.getElementById('keys').close();"
+        "if (saiseld.listening.direction) document.getElementById('listen').click();"
+        "if (!saiseld.view.flat) document.getElementById('round').click();"
+        "saiseld.view.turn(0, 0, 1)"
+    )
 
 
 def until(tab, condition):
@@ -109,24 +141,26 @@ def silent(number, **options):
 DIRECTIONS = ((60, 0), (-75, 20), (130, 35))
 
 
-def test_heat_is_where_the_sound_is(live, tab):
-    show(live, tab, silent(0))
+def test_heat_is_where_the_sound_is(shared):
+    live, tab = shared
+    show(live, tab, silent(next(NUMBER)))
     before = pixels(tab)
-    for number, direction in enumerate(DIRECTIONS, start=1):
-        show(live, tab, frame_at(number, *direction))
+    for direction in DIRECTIONS:
+        show(live, tab, frame_at(next(NUMBER), *direction))
         amount = changed(before, pixels(tab))
         assert great_circle(*direction_in_flat_view(amount), *direction) < 2, direction
         if direction == (60, 0):  # positive to the left
             assert amount[:, : amount.shape[1] // 2].sum() == amount.sum()
 
 
-def test_heat_at_the_seam_has_no_gap(live, tab):
+def test_heat_at_the_seam_has_no_gap(shared):
+    live, tab = shared
     round_view(tab)
-    show(live, tab, silent(0))
+    show(live, tab, silent(next(NUMBER)))
     tab.evaluate("saiseld.view.turn(180, 0)")
     until(tab, "!saiseld.view.dirty")
     before = pixels(tab)
-    show(live, tab, frame_at(1, 180, 0))
+    show(live, tab, frame_at(next(NUMBER), 180, 0))
     amount = changed(before, pixels(tab))
     height, width = amount.shape
     middle = amount[height // 2 - 8, width // 2 - 12 : width // 2 + 12]
@@ -134,11 +168,12 @@ def test_heat_at_the_seam_has_no_gap(live, tab):
     assert (middle > 0).all() and np.abs(middle - middle[::-1]).max() < 80
 
 
-def test_a_sound_to_the_left_is_seen_to_the_left_in_perspective(live, tab):
+def test_a_sound_to_the_left_is_seen_to_the_left_in_perspective(shared):
+    live, tab = shared
     round_view(tab)
-    show(live, tab, silent(0))
+    show(live, tab, silent(next(NUMBER)))
     before = pixels(tab)
-    show(live, tab, frame_at(1, 30, 0))
+    show(live, tab, frame_at(next(NUMBER), 30, 0))
     amount = changed(before, pixels(tab))
     height, width = amount.shape
     seen = np.unravel_index(np.argmax(amount), amount.shape)[1]
@@ -147,8 +182,9 @@ def test_a_sound_to_the_left_is_seen_to_the_left_in_perspective(live, tab):
     assert abs(seen - expected) < 0.05 * width
 
 
-def test_picture_and_heat_are_on_the_same_place(live, tab):
-    show(live, tab, silent(0, picture=picture_at(45, -20)))
+def test_picture_and_heat_are_on_the_same_place(shared):
+    live, tab = shared
+    show(live, tab, silent(next(NUMBER), picture=picture_at(45, -20)))
     until(tab, "saiseld.view.pictured && !saiseld.view.dirty")
     white = np.where(pixels(tab).min(axis=-1) > 200, 1.0, 0.0)
     white[[*range(8), *range(-8, 0)]] = 0  # the ring that says what has the keyboard
@@ -228,17 +264,19 @@ def test_one_listens_to_a_direction(live, tab):
     until(tab, "saiseld.listening.direction === null")
 
 
-def test_a_click_says_where_to_listen(live, tab):
-    show(live, tab, frame_at(0, 0))
+def test_a_click_says_where_to_listen(shared):
+    live, tab = shared
+    show(live, tab, frame_at(next(NUMBER), 0))
     box = tab.locator("#view").bounding_box()
     tab.get_by_role("button", name="Listen", exact=True).click()
     tab.locator("#view").click(position={"x": box["width"] / 4, "y": box["height"] / 2})
     tab.get_by_text("Listening: 90° left").wait_for()
 
 
-def test_the_keyboard_turns_and_a_drag_pulls_the_scene(live, tab):
+def test_the_keyboard_turns_and_a_drag_pulls_the_scene(shared):
+    live, tab = shared
     round_view(tab)
-    show(live, tab, frame_at(0, 0))
+    show(live, tab, frame_at(next(NUMBER), 0))
     view = tab.locator("#view")
     view.press("ArrowLeft")
     assert tab.evaluate("saiseld.view.yaw") == 5
@@ -265,10 +303,10 @@ def test_new_sounds_are_said_and_everything_has_a_name(live, tab):
     assert unnamed == []
 
 
-def test_latency_and_dropped_frames_are_shown(live, tab):
-    tab.wait_for_timeout(300)
-    for number in range(3):
-        show(live, tab, frame_at(number, 0, dropped=number))
+def test_latency_and_dropped_frames_are_shown(shared):
+    live, tab = shared
+    for dropped in range(3):
+        show(live, tab, frame_at(next(NUMBER), 0, dropped=dropped))
     until(tab, "document.getElementById('dropped').textContent === '2'")
     until(tab, "document.getElementById('latency').textContent.includes('ms')")
 
@@ -282,8 +320,9 @@ def test_a_sound_out_of_view_has_its_name_at_the_edge(live, tab):
     assert label.bounding_box()["x"] < view["x"] + view["width"] / 4
 
 
-def test_keys_work_anywhere_and_are_listed(live, tab):
-    show(live, tab, frame_at(0, 0))
+def test_keys_work_anywhere_and_are_listed(shared):
+    live, tab = shared
+    show(live, tab, frame_at(next(NUMBER), 0))
     tab.get_by_role("button", name="Front").focus()
     tab.keyboard.press("?")
     tab.get_by_role("dialog", name="Keys").wait_for()

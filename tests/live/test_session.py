@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 from tests.errors import raises
 from tests.live.fakes import FakeImager, picture, sound
 from tests.waiting import PATIENCE_S, wait_until
@@ -280,6 +281,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half(tmp_path: Path, monkeypatch
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".mp4", ".wav"]
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_whole_segments_and_nothing_else(tmp_path: Path) -> None:
     program = f"""
 import sys, time

@@ -31,7 +31,7 @@ from saiseld.runtime.errors import CheckpointError, DeviceError, OutputError
 
 WITHOUT_TORCH = """
 import sys
-from saiseld.pipeline.imager import image
+from saiseld import image
 prediction = image(sys.argv[1], device="cpu")
 assert "torch" not in sys.modules
 print(len(prediction.masks))
@@ -89,7 +89,7 @@ def test_the_exported_system_images_as_the_given_one(
 
 def test_int8_scores_differ_a_little_from_full_precision() -> None:
     (sound,) = DEMO.glob("*.wav")
-    recording, video = read_audio(sound)[: 15 * 2400], sound.with_suffix(".mp4")
+    recording, video = read_audio(sound)[: 8 * 2400], sound.with_suffix(".mp4")
     best = {}
     for precise in (True, False):
         table = Imager(device="cpu", precise=precise).detect(recording, video, sample_rate=24_000)
@@ -158,22 +158,20 @@ def test_threads_change_no_number(recording: Path) -> None:
         np.testing.assert_array_equal(getattr(one, name), getattr(three, name))
 
 
-def test_it_images_without_loading_torch(recording: Path) -> None:
+def test_it_images_without_loading_torch_and_nothing_is_reported_of_who_does(
+    recording: Path, tmp_path: Path
+) -> None:
+    """Some releases of ONNX Runtime keep a device's name to report it."""
+    known = {k: v for k, v in os.environ.items() if k not in ("XDG_CACHE_HOME", "MPLCONFIGDIR")}
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH, str(recording)],
         check=False,
         capture_output=True,
         text=True,
+        env=known | {"HOME": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 0
-
-
-def test_nothing_is_reported_of_who_images(tmp_path: Path) -> None:
-    """Some releases of ONNX Runtime keep a device's name for that."""
-    program = "import saiseld, numpy; saiseld.image(numpy.zeros((4800, 4)), sample_rate=24_000)"
-    known = {k: v for k, v in os.environ.items() if k not in ("XDG_CACHE_HOME", "MPLCONFIGDIR")}
-    subprocess.run([sys.executable, "-c", program], check=True, env=known | {"HOME": str(tmp_path)})
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 

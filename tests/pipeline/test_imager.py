@@ -118,12 +118,10 @@ def test_neighbouring_frames_are_those_of_the_recording(folder: Path, tmp_path: 
 
 def test_running_every_head_changes_no_mask(folder: Path, imager: Imager) -> None:
     recording = open_recording(folder / "rec.wav")
+    found = [list(imager.blocks(recording, **options)) for options in ({}, {"keep": None})]
     for name in ("TASK3B_3", "TASK3B_4", "Sparse peaks"):
-        emitted = []
-        for options in ({}, {"keep": None}):
-            blocks = imager.blocks(recording, **options)
-            system = system_named(name)
-            emitted.append([m for block in blocks for m in decide(block.candidates, system)])
+        system = system_named(name)
+        emitted = [[m for b in blocks for m in decide(b.candidates, system)] for blocks in found]
         for saved, whole in zip(*emitted, strict=True):
             assert (saved.frame, saved.class_id, saved.score) == (
                 whole.frame,

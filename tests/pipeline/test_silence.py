@@ -8,7 +8,7 @@ from saiseld.pipeline.imager import load_imager
 from saiseld.pipeline.networks import NetworkOptions
 from saiseld.pipeline.weights import DEMO
 
-SECONDS = 2
+SECONDS = 1
 NOISE = np.random.default_rng(0).standard_normal((SECONDS * 24_000, 4))
 
 

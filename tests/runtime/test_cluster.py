@@ -22,7 +22,7 @@ pytest.importorskip("ray", reason="ray is not installed: pip install 'saiseld[cl
 
 @pytest.fixture(scope="module")
 def nodes():
-    """Two nodes on this machine, the first of which tests connect to."""
+    """Two nodes on this machine, the first of which tests connect to: 14 s until they are there."""
     from ray.cluster_utils import Cluster
 
     lean = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
@@ -54,6 +54,7 @@ def _around(name: str) -> tuple[str, str, str, bool]:
     )
 
 
+@pytest.mark.slow
 def test_tasks_have_what_they_have_here(cluster, tmp_path, monkeypatch, caplog):
     """Arguments, one thread, settings, the folder of relative paths; and their messages come."""
     monkeypatch.chdir(tmp_path)
@@ -65,12 +66,14 @@ def test_tasks_have_what_they_have_here(cluster, tmp_path, monkeypatch, caplog):
     assert {"a is done", "b is done"} <= set(caplog.messages)
 
 
+@pytest.mark.slow
 def test_errors_arrive_whole(cluster):
     with pytest.raises(AudioError) as caught:
         run_all(_fail, {"a": ("a.wav",), "b": ("a.wav",)}, jobs=cluster)
     assert str(caught.value) == "a.wav: channel 2: expected sound, found none. Record again"
 
 
+@pytest.mark.slow
 def test_no_tasks_no_results(cluster):
     assert run_all(_fail, {}, jobs=cluster, title="nothing") == {}
 
@@ -87,12 +90,14 @@ def test_a_task_that_kills_every_worker_is_an_error(cluster, caplog):
     assert f"begun again, {RETRIES} of {RETRIES} times" in caplog.messages[-1]
 
 
+@pytest.mark.slow
 def test_another_version_is_one_error(cluster, monkeypatch):
     monkeypatch.setattr("saiseld.runtime.cluster.installed", lambda: {"saiseld": "9.9 (abc)"})
     with raises(DeviceError, "cluster", place="machine", expected="saiseld 9.9 (abc)"):
         run_all(_fail, {"a": ("a.wav",)}, jobs=cluster)
 
 
+@pytest.mark.slow
 def test_devices_are_those_of_the_cluster(cluster):
     assert cluster.device_of("auto") == "cpu"
     with raises(DeviceError, "cluster", expected="cuda", found="only cpu"):
@@ -127,6 +132,7 @@ def _write(folder: Path, name: str) -> int:
     return len(name)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a path that one process alone has")
 def test_files_come_back_from_a_machine_without_the_folder(cluster, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -167,6 +173,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_the_way_to_stop_stays_ours(cluster):
     """Ray leaves its own handler of SIGTERM otherwise."""
     assert signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL, signal.default_int_handler)

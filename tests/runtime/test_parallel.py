@@ -122,7 +122,9 @@ def still_works(process: psutil.Process) -> bool:
         return False
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
+)
 def test_no_process_outlives_its_run(slow_run, how):
     children = psutil.Process(slow_run.pid).children(recursive=True)
     assert len(children) >= 2

@@ -1,5 +1,6 @@
 """The page of `saiseld serve` in a browser: upload, follow, look at what came of it."""
 
+import pytest
 from playwright.sync_api import expect, sync_playwright
 from tests.chromium import chromium, needs_chromium
 from tests.serve.asking import wav
@@ -10,6 +11,7 @@ from saiseld.serve.api import serve
 TOKEN = "a-token-of-some-length"
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_one_uploads_and_looks_at_the_result(tmp_path):
     with (

@@ -93,6 +93,7 @@ def test_labels_are_those_of_the_audio_and_events_on_disk(tree):
         assert len(ours.segmentation) == len(theirs.segmentation)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_identical_to_made_in_one_go(tree, recipe_file, tmp_path):
     other = tmp_path / "tree"
     program = f"""

@@ -42,7 +42,7 @@ def recordings(judged_tree):
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     folder = tmp_path_factory.mktemp("five")
-    tree = write_tree(folder, perturbed, rooms=FEWEST_RECORDINGS, frames=40)
+    tree = write_tree(folder, perturbed, rooms=FEWEST_RECORDINGS, frames=24)
     table = table1(measured(tree), data="made up", temporal=True, draws=20)
     return {row.name: row for row in (*table.rows, *table.beside, *table.suppression)}
 

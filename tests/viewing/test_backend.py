@@ -7,7 +7,13 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("module", ["matplotlib_inline_absent.backend_inline", "absent_as_well"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "matplotlib_inline_absent.backend_inline",
+        pytest.param("absent_as_well", marks=pytest.mark.slow),
+    ],
+)
 def test_a_backend_that_is_not_installed_is_dropped(module):
     program = "import saiseld.viewing.panorama, matplotlib.figure, os; print(os.environ)"
     environment = os.environ | {"MPLBACKEND": f"module://{module}"}

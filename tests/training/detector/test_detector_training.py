@@ -48,7 +48,7 @@ def one_thread() -> Iterator[None]:
 
 
 def recipe(**changes) -> Recipe:
-    tiny = {"epochs": 2, "frames_per_epoch": 4, "batch_size": 2, "selection_frames": 2}
+    tiny = {"epochs": 2, "frames_per_epoch": 2, "batch_size": 1, "selection_frames": 2}
     augmentation = {"rgb_dropout": 0.5, "rotation": True, "flip": 0.5, "rgb_jitter": 0.2}
     known = read_recipe("compact").model_dump()
     return Recipe.model_validate(known | tiny | {"augmentation": augmentation} | changes)
@@ -101,7 +101,7 @@ def test_a_run_leaves_weights_and_logs(data: TrainingData, tmp_path: Path) -> No
 
 
 def test_the_plateau_halves_the_rate(data: TrainingData, tmp_path: Path) -> None:
-    chosen = recipe(epochs=3, frames_per_epoch=2, schedule="plateau", patience=0)
+    chosen = recipe(epochs=3, frames_per_epoch=1, schedule="plateau", patience=0)
     trainer = Trainer(data, chosen, tmp_path)
     trainer.run()
     assert trainer.best >= 0
@@ -125,7 +125,7 @@ def test_the_plateau_restarts_where_a_group_begins_to_move(
     groups = [{"parameters": "energy_head", "from_epoch": 3}]
     plateau = {"schedule": "plateau", "patience": 0, "plateau_restarts": restarts}
     trainer = Trainer(
-        data, recipe(epochs=3, frames_per_epoch=2, groups=groups, **plateau), tmp_path
+        data, recipe(epochs=3, frames_per_epoch=1, groups=groups, **plateau), tmp_path
     )
     trainer.run()
     assert (trainer.best, trainer.rate) == (0.5, rate)

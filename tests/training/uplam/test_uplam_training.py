@@ -23,6 +23,7 @@ from saiseld.training.uplam.run import (
     PointingLoss,
     ReconstructionLoss,
     SharedLAM,
+    Trained,
     UpLAMRecipe,
     save_models,
     target_map,
@@ -31,6 +32,13 @@ from saiseld.training.uplam.run import (
 
 LOOKS_OFTEN = UpLAMRecipe(evaluate_every=2, selection_frames=4)
 TINY = replace(LOOKS_OFTEN, lam_steps=3, uplam_steps=2, batch=2)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trained]:
+    """The folder of a run that has ended, and what it gave."""
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, train_uplam(TINY, folder, workers=0)
 
 
 def test_covariances_are_normalised_and_of_the_same_frames() -> None:
@@ -127,8 +135,10 @@ def test_pointing_prefers_images_that_are_bright_at_the_sources() -> None:
     assert nowhere == pytest.approx(np.log(484), abs=1e-3)
 
 
-def test_a_stopped_run_goes_on_to_the_same_end(tmp_path: Path) -> None:
-    whole = train_uplam(TINY, tmp_path / "whole", workers=0)
+def test_a_stopped_run_goes_on_to_the_same_end(
+    finished: tuple[Path, Trained], tmp_path: Path
+) -> None:
+    _, whole = finished
 
     def stop(done: int, total: int, loss: float) -> None:
         if done == 5:
@@ -142,17 +152,21 @@ def test_a_stopped_run_goes_on_to_the_same_end(tmp_path: Path) -> None:
         assert torch.equal(value, resumed.uplam.state_dict()[key]), key
 
 
-def test_a_run_stopped_after_its_last_state_still_has_both_models(tmp_path: Path) -> None:
-    trained = train_uplam(TINY, tmp_path, workers=0)
-    again = train_uplam(TINY, tmp_path, workers=0)
+def test_a_run_stopped_after_its_last_state_still_has_both_models(
+    finished: tuple[Path, Trained],
+) -> None:
+    folder, trained = finished
+    again = train_uplam(TINY, folder, workers=0)
     for kind in ("uplam", "lam"):
         found = getattr(again, kind).state_dict()
         for key, value in getattr(trained, kind).state_dict().items():
             assert torch.equal(value, found[key]), f"{kind}.{key}"
 
 
-def test_saved_models_load_and_say_what_they_are(tmp_path: Path) -> None:
-    trained = train_uplam(TINY, tmp_path, workers=0)
+def test_saved_models_load_and_say_what_they_are(
+    finished: tuple[Path, Trained], tmp_path: Path
+) -> None:
+    _, trained = finished
     save_models(trained, TINY, tmp_path)
     covariance = torch.from_numpy(draw_covariances(1, np.random.default_rng(6)).tetrahedral)
     expected = trained.uplam(covariance)
@@ -161,10 +175,10 @@ def test_saved_models_load_and_say_what_they_are(tmp_path: Path) -> None:
     assert torch.isfinite(LAM.load(tmp_path / "lam.safetensors").D.abs()).all()
 
 
-def test_another_recipe_in_the_folder_is_refused(tmp_path: Path) -> None:
-    train_uplam(TINY, tmp_path, workers=0)
+def test_another_recipe_in_the_folder_is_refused(finished: tuple[Path, Trained]) -> None:
+    folder, _ = finished
     with raises(RecipeError, place="recipe", expected='"batch": ', found='"batch": 3'):
-        train_uplam(replace(TINY, batch=3), tmp_path, workers=0)
+        train_uplam(replace(TINY, batch=3), folder, workers=0)
 
 
 def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
