@@ -18,11 +18,11 @@ from saiseld.pipeline import imager
 
 
 def test_the_packaged_scene_is_seen_and_recorded(saiseld, tmp_path: Path) -> None:
-    code, said = saiseld("live", "--no-page", "--seconds", 3, "--record", tmp_path)
+    code, said = saiseld("live", "--no-page", "--seconds", 1, "--record", tmp_path)
     assert code == 0
-    assert re.search(r"30 frames, \d+ dropped", said)
+    assert re.search(r"10 frames, \d+ dropped", said)
     (masks,) = tmp_path.glob("*.json")
-    assert {mask.frame for mask in read_annotations(masks, predictions=True)} <= set(range(30))
+    assert {mask.frame for mask in read_annotations(masks, predictions=True)} <= set(range(10))
     assert masks.with_suffix(".wav").is_file() and masks.with_suffix(".mp4").is_file()
 
 

@@ -48,6 +48,7 @@ def folder(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(find_weights().folder / "matchability.skops", folder)
     write_noise(folder / "rec.wav", FRAMES)
     write_noise(folder / "short.wav", 4)
+    write_noise(folder / "two.wav", 2)
     return folder
 
 
@@ -85,17 +86,17 @@ def test_the_weights_say_what_is_usual(
 def test_imaging_is_detecting_and_emitting(
     folder: Path, imager: Imager, tables: dict[bool, Candidates], name: str, video: bool
 ) -> None:
-    shown = pictures(folder, 4) if video else None
-    at_once = imager(folder / "short.wav", shown, system=name).masks
+    shown = pictures(folder, 2) if video else None
+    at_once = imager(folder / "two.wav", shown, system=name).masks
     assert len(at_once) > 0 or name == "Baseline"  # whose threshold is far above untrained scores
     assert encode_annotations(emit(tables[video], name)) == encode_annotations(at_once)
 
 
 @pytest.fixture(scope="module")
 def tables(folder: Path, imager: Imager) -> dict[bool, Candidates]:
-    """Candidates of the short recording, with its video and without."""
+    """Candidates of two frames, with their video and without."""
     return {
-        video: imager.detect(folder / "short.wav", pictures(folder, 4) if video else None)
+        video: imager.detect(folder / "two.wav", pictures(folder, 2) if video else None)
         for video in (True, False)
     }
 

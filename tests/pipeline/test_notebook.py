@@ -112,7 +112,9 @@ def test_the_sample_has_a_truth() -> None:
     assert scene.true_masks() and all(event.score == 1 for event in scene.true_events())
 
 
-def test_the_notebook_of_the_examples_runs(tmp_path, monkeypatch, capsys) -> None:
+def test_the_notebook_of_the_examples_runs(tmp_path, monkeypatch, capsys, short_demo) -> None:
+    """On a part of the packaged scene."""
+    monkeypatch.setattr("saiseld.pipeline.sample.DEMO", short_demo)
     monkeypatch.chdir(tmp_path)
     notebook = json.loads(NOTEBOOK.read_text())
     assert notebook["nbformat"] == 4

@@ -225,9 +225,9 @@ def _read_checkpoint(path: Path) -> None:
 
 def _skops(folder: Path) -> list[Path]:
     rng = np.random.default_rng(0)
-    rows = rng.random((400, len(FEATURE_NAMES)), np.float32)
-    room = np.repeat(["a", "b"], 200)
-    known = Examples(rows, rows[:, 0] > 0.5, rng.integers(0, 13, 400), room)
+    rows = rng.random((120, len(FEATURE_NAMES)), np.float32)
+    room = np.repeat(["a", "b"], 60)
+    known = Examples(rows, rows[:, 0] > 0.5, rng.integers(0, 13, 120), room)
     for kind in ("trees", "linear"):
         fit(known, recordings=["x"], kind=kind).save(folder / f"{kind}.skops")  # type: ignore[arg-type]
     plain = zipfile.ZipFile(folder / "plain.skops", "w")  # not packed, so that damage reaches it
