@@ -11,7 +11,7 @@ from saiseld.runtime.isolation import LimitExceededError, ProcessLimits, call_is
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits are kept on Linux only")
 
 # Processor time ends a child that turns for ever: on a busy machine the clock would be first.
-LIMITS = ProcessLimits(memory_bytes=128 << 20, cpu_s=1, wall_s=600, niceness=0)
+LIMITS = ProcessLimits(memory_bytes=128 << 20, cpu_s=1, wall_s=300, niceness=0)
 
 
 def refuse(path):
