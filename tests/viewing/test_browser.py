@@ -34,6 +34,10 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+CUT = """[...document.querySelectorAll('td')]
+    .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent)"""
+
+
 def _problems(tab: Page) -> list[str]:
     wrong: list[str] = []
     tab.set_default_timeout(60_000)
@@ -84,7 +88,9 @@ def test_pages_are_readable_and_nothing_goes_wrong(
 @needs_chromium
 def test_many_events_and_many_recordings(tmp_path: Path, browser: Browser) -> None:
     events = [
-        SoundEvent(n + 1, n % 3, CLASS_NAMES[n % 3], n * 1.5, n * 1.5 + 1, 0.0, 0.0, None, 0.5)
+        SoundEvent(
+            n + 1, n % 13, CLASS_NAMES[n % 13], n * 1.5, n * 1.5 + 1, -123.0, -45.0, 150.0, 0.5
+        )
         for n in range(720)
     ]
     write_page(tmp_path / "long.page.html", Section("long", 1200, events))
@@ -95,6 +101,11 @@ def test_many_events_and_many_recordings(tmp_path: Path, browser: Browser) -> No
     tab.goto((tmp_path / "long.page.html").as_uri())
     assert "density of 720 events" in tab.locator("#range").inner_text()
     assert tab.locator("tbody tr").count() < 720  # the rest come into sight first
+    for width in (1400, 400):
+        tab.set_viewport_size({"width": width, "height": 900})
+        tab.wait_for_function(f"document.documentElement.scrollWidth <= {width}")
+        assert tab.evaluate(CUT) == []
+    tab.set_viewport_size({"width": 1400, "height": 900})
     for _ in range(4):
         tab.keyboard.press("+")
     assert "density" not in tab.locator("#range").inner_text()

@@ -147,13 +147,13 @@ def write_index(path: str | Path, pages: Sequence[tuple[str, Summary]]) -> None:
         "th:nth-child(n+2):nth-child(-n+3){width:4.5rem}th:first-child{width:30%}"
         "th:last-child{width:6.5rem}td{white-space:normal;overflow-wrap:anywhere}"
         "@media(max-width:40rem){th:nth-child(2),td:nth-child(2){display:none}"
-        "th:nth-child(3){width:3rem}th:last-child{width:4.2rem}}"
+        "th:nth-child(3){width:3rem}th:last-child{width:4.2rem}.chip{white-space:normal}}"
     )
     page = [
         f"{HEAD}<title>{title}</title><style>{asset('page.css')}{style}</style></head><body>",
         f'<main><h1>{title}</h1><form role="search" onsubmit="return false">'
         '<input id="search" type="search" aria-label="Search names, classes, warnings" '
-        'placeholder="Search names, classes, warning"> <label>Order <select id="order">'
+        'placeholder="Search name, class, warning"> <label>Order <select id="order">'
         "<option>name</option><option>events</option><option>length</option>"
         '<option>warnings</option></select></label> <span id="count" role="status"></span></form>',
         '<table><thead><tr><th class="left">recording</th><th>length</th><th>events</th>'

@@ -149,7 +149,7 @@ function draw() {
   c.restore();
   const whole = span >= length - 1e-6;
   $('range').textContent = (whole ? clock(length, 0) : `${clock(from, span < 20 ? 1 : 0)} – ${clock(from + span, span < 20 ? 1 : 0)} of ${clock(length, 0)}`)
-    + (dense ? ` · density of ${visible.length} events; zoom in for single ones` : '');
+    + (dense ? ` · density of ${visible.length} events${narrow.matches ? '' : '; zoom in for single ones'}` : '');
   cursor();
 }
 function bar(c, event, lanesOf, offset, high, row, isPicked, hollow) {
