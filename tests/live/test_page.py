@@ -204,7 +204,7 @@ def test_programs_are_told_every_change_from_what_is_going_on_to_the_end():
 def test_a_browser_that_comes_late_is_sent_the_marks_so_far_and_told_the_end():
     error = AudioError("microphones", expected="sound", found="none")
     with ExitStack() as opened:
-        with suppress(AudioError), serve(port=0, source="a room") as page:
+        with suppress(AudioError), serve(port=0, source="a room", threshold=0.4) as page:
             for number in range(3):
                 page.show(frame_at(number, number))
             look = opened.enter_context(connect(address(page, "look")))
@@ -212,6 +212,7 @@ def test_a_browser_that_comes_late_is_sent_the_marks_so_far_and_told_the_end():
             raise error
         ended = json.loads(look.recv(PATIENCE_S))["ended"]
     assert about["about"]["source"] == "a room" and about["about"]["session"]
+    assert about["about"]["threshold"] == 0.4
     assert [of[0]["azimuth"] for of in past["past"]["marks"]] == [0, 1, 2]
     assert past["past"]["first"] == 0 and ended == {"error": str(error)}
 

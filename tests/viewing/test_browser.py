@@ -34,7 +34,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-CUT = """[...document.querySelectorAll('td')]
+CUT = """[...document.querySelectorAll('td, #scroll')]
     .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent)"""
 
 

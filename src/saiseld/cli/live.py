@@ -146,13 +146,14 @@ def live(
 
     sound, camera = open_live(config)
     wiring = _wiring(chosen, sound, usual=array is None and channels == _FIRST_FOUR)
+    shown = viewing_threshold(weights) if threshold is None else threshold
     stream = Stream(
         Imager(weights, device=device, precise=precise, fast=fast, threads=1),
         video=camera is not None,
         latency=latency_named(latency),
         sample_rate=sound.sample_rate,
         system=None if system is None else system_named(system),
-        threshold=viewing_threshold(weights) if threshold is None else threshold,
+        threshold=shown,
         max_lag_s=MOST_BEHIND_S,
         yaw_deg=wiring.turn,
         elevation_assumed=elevation_assumed(sound),
@@ -163,7 +164,7 @@ def live(
         if record is not None:
             sound = _recorded(opened, record, segment, sound, sinks)
         if page:
-            sinks.append(_served(opened, host, port, token, wiring.turn, sound.name))
+            sinks.append(_served(opened, host, port, token, wiring.turn, sound.name, shown))
         try:
             run(sound, camera, stream, sinks, channels=wiring, seconds=seconds)
         finally:
@@ -186,11 +187,19 @@ def _recorded(
 
 
 def _served(
-    opened: ExitStack, host: str, port: int, token: str | None, turn: float, source: str
+    opened: ExitStack,
+    host: str,
+    port: int,
+    token: str | None,
+    turn: float,
+    source: str,
+    threshold: float,
 ) -> Sink:
     from saiseld.live.page import serve
 
-    page = opened.enter_context(serve(host, port, token, turn=turn, source=source))
+    page = opened.enter_context(
+        serve(host, port, token, turn=turn, source=source, threshold=threshold)
+    )
     typer.echo(f"Look at {page.url}", err=True)
     return page.show
 

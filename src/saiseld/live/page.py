@@ -105,9 +105,10 @@ class Outbox:
 class Page:
     """A page that is being served; made by `serve`."""
 
-    def __init__(self, turn: float, patience_s: float, source: str) -> None:
+    def __init__(self, turn: float, patience_s: float, source: str, threshold: float) -> None:
         self.server: Server
-        self._turn, self._patience_s, self._source = turn, patience_s, source
+        self._turn, self._patience_s = turn, patience_s
+        self._source, self._threshold = source, threshold
         self._session = secrets.token_hex(4)
         self._tracker = EventTracker()
         self._past: deque[tuple[int, list[dict[str, Any]]]] = deque(maxlen=PAST_FRAMES)
@@ -210,7 +211,7 @@ class Page:
             "floor": FLOOR_DB,
             "fps": FPS,
             "rate": SAMPLE_RATE,
-            "threshold": VIEWING_THRESHOLD,
+            "threshold": self._threshold,
             "session": self._session,
             "source": self._source,
         }
@@ -374,6 +375,7 @@ def serve(
     turn: float = 0.0,
     patience_s: float = PATIENCE_S,
     source: str = "",
+    threshold: float = VIEWING_THRESHOLD,
 ) -> Iterator[Page]:
     """Serve the page as long as the block lasts; give its frames to `Page.show`.
 
@@ -391,6 +393,8 @@ def serve(
         A browser that takes nothing for this long is cut off.
     source
         What the stream is called on the page.
+    threshold
+        Score from which the page shows masks at first: the stream's.
 
     Raises
     ------
@@ -408,7 +412,7 @@ def serve(
     from starlette.routing import Mount, Route, WebSocketRoute
     from starlette.staticfiles import StaticFiles
 
-    page = Page(turn, patience_s, source)
+    page = Page(turn, patience_s, source, threshold)
     application = Starlette(
         routes=[
             Route("/", lambda request: FileResponse(ASSETS / "index.html")),

@@ -19,7 +19,7 @@ const stillness = matchMedia('(prefers-reduced-motion: reduce)');
 
 const wire = new Wire(), state = new State(), hidden = new Set();
 let view, about, history, listening, colours = [], assumed = false;
-let at = null, shownFrame = null, threshold = 0.12;
+let at = null, shownFrame = null, threshold = 0;
 let latencies = [], timed = 0, toldNumbers = new Set(), toldAt = -Infinity, pictureOf = null, decoding = false, newest = null, drawn = 0;
 
 const isShown = mark => !hidden.has(mark.class) && mark.score >= threshold;
