@@ -28,8 +28,10 @@ def nodes():
     lean = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
     lean |= {"num_cpus": 1, "object_store_memory": 80 << 20}
     seen_dead = {"health_check_period_ms": 1000, "health_check_failure_threshold": 3}
+    before = signal.getsignal(signal.SIGTERM)
     made = Cluster(initialize_head=True, head_node_args={**lean, "_system_config": seen_dead})
     made.add_node(**lean)
+    signal.signal(signal.SIGTERM, before)  # who connects to a cluster has not started it
     yield made
     made.shutdown()
 
