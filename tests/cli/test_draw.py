@@ -2,8 +2,10 @@
 
 
 def test_what_was_imaged_is_drawn_again(untrained, tmp_path, saiseld) -> None:
-    out, again = tmp_path / "out", tmp_path / "again"
-    assert saiseld("image", untrained / "rec.wav", "--weights", untrained, "-o", out)[0] == 0
+    out, again, score = tmp_path / "out", tmp_path / "again", ("--threshold", 0.03)
+    assert (
+        saiseld("image", untrained / "rec.wav", "--weights", untrained, "-o", out, *score)[0] == 0
+    )
     for source in ("rec.candidates.parquet", "rec.json"):
         command = ("draw", out / source, untrained / "rec.wav", "--threshold", 0, "-o", again)
         assert saiseld(*command)[0] == 0
@@ -15,6 +17,12 @@ def test_what_was_imaged_is_drawn_again(untrained, tmp_path, saiseld) -> None:
         }
     code, _ = saiseld("draw", out / "rec.json", untrained / "rec.wav", "-o", out)
     assert code == 0  # results beside their source are no inputs
+    page = (out / "rec.page.html").read_text()
+    assert "0.03 or more" in page  # as it was imaged
+    code, _ = saiseld(
+        "draw", out / "rec.json", untrained / "rec.wav", "--weights", untrained, "-o", out
+    )
+    assert code == 2  # masks are decided already
 
 
 def test_events_are_written_for_other_programs(untrained, tmp_path, saiseld) -> None:

@@ -14,6 +14,7 @@ from saiseld.formats.annotation import EnergyMask, write_annotations
 from saiseld.formats.candidates import write_candidates
 from saiseld.formats.dcase_csv import read_dcase_csv
 from saiseld.pipeline.source_csv import calibrate_classes, with_source_numbers
+from saiseld.pipeline.weights import PACKAGED
 from saiseld.runtime.errors import CandidateError
 
 SYSTEM = "TASK3B_3"
@@ -83,11 +84,32 @@ def test_thresholds_are_chosen_and_csvs_written(corpus, tmp_path, saiseld):
         assert (np.diff(rows.frame) >= 0).all()
 
 
+def test_a_fusion_model_is_given_to_tables_that_hold_none(corpus, tmp_path, saiseld):
+    """Tables that were detected before their fusion was fitted."""
+    made, chosen = tmp_path / "candidates", tmp_path / "thresholds.json"
+    for seed, path in enumerate(sorted((corpus / "candidates").glob("*.parquet"))):
+        table, _ = perturbed(seed, path.name.split(".")[0], frames=5)
+        branch = np.full(len(table), "audio")
+        write_candidates(made / path.name, replace(table, branches=("audio",), branch=branch))
+    calibrated = ("calibrate", made, "--labels", corpus / "labels", "--system", "audio")
+    calibrated += ("--class-thresholds", chosen)
+    emitted = ("emit", made, "--form", "dcase-csv", "--class-thresholds", chosen)
+    for command in (calibrated, (*emitted, "-o", tmp_path / "csv")):
+        code, printed = saiseld(*command)
+        assert code == 2 and "--weights" in printed
+        assert saiseld(*command, "--weights", PACKAGED)[0] == 0
+    assert len(list((tmp_path / "csv").iterdir())) == 3
+    command = ("calibrate", made, "--model", "m.skops", "--weights", PACKAGED)
+    assert saiseld(*command)[0] == 2  # matchability needs no fusion
+
+
 @pytest.mark.parametrize(
     ("options", "found"),
     [
         ((), "no thresholds"),
-        (("--class-thresholds", "THRESHOLDS", "--model", "m.skops"), "--model"),
+        (("--class-thresholds", "THRESHOLDS", "--model", "m.skops"), "m.skops"),
+        (("--class-thresholds", "THRESHOLDS", "--emission", "blob"), "--emission"),
+        (("--class-thresholds", "THRESHOLDS", "--threshold", 0.1, "--limit"), "--threshold"),
         (("--class-thresholds", "THRESHOLDS", "--system", "TASK3B_4"), SYSTEM),
         (("--class-thresholds", "none.json"), "No such file"),
     ],

@@ -19,7 +19,7 @@ import traceback
 import warnings
 from collections import Counter
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -259,8 +259,9 @@ def fuzz_kept(reader: str, options: argparse.Namespace) -> Tally:
             done[first] = tally
             if options.keep is not None:
                 record = {"of": own, "first": first, "wall_s": time.monotonic() - begun}
+                record["tally"] = {**vars(tally), "outcomes": dict(tally.outcomes)}
                 with options.keep.open("a") as file:
-                    file.write(json.dumps({**record, "tally": asdict(tally)}) + "\n")
+                    file.write(json.dumps(record) + "\n")
         whole.add(done[first])
     return whole
 

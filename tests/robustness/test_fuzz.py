@@ -1,5 +1,7 @@
 """A small and fixed share of ``make fuzz``, and damage that hypothesis thinks of."""
 
+from argparse import Namespace
+from collections import Counter
 from pathlib import Path
 from random import Random
 
@@ -8,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from saiseld.runtime.errors import SaiseldError
-from tests.robustness.fuzz import fuzz, table
+from tests.robustness import fuzz as fuzzing
+from tests.robustness.fuzz import Tally, fuzz, fuzz_kept, table
 from tests.robustness.mutate import mutated
 from tests.robustness.readers import READERS
 from tests.robustness.structured import CHANGES
@@ -49,3 +52,12 @@ def test_damage_that_hypothesis_thinks_of(reader: str, tmp_path: Path, random: R
 def test_the_same_seed_damages_alike() -> None:
     first = mutated(b"content" * 9, [b"other"], Random("a"))
     assert first == mutated(b"content" * 9, [b"other"], Random("a")) != b"content" * 9
+
+
+def test_a_stopped_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = Namespace(keep=tmp_path / "kept.jsonl", seed=1, structured=False, first=0, inputs=2)
+    made = Tally("events CSV", 2, Counter(read=1, refused=1), peak_mb=90.0, cpu_s=0.5)
+    monkeypatch.setattr(fuzzing, "fuzz", lambda *_, **__: made)
+    assert fuzz_kept("events CSV", options) == made
+    monkeypatch.delattr(fuzzing, "fuzz")
+    assert fuzz_kept("events CSV", options) == made

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from saiseld.cli.options import Jobs, LabelsCache, Tables
+from saiseld.cli.options import FusionWeights, Jobs, LabelsCache, Tables
 
 ThresholdsFile = Annotated[
     Path | None,
@@ -24,6 +24,14 @@ F20Metric = Annotated[
 RANKED_BY_MATCHABILITY = "TASK3B_2"
 """The system whose scores are the matchability that --model has filled in."""
 
+Risk = Annotated[
+    str | None,
+    typer.Option(
+        help="Guarantee to keep: fdr=0.2 (at most this share of masks is wrong) or "
+        "miss=0.6 (of events is missed). Needs --labels of recordings that the model "
+        "was not trained on."
+    ),
+]
 System = Annotated[
     str | None,
     typer.Option(
@@ -46,14 +54,7 @@ def calibrate(
             help="Folder for the calibrated tables; without it they are changed in place.",
         ),
     ] = None,
-    risk: Annotated[
-        str | None,
-        typer.Option(
-            help="Guarantee to keep: fdr=0.2 (at most this share of masks is wrong) or "
-            "miss=0.6 (of events is missed). Needs --labels of recordings that the model "
-            "was not trained on."
-        ),
-    ] = None,
+    risk: Risk = None,
     class_thresholds: ThresholdsFile = None,
     metric: F20Metric = "seld-2024",
     labels: Annotated[
@@ -64,6 +65,7 @@ def calibrate(
         typer.Option(min=0.001, max=0.5, help="Probability with which the guarantee may fail."),
     ] = 0.1,
     system: System = None,
+    weights: FusionWeights = None,
     jobs: Jobs = 1,
     cache: LabelsCache = None,
 ) -> None:
@@ -82,10 +84,18 @@ def calibrate(
     from saiseld.decision.risk import Goal
     from saiseld.decision.systems import system_named
     from saiseld.pipeline import calibrate as steps
+    from saiseld.pipeline.emit import decision_models
     from saiseld.pipeline.source_csv import calibrate_classes
     from saiseld.runtime.cache import user_cache
     from saiseld.runtime.errors import DataError
 
+    if weights is not None and class_thresholds is None and risk is None:
+        raise DataError(
+            "--weights",
+            expected="--class-thresholds or --risk, which decide by their fusion model",
+            found="neither",
+        )
+    models = decision_models(weights)
     if class_thresholds is not None:
         if labels is None or risk is not None or model is not None:
             raise DataError(
@@ -94,7 +104,7 @@ def calibrate(
                 found="no --labels" if labels is None else "one of them",
             )
         judged = None if system is None else system_named(system)
-        chosen = calibrate_classes(candidates, labels, judged, metric, jobs=jobs)
+        chosen = calibrate_classes(candidates, labels, judged, metric, models, jobs=jobs)
         chosen.save(class_thresholds)
         return print_class_thresholds(chosen, class_thresholds)
     if model is None:
@@ -108,5 +118,5 @@ def calibrate(
     if goal is not None:
         cached = cache or user_cache("drawn-labels")
         judged = system_named(system or RANKED_BY_MATCHABILITY)
-        point = steps.find_operating_point(folder, truth, judged, goal, cached, jobs=jobs)
+        point = steps.find_operating_point(folder, truth, judged, goal, cached, models, jobs=jobs)
         print_operating_point(point, judged.name)

@@ -50,13 +50,22 @@ def emit(
     from saiseld.cli.printing import emit_dcase_csvs
     from saiseld.decision.systems import system_named
     from saiseld.formats.annotation import MAX_PREDICTION_BYTES
-    from saiseld.pipeline.emit import emit_recordings
+    from saiseld.pipeline.emit import decision_models, emit_recordings
     from saiseld.runtime.files import output_folder
     from saiseld.runtime.text import counted
 
     chosen = None if system is None else system_named(system)
     if form == "dcase-csv":
-        return emit_dcase_csvs(candidates, output, chosen, class_thresholds, model, jobs)
+        unused = {"--emission": emission, "--threshold": threshold, "--limit": limit}
+        return emit_dcase_csvs(
+            candidates,
+            output,
+            chosen,
+            class_thresholds,
+            decision_models(weights, model),
+            unused=[name for name, value in unused.items() if value],
+            jobs=jobs,
+        )
     written = emit_recordings(
         candidates,
         {chosen: output_folder(output)},

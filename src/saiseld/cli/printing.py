@@ -15,7 +15,7 @@ from saiseld.runtime.text import counted
 if TYPE_CHECKING:
     from saiseld.decision.class_thresholds import ClassThresholds
     from saiseld.decision.risk import OperatingPoint
-    from saiseld.decision.systems import System
+    from saiseld.decision.systems import DecisionModels, System
     from saiseld.evaluation.comparison import Comparison
     from saiseld.evaluation.seld import SeldScores
     from saiseld.formats.sound_events import SoundEvents
@@ -80,7 +80,9 @@ def emit_dcase_csvs(
     output: Path,
     system: System | None,
     class_thresholds: Path | None,
-    model: Path | None,
+    models: DecisionModels,
+    *,
+    unused: Sequence[str],
     jobs: int,
 ) -> None:
     """Write DCASE CSVs of candidate tables and say what was written."""
@@ -91,12 +93,12 @@ def emit_dcase_csvs(
     from saiseld.runtime.errors import DataError
     from saiseld.runtime.files import output_folder
 
-    if class_thresholds is None or model is not None:
+    if class_thresholds is None or unused:
         raise DataError(
             "--form dcase-csv",
-            expected="--class-thresholds, and tables calibrated already if the system needs it",
-            found="no thresholds" if class_thresholds is None else "--model",
-            advice="`saiseld calibrate` makes both",
+            expected="--class-thresholds, and no option of masks",
+            found=", ".join(unused) or "no thresholds",
+            advice="`saiseld calibrate` chooses thresholds",
         )
     chosen = ClassThresholds.load(class_thresholds)
     if system is None:
@@ -108,7 +110,7 @@ def emit_dcase_csvs(
             expected=f"thresholds of {system.name}, whose scores they compare",
             found=chosen.system,
         )
-    written = emit_csvs(candidates, output_folder(output), system, chosen, jobs=jobs)
+    written = emit_csvs(candidates, output_folder(output), system, chosen, models, jobs=jobs)
     typer.echo(f"{system.name}: {len(written)} CSVs, {sum(written.values()):,} rows: {output}")
     seen = sorted(written.keys() & set(chosen.recordings))
     if seen:

@@ -9,7 +9,7 @@ from typing import Any
 
 from saiseld.decision.matchability import Matchability
 from saiseld.decision.risk import Goal, OperatingPoint, operating_point
-from saiseld.decision.systems import System, decide
+from saiseld.decision.systems import FROM_TABLE, DecisionModels, System, decide
 from saiseld.evaluation.corpus import labels_of
 from saiseld.evaluation.drawn_labels import draw_labels
 from saiseld.evaluation.matched import MatchedRecording, match_recording
@@ -123,6 +123,7 @@ def find_operating_point(
     system: System,
     goal: Goal,
     cache: Path,
+    models: DecisionModels = FROM_TABLE,
     *,
     jobs: int = 1,
 ) -> OperatingPoint:
@@ -140,11 +141,15 @@ def find_operating_point(
         What is to be guaranteed.
     cache
         Folder where drawn labels are kept.
+    models
+        Fusion and matchability instead of those that the tables hold.
     jobs
         Recordings at a time.
     """
     tables = {name: folder / f"{name}{CANDIDATES_SUFFIX}" for name in labels}
-    point = operating_point(match_recordings(tables, labels, system, cache, jobs=jobs), goal)
+    point = operating_point(
+        match_recordings(tables, labels, system, cache, models, jobs=jobs), goal
+    )
     write_json(folder / OPERATING_POINT, asdict(point))
     return point
 
@@ -154,14 +159,17 @@ def match_recordings(
     labels: Mapping[str, Path],
     system: System,
     cache: Path,
+    models: DecisionModels = FROM_TABLE,
     *,
     jobs: int = 1,
 ) -> list[MatchedRecording]:
     """Match what a system decides with the labels, ``jobs`` recordings at a time."""
-    tasks = {name: (path, labels[name], system, cache) for name, path in candidates.items()}
+    tasks = {name: (path, labels[name], system, cache, models) for name, path in candidates.items()}
     return list(run_all(_matched, tasks, jobs=jobs, title="matching").values())
 
 
-def _matched(candidates: Path, labels: Path, system: System, cache: Path) -> MatchedRecording:
-    masks = decide(read_candidates(candidates), system)
+def _matched(
+    candidates: Path, labels: Path, system: System, cache: Path, models: DecisionModels
+) -> MatchedRecording:
+    masks = decide(read_candidates(candidates), system, models)
     return match_recording(render_masks(masks), draw_labels(labels, cache))

@@ -11,6 +11,7 @@ from saiseld.conventions.timebase import time_of_frame
 from saiseld.data.recordings import Recording, open_recording
 from saiseld.data.video import find_video, open_video, video_size
 from saiseld.decision.linking import SHORTEST, link
+from saiseld.decision.systems import FROM_TABLE, DecisionModels
 from saiseld.formats.annotation import EnergyMask, read_annotations
 from saiseld.formats.candidates import CANDIDATES_SUFFIX, read_provenance
 from saiseld.formats.events import Event, write_events
@@ -140,7 +141,8 @@ def draw_again(
     video: Path | None,
     folder: Path,
     *,
-    threshold: float = VIEWING_THRESHOLD,
+    threshold: float | None = None,
+    models: DecisionModels = FROM_TABLE,
     formats: Sequence[str] = (),
     on_frame: Callable[[], object] = lambda: None,
 ) -> SoundEvents:
@@ -156,7 +158,11 @@ def draw_again(
         Its video, or a folder of several; see `saiseld.data.video.find_video`.
     folder
         Where the drawings go.
-    threshold, formats, on_frame
+    threshold
+        As in `draw_results`; that which it was imaged with if None.
+    models
+        Fusion and matchability instead of those that a table holds.
+    formats, on_frame
         As in `draw_results`.
 
     Raises
@@ -170,18 +176,21 @@ def draw_again(
     inputs = [source, recording, *([] if recording_video is None else [recording_video])]
     refuse_inputs([results.events, results.overlay, results.view, results.page], inputs)
     if source.name.endswith(CANDIDATES_SUFFIX):
-        masks = masks_of_table(source)
+        masks = masks_of_table(source, models=models)
     else:
         masks = read_annotations(source)
+    record = _record_beside(source, opened.name)
+    if threshold is None:
+        threshold = None if record is None else record.threshold
     events = draw_results(
         results,
         opened,
         masks,
         recording_video,
-        threshold=threshold,
+        threshold=VIEWING_THRESHOLD if threshold is None else threshold,
         formats=formats,
         elevation_assumed=_elevation_assumed(source),
-        record=_record_beside(source, opened.name),
+        record=record,
         on_frame=on_frame,
     )
     write_folder_page(results.folder)

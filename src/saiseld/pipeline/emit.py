@@ -157,6 +157,17 @@ def _whole(candidates: Path, system: System, models: DecisionModels) -> Candidat
     return joined([block.take(selected_in_frames(block, system)) for block in blocks])
 
 
+def decision_models(weights: Path | None, model: Path | None = None) -> DecisionModels:
+    """Return the models to decide by: a weights folder's fusion, a file's matchability.
+
+    What is None is taken from the tables.
+    """
+    return DecisionModels(
+        None if weights is None else Fusion.load(find_weights(weights).fusion),
+        None if model is None else Matchability.load(model),
+    )
+
+
 def emit_recordings(
     candidates: Path,
     folders: Mapping[System, Path] | Mapping[System | None, Path],
@@ -188,10 +199,7 @@ def emit_recordings(
     Bytes written, by recording and system.
     """
     files = candidate_files(candidates)
-    models = DecisionModels(
-        None if weights is None else Fusion.load(find_weights(weights).fusion),
-        None if model is None else Matchability.load(model),
-    )
+    models = decision_models(weights, model)
     tasks = {
         name: (path, folders, models, threshold, max_bytes, emission)
         for name, path in files.items()

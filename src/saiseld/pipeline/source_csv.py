@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from saiseld.decision.class_thresholds import ClassThresholds, choose_class_thresholds
 from saiseld.decision.linking import Linker, Track
-from saiseld.decision.systems import System
+from saiseld.decision.systems import FROM_TABLE, DecisionModels, System
 from saiseld.evaluation.corpus import paired
 from saiseld.evaluation.seld import SeldMetric
 from saiseld.evaluation.seld.sources import (
@@ -31,7 +31,13 @@ from saiseld.runtime.parallel import run_all
 
 
 def emit_csvs(
-    candidates: Path, folder: Path, system: System, thresholds: ClassThresholds, *, jobs: int = 1
+    candidates: Path,
+    folder: Path,
+    system: System,
+    thresholds: ClassThresholds,
+    models: DecisionModels = FROM_TABLE,
+    *,
+    jobs: int = 1,
 ) -> dict[str, int]:
     """Write ``<recording>.csv`` of a candidate file or a folder of them; return the rows of each.
 
@@ -41,13 +47,15 @@ def emit_csvs(
     Parameters
     ----------
     candidates
-        A candidate table's file, or a folder of them; calibrated if the system needs it.
+        A candidate table's file, or a folder of them.
     folder
         Where the CSVs go.
     system
         What is kept and how it is ranked.
     thresholds
         Which score a source of each class needs.
+    models
+        Fusion and matchability instead of those that the tables hold.
     jobs
         Recordings at a time.
 
@@ -57,16 +65,22 @@ def emit_csvs(
         If a table cannot be read, or lacks what the system needs.
     """
     tasks = {
-        name: (path, folder / f"{name}.csv", system, thresholds)
+        name: (path, folder / f"{name}.csv", system, thresholds, models)
         for name, path in candidate_files(candidates).items()
     }
     return run_all(_emit_csv, tasks, jobs=jobs, title="emitting")
 
 
-def _emit_csv(candidates: Path, output: Path, system: System, thresholds: ClassThresholds) -> int:
+def _emit_csv(
+    candidates: Path,
+    output: Path,
+    system: System,
+    thresholds: ClassThresholds,
+    models: DecisionModels,
+) -> int:
     masks = [
         mask
-        for mask in _directed(candidates, system)
+        for mask in _directed(candidates, system, models)
         if (mask.score or 0.0) >= thresholds.of_class(mask.class_id)
     ]
     rows = sources_of_masks(with_source_numbers(masks))
@@ -101,7 +115,13 @@ def with_source_numbers(masks: Sequence[EnergyMask]) -> list[EnergyMask]:
 
 
 def calibrate_classes(
-    candidates: Path, labels: Path, system: System | None, metric: SeldMetric, *, jobs: int = 1
+    candidates: Path,
+    labels: Path,
+    system: System | None,
+    metric: SeldMetric,
+    models: DecisionModels = FROM_TABLE,
+    *,
+    jobs: int = 1,
 ) -> ClassThresholds:
     """Return the thresholds that give each class its best F20 on some recordings.
 
@@ -115,6 +135,8 @@ def calibrate_classes(
         Whose masks are thresholded; if None, the system that all tables were made with.
     metric
         Whose F20 counts.
+    models
+        Fusion and matchability instead of those that the tables hold.
 
     Raises
     ------
@@ -129,7 +151,7 @@ def calibrate_classes(
         system = _common_system(candidates, files)
     truth, _ = find_sources(labels, "labels")
     paired("candidates", files, truth.keys() & files.keys(), allow_missing=False)
-    tasks = {name: (path, system) for name, path in files.items()}
+    tasks = {name: (path, system, models) for name, path in files.items()}
     estimates: Mapping[str, tuple[SourceRows, NDArray[np.float64]]] = run_all(
         _scored_sources, tasks, jobs=jobs, title="deciding"
     )
@@ -156,10 +178,13 @@ def _system_of_file(candidates: Path) -> System:
     return system_of(read_candidates(candidates))
 
 
-def _scored_sources(candidates: Path, system: System) -> tuple[SourceRows, NDArray[np.float64]]:
-    masks = _directed(candidates, system)
+def _scored_sources(
+    candidates: Path, system: System, models: DecisionModels
+) -> tuple[SourceRows, NDArray[np.float64]]:
+    masks = _directed(candidates, system, models)
     return sources_of_masks(masks), np.array([mask.score or 0.0 for mask in masks])
 
 
-def _directed(candidates: Path, system: System) -> list[EnergyMask]:
-    return [mask for mask in emit(read_candidates(candidates), system) if has_direction(mask)]
+def _directed(candidates: Path, system: System, models: DecisionModels) -> list[EnergyMask]:
+    masks = emit(read_candidates(candidates), system, models)
+    return [mask for mask in masks if has_direction(mask)]
