@@ -126,7 +126,7 @@ def print_class_thresholds(chosen: ClassThresholds, path: Path) -> None:
     typer.echo(f"thresholds of {chosen.system} for F20 of {chosen.metric}: {path}")
     for name, threshold in chosen.thresholds.items():
         f20 = chosen.f20[name]
-        found = "no references: as for all classes pooled" if f20 is None else f"F20 {f20:.3f}"
+        found = "no references: by all classes pooled" if f20 is None else f"F20 {f20:.3f}"
         typer.echo(f"{name:<20} {threshold:.4f}  {found}")
 
 

@@ -2,8 +2,11 @@
 
 SELD metrics count every source that a system writes, whatever its score; acoustic images are ranked
 by theirs. So a system needs thresholds, and the best one differs from class to class. They are
-chosen on recordings (rooms) that nothing is reported on. A class without references there takes
-the threshold that is best for all classes pooled.
+chosen on recordings (rooms) that nothing is reported on.
+
+A few seconds of a class say little of it: the best threshold for those may lie anywhere on a
+plateau, or high enough to keep the surest source alone. So what all classes pooled say counts as
+`POOLED` references more of each class, and of thresholds that are as good the middle one is taken.
 """
 
 from __future__ import annotations
@@ -26,6 +29,12 @@ FloatArray = NDArray[np.float64]
 
 GRID = 60
 """Thresholds that are tried: quantiles of the scores."""
+
+POOLED = 100
+"""References, in frames, that all classes pooled add to each (docs/research-log.md)."""
+
+AS_GOOD = 0.01
+"""Thresholds whose F20 differs by no more from the best are as good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +120,7 @@ def choose_class_thresholds(
             "calibration recordings", expected="candidates and labels", found="none of them"
         )
     grid = np.unique(np.quantile(scores, np.linspace(0, 1, GRID)))
-    by_class, pooled = _f_scores(
+    found, wrong = _counted(
         [
             [
                 count(references[name], rows.take(score >= threshold), metric)
@@ -120,12 +129,17 @@ def choose_class_thresholds(
             for threshold in grid
         ]
     )
-    present = sum(
-        np.bincount(references[name].class_id, minlength=NUM_CLASSES)[:NUM_CLASSES]
-        for name in estimates
+    present = np.sum(
+        [
+            np.bincount(references[name].class_id, minlength=NUM_CLASSES)[:NUM_CLASSES]
+            for name in estimates
+        ],
+        axis=0,
     )
-    best = len(grid) - 1 - np.argmax(by_class[::-1], axis=0)
-    best = np.where(np.asarray(present) > 0, best, len(grid) - 1 - int(np.argmax(pooled[::-1])))
+    share = POOLED / present.sum()
+    supported = _f_score(*(own + share * own.sum(axis=1, keepdims=True) for own in (found, wrong)))
+    best = [_middle_of_best(scores) for scores in supported.T]
+    by_class = _f_score(found, wrong)
     return ClassThresholds(
         metric=metric,
         system=system,
@@ -134,22 +148,26 @@ def choose_class_thresholds(
             n: float(np.floor(grid[b] * 1e9) / 1e9) for n, b in zip(CLASS_NAMES, best, strict=True)
         },
         f20={
-            name: float(by_class[best[k], k]) if np.asarray(present)[k] else None
+            name: float(by_class[best[k], k]) if present[k] else None
             for k, name in enumerate(CLASS_NAMES)
         },
         recordings=sorted(estimates),
     )
 
 
-def _f_scores(counted: Sequence[Sequence[Counts]]) -> tuple[FloatArray, FloatArray]:
-    """Return the (thresholds, 13) F20 of each class, and (thresholds,) of all pooled."""
-    found = np.array([np.sum([c.true_positives for c in counts], axis=0) for counts in counted])
-    wrong = np.array(
-        [
-            np.sum([c.wrong_place + 0.5 * (c.extra + c.missed) for c in counts], axis=0)
-            for counts in counted
-        ]
-    )
-    by_class = found / np.maximum(found + wrong, 1e-12)
-    pooled = found.sum(axis=1) / np.maximum((found + wrong).sum(axis=1), 1e-12)
-    return by_class, pooled
+def _counted(counted: Sequence[Sequence[Counts]]) -> tuple[FloatArray, FloatArray]:
+    """Return the (thresholds, 13) right sources of each class, and errors, misses by halves."""
+    found = [np.sum([c.true_positives for c in counts], axis=0) for counts in counted]
+    wrong = [
+        np.sum([c.wrong_place + 0.5 * (c.extra + c.missed) for c in counts], axis=0)
+        for counts in counted
+    ]
+    return np.array(found, float), np.array(wrong, float)
+
+
+def _f_score(found: FloatArray, wrong: FloatArray) -> FloatArray:
+    return np.asarray(found / np.maximum(found + wrong, 1e-12))
+
+
+def _middle_of_best(scores: FloatArray) -> int:
+    return int(np.median(np.flatnonzero(scores >= scores.max() - AS_GOOD)))
