@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+from tests.page_structure import faults_of
 
 from saiseld.conventions.taxonomy import CLASS_NAMES
 from saiseld.evaluation import match_systems
@@ -70,3 +71,7 @@ def test_too_few_recordings_have_no_interval_and_it_says_why(subject, tmp_path):
     page = write_report(tmp_path, subject).read_text()
     assert "No intervals: they are drawn from recordings, and 2 recordings make too few" in page
     assert "95 % interval" not in page
+
+
+def test_its_tables_scroll_by_keyboard_and_screen_readers_find_their_way(subject, tmp_path):
+    assert faults_of(write_report(tmp_path, subject).read_text(), tables=3) == []

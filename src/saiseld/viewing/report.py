@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from html import escape
@@ -28,6 +28,7 @@ from saiseld.evaluation.systems import MatchedSystem
 from saiseld.evaluation.uncertainty import FEWEST_RECORDINGS, confidence_intervals
 from saiseld.formats.annotation import EnergyMask, iter_annotations
 from saiseld.runtime.files import output_folder, write_bytes
+from saiseld.runtime.html_table import TABLE_STYLE, html_table
 from saiseld.runtime.text import counted
 from saiseld.viewing import plots
 from saiseld.viewing.panorama import draw_panorama
@@ -41,15 +42,12 @@ _EXAMPLE_WIDTH = 720
 
 FindPicture = Callable[[str, int], Frame | None]
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
-       color: #1a1a1a; }
-table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
-th:first-child, td:first-child { text-align: left; }
-img { max-width: 100%; } .half { width: 49%; } .note { color: #8a4b00; }
-@media (max-width: 40rem) { .half { width: 100%; } body { margin: .5rem; padding: 0; }
-  table { display: block; overflow-x: auto; } }
+_STYLE = f"""
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
+       color: #1a1a1a; }}
+{TABLE_STYLE}
+img {{ max-width: 100%; }} .half {{ width: 49%; }} .note {{ color: #8a4b00; }}
+@media (max-width: 40rem) {{ .half {{ width: 100%; }} body {{ margin: .5rem; padding: 0; }} }}
 """
 
 
@@ -168,7 +166,8 @@ def _write_comparison(folder: Path, comparison: Comparison) -> Path:
         for name, found in comparison.differences.items()
         for part in (
             f"<h2>{escape(name)} minus {escape(comparison.first)}, paired</h2>",
-            _table(
+            html_table(
+                f"{name} minus {comparison.first}",
                 ("", "difference", "95 % interval", "p"),
                 [
                     (
@@ -182,8 +181,8 @@ def _write_comparison(folder: Path, comparison: Comparison) -> Path:
             ),
         )
     ]
-    page = [*_head(title), f"<h1>{title}</h1>", _table(("", *scores), rows)]
-    page += [*differences, f"<h2>One by one</h2><ul>{links}</ul></html>"]
+    page = [*_head(title), f"<h1>{title}</h1>", html_table("Scores", ("", *scores), rows)]
+    page += [*differences, f"<h2>One by one</h2><ul>{links}</ul></main></html>"]
     write_bytes(folder / PAGE, "\n".join(page).encode())
     return folder / PAGE
 
@@ -301,7 +300,7 @@ def _page(
             "<p>Quality: soft IoU of the matched masks over the truths and the scores of false "
             "masks. A mask is the more opaque the higher its score.</p>",
             *(f"<p>{escape(captions[n])}</p>{_image(n, png, '')}" for n, png in examples.items()),
-            "</html>",
+            "</main></html>",
         ]
     )
 
@@ -310,7 +309,7 @@ def _head(title: str) -> list[str]:
     return [
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f'<link rel="icon" href="data:,"><style>{_STYLE}</style>',
+        f'<link rel="icon" href="data:,"><style>{_STYLE}</style><main>',
     ]
 
 
@@ -324,13 +323,14 @@ def _headline_table(subject: Subject) -> str:
             "<p>No intervals: they are drawn from recordings, and "
             f"{counted(recordings, 'recording')} make too few ({FEWEST_RECORDINGS} at least).</p>"
         )
-        return _table(("", "value"), rows) + about + why
+        return html_table("Scores", ("", "value"), rows) + about + why
     intervals = confidence_intervals(subject.matched, scores.metric, scores.thresholds)
     lines = [
         (name, _number(i.value), f"{_number(i.low)} – {_number(i.high)}")
         for name, i in intervals.items()
     ]
-    return _table(("", "value", "95 % interval, bootstrap over recordings"), lines) + about
+    head = ("", "value", "95 % interval, bootstrap over recordings")
+    return html_table("Scores", head, lines) + about
 
 
 def _ceiling(ceiling: RecallCeiling | None) -> list[str]:
@@ -342,7 +342,8 @@ def _ceiling(ceiling: RecallCeiling | None) -> list[str]:
         (name, *map(_number, recall))
         for name, recall in zip(CLASS_NAMES, ceiling.per_class, strict=True)
     ]
-    return ["<h2>Recall if every candidate box were accepted</h2>", _table(head, rows)]
+    title = "Recall if every candidate box were accepted"
+    return [f"<h2>{title}</h2>", html_table(title, head, rows)]
 
 
 def _class_table(scores: Scores) -> str:
@@ -352,14 +353,7 @@ def _class_table(scores: Scores) -> str:
         (name, *(_number(values[column]) for column in columns))
         for name, values in per_class.items()
     ]
-    return _table(("class", *map(short_name, columns)), rows)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    def line(cells: Sequence[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-    return "<table>" + line(head, "th") + "".join(line(row, "td") for row in rows) + "</table>"
+    return html_table("By class", ("class", *map(short_name, columns)), rows)
 
 
 def _number(value: float | None) -> str:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.page_structure import faults_of
 
 from saiseld.conventions.taxonomy import CLASS_NAMES
 from saiseld.runtime.errors import DataError
@@ -46,6 +47,7 @@ def test_scores_intervals_classes_rooms_and_commands_are_on_it(tmp_path) -> None
     assert "train fusion &lt;a&gt; b" in text
     assert all(name in text for name in CLASS_NAMES)
     assert "Optimistic" not in text
+    assert faults_of(text, tables=5) == []
 
 
 def test_one_system_alone_and_rooms_of_selection_are_said(tmp_path) -> None:

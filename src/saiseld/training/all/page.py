@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import msgspec
 from saiseld.conventions.taxonomy import CLASS_NAMES
 from saiseld.runtime.errors import DataError, refusing
 from saiseld.runtime.files import write_bytes
+from saiseld.runtime.html_table import TABLE_STYLE, html_table
 from saiseld.training.all.plan import Plan
 from saiseld.training.all.stages import StageRecord
 
@@ -30,18 +31,15 @@ _MEANS = {
     "TASK3B_3": ("the detector alone, by its score", "without audio branch and matchability"),
 }
 """What each system is, and what it lacks."""
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; }
-body { padding: 0 1rem; }
-div { overflow-x: auto; margin: 1rem 0; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .7rem; border-bottom: 1px solid #ddd; }
-th, td { text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-code { overflow-wrap: anywhere; } .note { color: #8a4b00; }
-.systems :nth-child(2) { text-align: left; } .stages :is(td, th) { text-align: left; }
-.stages td { vertical-align: top; white-space: normal; }
-.stages td:last-child { font-family: monospace; }
+_STYLE = f"""
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; }}
+body {{ padding: 0 1rem; }}
+{TABLE_STYLE}
+th, td {{ white-space: nowrap; }}
+code {{ overflow-wrap: anywhere; }} .note {{ color: #8a4b00; }}
+.systems :nth-child(2) {{ text-align: left; }} .stages :is(td, th) {{ text-align: left; }}
+.stages td {{ vertical-align: top; white-space: normal; }}
+.stages td:last-child {{ font-family: monospace; }}
 """
 
 
@@ -75,18 +73,26 @@ def write_page(weights: Path, plan: Plan, records: Mapping[str, StageRecord], da
         f"<h1>A system trained on {escape(data.resolve().name)}</h1>",
         f"<p>Use it: <code>{escape(image_command(weights, plan))}</code></p>",
         f"<h2>Scores in rooms held out</h2><p>{escape(where)}.</p>{note}",
-        _table(["system", "", *_ROWS.values()], [_row(*one) for one in scores.items()], "systems"),
+        html_table(
+            "Scores in rooms held out",
+            ["system", "", *_ROWS.values()],
+            [_row(*one) for one in scores.items()],
+            kind="systems",
+        ),
         "<p>In brackets: 95 % intervals over recordings; none for fewer than five. "
         "<a href='report/index.html'>What explains the scores</a>.</p>",
         "<h2>What each part brings</h2>",
-        _table(["system", "mAP", "against the first"], _parts(scores)),
+        _parts(scores),
         "<h2>By class: mAP</h2>",
-        _table(["class", *scores], _classes(scores)),
+        html_table("mAP by class", ["class", *scores], _classes(scores)),
         "<p>–: does not sound in these rooms.</p>",
         "<h2>Rooms</h2>",
-        _table(["role", "rooms"], [[r, ", ".join(rooms)] for r, rooms in plan.rooms.items()]),
+        html_table(
+            "Rooms", ["role", "rooms"], [[r, ", ".join(rooms)] for r, rooms in plan.rooms.items()]
+        ),
         "<h2>What was done</h2>",
-        _table(
+        html_table(
+            "What was done",
             ["stage", "seconds", "commands"],
             [[n, f"{r.seconds:.0f}", "\n".join(r.commands)] for n, r in records.items()],
             kind="stages",
@@ -95,10 +101,10 @@ def write_page(weights: Path, plan: Plan, records: Mapping[str, StageRecord], da
     head = (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width, initial-scale=1'>"
-        f"<title>saiseld: {escape(data.resolve().name)}</title><style>{_STYLE}</style>"
+        f"<title>saiseld: {escape(data.resolve().name)}</title><style>{_STYLE}</style><main>"
     )
     page = weights / PAGE
-    write_bytes(page, "\n".join((head, *parts, "")).encode())
+    write_bytes(page, "\n".join((head, *parts, "</main></html>", "")).encode())
     return page
 
 
@@ -122,8 +128,8 @@ def _row(name: str, scores: Mapping[str, Any]) -> list[str]:
     return cells
 
 
-def _parts(scores: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-    """Return by how much each system falls short of the first, with its interval."""
+def _parts(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a table of by how much each system falls short of the first, with its interval."""
     rows = []
     for name, one in list(scores.items())[1:]:
         value, low, high, *_ = one.get("difference", {}).get("macro_mAP") or (None,) * 3
@@ -131,7 +137,9 @@ def _parts(scores: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
         if low is not None and high is not None:
             between += f" ({low:+.3f} to {high:+.3f})"
         rows.append([_MEANS[name][1], _number(one["macro_mAP"]), between])
-    return rows
+    if not rows:
+        return "<p>Nothing to compare.</p>"
+    return html_table("What each part brings", ["system", "mAP", "against the first"], rows)
 
 
 def _classes(scores: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
@@ -139,15 +147,3 @@ def _classes(scores: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
         [name, *(_number(one["per_class"][name]["mAP"]) for one in scores.values())]
         for name in CLASS_NAMES
     ]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
-    if not rows:
-        return "<p>Nothing to compare.</p>"
-    lines = [_line("th", head), *(_line("td", row) for row in rows)]
-    return "\n".join((f"<div><table class='{kind}'>", *lines, "</table></div>"))
-
-
-def _line(kind: str, cells: Sequence[str]) -> str:
-    inner = "".join(f"<{kind}>{escape(cell)}</{kind}>" for cell in cells)
-    return f"<tr>{inner.replace(chr(10), '<br>')}</tr>"
