@@ -131,6 +131,7 @@ def test_a_browser_without_a_token_gets_a_form(guarded):
     assert refused.getheader("referrer-policy") == "same-origin"  # else forms have no origin
     wrong = log_in(guarded, "another-token-here")
     assert wrong.status == 401 and "<form" in wrong.page and TOKEN not in wrong.page
+    assert "This is not the token of this server." in wrong.page
     assert log_in(guarded, "x" * 5000).status == 401
     right = log_in(guarded, TOKEN)
     assert right.status == 303 and right.getheader("location") == "./look"
