@@ -1,7 +1,9 @@
 """The command line: exit codes, one clear line, and never a half-written result."""
 
+import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
@@ -9,6 +11,8 @@ import torch
 
 from saiseld.detector.model import Detector
 from saiseld.formats.annotation import read_annotations
+from saiseld.pipeline.imager import Imager
+from saiseld.pipeline.prediction import Prediction
 from saiseld.pipeline.results import Results, read_run_record
 from saiseld.pipeline.weights import DEMO
 
@@ -49,6 +53,35 @@ def test_page_says_what_is_wrong_with_the_recording(untrained, tmp_path, saiseld
     )
     assert "channel 3 is dead" in (out / "rec.page.html").read_text()
     assert str(tmp_path) not in (out / "rec.page.html").read_text()
+
+
+def test_a_run_that_goes_on_repeats_what_was_warned_of(untrained, tmp_path, saiseld) -> None:
+    """Stopped between the candidate table and the masks."""
+    command = (
+        "image",
+        untrained / "rec.wav",
+        "--weights",
+        untrained,
+        "--no-overlay",
+        "-o",
+        tmp_path,
+    )
+    image = Imager.image
+
+    def warning(*args: Any, **options: Any) -> Prediction:
+        logging.getLogger("saiseld.seld.inference").warning("%s: odd", args[1].path)
+        return image(*args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Imager, "image", warning)
+        assert saiseld(*command)[0] == 0
+    whole = (tmp_path / "rec.provenance").read_bytes()
+    assert "odd" in read_run_record(Results(tmp_path, "rec")).warnings
+    (tmp_path / "rec.json").unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Imager, "image", None)  # it is not imaged again
+        assert saiseld(*command)[0] == 0
+    assert (tmp_path / "rec.provenance").read_bytes() == whole
 
 
 def test_formats_of_other_programs_are_written_later_too(untrained, tmp_path, saiseld) -> None:

@@ -519,7 +519,10 @@ def _change_dataset(h5py: Any, file: Any, random: Random) -> None:
     elif what == 3:
         size = random.choice((1, 1 << 20, 1 << 26, 1 << 32))
         del file[name]
-        held = file.create_dataset(name, (*np.shape(values)[:-1], size), "f8")
+        # In chunks, one of which is written: the file claims much and stays small.
+        claimed = (*np.shape(values)[:-1], size)
+        held = file.create_dataset(name, claimed, "f8", chunks=(1,) * len(claimed))
+        held[(0,) * len(claimed)] = 1.0
         held.attrs.update(attributes)
         return
     elif what == 4:

@@ -193,9 +193,8 @@ def image_recording(
         write_run_record(results, replace(record, threshold=options.threshold))
         return _imaged(results, masks, record, events, drawn_again=True)
     results.masks.unlink(missing_ok=True)
-    with collected_warnings() as later:
-        masks, record = _masks(imager, recording, job.video, results, provenance, system, progress)
-    record = replace(record, warnings=_merged(warnings, _without_files(later, job)))
+    masks, record = _masks(imager, recording, job.video, results, provenance, system, progress)
+    record = replace(record, warnings=_merged(warnings, record.warnings))
     events = _draw(results, recording, masks, job.video, options, record, progress, _IMAGING_SHARE)
     write_run_record(results, replace(record, threshold=options.threshold))
     # Last, since the masks say that a recording is done.
@@ -207,12 +206,12 @@ def _open(job: Job) -> tuple[Recording, tuple[str, ...]]:
     """Open a job's recording; return what is warned of it too, without the names of its files."""
     with collected_warnings() as warnings:
         recording = open_checked(job.recording, job.kind, job.video)
-    return recording, _without_files(warnings, job)
+    return recording, _without_files(warnings, job.recording, job.video)
 
 
-def _without_files(warnings: Iterable[str], job: Job) -> tuple[str, ...]:
-    """Return warnings without the names of the job's files."""
-    for path in (job.recording, job.video):
+def _without_files(warnings: Iterable[str], *paths: Path | None) -> tuple[str, ...]:
+    """Return warnings without the names of files."""
+    for path in paths:
         if path is not None:
             warnings = [text.removeprefix(f"{path}: ") for text in warnings]
     return tuple(warnings)
@@ -315,7 +314,7 @@ def _masks(
     system: System,
     progress: _Progress,
 ) -> tuple[list[EnergyMask], RunRecord]:
-    """Return the masks, and what made them.
+    """Return the masks, what made them, and what was warned of meanwhile.
 
     They are decided from the candidate table, which is kept where an earlier run got so far.
     """
@@ -335,13 +334,15 @@ def _masks(
             progress.add(block.frames, 0.0, _IMAGING_SHARE)
 
         made_by = {"made_from": made_from}
-        prediction = imager.image(
-            recording, video, system=system, on_block=write, provenance=made_by
-        )
+        with collected_warnings() as warnings:
+            prediction = imager.image(
+                recording, video, system=system, on_block=write, provenance=made_by
+            )
     record = RunRecord(
         provenance,
         recording.frames,
         prediction.missing_pictures,
+        warnings=_without_files(warnings, recording.path, video),
         source=_relative(recording.path, results.folder),
     )
     write_run_record(results, record)
