@@ -197,7 +197,13 @@ def _elsewhere(names: Sequence[str], name: str) -> str | None:
 
 
 def fit(recordings: dict[str, RecordingFit]) -> Fusion:
-    """Fit the models of all cases, and how far a direction is moved towards the detector's."""
+    """Fit the models of all cases, and how far a direction is moved towards the detector's.
+
+    Raises
+    ------
+    DataError
+        If there is not one candidate.
+    """
     every = list(recordings.values())
     audio = _model([one.audio for one in every])
     rooms = sorted({one.room for one in every})
@@ -226,6 +232,13 @@ def _model(
 ) -> LogisticCalibration:
     evidence = np.concatenate([part.evidence for part in parts])
     target = np.concatenate([part.target for part in parts])
+    if not len(target):
+        raise DataError(
+            "candidate tables",
+            expected="candidates to fit fusion on",
+            found="none",
+            advice="Train the network longer, or detect more recordings",
+        )
     return LogisticCalibration.fit(
         evidence, target, np.ones(len(target)) if weight is None else weight
     )
