@@ -2,10 +2,9 @@
 
 
 def test_what_was_imaged_is_drawn_again(untrained, tmp_path, saiseld) -> None:
-    out, again, score = tmp_path / "out", tmp_path / "again", ("--threshold", 0.03)
-    assert (
-        saiseld("image", untrained / "rec.wav", "--weights", untrained, "-o", out, *score)[0] == 0
-    )
+    out, again = tmp_path / "out", tmp_path / "again"
+    command = ("image", untrained / "rec.wav", "--weights", untrained, "-o", out)
+    assert saiseld(*command, "--threshold", 0.03)[0] == 0
     for source in ("rec.candidates.parquet", "rec.json"):
         command = ("draw", out / source, untrained / "rec.wav", "--threshold", 0, "-o", again)
         assert saiseld(*command)[0] == 0

@@ -181,13 +181,13 @@ def draw_again(
         masks = read_annotations(source)
     record = _record_beside(source, opened.name)
     if threshold is None:
-        threshold = None if record is None else record.threshold
+        threshold = VIEWING_THRESHOLD if record is None else record.shown_from
     events = draw_results(
         results,
         opened,
         masks,
         recording_video,
-        threshold=VIEWING_THRESHOLD if threshold is None else threshold,
+        threshold=threshold,
         formats=formats,
         elevation_assumed=_elevation_assumed(source),
         record=record,
@@ -228,7 +228,7 @@ def show_truth(folder: Path, recording: Path, truth: Path) -> None:
     opened = open_recording(recording, any_channels=True)
     results = Results(folder, opened.name)
     record = read_run_record(results)
-    threshold = VIEWING_THRESHOLD if record.threshold is None else record.threshold
+    threshold = record.shown_from
     assumed = record.provenance.elevation_assumed
     masks = read_annotations(results.masks)
     events, visible = link(masks, threshold=threshold, elevation_assumed=assumed)

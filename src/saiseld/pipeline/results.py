@@ -16,6 +16,7 @@ import msgspec
 from saiseld.data.video import OVERLAY_SUFFIX
 from saiseld.formats.candidates import CANDIDATES_SUFFIX
 from saiseld.formats.sound_events import SOUND_EVENTS_SUFFIX
+from saiseld.pipeline.defaults import VIEWING_THRESHOLD
 from saiseld.runtime.errors import DataError, OutputError, refusing
 from saiseld.runtime.files import write_json
 from saiseld.runtime.limits import FRAMES, Limit
@@ -155,6 +156,11 @@ class RunRecord:
     threshold: float | None = None
     warnings: tuple[str, ...] = ()
     source: str = ""
+
+    @property
+    def shown_from(self) -> float:
+        """Score from which masks are shown, where no other is asked for."""
+        return VIEWING_THRESHOLD if self.threshold is None else self.threshold
 
     def notes(self) -> list[str]:
         """Return what a viewer should know, as sentences."""

@@ -28,7 +28,6 @@ from saiseld.data.recordings import Recording, find_recordings
 from saiseld.decision.linking import angle_between, link
 from saiseld.formats.annotation import EnergyMask, read_annotations
 from saiseld.formats.sound_events import SoundEvent
-from saiseld.pipeline.defaults import VIEWING_THRESHOLD
 from saiseld.pipeline.open import Layout, open_checked
 from saiseld.pipeline.results import PROVENANCE_SUFFIX, Results, RunRecord, read_run_record
 from saiseld.runtime.cache import content_digest
@@ -123,14 +122,13 @@ def write_segments(
     reviewed = []
     for results in imaged:
         record = read_run_record(results)
-        threshold = VIEWING_THRESHOLD if record.threshold is None else record.threshold
         events, masks = link(
             read_annotations(results.masks),
-            threshold=threshold,
+            threshold=record.shown_from,
             elevation_assumed=record.provenance.elevation_assumed,
         )
         names = [_file_name(results.name, event) for event in events]
-        made_from = _digest(results, record, threshold)
+        made_from = _digest(results, record)
         index = target / f"{results.name}{SEGMENTS_SUFFIX}"
         is_new = not _is_done(index, made_from, [target / name for name in names])
         if is_new:
@@ -160,8 +158,10 @@ def _file_name(recording: str, event: SoundEvent) -> str:
     return f"{recording}_{when}_{class_name}_{event.number:04}.wav"
 
 
-def _digest(results: Results, record: RunRecord, threshold: float) -> str:
-    made_from = f"{_VERSION} {content_digest(results.masks)} {threshold} {record.provenance}"
+def _digest(results: Results, record: RunRecord) -> str:
+    made_from = (
+        f"{_VERSION} {content_digest(results.masks)} {record.shown_from} {record.provenance}"
+    )
     return hashlib.blake2b(made_from.encode(), digest_size=12).hexdigest()
 
 
