@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -73,3 +76,15 @@ def test_a_device_of_six_channels_comes_as_four_capsules(monkeypatch) -> None:
     with pytest.raises(AudioError) as error:
         open_live(SourceConfig("-", channels=3, kind=array))
     assert error.value.place == "channels"
+
+
+@pytest.mark.parametrize("source", ["-", "tcp://127.0.0.1:0", "udp://127.0.0.1:0"])
+def test_raw_samples_of_more_channels_than_an_array_takes_are_counted(monkeypatch, source) -> None:
+    monkeypatch.setattr(opening, "standard_input", lambda: io.BytesIO(bytes(1200)).read)
+    usb = read_array("respeaker-usb-4")  # microphones on 2 to 5 of 6 channels
+    with pytest.raises(AudioError) as error:
+        open_live(SourceConfig(source, kind=usb))
+    assert error.value.place == "channels" and "2, 3, 4, 5" in error.value.expected
+    if source == "-":
+        for array, channels in ((replace(usb, channels=(1, 2, 3, 4)), None), (usb, 6)):
+            assert open_live(SourceConfig(source, kind=array, channels=channels))[0].channels == 4

@@ -38,7 +38,12 @@ Camera = Annotated[
     str | None, typer.Option(help="Camera (/dev/video0, rtsp://...), video or folder of frames.")
 ]
 Rate = Annotated[int, typer.Option(help="Sample rate of a device or raw stream, in Hz.")]
-SourceChannels = Annotated[int, typer.Option(min=1, help="Channels of a device or raw stream.")]
+SourceChannels = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Channels of a device or raw stream. Default: 4, or those of --array."
+    ),
+]
 Port = Annotated[
     int, typer.Option(min=0, max=65535, help="Port of the page; 0 chooses a free one.")
 ]
@@ -95,7 +100,7 @@ def live(
     loop: Annotated[bool, typer.Option("--loop", help="Repeat the recording.")] = False,
     latency: Latency = "low",
     rate: Rate = 48_000,
-    source_channels: SourceChannels = 4,
+    source_channels: SourceChannels = None,
     form: Form = "int16",
     channels: Channels = _FIRST_FOUR,
     array: Array = None,
@@ -134,8 +139,8 @@ def live(
     if list_devices:
         return _print_devices()
     chosen = _array(array, channels)
-    layout, count = _layout(chosen, kind, source_channels)
-    config = SourceConfig(source, video, loop, count, rate, form, camera_late, layout, once)
+    of = _layout(chosen, kind)
+    config = SourceConfig(source, video, loop, source_channels, rate, form, camera_late, of, once)
     if find_channels is not None:
         return _find_channels(config, chosen, find_channels)
     from saiseld.decision.systems import system_named
@@ -277,13 +282,11 @@ def _array(name: str | None, channels: str) -> MicrophoneArray | ChannelMap:
     return ChannelMap.of(array) if array.is_tetrahedron else array
 
 
-def _layout(chosen: MicrophoneArray | ChannelMap, kind: Format, count: int) -> tuple[Layout, int]:
-    """Return what a source's channels are, and how many it has at least."""
+def _layout(chosen: MicrophoneArray | ChannelMap, kind: Format) -> Layout:
+    """Return what a source's channels are."""
     from saiseld.live.arrays import ChannelMap
 
-    if isinstance(chosen, ChannelMap):
-        return kind, count
-    return chosen, max(count, *chosen.channels)
+    return kind if isinstance(chosen, ChannelMap) else chosen
 
 
 def _wiring(chosen: MicrophoneArray | ChannelMap, sound: LiveSource, *, usual: bool) -> ChannelMap:
@@ -310,6 +313,7 @@ def _find_channels(config: SourceConfig, chosen: MicrophoneArray | ChannelMap, p
     from saiseld.live.arrays import ChannelMap
     from saiseld.live.channel_identification import SECONDS, identify, record
     from saiseld.live.opening import open_live
+    from saiseld.live.sources import ConvertedSource
     from saiseld.runtime.errors import DataError
 
     if config.source is None:
@@ -320,7 +324,9 @@ def _find_channels(config: SourceConfig, chosen: MicrophoneArray | ChannelMap, p
     else:
         array = chosen
     # Channels as they come, whatever they are of.
-    source, _ = open_live(replace(config, kind="mic"))
+    is_map = isinstance(chosen, ChannelMap)
+    source, _ = open_live(replace(config, kind="mic") if is_map else config)
+    source = source.source if isinstance(source, ConvertedSource) else source
     claps = record(
         source,
         on_clap=lambda where: typer.echo(

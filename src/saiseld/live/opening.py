@@ -19,6 +19,7 @@ from saiseld.live.sources import (
     Form,
     HeadedSource,
     PacketSource,
+    RawSource,
     Source,
     TcpSource,
     standard_input,
@@ -32,6 +33,7 @@ DEVICE = "device"
 """What microphones are called; ``device:NAME`` is one by its number or a part of its name."""
 
 STDIN = "-"
+_CHANNELS = 4
 _log = logging.getLogger(__name__)
 
 
@@ -50,7 +52,8 @@ class SourceConfig:
     loop
         Whether a recording begins again where it ends.
     channels, sample_rate, form
-        What a device is opened with; what the samples of a raw stream are.
+        What a device is opened with; what the samples of a raw stream are. None: as many channels
+        as the array needs, or 4.
     camera_late_s
         Seconds from when a camera takes a picture to when it comes.
     kind
@@ -63,7 +66,7 @@ class SourceConfig:
     source: str | None = None
     video: str | None = None
     loop: bool = False
-    channels: int = 4
+    channels: int | None = None
     sample_rate: int = 48_000
     form: Form = "int16"
     camera_late_s: float = 0.0
@@ -116,17 +119,39 @@ def _converted(source: Source, kind: Layout) -> Source:
 
 
 def _opened(source: str, scheme: str, config: SourceConfig) -> Source:
-    raw = config.form, config.channels, config.sample_rate
+    wanted = max(config.kind.channels) if isinstance(config.kind, MicrophoneArray) else _CHANNELS
+    channels = wanted if config.channels is None else config.channels
+    raw = config.form, channels, config.sample_rate
     if scheme == DEVICE:
         name = source.partition(":")[2]
         device = int(name) if name.isdecimal() else name or None
-        return DeviceSource(device, config.channels, config.sample_rate)
+        return DeviceSource(device, channels, config.sample_rate)
     if source == STDIN:
-        return stream_source("standard input", standard_input, *raw)
+        stream = stream_source("standard input", standard_input, *raw)
+        if isinstance(stream, RawSource):
+            _check_counted(stream.name, config)
+        return stream
+    _check_counted(source, config)
     host, port = _place(source)
     if scheme == "udp":
         return PacketSource(host, port, *raw)
     return TcpSource(host, port, *raw, once=config.once)
+
+
+def _check_counted(name: str, config: SourceConfig) -> None:
+    """Refuse raw samples whose number of channels nobody said, where an array uses some of them."""
+    array = config.kind
+    if config.channels is not None or not isinstance(array, MicrophoneArray):
+        return
+    if max(array.channels) > array.microphones:
+        used = ", ".join(map(str, array.channels))
+        raise AudioError(
+            name,
+            place="channels",
+            expected=f"how many the raw samples have: {array.name} uses {used} of them",
+            found="no --source-channels",
+            advice="Say how many with --source-channels",
+        )
 
 
 def _played(path: Path, video: str | None, config: SourceConfig) -> tuple[Source, Camera | None]:
