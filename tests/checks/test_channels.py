@@ -141,6 +141,25 @@ def test_higher_orders_begin_with_the_first(tmp_path, channels: int) -> None:
     np.testing.assert_allclose(block, next(first.blocks(10)), atol=1e-4)
 
 
+def second_order(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Return V, T, R, S and U (channels 4 to 8 of ACN) of unit vectors in SN3D."""
+    root = np.sqrt(3)
+    return np.stack(
+        [root * x * y, root * y * z, (3 * z**2 - 1) / 2, root * x * z, root * (x**2 - y**2) / 2]
+    )
+
+
+@pytest.mark.parametrize(("name", "gain"), [("ambix", 1.0), ("n3d", np.sqrt(5))])
+def test_second_order_says_more_of_the_gains(name: str, gain: float) -> None:
+    # So little height that three channels alone have the power of another convention.
+    noises, directions = field(TWO)
+    x, y, z = directions.T
+    first = harmonics() * [1, 0.87, 0.87, 0.87]
+    second = gain * 0.01 * noises.T @ second_order(x, y, z).T
+    audio = np.concatenate([in_format(name, first), second], axis=1)
+    assert recognise(recording_of_array(audio, RATE, any_channels=True)).format == name
+
+
 @pytest.mark.parametrize("channels", [5, 6, 7, 16])
 def test_other_numbers_of_capsules_are_refused(channels: int) -> None:
     audio = np.tile(capsules(), 4)[:, :channels]
@@ -240,11 +259,17 @@ def test_every_format_becomes_the_same_harmonics(name: str) -> None:
     np.testing.assert_allclose(wxyz(in_format(name, foa), name), expected, atol=1e-12)
 
 
-def test_horizontal_fuma_has_three_channels() -> None:
-    foa = harmonics() * [1, 1, 0, 1]
-    audio = in_format("fuma", foa)[:, :3]
-    recording = open_array(audio, RATE, "fuma")
-    assert recording.layout == "fuma" and next(recording.blocks()).shape[1] == 4
+@pytest.mark.parametrize("channels", [3, 5, 7])
+def test_horizontal_fuma_has_no_z(tmp_path, channels: int) -> None:
+    audio = in_format("fuma", harmonics() * [1, 1, 0, 1])
+    expected = next(open_array(audio, RATE, "fuma").blocks())
+    rest = 0.01 * np.random.default_rng(5).standard_normal((SAMPLES, 4))
+    audio = np.concatenate([audio[:, :3], rest], axis=1)[:, :channels]
+    np.testing.assert_array_equal(next(open_array(audio, RATE, "fuma").blocks()), expected)
+    soundfile.write(tmp_path / "a.amb", audio, RATE, format="WAV", subtype="FLOAT")
+    recording = open_checked(tmp_path / "a.amb")
+    assert recording.layout == "fuma"
+    np.testing.assert_allclose(next(recording.blocks()), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from saiseld.data.containers import missing_bytes
 from saiseld.data.pcm import SampleFormat
 from saiseld.data.recordings import find_recordings, open_recording, recording_of_array
 from saiseld.data.sound_files import open_sound_file
@@ -271,6 +272,26 @@ def test_two_channels_name_their_tracks(tmp_path) -> None:
 def test_coded_files_that_are_cut_off_are_refused(tmp_path, suffix: str) -> None:
     path = coded(tmp_path / f"a.{suffix}", [NOISE], "aac" if suffix == "m4a" else "pcm_s16le")
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with pytest.raises(AudioError) as caught:
+        open_recording(path)
+    assert caught.value.advice == "The file is cut off"
+
+
+@pytest.mark.parametrize(
+    ("kept", "is_whole"), [(1.0, True), (0.97, False), (0.6, False), ("channels", False)]
+)
+def test_wavpack_that_is_cut_off_is_refused(tmp_path, kept, is_whole: bool) -> None:
+    path = coded(tmp_path / "a.wv", [np.tile(NOISE, (4, 1))], "wavpack")
+    content = path.read_bytes()
+    if kept == "channels":  # of the last samples, two channels are a block of their own
+        kept = content.rindex(b"wvpk") / len(content)
+    path.write_bytes(content[: round(len(content) * kept)])
+    assert (missing_bytes(path, AudioError) == 0) == is_whole
+    if is_whole:
+        assert open_recording(path).samples == 4 * SAMPLES
+        path.write_bytes(content + b"APETAGEX" + bytes(24))
+        assert missing_bytes(path, AudioError) == 0
+        return
     with pytest.raises(AudioError) as caught:
         open_recording(path)
     assert caught.value.advice == "The file is cut off"

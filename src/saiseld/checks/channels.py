@@ -35,10 +35,14 @@ _COINCIDENT = 0.6
 _DIRECT = 0.02
 """Mean square of the coherence with W above chance, which even a church has."""
 _SHARES: dict[AmbisonicFormat, float] = {"ambix": 1.0, "fuma": 2.0, "n3d": 3.0}
+_SECOND_SHARES: dict[AmbisonicFormat, float] = {"ambix": 1.0, "fuma": 2.53, "n3d": 5.0}
+"""Power of W that the five channels of second order have."""
 _SHARE_STD = 0.14
 """Standard deviation of the share's logarithm, over simulated and real rooms."""
 _SHARE_BIAS = 1.08
 """What reverberation adds to the estimate of the share, in the mean over the same rooms."""
+_SECOND_BIAS = 1.19
+"""The same for second order."""
 _HEIGHT_STD, _HEIGHT_MEAN = 0.7, 0.3
 """Of the logarithm of the power of a horizontal channel against the one of height."""
 _POSITIVE, _A_FORMAT_ODDS = 0.2, 2.0
@@ -52,6 +56,7 @@ _NO_HEIGHT_SHARE = 0.95
 """Of FuMa without height: 1.0 to 1.6 over simulated rooms; of ambiX without X: 0.4 to 1.0."""
 _COPY, _NO_COPY = 0.9999, 0.99
 """Coherence at short waves of channels that are the same, and the most of some that are not."""
+_SECOND_ORDER = 9
 _SURE = 0.9
 _SILENT = 1e-6
 _SAME_DB = 0.1
@@ -165,12 +170,16 @@ def _of_gains(summary: ChannelSummary) -> Recognition:
     share = power_share(summary)
     power = np.diag(summary.total(_SHARE_HZ)).real[:4]
     height = np.log(power[2] / power[3])  # below 0 where the third channel is height, as in ACN
+    second = _second_share(summary)
     weight: dict[AmbisonicFormat, float] = {}
     for format_, expected in _SHARES.items():
         side = 1 if format_ == "fuma" else -1
         misfit = (np.log(share / expected) / _SHARE_STD) ** 2
         misfit += ((height - side * _HEIGHT_MEAN) / _HEIGHT_STD) ** 2
         weight[format_] = float(-misfit / 2)
+        if second is not None:
+            away = np.log(second / _SECOND_SHARES[format_])
+            weight[format_] -= _misfit(away, 0.0, _SHARE_STD)
     apart = summary.coherence(_CARDIOID_HZ)[:4, :4][_PAIRS]
     if low.min() > _POSITIVE:
         left = float(apart.mean() / low.mean())
@@ -217,14 +226,28 @@ def power_share(summary: ChannelSummary, mixing: NDArray[np.float64] | None = No
     covariance = summary.covariance[inside][:, :4, :4]
     if mixing is not None:
         covariance = mixing @ covariance @ mixing.T
-    power = np.einsum("fii->fi", covariance).real
+    return _share(summary, np.einsum("fii->fi", covariance).real) / _SHARE_BIAS
+
+
+def _second_share(summary: ChannelSummary) -> float | None:
+    """Return as `power_share` what the channels of second order have, None where there are none."""
+    if summary.channels < _SECOND_ORDER or np.sqrt(summary.channels) % 1:
+        return None
+    inside = (summary.frequency >= _SHARE_HZ[0]) & (summary.frequency <= _SHARE_HZ[1])
+    power = np.einsum("fii->fi", summary.covariance[inside]).real
+    return _share(summary, power[:, [0, *range(4, _SECOND_ORDER)]]) / _SECOND_BIAS
+
+
+def _share(summary: ChannelSummary, power: NDArray[np.float64]) -> float:
+    """Return the power of all channels but the first (F, channels) against that of the first."""
+    inside = (summary.frequency >= _SHARE_HZ[0]) & (summary.frequency <= _SHARE_HZ[1])
     edges = np.searchsorted(summary.frequency[inside], np.geomspace(*_SHARE_HZ, 19)[:-1])
     banded = np.add.reduceat(power, np.unique(edges), axis=0)
     by_band = np.exp(np.mean(np.log((banded[:, 1:].sum(axis=1) + 1e-30) / (banded[:, 0] + 1e-30))))
     total = power.sum(axis=1)
     relative = (power[total > 0] / total[total > 0, None]).mean(axis=0)
     by_bin = relative[1:].sum() / max(relative[0], 1e-30)
-    return float(np.sqrt(by_band * by_bin) / _SHARE_BIAS)
+    return float(np.sqrt(by_band * by_bin))
 
 
 def directness(summary: ChannelSummary) -> float:

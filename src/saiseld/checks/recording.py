@@ -28,7 +28,7 @@ from saiseld.checks.summary import ChannelSummary, dead_channels
 from saiseld.checks.video import check_video
 from saiseld.conventions.arrays import RADIUS_M, TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.timebase import SAMPLE_RATE
-from saiseld.data.ambisonics import AmbisonicConverter, AmbisonicFormat
+from saiseld.data.ambisonics import FUMA_WITHOUT_Z, AmbisonicConverter, AmbisonicFormat
 from saiseld.data.recordings import Recording, open_recording
 from saiseld.data.video import find_video
 from saiseld.runtime.errors import AudioError, VideoError
@@ -179,8 +179,10 @@ def check_opened(
 def _recognised(recording: Recording, found: Recognition) -> Finding:
     assert found.format is not None
     what = f"{AMBISONIC_NAMES[found.format]}"
+    is_flat = found.format == "fuma" and recording.channels in FUMA_WITHOUT_Z
     if recording.channels > 4:
-        what += f", the first four of {recording.channels} channels"
+        used = "three" if is_flat else "four"
+        what += f", the first {used} of {recording.channels} channels"
     what += f" ({found.reason}), converted to capsules"
     if found.is_sure:
         return Finding("note", recording.path, what)

@@ -47,6 +47,9 @@ _SMOOTH = (5, 3)
 """Short-time frames and bins over which an intensity is averaged."""
 _ANGLES = 361
 _FIRST_ORDER = 4
+FUMA_WITHOUT_Z = (3, 5, 7)
+"""Numbers of channels of FuMa that is horizontal: W, X, Y and what follows of U, V, P, Q (Dobson,
+"The AMB Ambisonic File Format", which tells the order by the number of channels)."""
 _OUTWARD = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
 """Signs of x, y and z of the four cardioids."""
 
@@ -222,8 +225,8 @@ def wxyz(block: Samples, format_: AmbisonicFormat) -> NDArray[np.float64]:
         velocity = first @ _OUTWARD * (np.sqrt(3) / 2)
         return np.column_stack([first.sum(axis=1) / 2, velocity])
     if format_ == "fuma":
-        if first.shape[1] == 3:  # horizontal
-            first = np.pad(first, ((0, 0), (0, 1)))
+        if block.shape[1] in FUMA_WITHOUT_Z:
+            first = np.pad(first[:, :3], ((0, 0), (0, 1)))
         return np.asarray(first * [np.sqrt(2), 1, 1, 1])
     ordered = first[:, [0, 3, 1, 2]]
     return ordered / np.sqrt([1, 3, 3, 3]) if format_ == "n3d" else ordered

@@ -27,6 +27,8 @@ _CONTAINERS = (
 _FORWARDS = ("flac", "matroska", "ogg")
 _STREAM_BUFFER = 1 << 12
 _OGG_TAIL = 1 << 17
+_WAVPACK_HEADER = struct.Struct("<4xI2xBBIIII4x")
+_WAVPACK_OPEN, _WAVPACK_FINAL = 0xFFFFFFFF, 1 << 12
 _MATROSKA_SEGMENT = b"\x18\x53\x80\x67"
 
 
@@ -114,8 +116,8 @@ class _Forwards:
 def missing_bytes(path: Path, kind: type[InputError]) -> int:
     """Return how many bytes a file lacks of what its outermost structure announces.
 
-    0 where it lacks none, or announces no length. MP4, Matroska, AVI and Ogg; an Ogg file lacks an
-    unknown number of bytes, at least 1, where its last page is not whole.
+    0 where it lacks none, or announces no length. MP4, Matroska, AVI, Ogg and WavPack; an Ogg or
+    WavPack file lacks an unknown number of bytes, at least 1, where its last part is not whole.
     """
     name, _ = _container(path, kind)
     size = path.stat().st_size
@@ -127,6 +129,8 @@ def missing_bytes(path: Path, kind: type[InputError]) -> int:
         if name == "avi":
             length = struct.unpack("<4xI", file.read(8))[0]
             return max(8 + int(length) - size, 0) if length else 0
+        if name == "wv":
+            return int(not _ends_with_the_last_block(file, size))
         return int(name == "ogg" and not _ends_with_a_page(file, size))
 
 
@@ -224,3 +228,23 @@ def _ends_with_a_page(file: BinaryIO, size: int) -> bool:
                 return True
         at = tail.rfind(b"OggS", 0, at)
     return False
+
+
+def _ends_with_the_last_block(file: BinaryIO, size: int) -> bool:
+    """Return whether all samples that a WavPack file announces are in it; True if it does not say.
+
+    By its block headers (WavPack 5 Binary File / Block Format).
+    """
+    position = samples = total = flags = 0
+    while position < size:
+        file.seek(position)
+        header = file.read(_WAVPACK_HEADER.size)
+        if header[:4] != b"wvpk":
+            break  # a tag
+        if len(header) < _WAVPACK_HEADER.size:
+            return False
+        length, high, high_total, low_total, low, count, flags = _WAVPACK_HEADER.unpack(header)
+        total = total or (high_total << 32 | low_total) * (low_total != _WAVPACK_OPEN)
+        samples = max(samples, (high << 32 | low) + count)
+        position += 8 + length
+    return position <= size and samples >= total and bool(flags & _WAVPACK_FINAL or not position)

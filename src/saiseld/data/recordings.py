@@ -263,7 +263,7 @@ def open_recording(
         says=sound.ambisonics,
         is_float=sound.is_float,
     )
-    if not any_channels or sound.channels < 4:
+    if not any_channels or (sound.channels < 4 and sound.ambisonics is None):
         _check_channels(recording, sound)
     check_length(recording)
     return _with_gain(recording) if sound.is_float else recording
