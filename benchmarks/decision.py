@@ -28,7 +28,7 @@ from saiseld.decision.detection_features import detection_features
 from saiseld.decision.matchability import Matchability, example_rows, examples, fit
 from saiseld.decision.risk import Goal, losses, safe_thresholds
 from saiseld.decision.selection import emittable
-from saiseld.decision.systems import SUBMITTED, system_named
+from saiseld.decision.systems import PUBLISHED, DecisionModels
 from saiseld.evaluation.corpus import labels_of
 from saiseld.evaluation.matched import MatchedRecording
 from saiseld.formats.annotation import write_annotations
@@ -118,9 +118,10 @@ def hundred_thousand(folder: Path) -> None:
 
 def emit_four(folder: Path) -> tuple[str, float, float, list[int]]:
     before, clock = peak_megabytes(), Clock()
-    systems = {system_named(name): folder / name for name in SUBMITTED}
+    systems = {one: folder / one.name for one in PUBLISHED if one.name.startswith("TASK3B")}
     model = Matchability.load(folder / "m.skops")
-    sizes = emit_recording(folder / "fold4_room0_mix001.candidates.parquet", systems, model)
+    models = DecisionModels(None, model)
+    sizes = emit_recording(folder / "fold4_room0_mix001.candidates.parquet", systems, models)
     return str(clock), before, peak_megabytes(), list(sizes.values())
 
 

@@ -65,7 +65,8 @@ def _random(size: str) -> Detector:
 
 
 def _table(detector: Detector, rgb: torch.Tensor, latent: torch.Tensor, save: bool) -> Candidates:
-    batches = zip(torch.split(latent, BATCH), torch.split(rgb, BATCH), strict=True)
+    parts = (torch.split(latent, BATCH), torch.split(rgb, BATCH))
+    batches = ((one.numpy(), two.numpy()) for one, two in zip(*parts, strict=True))
     keep = emittable if save else None
     return detect_frames(detector, "benchmark", batches, keep=keep)
 

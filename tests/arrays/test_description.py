@@ -70,6 +70,7 @@ def test_polarity_turns_a_channel_round(tmp_path) -> None:
     ("text", "place"),
     [
         (square(""), "half"),
+        (square('half = "up"\nchannels = []'), "channels"),
         (square('half = "up"\nchannels = [1, 2, 3]'), "channels"),
         (square('half = "up"\nchannels = [1, 2, 3, 3]'), "channels"),
         (square('half = "up"\nchannels = [0, 1, 2, 3]'), "channels"),

@@ -13,7 +13,7 @@ from saiseld.formats.candidates import write_candidates
 from saiseld.formats.events import Event, write_events
 from tests.reference.perturbed_labels import perturbed
 from tests.robustness.soak import Command
-from tests.training.annotated_corpus import write_corpus, write_masks
+from tests.training.annotated_corpus import write_corpus, write_scenes
 from tests.training.tiny_tree import make_tree
 
 _SIMULATION = """
@@ -65,8 +65,7 @@ def commands(folder: Path) -> list[Command]:
     (folder / "simulation.toml").write_text(_SIMULATION)
     (folder / "detector.toml").write_text(_DETECTOR)
     (folder / "seld.toml").write_text(_SELD)
-    corpus = write_corpus(folder / "corpus")
-    masked = write_masks(write_corpus(folder / "masked"))
+    corpus, scenes = write_corpus(folder / "corpus"), write_scenes(folder / "scenes")
     model, cache = str(folder / "model" / "m.skops"), ("--cache", "OUT/cache")
     train = ("train", "matchability", str(candidates), str(folder / "labels"), "--kind", "linear")
     make_model(Path(model))
@@ -113,7 +112,7 @@ def commands(folder: Path) -> list[Command]:
         ),
         Command(
             "train all",
-            ("train", "all", "--data", str(masked), "-o", "OUT", "--seld-recipe",
+            ("train", "all", "--data", str(scenes), "-o", "OUT", "--seld-recipe",
              str(folder / "seld.toml")),
             unsettled=("log.jsonl", "state.pt", "stages.json", "index.html"),
             shares_memory=True,

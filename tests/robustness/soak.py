@@ -155,7 +155,9 @@ class Soak:
         self.found.undisturbed_s = time.monotonic() - begun
         second = self._undisturbed("second")
         self.found.uncompared = sorted(
-            n for n, d in self.expected.items() if second.get(n) != d or n in command.unsettled
+            n
+            for n, d in self.expected.items()
+            if second.get(n) != d or Path(n).name in command.unsettled
         )
 
     def _undisturbed(self, name: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,16 @@ import soundfile
 
 from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.rigid_sphere import RigidSphereArray
-from saiseld.conventions.sphere import HEIGHT, WIDTH, unit_vector
+from saiseld.conventions.sphere import unit_vector
 from saiseld.conventions.timebase import SAMPLE_RATE
-from saiseld.formats.annotation import EnergyMask, write_annotations
+from saiseld.formats.events import Event, write_events
+from saiseld.pipeline.sample import sample
 
 FRAMES = 60
 PLACES = {0: (30.0, 5.0), 3: (-100.0, -20.0)}
 """Directions of the two classes that sound."""
+ROOMS = (("train", 3, 1), ("train", 3, 2), ("train", 3, 3), ("test", 1, 4))
+"""Split, fold and number of each."""
 
 
 def sound(seed: int = 0) -> np.ndarray:
@@ -45,7 +49,7 @@ def write_corpus(
     folder: Path, audio: str = "mic_dev/dev-{}-a/", events: str = "metadata_dev/dev-{}-a/"
 ) -> Path:
     """Write three rooms to train and one to test."""
-    for number, (split, fold) in enumerate((("train", 3),) * 3 + (("test", 1),), start=1):
+    for split, fold, number in ROOMS:
         name = f"fold{fold}_room{number}_mix001"
         for where, suffix in ((audio, ".wav"), (events, ".csv")):
             path = folder / f"{where.format(split)}{name}{suffix}"
@@ -57,18 +61,16 @@ def write_corpus(
     return folder
 
 
-def write_masks(folder: Path) -> Path:
-    """Write a square round each source as its label; return the folder."""
-    for events in sorted((folder / "metadata_dev").rglob("*.csv")):
-        masks = []
-        for line in events.read_text().splitlines():
-            frame, class_id, *_ = (int(float(part)) for part in line.split(","))
-            azimuth, elevation = PLACES[class_id]
-            x, y = (180 - azimuth) * WIDTH / 360, (90 - elevation) * HEIGHT / 180
-            grid = np.mgrid[-6:7, -6:7].reshape(2, -1).T
-            points = np.column_stack([grid + np.round((x, y)), np.full(len(grid), 0.8)])
-            masks.append(EnergyMask(frame, 0, class_id, (points,), 150.0))
-        labels = folder / "labels_dev" / events.parent.name / f"{events.stem}_std.json"
-        labels.parent.mkdir(parents=True, exist_ok=True)
-        write_annotations(labels, masks)
+def write_scenes(folder: Path) -> Path:
+    """Write the packaged scene, which packaged weights find sounds in, as each recording."""
+    scene = sample()
+    for split, fold, room in ROOMS:
+        path = f"dev-{split}-a/fold{fold}_room{room}_mix001"
+        for where in ("mic_dev", "metadata_dev", "labels_dev"):
+            (folder / where / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(scene.recording, folder / "mic_dev" / f"{path}.wav")
+        shutil.copy(scene.truth, folder / "labels_dev" / f"{path}_std.json")
+        masks = scene.true_masks()
+        events = [Event(m.frame, m.class_id, m.instance_id, *m.direction) for m in masks]
+        write_events(folder / "metadata_dev" / f"{path}.csv", events)
     return folder

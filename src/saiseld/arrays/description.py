@@ -414,7 +414,7 @@ def _checked(name: str, keys: dict[str, Any], folder: Path) -> MicrophoneArray:
         name=given.name or Path(name).stem,
         model=given.model,
         positions_m=np.array(given.positions_m, float).reshape(-1, 3),
-        channels=tuple(given.channels or range(1, count + 1)),
+        channels=tuple(range(1, count + 1) if given.channels is None else given.channels),
         polarity=tuple(given.polarity or ()),
         facing=facing,
         half=given.half,

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+from saiseld.cli.storage import kept_here
 from saiseld.runtime.errors import SaiseldError, one_line
 from saiseld.runtime.parallel import set_progress, stop_as_ctrl_c_does
 from saiseld.runtime.threads import keep_to_quota
@@ -65,6 +66,7 @@ EXTRAS = {
     "train": ("torch", "torchvision", "accelerate", "tensorboard", "onnx", "onnxscript"),
     "live": ("anyio", "fastapi", "starlette", "uvicorn", "websockets"),
     "robot": ("paho", "pythonosc"),
+    "storage": ("fsspec",),
 }
 """What only an extra brings."""
 
@@ -139,7 +141,8 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     def run(*arguments: Any, **options: Any) -> None:
         console = Console(stderr=True)
         try:
-            command(*arguments, **options)
+            with kept_here(command.__name__, options) as on_disk:
+                command(*arguments, **on_disk)
         except SaiseldError as error:
             console.print(f"error: {error}", style="bold red", markup=False, soft_wrap=True)
             raise typer.Exit(2) from None

@@ -44,6 +44,9 @@ CONTRADICTED = 1.0
 """Weight of a recording paired with another's picture: with less, such a picture costs more
 than one that is right gains (chosen in the rooms that the model is fitted in)."""
 
+FEW_RECORDINGS = 8
+"""With half as many, a model fitted on them was worse than the packaged one."""
+
 TOWARD_DETECTOR = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the way from the audio branch's direction to the detector's that are tried."""
 
@@ -170,6 +173,14 @@ def measure_all(
     if not common:
         raise DataError(
             detector, expected=f"candidates of recordings that are also in {audio}", found="none"
+        )
+    if len(common) < FEW_RECORDINGS:
+        _log.warning(
+            "%s: %d recordings, fewer than %d, may fit a worse model than the packaged "
+            "fusion.json: compare the scores of both",
+            detector,
+            len(common),
+            FEW_RECORDINGS,
         )
     if len({room_of(name) for name in common}) < 2:
         _log.warning(

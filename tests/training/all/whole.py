@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 
 import pytest
-from tests.training.annotated_corpus import write_corpus, write_masks
+from tests.training.annotated_corpus import write_scenes
 
 from saiseld.formats.annotation import read_annotations
 from saiseld.pipeline.weights import PACKAGED
@@ -30,7 +30,7 @@ precision = "no"
 
 
 def test_an_audio_branch_is_made_scored_and_used(tmp_path, saiseld) -> None:
-    data, weights = write_masks(write_corpus(tmp_path / "data")), tmp_path / "weights"
+    data, weights = write_scenes(tmp_path / "data"), tmp_path / "weights"
     (tmp_path / "recipe.toml").write_text(RECIPE)
     plan = read_plan(
         data,
