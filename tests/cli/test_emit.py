@@ -1,6 +1,7 @@
 """``saiseld emit`` refuses tables that it cannot trust."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -28,3 +29,15 @@ def test_energy_that_is_no_number_is_refused(tmp_path, saiseld) -> None:
     write_candidates(tmp_path / f"{NAME}.candidates.parquet", table)
     code, told = saiseld("emit", tmp_path, "--system", "TASK3B_3", "-o", tmp_path / "out")
     assert code == 2 and "energy_map, row 5: expected finite energies" in told
+
+
+def test_elevations_that_are_assumed_are_said(tmp_path, saiseld, caplog) -> None:
+    table, _ = perturbed(0, NAME, frames=1)
+    for assumed in (True, False):
+        made_from = {"made_from": {"elevation_assumed": assumed}}
+        write_candidates(
+            tmp_path / f"{NAME}.candidates.parquet", replace(table, provenance=made_from)
+        )
+        caplog.clear()
+        assert saiseld("emit", tmp_path, "--system", "TASK3B_3", "-o", tmp_path / "out")[0] == 0
+        assert (f"elevations of {NAME} are assumed" in caplog.text) == assumed

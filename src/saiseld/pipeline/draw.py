@@ -13,12 +13,12 @@ from saiseld.data.video import find_video, open_video, video_size
 from saiseld.decision.linking import SHORTEST, link
 from saiseld.decision.systems import FROM_TABLE, DecisionModels
 from saiseld.formats.annotation import EnergyMask, read_annotations
-from saiseld.formats.candidates import CANDIDATES_SUFFIX, read_provenance
+from saiseld.formats.candidates import CANDIDATES_SUFFIX
 from saiseld.formats.events import Event, write_events
 from saiseld.formats.exchange import RecordedEvents, exchange_path, write_exchange
 from saiseld.formats.sound_events import SoundEvents, write_sound_events
 from saiseld.pipeline.defaults import VIEWING_THRESHOLD
-from saiseld.pipeline.emit import masks_of_table
+from saiseld.pipeline.emit import elevation_assumed, masks_of_table
 from saiseld.pipeline.results import (
     VIEW_SUFFIX,
     Results,
@@ -200,8 +200,7 @@ def draw_again(
 def _elevation_assumed(source: Path) -> bool:
     """Return what a table, or the sidecar of masks, says of its elevations; False if nothing."""
     if source.name.endswith(CANDIDATES_SUFFIX):
-        made_from = read_provenance(source).get("made_from")
-        return bool(isinstance(made_from, dict) and made_from.get("elevation_assumed", False))
+        return elevation_assumed(source)
     try:
         return read_run_record(Results(source.parent, source.stem)).provenance.elevation_assumed
     except DataError:

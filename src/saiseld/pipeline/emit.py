@@ -7,6 +7,7 @@ drops, block by block, what it can never emit.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -33,10 +34,14 @@ from saiseld.formats.candidates import (
     joined,
     read_candidates,
     read_header,
+    read_provenance,
 )
 from saiseld.pipeline.defaults import system_of
 from saiseld.pipeline.weights import find_weights
 from saiseld.runtime.parallel import run_all
+
+_MOST_NAMED = 5
+_log = logging.getLogger(__name__)
 
 
 def emit(
@@ -91,6 +96,12 @@ def masks_of_table(
         return masks_of(_whole(candidates, system, models), system)
     blocks = iter_candidates(candidates)
     return [mask for block in blocks for mask in decide(block, system, models)]
+
+
+def elevation_assumed(candidates: Path) -> bool:
+    """Return whether a table's elevations are assumed: a planar array recorded its sound."""
+    made_from = read_provenance(candidates).get("made_from")
+    return bool(isinstance(made_from, dict) and made_from.get("elevation_assumed", False))
 
 
 def emit_recording(
@@ -199,6 +210,13 @@ def emit_recordings(
     Bytes written, by recording and system.
     """
     files = candidate_files(candidates)
+    if planar := [name for name, path in files.items() if elevation_assumed(path)]:
+        _log.warning(
+            "%s: elevations of %s are assumed, for a planar array measures none; masks cannot say "
+            "it, `saiseld draw` of the candidate table does",
+            candidates,
+            ", ".join(planar[:_MOST_NAMED]) + (", ..." if len(planar) > _MOST_NAMED else ""),
+        )
     models = decision_models(weights, model)
     tasks = {
         name: (path, folders, models, threshold, max_bytes, emission)
