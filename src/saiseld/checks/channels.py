@@ -170,16 +170,13 @@ def _of_gains(summary: ChannelSummary) -> Recognition:
     share = power_share(summary)
     power = np.diag(summary.total(_SHARE_HZ)).real[:4]
     height = np.log(power[2] / power[3])  # below 0 where the third channel is height, as in ACN
-    second = _second_share(summary)
+    second = _second_misfits(summary)
     weight: dict[AmbisonicFormat, float] = {}
     for format_, expected in _SHARES.items():
         side = 1 if format_ == "fuma" else -1
         misfit = (np.log(share / expected) / _SHARE_STD) ** 2
         misfit += ((height - side * _HEIGHT_MEAN) / _HEIGHT_STD) ** 2
-        weight[format_] = float(-misfit / 2)
-        if second is not None:
-            away = np.log(second / _SECOND_SHARES[format_])
-            weight[format_] -= _misfit(away, 0.0, _SHARE_STD)
+        weight[format_] = float(-misfit / 2) - second.get(format_, 0.0)
     apart = summary.coherence(_CARDIOID_HZ)[:4, :4][_PAIRS]
     if low.min() > _POSITIVE:
         left = float(apart.mean() / low.mean())
@@ -229,13 +226,19 @@ def power_share(summary: ChannelSummary, mixing: NDArray[np.float64] | None = No
     return _share(summary, np.einsum("fii->fi", covariance).real) / _SHARE_BIAS
 
 
-def _second_share(summary: ChannelSummary) -> float | None:
-    """Return as `power_share` what the channels of second order have, None where there are none."""
+def _second_misfits(summary: ChannelSummary) -> dict[AmbisonicFormat, float]:
+    """Return half the squared standard score of the power of second order, by format.
+
+    Empty where there is none, or where that power fits no format: what follows is something else.
+    """
     if summary.channels < _SECOND_ORDER or np.sqrt(summary.channels) % 1:
-        return None
+        return {}
     inside = (summary.frequency >= _SHARE_HZ[0]) & (summary.frequency <= _SHARE_HZ[1])
     power = np.einsum("fii->fi", summary.covariance[inside]).real
-    return _share(summary, power[:, [0, *range(4, _SECOND_ORDER)]]) / _SECOND_BIAS
+    share = _share(summary, power[:, [0, *range(4, _SECOND_ORDER)]]) / _SECOND_BIAS
+    away = {f: float(np.log(share / wanted)) / _SHARE_STD for f, wanted in _SECOND_SHARES.items()}
+    is_something_else = min(map(abs, away.values())) > _FARTHEST
+    return {} if is_something_else else {f: score**2 / 2 for f, score in away.items()}
 
 
 def _share(summary: ChannelSummary, power: NDArray[np.float64]) -> float:
