@@ -43,6 +43,8 @@ _SHARE_BIAS = 1.08
 """What reverberation adds to the estimate of the share, in the mean over the same rooms."""
 _SECOND_BIAS = 1.19
 """The same for second order."""
+_ORDERS_STD = 0.085
+"""Standard deviation of the ratio of both shares, half as much again as over simulated rooms."""
 _HEIGHT_STD, _HEIGHT_MEAN = 0.7, 0.3
 """Of the logarithm of the power of a horizontal channel against the one of height."""
 _POSITIVE, _A_FORMAT_ODDS = 0.2, 2.0
@@ -170,13 +172,18 @@ def _of_gains(summary: ChannelSummary) -> Recognition:
     share = power_share(summary)
     power = np.diag(summary.total(_SHARE_HZ)).real[:4]
     height = np.log(power[2] / power[3])  # below 0 where the third channel is height, as in ACN
-    second = _second_misfits(summary)
+    second = _second_share(summary)
     weight: dict[AmbisonicFormat, float] = {}
     for format_, expected in _SHARES.items():
         side = 1 if format_ == "fuma" else -1
-        misfit = (np.log(share / expected) / _SHARE_STD) ** 2
+        away = np.log(share / expected)
+        misfit = (away / _SHARE_STD) ** 2
+        if second:
+            # Both are off alike, by what W is off.
+            other = np.log(second / _SECOND_SHARES[format_])
+            misfit = ((away + other) / 2 / _SHARE_STD) ** 2 + ((away - other) / _ORDERS_STD) ** 2
         misfit += ((height - side * _HEIGHT_MEAN) / _HEIGHT_STD) ** 2
-        weight[format_] = float(-misfit / 2) - second.get(format_, 0.0)
+        weight[format_] = float(-misfit / 2)
     apart = summary.coherence(_CARDIOID_HZ)[:4, :4][_PAIRS]
     if low.min() > _POSITIVE:
         left = float(apart.mean() / low.mean())
@@ -226,19 +233,18 @@ def power_share(summary: ChannelSummary, mixing: NDArray[np.float64] | None = No
     return _share(summary, np.einsum("fii->fi", covariance).real) / _SHARE_BIAS
 
 
-def _second_misfits(summary: ChannelSummary) -> dict[AmbisonicFormat, float]:
-    """Return half the squared standard score of the power of second order, by format.
+def _second_share(summary: ChannelSummary) -> float | None:
+    """Return as `power_share` what the channels of second order have.
 
-    Empty where there is none, or where that power fits no format: what follows is something else.
+    None where there are none, or their power fits no format: what follows is something else.
     """
     if summary.channels < _SECOND_ORDER or np.sqrt(summary.channels) % 1:
-        return {}
+        return None
     inside = (summary.frequency >= _SHARE_HZ[0]) & (summary.frequency <= _SHARE_HZ[1])
     power = np.einsum("fii->fi", summary.covariance[inside]).real
     share = _share(summary, power[:, [0, *range(4, _SECOND_ORDER)]]) / _SECOND_BIAS
-    away = {f: float(np.log(share / wanted)) / _SHARE_STD for f, wanted in _SECOND_SHARES.items()}
-    is_something_else = min(map(abs, away.values())) > _FARTHEST
-    return {} if is_something_else else {f: score**2 / 2 for f, score in away.items()}
+    off = min(abs(float(np.log(share / expected))) for expected in _SECOND_SHARES.values())
+    return share if off < _FARTHEST * _SHARE_STD else None
 
 
 def _share(summary: ChannelSummary, power: NDArray[np.float64]) -> float:
