@@ -350,8 +350,17 @@ def test_it_finds_a_server_again(live, tab):
     show(live, tab, frame_at(5, 0))
     live.server.drop()
     tab.get_by_text("trying again").wait_for()
-    tab.get_by_text("Connected").wait_for()
+    tab.get_by_text("Connected", exact=True).wait_for()
     show(live, tab, frame_at(6, 0))
+
+
+def test_a_program_started_again_is_said(live, tab, monkeypatch):
+    show(live, tab, frame_at(5, 0))
+    monkeypatch.setattr(live, "_session", "another")
+    live.server.drop()
+    tab.get_by_text("Connecting …", exact=True).wait_for()
+    show(live, tab, frame_at(6, 0))
+    tab.get_by_text("Connected; a new session since").wait_for()
 
 
 def test_a_phone_sees_all_of_it(browser, live):

@@ -83,11 +83,16 @@ def same_masks(path: Path, found: Sequence[EnergyMask]) -> None:
 
 
 def _rows(path: Path) -> list[list[str]]:
+    """Return the rows of a CSV without remarks, and without empty fields at their ends."""
     text = path.read_text("utf-8-sig")
     first = next((line for line in text.splitlines() if line.strip()), "")
     mark = next((mark for mark in ";\t," if mark in first), " ")
     rows = csv.reader(io.StringIO(text, newline=None), delimiter=mark)
-    return [row for row in rows if row and not row[0].startswith("#")]
+    kept = [row for row in rows if row and not row[0].startswith("#")]
+    for row in kept:  # a distance may be empty
+        while len(row) > 1 and not row[-1].strip():
+            row.pop()
+    return kept
 
 
 def _is_number(text: str) -> bool:

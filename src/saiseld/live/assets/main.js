@@ -12,7 +12,7 @@ import { Wire } from './wire.js';
 
 const TURN = 5, ZOOM = 1.2, TELL_MS = 1500, LATENCIES = 600, SIDE_MS = 250, PICTURE_MS = 60;
 // Between two frames the heat is drawn again and again, unless once takes this long: then for half of the time at most.
-const SLOW_MS = 25;
+const SLOW_MS = 25, FRAME_MS = 100;
 
 const css = ([r, g, b]) => `rgb(${r} ${g} ${b})`;
 const stillness = matchMedia('(prefers-reduced-motion: reduce)');
@@ -29,9 +29,9 @@ const looks = () => ({ classes: about.classes, colours, assumed });
 // --- what comes -----------------------------------------------------------------------------------------------------
 
 wire.addEventListener('about', ({ detail }) => {
-  const isFirst = !about, isOther = about?.session !== detail.session;
+  const isFirst = !about, isOther = !isFirst && about.session !== detail.session;
   about = detail;
-  state.began();
+  state.began(isOther);
   say($('source'), about.source);
   if (isFirst) {
     colours = about.classes.map(c => css(c.colour));
@@ -95,7 +95,7 @@ function show(frame, isNew = false) {
   assumed = frame.elevation_assumed ?? assumed;
   view.shown = Array.from({ length: 14 }, (_, c) => !hidden.has(c));
   view.least = threshold;
-  view.set(frame.heat ?? new Uint8Array(about.heat[0] * about.heat[1]), about.heat, frame.marks, isNew && !stillness.matches);
+  view.set(frame.heat ?? new Uint8Array(about.heat[0] * about.heat[1]), about.heat, frame.marks, isNew && !isLate && !stillness.matches);
   if (!frame.pictured) showPicture(null);
 }
 
@@ -177,7 +177,7 @@ function time(frame) {
 }
 
 // Drawn is what changed, once for a frame of the screen at most, and not again before it is done.
-let drawing = false;
+let drawing = false, isLate = false;
 function redraw() {
   if (drawing) return;
   drawing = true;
@@ -187,10 +187,11 @@ function redraw() {
     drawOver();
     await view.done();
     drawn++;
+    const took = performance.now() - began;
+    isLate = took > FRAME_MS;  // then nothing glides: what is drawn is a frame as it was
     if (arriving && view.settled) time(arriving);
     drawing = false;
     if (!view.dirty) return;
-    const took = performance.now() - began;
     if (view.settled || took < SLOW_MS) redraw(); else setTimeout(redraw, took);
   });
 }

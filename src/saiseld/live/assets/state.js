@@ -4,7 +4,7 @@ const time = date => date.toLocaleTimeString([], { hour12: false });
 
 export class State extends EventTarget {
   name = 'connecting'; #text = document.getElementById('state'); #banner = document.getElementById('banner');
-  #lostAt = null; #cameAt = null; #ended = null; #refused = ''; #isDropped = false;
+  #lostAt = null; #cameAt = null; #ended = null; #refused = ''; #isDropped = false; #newSince = null;
 
   constructor() {
     super();
@@ -12,7 +12,8 @@ export class State extends EventTarget {
   }
 
   opened() { this.#lostAt = null; this.#refused = ''; this.#cameAt = performance.now(); this.#look(); }
-  began() { this.#ended = null; this.#look(); }
+  // Another session than that seen before, by a program that was started again: nothing of it has come yet.
+  began(isOther) { this.#ended = null; if (isOther) { this.#newSince = new Date(); this.#cameAt = null; } this.#look(); }
   came(frame) { this.#cameAt = performance.now(); this.#isDropped = !frame.imaged; this.#look(); }
   ended(how) { this.#ended = { at: new Date(), how }; this.#look(); }
 
@@ -47,6 +48,6 @@ export class State extends EventTarget {
     }
     if (this.#cameAt === null) return ['connecting', 'Connecting …', ''];
     if (performance.now() - this.#cameAt > STALLED_MS) return ['stalled', 'Connected; no sound comes', 'No sound comes. Waiting for the source …'];
-    return this.#isDropped ? ['overloaded', 'Overloaded: this frame was dropped', ''] : ['live', 'Connected', ''];
+    return this.#isDropped ? ['overloaded', 'Overloaded: this frame was dropped', ''] : ['live', this.#newSince ? `Connected; a new session since ${time(this.#newSince)}` : 'Connected', ''];
   }
 }

@@ -96,7 +96,7 @@ export class View {
   yaw = 0; pitch = 0; zoom = 1; flat = true; least = 0.12; onchange = () => {};
   pictured = false; marks = []; shown = Array(14).fill(true);
   #gl; #programs = {}; #parts = {}; #colours = new Float32Array(42).fill(1); #heat = new Uint8Array(1); #cells = [1, 1];
-  #from = null; #to = { heat: this.#heat, marks: [] }; #since = 0; #lasts = 0; #hotIsOld = true;
+  #from = null; #to = { heat: this.#heat, marks: [] }; #since = 0; #lasts = 0; #hotIsOld = true; #owners = [];
   #dirty = false; #w = 0; #h = 0; #size = ''; #fineness = 1; #begun = 0; #pace = 0; #shares = [];
 
   constructor(canvas) {
@@ -188,6 +188,9 @@ export class View {
     const { heat: after, marks: wanted } = this.#to, was = new Map(marks.map(mark => [mark.number, mark]));
     this.#heat = share === 1 ? after : after.map((value, i) => before[i] + share * (value - before[i]));
     this.marks = share === 1 ? wanted : wanted.map(mark => was.has(mark.number) ? { ...mark, ...between(was.get(mark.number), mark, share) } : mark);
+    // The heat of a sound that has ended fades in its own colour.
+    const isOver = mark => !wanted.some(one => one.number === mark.number);
+    this.#owners = share === 1 ? wanted : [...this.marks, ...marks.filter(isOver)];
     if (share === 1) this.#from = null;
     this.#upload();
   }
@@ -307,7 +310,7 @@ export class View {
     if (this.#hotIsOld) this.#fill('heat', this.#hot());
     this.#hotIsOld = false;
     if (this.#parts.heat.count) this.#part('heat', turns, first, at => {
-      const marks = this.marks.slice(0, MOST_MARKS);
+      const marks = this.#owners.slice(0, MOST_MARKS);
       gl.uniform1i(at.heat, 1); gl.uniform1f(at.least, this.least);
       gl.uniform1i(at.count, marks.length);
       if (marks.length) gl.uniform4fv(at.marks, marks.flatMap(m => [...vector(m.azimuth, m.elevation), m.class]));
