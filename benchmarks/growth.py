@@ -8,6 +8,8 @@ loaded before. Sizes are small, so that all of it takes minutes; the ranges are 
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -23,9 +25,7 @@ from saiseld.conventions.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.data.recordings import open_recording, read_audio
 from saiseld.formats.annotation import EnergyMask
 from saiseld.labels import Event, annotate, sparse_image
-from saiseld.pipeline.image import ImageOptions, image_recordings
 from saiseld.pipeline.imager import Imager
-from saiseld.pipeline.networks import NetworkOptions
 from saiseld.pipeline.weights import DEMO
 from saiseld.runtime.threads import one_blas_thread
 from saiseld.viewing.overlay import write_overlay
@@ -122,9 +122,8 @@ def write_noise_video(path: Path, width: int, frames: int) -> None:
 
 
 def recordings(folder: Path, counts: Sequence[int], frames: int) -> None:
-    """Image more and more short recordings, one and two at a time."""
+    """Image more and more short recordings by whole commands, one and two at a time."""
     rng = np.random.default_rng(0)
-    networks, options = NetworkOptions(device="cpu"), ImageOptions(overlay=False)
     walls: dict[int, list[float]] = {1: [], 2: []}
     for count in counts:
         given = folder / f"{count}"
@@ -133,9 +132,12 @@ def recordings(folder: Path, counts: Sequence[int], frames: int) -> None:
             audio = 0.05 * rng.standard_normal((frames * SAMPLES_PER_FRAME, 4))
             soundfile.write(given / f"r{number}.wav", audio, SAMPLE_RATE)
         for jobs, wall in walls.items():
+            line = ["image", str(given), "-o", str(folder / f"{count}-{jobs}"), "--no-overlay"]
             begin = perf_counter()
-            image_recordings(
-                [given], folder / f"{count}-{jobs}", networks=networks, options=options, jobs=jobs
+            subprocess.run(
+                [sys.executable, "-m", "saiseld", "-q", *line, "--jobs", str(jobs)],
+                check=True,
+                stdout=subprocess.DEVNULL,
             )
             wall.append(perf_counter() - begin)
     for jobs, wall in walls.items():
@@ -165,7 +167,7 @@ def run(*, tiny: bool) -> None:
         sources(1 if tiny else 10, (1, 2) if tiny else (1, 2, 4, 8))
         resolution(folder, 2 if tiny else 20, (360, 720) if tiny else (360, 720, 1440, 2880))
         if not tiny:
-            recordings(folder, (1, 2, 20), 20)
+            recordings(folder, (1, 2, 20), 100)
 
 
 if __name__ == "__main__":
