@@ -244,6 +244,8 @@ def _ends_with_the_last_block(file: BinaryIO, size: int) -> bool:
         if len(header) < _WAVPACK_HEADER.size:
             return False
         length, high, high_total, low_total, low, count, flags = _WAVPACK_HEADER.unpack(header)
+        if length < _WAVPACK_HEADER.size - 8:  # no block is as short as that
+            return False
         total = total or (high_total << 32 | low_total) * (low_total != _WAVPACK_OPEN)
         samples = max(samples, (high << 32 | low) + count)
         position += 8 + length
