@@ -38,6 +38,12 @@ def test_loudness_does_not_matter_and_frames_are_independent() -> None:
     np.testing.assert_allclose(visibility(1e-3 * audio[2400:4800]), whole[1:2], atol=1e-12)
 
 
+def test_what_a_click_drowns_is_silent() -> None:
+    audio = 1e-22 * np.random.default_rng(0).standard_normal((2400, 4)).astype(np.float32)
+    audio[0, 0] = 1.0  # where the window is zero
+    assert np.abs(visibility(audio, dtype=np.complex64)).max() < 1e-30
+
+
 def test_an_unfinished_frame_is_left_out() -> None:
     assert visibility(np.zeros((2399, 4))).shape == (0, 9, 4, 4)
     assert visibility(np.zeros((4801, 4))).shape == (2, 9, 4, 4)

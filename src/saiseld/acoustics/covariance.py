@@ -115,7 +115,9 @@ def covariance(
     # X^H X and X X^H have the same largest eigenvalue, and one of them is smaller.
     wide = snapshots.shape[-1] > snapshots.shape[-2]
     largest = np.linalg.eigvalsh(snapshots @ adjoint if wide else outer)[..., -1, None, None]
-    return outer, np.where(largest > 0, largest, 1)
+    # Below it squares have lost their digits: beside a click some 300 dB louder all else is silent.
+    limits = np.finfo(largest.dtype)
+    return outer, np.where(largest > limits.tiny / limits.eps, largest, 1)
 
 
 def band_frequencies(
