@@ -3,7 +3,7 @@
 Short-time spectra are cut into cells of a few bins and hops. In each cell one direction is the
 loudest: the maximum over the 484 grid directions of the whitened steered power, summed with its
 neighbours. With the array's response a_d to a unit wave from d and G its covariance in a diffuse
-field (mean of a_d a_d^H, trace M), whitened signals are ``y = (G + 0.03 I)^(-1/2) x``, and power is
+field (mean of a_d a_d^H, trace M), whitened signals are ``y = (G + 0.3 I)^(-1/2) x``, and power is
 ``|b_d^H y|^2`` with b_d the whitened a_d of length 1. A superdirective beam gives the wave's
 pressure (Cox, Zeskind, Owen, "Robust adaptive beamforming", IEEE ASSP 35, 1987), which is recorded
 anew through the rigid sphere's response h_d. What it leaves of the sound goes through the linear
@@ -43,7 +43,7 @@ STEP = 4
 HIGHEST_HZ = 8_000.0
 """Directions are taken up to here; what is above goes where the highest band is."""
 
-WHITENING = 0.03
+WHITENING = 0.3
 LOADING = 0.03
 """Of the diagonals of G, of mean 1, for steering and for beam and residual."""
 MIN_BINS, WIDTH = 3, 0.15
