@@ -70,6 +70,7 @@ def commands(folder: Path) -> list[Command]:
     train = ("train", "matchability", str(candidates), str(folder / "labels"), "--kind", "linear")
     make_model(Path(model))
     jobs = ("--jobs", "2")
+    portfolio = [word for number in "1234" for word in ("--system", f"TASK3B_{number}")]
     return [
         Command("image", ("image", sounds, "-o", "OUT")),
         Command("image, 2 jobs", ("image", sounds, "-o", "OUT", *jobs), jobs=2),
@@ -78,7 +79,7 @@ def commands(folder: Path) -> list[Command]:
         Command("detect", ("detect", sounds, "-o", "OUT")),
         Command("emit", ("emit", str(candidates), "-o", "OUT", "--system", "TASK3B_4")),
         Command("emit dense", ("emit", str(candidates), "-o", "OUT", "--system", "dense")),
-        Command("submit", ("submit", str(candidates), "-o", "OUT/submission.zip")),
+        Command("submit", ("submit", str(candidates), "-o", "OUT/submission.zip", *portfolio)),
         Command(
             "evaluate",
             ("evaluate", str(folder / "predictions"), str(folder / "labels"), "--json",
