@@ -94,6 +94,14 @@ def test_the_recognised_class_takes_the_place_of_the_networks():
     np.testing.assert_array_equal(after.maps[:, :, far], before.maps[:, :, far])
 
 
+def test_a_class_that_the_network_hears_beside_it_stays_where_it_is():
+    beside = int(np.argsort(-(GRID[:, ONE] @ GRID))[4])  # of the same source's region
+    before = output({ONE: 3.0})
+    before.maps[:, TRUE, beside] = 2.0
+    after = SourceRecognition(Fixed())(before, noise(FRAMES), 0)
+    np.testing.assert_array_equal(after.maps[:, TRUE].argmax(1), np.full(FRAMES, beside))
+
+
 def test_nothing_is_recognised_where_nothing_is():
     recogniser = Fixed()
     before = output({})

@@ -3,8 +3,7 @@
 What the network says of a mixture it says of all that sounds; a beam (about 6 dB, with soft nulls
 on the other sources, `saiseld.acoustics.beamforming`) leaves mostly one source, and the class of
 that is recognised by a head on a pretrained encoder. Its opinion and the network's count alike, and
-the maps of all classes round the source are set to the result; directions stay the network's, and
-so does whether something sounds.
+the maps of all classes round the source are moved by the result; directions stay the network's.
 
 `Recogniser` is the interface: whatever turns log-mels of one beam into log probabilities, frame by
 frame.
@@ -18,7 +17,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, softmax
+from scipy.special import expit, log_softmax
 
 from saiseld.acoustics.beamforming import beam_weights
 from saiseld.conventions.taxonomy import NUM_CLASSES
@@ -53,6 +52,9 @@ SMOOTH_FRAMES = 11
 
 LIMIT = 8.0
 """Largest log odds that count."""
+
+OWN_SHAPE = 4.0
+"""A class whose log odds are no farther below the strongest class's has a map of its own there."""
 
 _LEVEL, _FLOOR = 0.05, 2e-5
 
@@ -195,20 +197,23 @@ def regions(sources: FloatArray) -> NDArray[np.bool_]:
 
 
 def recognised(output: SeldOutput, sources: FloatArray, opinions: list[Array]) -> SeldOutput:
-    """Return the output with the maps of all classes round each source set by both opinions.
+    """Return the output with the maps of all classes round each source moved by the opinions.
 
-    A class's probability is that of the network's strongest class there, times the class's share.
-    The shape of a map round a source is that of the network's strongest class there.
+    A class's log odds move by the log of its share by both opinions over its share by the
+    network's. Its map keeps its own shape, since another source may be near; where the network does
+    not see the class at all (`OWN_SHAPE`), it takes the shape of the strongest class.
     """
-    network = source_logits(output, sources)
-    share = softmax(network.clip(-LIMIT, LIMIT) + np.stack(opinions, axis=1)[..., :-1], axis=-1)
-    likely = expit(network.max(-1, keepdims=True)) * share
-    odds = logit(np.clip(likely, 1e-6, 1 - 1e-6)).astype(np.float32)
+    network = source_logits(output, sources).clip(-LIMIT, LIMIT)
+    both = network + np.stack(opinions, axis=1)[..., :-1]
+    moved = (log_softmax(both, axis=-1) - log_softmax(network, axis=-1)).clip(-LIMIT, LIMIT)
     maps = output.maps.copy()
     every = np.arange(len(output))
     for number, region in enumerate(regions(sources)):
-        best = network[:, number].argmax(1)
-        shape = output.maps[every, best][:, region]
-        shape = shape - shape.max(1, keepdims=True)
-        maps[:, :, region] = odds[:, number, :, None] + shape[:, None]
+        own = output.maps[:, :, region]
+        peak = own.max(2, keepdims=True)
+        strongest = own[every, network[:, number].argmax(1)][:, None]
+        taken = peak + strongest - strongest.max(2, keepdims=True)
+        has_own = network[:, number] >= network[:, number].max(1, keepdims=True) - OWN_SHAPE
+        shape = np.where(has_own[..., None], own, taken)
+        maps[:, :, region] = shape + moved[:, number, :, None].astype(np.float32)
     return replace(output, maps=maps)
