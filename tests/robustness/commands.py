@@ -53,6 +53,8 @@ def commands(folder: Path) -> list[Command]:
         write_candidates(
             candidates / f"{name}.candidates.parquet", replace(table, matchability=known)
         )
+        heard = replace(table, branches=("audio",), branch=np.full(len(table), "audio"))
+        write_candidates(folder / "audio" / f"{name}.candidates.parquet", heard)
         write_annotations(folder / "labels" / f"{name}_std.json", labels)
         write_annotations(
             folder / "predictions" / f"{name}.json", [replace(m, score=0.5) for m in labels]
@@ -95,7 +97,7 @@ def commands(folder: Path) -> list[Command]:
         Command("train matchability", (*train, "-o", "OUT/m.skops", *cache)),
         Command(
             "train fusion",
-            ("train", "fusion", str(candidates), str(candidates), str(folder / "labels"),
+            ("train", "fusion", str(candidates), str(folder / "audio"), str(folder / "labels"),
              "-o", "OUT/m.json"),
         ),
         Command(
