@@ -356,7 +356,7 @@ def test_it_finds_a_server_again(live, tab):
 
 def test_a_program_started_again_is_said(live, tab, monkeypatch):
     show(live, tab, frame_at(5, 0))
-    monkeypatch.setattr(live, "_session", "another")
+    monkeypatch.setattr(live, "session", "another")
     live.server.drop()
     tab.get_by_text("Connecting …", exact=True).wait_for()
     show(live, tab, frame_at(6, 0))

@@ -109,7 +109,7 @@ class Page:
         self.server: Server
         self._turn, self._patience_s = turn, patience_s
         self._source, self._threshold = source, threshold
-        self._session = secrets.token_hex(4)
+        self.session = secrets.token_hex(4)  # by which a tab knows a program started again
         self._tracker = EventTracker()
         self._past: deque[tuple[int, list[dict[str, Any]]]] = deque(maxlen=PAST_FRAMES)
         self._number = 0  # of frames shown
@@ -212,7 +212,7 @@ class Page:
             "fps": FPS,
             "rate": SAMPLE_RATE,
             "threshold": self._threshold,
-            "session": self._session,
+            "session": self.session,
             "source": self._source,
         }
 
