@@ -87,6 +87,17 @@ def test_another_machine_goes_on(bucket, monkeypatch, tmp_path) -> None:
     assert bucket.cat("corpus/out/done.json") == b"1"
 
 
+def test_what_a_killed_run_did_not_send_is_sent_by_the_next(bucket) -> None:
+    with sent("s3://corpus/out") as folder:
+        folder.mkdir()
+        (folder / "old.json").write_text("1")
+    (folder / "old.json").write_text("23")
+    (folder / "new.json").write_text("4")
+    with sent("s3://corpus/out"):
+        pass
+    assert (bucket.cat("corpus/out/old.json"), bucket.cat("corpus/out/new.json")) == (b"23", b"4")
+
+
 def test_a_command_reads_and_writes_a_bucket(bucket, saiseld) -> None:
     scene = sample()
     bucket.put_file(str(scene.truth), "corpus/labels/room_std.json")

@@ -69,7 +69,6 @@ class Stored:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         scheme, _, rest = url.partition("://")
         self.place = _below(user_cache("object-storage") / scheme, rest, url)
-        self._sent: dict[Path, tuple[int, int]] = {}
 
     def _objects(self) -> dict[str, dict[str, Any]]:
         """Return every object by its name below the address, empty for the address itself."""
@@ -99,7 +98,7 @@ class Stored:
         if not (objects or results):
             raise InputError(self.url, expected="a file or a folder of files", found="nothing")
         places = {self._place_of(name): entry for name, entry in objects.items()}
-        changed = {p: entry for p, entry in places.items() if _noted(p) != _version(entry)}
+        changed = {p: entry for p, entry in places.items() if not _is_here(p, entry, results)}
         self._check_room(sum(int(entry["size"] or 0) for entry in changed.values()))
         if changed:
             _log.info("%s: fetching %d of %d files", self.url, len(changed), len(objects))
@@ -119,7 +118,7 @@ class Stored:
             atomic_path(path) as temporary,
         ):
             self._store.get_file(entry["name"], str(temporary))
-        _note(path).write_text(_version(entry))
+        _write_note(path, entry, _state(path))
 
     def _check_room(self, needed: int) -> None:
         parent = next(folder for folder in (self.place, *self.place.parents) if folder.exists())
@@ -131,10 +130,6 @@ class Stored:
                 found=f"{free / 1e9:.1f} GB",
                 advice="Set XDG_CACHE_HOME to a larger disk, or mount the store",
             )
-
-    def begin(self) -> None:
-        """Take the files that are there as sent."""
-        self._sent = {path: _state(path) for path in self._files()}
 
     def _files(self) -> list[Path]:
         if self.place.is_file():
@@ -153,14 +148,13 @@ class Stored:
         for path in self._files():
             with suppress(FileNotFoundError):
                 state = _state(path)
-                if self._sent.get(path) == state:
+                if _noted(path)[1] == state:
                     continue
                 name = path.relative_to(self.place).as_posix()
                 target = self._root if name == "." else f"{self._root}/{name}"
                 with refusing(OutputError, self.url, f"a store that takes {name}"):
                     self._store.put_file(str(path), target)
-                    _note(path).write_text(_version(self._store.info(target)))
-                self._sent[path] = state
+                    _write_note(path, self._store.info(target), state)
                 count += 1
         return count
 
@@ -188,7 +182,6 @@ def sent(url: str) -> Iterator[Path]:
     stored = Stored(url)
     stored.fetch(results=True)
     stored.place.parent.mkdir(parents=True, exist_ok=True)
-    stored.begin()
     ended = threading.Event()
 
     def watch() -> None:
@@ -223,9 +216,22 @@ def _note(path: Path) -> Path:
     return path.with_name(f".{path.name}.stored")
 
 
-def _noted(path: Path) -> str | None:
-    """Return the version that a file was fetched or sent as, None where it was not."""
-    return _note(path).read_text() if path.is_file() and _note(path).is_file() else None
+def _noted(path: Path) -> tuple[str, str]:
+    """Return the version that a file was fetched or sent as, and its state then; empty if never."""
+    note = _note(path)
+    version, _, state = (note.read_text() if note.is_file() else "").partition("\n")
+    return version, state
+
+
+def _write_note(path: Path, entry: dict[str, Any], state: str) -> None:
+    _note(path).write_text(f"{_version(entry)}\n{state}")
+
+
+def _is_here(path: Path, entry: dict[str, Any], results: bool) -> bool:
+    """Return whether a version is there; results that were changed since are newer."""
+    version, state = _noted(path)
+    same = path.is_file() and version == _version(entry)
+    return same and (results or state == _state(path))
 
 
 def _version(entry: dict[str, Any]) -> str:
@@ -233,9 +239,9 @@ def _version(entry: dict[str, Any]) -> str:
     return f"{entry['size']} {version}"
 
 
-def _state(path: Path) -> tuple[int, int]:
+def _state(path: Path) -> str:
     state = path.stat()
-    return state.st_mtime_ns, state.st_size
+    return f"{state.st_mtime_ns} {state.st_size}"
 
 
 def _advice(url: str) -> str:
