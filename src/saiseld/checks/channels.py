@@ -9,6 +9,7 @@ moment by moment, as independent tracks are not.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -226,11 +227,7 @@ def power_share(summary: ChannelSummary, mixing: NDArray[np.float64] | None = No
     ``mixing`` (4, 4) mixes the first four channels before. The geometric mean of two estimates:
     bands count alike in the one, single bins in the other.
     """
-    inside = (summary.frequency >= _SHARE_HZ[0]) & (summary.frequency <= _SHARE_HZ[1])
-    covariance = summary.covariance[inside][:, :4, :4]
-    if mixing is not None:
-        covariance = mixing @ covariance @ mixing.T
-    return _share(summary, np.einsum("fii->fi", covariance).real) / _SHARE_BIAS
+    return _share(summary, range(4), mixing) / _SHARE_BIAS
 
 
 def _second_share(summary: ChannelSummary) -> float | None:
@@ -240,16 +237,20 @@ def _second_share(summary: ChannelSummary) -> float | None:
     """
     if summary.channels < _SECOND_ORDER or np.sqrt(summary.channels) % 1:
         return None
-    inside = (summary.frequency >= _SHARE_HZ[0]) & (summary.frequency <= _SHARE_HZ[1])
-    power = np.einsum("fii->fi", summary.covariance[inside]).real
-    share = _share(summary, power[:, [0, *range(4, _SECOND_ORDER)]]) / _SECOND_BIAS
+    share = _share(summary, (0, *range(4, _SECOND_ORDER))) / _SECOND_BIAS
     off = min(abs(float(np.log(share / expected))) for expected in _SECOND_SHARES.values())
     return share if off < _FARTHEST * _SHARE_STD else None
 
 
-def _share(summary: ChannelSummary, power: NDArray[np.float64]) -> float:
-    """Return the power of all channels but the first (F, channels) against that of the first."""
+def _share(
+    summary: ChannelSummary, channels: Sequence[int], mixing: NDArray[np.float64] | None = None
+) -> float:
+    """Return the power of all channels but the first of these against that of the first."""
     inside = (summary.frequency >= _SHARE_HZ[0]) & (summary.frequency <= _SHARE_HZ[1])
+    covariance = summary.covariance[inside][:, channels][:, :, channels]
+    if mixing is not None:
+        covariance = mixing @ covariance @ mixing.T
+    power = np.einsum("fii->fi", covariance).real
     edges = np.searchsorted(summary.frequency[inside], np.geomspace(*_SHARE_HZ, 19)[:-1])
     banded = np.add.reduceat(power, np.unique(edges), axis=0)
     by_band = np.exp(np.mean(np.log((banded[:, 1:].sum(axis=1) + 1e-30) / (banded[:, 0] + 1e-30))))

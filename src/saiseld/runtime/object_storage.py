@@ -19,10 +19,10 @@ from typing import Any
 
 from saiseld.runtime.cache import user_cache
 from saiseld.runtime.errors import DataError, InputError, OutputError, refusing
-from saiseld.runtime.files import atomic_path, files_below, is_plain_name
+from saiseld.runtime.files import atomic_path, files_below, is_plain_name, write_bytes
 from saiseld.runtime.parallel import run_all
 
-SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory")
+SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 """Of the stores that are known by their addresses; fsspec says what to install for each."""
 SEND_EVERY_S = 5.0
 """Seconds between looks for finished files."""
@@ -136,15 +136,14 @@ class Stored:
             return [self.place]
         return list(files_below(self.place)) if self.place.is_dir() else []
 
-    def send(self) -> int:
-        """Send the files that are new or have changed; return how many.
+    def send(self) -> None:
+        """Send the files that are new or have changed.
 
         Raises
         ------
         OutputError
             If the store does not take one.
         """
-        count = 0
         for path in self._files():
             with suppress(FileNotFoundError):
                 state = _state(path)
@@ -155,8 +154,6 @@ class Stored:
                 with refusing(OutputError, self.url, f"a store that takes {name}"):
                     self._store.put_file(str(path), target)
                     _write_note(path, self._store.info(target), state)
-                count += 1
-        return count
 
 
 def fetched(url: str) -> Path:
@@ -224,7 +221,7 @@ def _noted(path: Path) -> tuple[str, str]:
 
 
 def _write_note(path: Path, entry: dict[str, Any], state: str) -> None:
-    _note(path).write_text(f"{_version(entry)}\n{state}")
+    write_bytes(_note(path), f"{_version(entry)}\n{state}".encode())
 
 
 def _is_here(path: Path, entry: dict[str, Any], results: bool) -> bool:
