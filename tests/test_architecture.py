@@ -178,14 +178,17 @@ def test_these_packages_load_no_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_imaging_loads_nothing_that_only_training_needs() -> None:
+def test_imaging_loads_nothing_that_only_training_needs(tmp_path: Path) -> None:
     program = "\n".join(
         [
             "import sys",
             "import saiseld.cli.main, saiseld.pipeline.image, saiseld.live.stream",
             "from saiseld.pipeline.networks import NetworkOptions, load_networks",
             "networks = load_networks(NetworkOptions(device='cpu'), threads=1)",
-            "assert networks.detector and networks.audio and networks.decision_models",
+            "networks.load(networks.branches)",
+            "assert networks.branches == ('detector', 'audio') and networks.decision_models",
+            "from saiseld.formats.candidates import no_candidates, write_candidates",
+            f"write_candidates({str(tmp_path / 'none.parquet')!r}, no_candidates('none'))",
             "slow = ('torch', 'torchvision', 'sklearn', 'skops', 'pandas', 'matplotlib.pyplot')",
             "print(*(name for name in slow if name in sys.modules))",
         ]

@@ -92,6 +92,9 @@ class FakeNetworks:
         self.audio = FakeAudioBranch()
         self.decision_models = DecisionModels(FakeFusion())
 
+    def load(self, branches):
+        pass
+
     def calibrated(self, table):
         return table
 

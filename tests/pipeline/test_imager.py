@@ -18,9 +18,9 @@ from saiseld.formats.annotation import EnergyMask, encode_annotations
 from saiseld.formats.candidates import candidate_writer, read_candidates
 from saiseld.formats.features import AcousticImages
 from saiseld.pipeline.defaults import VIEWING, VIEWING_THRESHOLD, system_of
-from saiseld.pipeline.engine import Block
+from saiseld.pipeline.engine import Block, Engine
 from saiseld.pipeline.imager import Imager
-from saiseld.pipeline.networks import NetworkOptions, load_networks
+from saiseld.pipeline.networks import NetworkOptions, Networks, load_networks
 from saiseld.runtime.errors import AudioError, CheckpointError
 
 
@@ -179,6 +179,13 @@ def test_networks_are_kept_loaded_until_their_files_change(folder: Path, tmp_pat
     assert load_networks(options) is first
     (tmp_path / "w" / "uplam.safetensors").touch()
     assert load_networks(options) is not first
+
+
+def test_sound_alone_loads_no_detector() -> None:
+    networks = Networks(NetworkOptions(), threads=1)
+    networks.load(("audio",))
+    Engine(networks, ("audio",), "nothing", video=False).stop()
+    assert {"front_end", "detector", "audio"} & set(vars(networks)) == {"audio"}
 
 
 def test_front_end_and_detector_must_belong_together(folder: Path, tmp_path: Path) -> None:

@@ -114,7 +114,8 @@ def projection_table(projection: Projection) -> NDArray[np.int32]:
     if projection == "great_circle":
         x, y = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
         pixels = unit_vector(*angles_of_pixel(x, y))
-        return np.asarray(np.argmax(pixels @ directions, axis=-1), np.int32)
+        # Row by row: all at once would be 250 MB.
+        return np.array([np.argmax(row @ directions, axis=-1) for row in pixels], np.int32)
     raise ValueError(f"projection must be 'official' or 'great_circle', not {projection!r}")
 
 

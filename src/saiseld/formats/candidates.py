@@ -340,14 +340,21 @@ def _arrow(table: Candidates, schema: pa.Schema) -> pa.Table:
     columns = {name: getattr(table, name) for name in _COLUMNS if name not in ("box", "energy_map")}
     columns["branch"] = (table.branch == BRANCHES[1]).astype(np.int8)
     columns |= {name: table.box[:, i] for i, name in enumerate(("x0", "y0", "x1", "y1"))}
-    flat = pa.array(np.ascontiguousarray(table.energy_map, np.float16).reshape(-1), pa.float16())
+    flat = _column(table.energy_map, pa.float16())
     arrays = [
         pa.FixedSizeListArray.from_arrays(flat, type=_MAP)
         if name == "energy_map"
-        else pa.array(np.ascontiguousarray(columns[name]), type=schema.field(name).type)
+        else _column(columns[name], schema.field(name).type)
         for name in schema.names
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _column(values: NDArray[Any], kind: pa.DataType) -> pa.Array:
+    """Return numbers as a column; ``pa.array`` would import pandas, which takes a second."""
+    flat = np.ascontiguousarray(values, kind.to_pandas_dtype()).reshape(-1)
+    stored = np.packbits(flat, bitorder="little") if flat.dtype == bool else flat
+    return pa.Array.from_buffers(kind, len(flat), [None, pa.py_buffer(stored)])
 
 
 class _Header(msgspec.Struct):

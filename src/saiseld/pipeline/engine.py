@@ -166,6 +166,7 @@ class Engine:
         keep: Keep | None = emittable,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
+        networks.load(branches)
         self._networks, self._latency, self._backpressure = networks, latency, backpressure
         self._branch_names: tuple[Branch, ...] = tuple(branches)
         self._recording, self._frames = recording, frames

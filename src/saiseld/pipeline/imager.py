@@ -92,6 +92,7 @@ class Imager:
             folder = None if weights is None else Path(weights)
             options = NetworkOptions(folder, device, half, is_precise(precise, fast))
             networks = Networks(options, threads=threads)
+            networks.load(networks.branches)
         self.networks = networks
 
     @property

@@ -68,7 +68,7 @@ class NetworkOptions:
 
 
 class Networks:
-    """The networks of one weights folder; those of the audio branch are loaded when first used.
+    """The networks of one weights folder, each loaded when it is first used, or by `load`.
 
     Parameters
     ----------
@@ -91,12 +91,21 @@ class Networks:
         self.weights = paths = options.find_weights()
         self.threads = threads_here() if threads is None else threads
         self._device = device_of(options.device)
-        if "detector" in paths.branches:
-            _check_projection(self)
-        else:
-            _ = self.audio  # a mistake in the weights is told before any work begins
         model = paths.matchability
         self._matchability = None if model is None else Matchability.load(model)
+
+    def load(self, branches: Sequence[Branch]) -> None:
+        """Load those of some branches, so that a mistake in them is told before any work begins.
+
+        Raises
+        ------
+        CheckpointError
+            If they are not there or do not fit.
+        """
+        if "detector" in branches:
+            _check_projection(self)
+        if "audio" in branches:
+            _ = self.audio
 
     @property
     def branches(self) -> tuple[Branch, ...]:
@@ -184,7 +193,7 @@ class Networks:
             Whether the recording has a video.
         """
         made_by: dict[str, Any] = {"imager": "engine", "precision": self.precision}
-        if "detector" in self.branches:
+        if "detector" in branches:
             made_by["front_end"] = self.front_end.identity
             made_by["projection"] = self.detector.projection
             made_by["size"] = self.detector.size
