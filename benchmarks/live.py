@@ -31,7 +31,7 @@ from saiseld.live.arrays import ChannelMap
 from saiseld.live.frames import LiveFrame
 from saiseld.live.opening import SourceConfig, open_live
 from saiseld.live.page import serve
-from saiseld.live.session import MOST_BEHIND_S, run
+from saiseld.live.session import MOST_BEHIND_S, SKIPS_BEHIND_S, run
 from saiseld.live.stream import Stream
 from saiseld.pipeline.engine import Latency
 from saiseld.pipeline.imager import Imager
@@ -123,7 +123,7 @@ class Measured:
         self._asked, self._stream, self._browser = asked, stream, browser
         self._shown: list[float] = []
         self._memory: list[float] = []
-        self._pictured = self._dropped = 0
+        self._pictured = self._dropped = self._skipped = 0
 
     def look(self, frame: LiveFrame) -> None:
         """Take a frame."""
@@ -131,7 +131,7 @@ class Measured:
             self._began = monotonic(), process_time()
         self._shown.append(monotonic() - frame.captured)
         self._pictured += frame.pictured
-        self._dropped = frame.dropped
+        self._dropped, self._skipped = frame.dropped, frame.skipped
         if frame.frame % 10 == 0:
             self._memory.append(psutil.Process().memory_info().rss / 2**20)
         if len(self._shown) % MINUTE == 0:
@@ -152,7 +152,7 @@ class Measured:
         yield f"{kind}, {self._asked.latency}, {passed / 60:.1f} minutes, {cores} cores"
         yield (
             f"frames       {len(self._shown)}, {self._pictured} with a picture, "
-            f"{self._dropped} dropped"
+            f"{self._dropped} dropped, {self._skipped} pictures skipped"
         )
         yield late("known", self._stream.known)
         yield late("shown", self._shown)
@@ -206,6 +206,7 @@ def main() -> None:
         video=camera is not None,
         latency=latency,
         max_lag_s=MOST_BEHIND_S,
+        skip_lag_s=SKIPS_BEHIND_S,
     )
     with ExitStack() as opened:
         browser, sinks = None, []

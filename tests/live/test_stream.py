@@ -15,7 +15,7 @@ from saiseld.conventions.timebase import SAMPLES_PER_FRAME
 from saiseld.data.recordings import read_audio
 from saiseld.data.video import open_video
 from saiseld.decision.systems import system_named
-from saiseld.live.frames import FLOOR_DB, HEAT_SHAPE
+from saiseld.live.frames import FLOOR_DB, HEAT_SHAPE, LiveFrame
 from saiseld.live.stream import Stream
 from saiseld.live.synchronizer import InputSynchronizer
 from saiseld.pipeline.imager import Imager
@@ -308,6 +308,24 @@ def test_work_that_is_late_is_not_begun_and_memory_stays(monkeypatch) -> None:
     assert frames[-1].dropped == len(dropped)
     assert 310 < len(dropped) < 370  # one in ten can be done
     assert all(not frame.masks and not frame.heat.any() and len(frame.sound) for frame in dropped)
+
+
+@pytest.mark.parametrize("frames_at_once", [1, 3, 50])
+def test_late_work_skips_every_second_picture_and_drops_nothing(frames_at_once) -> None:
+    """Of a skipped picture stands what was seen in the one before: here its grey, as a score."""
+
+    def scores(**late: float) -> tuple[list[float], list[LiveFrame]]:
+        stream = Stream(FakeImager("TASK3B_3"), video=True, clock=lambda: 1000.0, **late)
+        for number in range(50):
+            stream.picture(picture(2 * number + 1), number / 10)
+        frames = push_all(stream, sound(50), frames_at_once * SAMPLES_PER_FRAME)
+        return [mask.score for frame in frames for mask in frame.masks], frames
+
+    every, _ = scores()
+    stood, frames = scores(skip_lag_s=0.4, max_lag_s=2000.0)
+    assert len(set(every)) == 50
+    assert stood == [every[number - number % 2] for number in range(50)]
+    assert frames[-1].skipped == 25 and frames[-1].dropped == 0
 
 
 def test_without_a_limit_nothing_is_dropped() -> None:

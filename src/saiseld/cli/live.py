@@ -144,7 +144,7 @@ def live(
     if find_channels is not None:
         return _find_channels(config, chosen, find_channels)
     from saiseld.decision.systems import system_named
-    from saiseld.live.session import MOST_BEHIND_S, run
+    from saiseld.live.session import MOST_BEHIND_S, SKIPS_BEHIND_S, run
     from saiseld.live.stream import Stream, latency_named
     from saiseld.pipeline.defaults import viewing_threshold
     from saiseld.pipeline.imager import Imager
@@ -160,6 +160,7 @@ def live(
         system=None if system is None else system_named(system),
         threshold=shown,
         max_lag_s=MOST_BEHIND_S,
+        skip_lag_s=SKIPS_BEHIND_S,
         yaw_deg=wiring.turn,
         elevation_assumed=elevation_assumed(sound),
     )
@@ -252,6 +253,7 @@ class _Summary:
         health, drift = self._stream.health, self._stream.drift_ppm
         summary = f"{self._last.frame + 1} frames, {self._last.dropped} dropped"
         for count, what in (
+            (self._last.skipped, "pictures skipped for lack of time"),
             (health.unpictured, "frames without a picture"),
             (health.missing, "samples missing"),
             (health.late, "samples twice or too late"),

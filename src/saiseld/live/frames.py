@@ -91,6 +91,8 @@ class LiveFrame:
         levels and picture, and no masks and marks; its heat is 0.
     dropped
         Frames dropped so far.
+    skipped
+        Pictures passed over so far, because work came late: what was seen in the one before stands.
     elevation_assumed
         Whether elevations are assumed: the array is planar and does not measure them.
     """
@@ -106,6 +108,7 @@ class LiveFrame:
     picture: NDArray[np.uint8] | None
     imaged: bool
     dropped: int
+    skipped: int = 0
     elevation_assumed: bool = False
 
     @property

@@ -329,6 +329,7 @@ def frame_message(frame: LiveFrame) -> bytes:
         "frame": frame.frame,
         "captured": frame.captured,
         "dropped": frame.dropped,
+        "skipped": frame.skipped,
         "pictured": frame.pictured,
         "imaged": frame.imaged,
         "elevation_assumed": frame.elevation_assumed,

@@ -24,6 +24,9 @@ from saiseld.runtime.errors import AudioError
 MOST_BEHIND_S = 1.5
 """Work on a frame that would begin later than this after its sound came is not begun."""
 
+SKIPS_BEHIND_S = 0.4
+"""Where work begins later than this, every second picture is passed over: it catches up."""
+
 MOST_WAITING_S = 20.0
 """Sound that waits; a source that sends more than real time waits in its turn."""
 

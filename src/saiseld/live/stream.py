@@ -10,9 +10,10 @@ is equal either way.
 
 Memory is bounded: the audio branch holds 5 s of sound, and frames wait for it that long at most.
 
-Overload, by rule: work on a frame that would begin later than ``max_lag_s`` seconds after its sound
-came is not begun (`saiseld.pipeline.engine.Backpressure`). Such a frame is given all the same, in
-its place, without masks, and counted as dropped.
+Overload, by rule (`saiseld.pipeline.engine.Backpressure`): where work begins later than
+``skip_lag_s`` seconds after a frame's sound came, every second picture is passed over, and what was
+seen in the one before stands for it; where it would begin later than ``max_lag_s`` it is not begun.
+Such a frame is given all the same, in its place, without masks, and counted as dropped.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ class Stream:
         Show as marks only masks scored this or more.
     max_lag_s
         Seconds after which work on a frame is not begun any more; None works on all, however late.
+    skip_lag_s
+        Seconds after which every second picture is passed over; None looks at all.
     yaw_deg
         Degrees by which the array's front points to the left of the pictures' middle: what the
         detector is shown is turned to the array, and masks back to the pictures.
@@ -108,6 +111,7 @@ class Stream:
         system: System | str | None = None,
         threshold: float = VIEWING_THRESHOLD,
         max_lag_s: float | None = None,
+        skip_lag_s: float | None = None,
         yaw_deg: float = 0.0,
         elevation_assumed: bool = False,
         clock: Callable[[], float] = time.monotonic,
@@ -132,7 +136,9 @@ class Stream:
             branches,
             video=video,
             latency=latency,
-            backpressure=Backpressure(blocks=False, max_lag_s=max_lag_s, clock=clock),
+            backpressure=Backpressure(
+                blocks=False, max_lag_s=max_lag_s, skip_lag_s=skip_lag_s, clock=clock
+            ),
             only_pictured=self._system.is_fused,
         )
 
@@ -243,6 +249,7 @@ class Stream:
             picture=None if picture is None else _to_look_at(picture),
             imaged=processed,
             dropped=self._dropped,
+            skipped=self._engine.skipped,
             elevation_assumed=self._elevation_assumed,
         )
 

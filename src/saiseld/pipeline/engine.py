@@ -69,17 +69,28 @@ class Backpressure:
     max_lag_s
         Seconds after a frame's audio came after which no work on it is begun; the frame is given
         in its place, without rows and marked as not processed. None leaves out nothing.
+    skip_lag_s
+        Seconds after which the detector passes over every second frame, and what it found in the
+        one before stands for it. None passes over nothing.
     clock
         What the times of `Engine.push` are of.
     """
 
     blocks: bool = True
     max_lag_s: float | None = None
+    skip_lag_s: float | None = None
     clock: Callable[[], float] = time.monotonic
 
     def is_late(self, captured: float) -> bool:
         """Return whether work on what came then should not be begun any more."""
-        return self.max_lag_s is not None and self.clock() - captured > self.max_lag_s
+        return self._is_older(captured, self.max_lag_s)
+
+    def skips(self, captured: float) -> bool:
+        """Return whether of what came then every second frame is passed over."""
+        return self._is_older(captured, self.skip_lag_s)
+
+    def _is_older(self, captured: float, lag_s: float | None) -> bool:
+        return lag_s is not None and self.clock() - captured > lag_s
 
 
 WAIT = Backpressure()
@@ -185,6 +196,11 @@ class Engine:
             audio = networks.audio_with(video=video)
             threaded = networks.threads > 1
             self._branches.append(_AudioBranch(audio, latency, backpressure, threaded=threaded))
+
+    @property
+    def skipped(self) -> int:
+        """Frames so far that the detector passed over (`Backpressure.skip_lag_s`)."""
+        return sum(branch.skipped for branch in self._branches)
 
     @property
     def delay(self) -> float:
@@ -333,6 +349,8 @@ class _Branch(Protocol):
 
     decided_to: int
     """Frames before this one have their rows, or never will have any."""
+    skipped: int
+    """Frames so far that what was found in the one before stands for."""
 
     @property
     def delay_frames(self) -> int:
@@ -391,13 +409,17 @@ class _Rows:
         return (joined(taken) if taken else None), done
 
 
+_Looked = list[Found | None] | None
+"""What was found in each frame of a batch, None where one was passed over; None if it was late."""
+
+
 @dataclass(slots=True, eq=False)
 class _Run:
     """A chunk in the detector: its images, and for each batch which frames and what was found."""
 
     chunk: _Chunk
     images: _Task[AcousticImages]
-    batches: list[tuple[NDArray[np.int64], _Task[list[Found] | None]]]
+    batches: list[tuple[NDArray[np.int64], _Task[_Looked]]]
 
 
 class _DetectorBranch:
@@ -425,7 +447,8 @@ class _DetectorBranch:
         self._running: deque[_Run] = deque()
         self._pushed = 0
         self._rows = _Rows()
-        self.decided_to = 0
+        self._last: tuple[int, Found] | None = None
+        self.decided_to = self.skipped = 0
 
     @property
     def delay_frames(self) -> int:
@@ -481,15 +504,19 @@ class _DetectorBranch:
         chunk: _Chunk,
         numbers: NDArray[np.int64],
         near: Sequence[tuple[_Chunk, _Task[AcousticImages]]],
-    ) -> list[Found] | None:
-        """Return what the detector finds in frames of a chunk; None if it is too late for that."""
-        if not len(numbers):
-            return []
-        if self._backpressure.is_late(chunk.captured):
+    ) -> _Looked:
+        """Return what the detector finds in frames of a chunk."""
+        if self._backpressure.is_late(chunk.captured) and len(numbers):
             return None
-        latent = self._latent(near, chunk.start + numbers)
-        visible = [chunk.pictures[number] for number in numbers]
-        return self._networks.detector.find(rgb_planes(visible), latent, keep=self._keep)
+        frames = chunk.start + numbers
+        skips = self._backpressure.skips(chunk.captured)
+        looked = frames % 2 == 0 if skips else np.ones(len(frames), bool)
+        if not looked.any():
+            return [None] * len(frames)
+        latent = self._latent(near, frames[looked])
+        visible = [chunk.pictures[number] for number in numbers[looked]]
+        found = iter(self._networks.detector.find(rgb_planes(visible), latent, keep=self._keep))
+        return [next(found) if look else None for look in looked]
 
     def _latent(
         self, near: Sequence[tuple[_Chunk, _Task[AcousticImages]]], frames: NDArray[np.int64]
@@ -520,20 +547,23 @@ class _DetectorBranch:
     def _gather(self, run: _Run) -> None:
         """Make one table of what was found in a chunk."""
         self.decided_to = run.chunk.end
-        frames: list[Found] = []
-        numbers: list[NDArray[np.int64]] = []
-        for first, (due, task) in zip(
-            range(run.chunk.start, run.chunk.end, BATCH), run.batches, strict=True
-        ):
-            found = task.result()
-            if found is not None:
-                self._rows.mark(first, min(first + BATCH, run.chunk.end))
-                frames += found
-                numbers.append(due)
+        start, frames, numbers = run.chunk.start, list[Found](), list[int]()
+        for first, (due, task) in zip(range(start, run.chunk.end, BATCH), run.batches, strict=True):
+            looked = task.result()
+            if looked is None:
+                continue
+            found = dict(zip((start + due).tolist(), looked, strict=True))
+            for frame in range(first, min(first + BATCH, run.chunk.end)):
+                stands = self._standing(frame, found[frame]) if frame in found else None
+                if stands is not None:
+                    frames.append(stands)
+                    numbers.append(frame - start)
+                if stands is not None or frame not in found:
+                    self._rows.mark(frame, frame + 1)
         if not frames:
             return
         table = candidate_table(self._networks.detector, _NAME, frames)
-        frame_numbers, images = np.concatenate(numbers)[table.frame], run.images.result()
+        frame_numbers, images = np.array(numbers)[table.frame], run.images.result()
         table = replace(
             table,
             frames=run.chunk.end,
@@ -542,6 +572,16 @@ class _DetectorBranch:
             diffuseness=images.diffuseness[frame_numbers],
         )
         self._rows.add(self._networks.calibrated(table))
+
+    def _standing(self, frame: int, found: Found | None) -> Found | None:
+        """Return what stands for a frame: what was found in it, or else in the one before."""
+        if found is not None:
+            self._last = frame, found
+            return found
+        if self._last is None or self._last[0] != frame - 1:
+            return None
+        self.skipped += 1
+        return self._last[1]
 
     def take(self, start: int, end: int) -> tuple[Candidates | None, NDArray[np.bool_]]:
         return self._rows.take(start, end)
@@ -588,7 +628,7 @@ class _AudioBranch:
         self._running: deque[_Task[list[_Given]]] = deque()
         self._rows = _Rows()
         self._pushed = 0
-        self.decided_to = 0
+        self.decided_to = self.skipped = 0
 
     @property
     def delay_frames(self) -> int:

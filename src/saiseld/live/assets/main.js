@@ -145,6 +145,7 @@ function drawSide() {
     drawLevels(shownFrame.levels);
     if ($('spectrum').clientHeight) drawSpectrum($('spectrum'), shownFrame.spectrum, about.bands, about.floor);
     say($('dropped'), String(shownFrame.dropped));
+    say($('skipped'), String(shownFrame.skipped));
     say($('pictures'), shownFrame.pictured ? 'yes' : 'none');
   }
   if (latencies.length) {
