@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from tests.errors import raises
 
 from saiseld.checks.video import check_video, glance_at_video
 from saiseld.data.pictures import read_picture
@@ -167,6 +168,13 @@ def test_stereo_pictures_are_refused_with_advice(tmp_path, mode: str) -> None:
     assert caught.value.place == "spherical metadata"
     assert "crop=" in caught.value.advice
     assert check_video(path, 1)[0].severity == "error"
+
+
+@pytest.mark.parametrize("mode", ["anaglyph_cyan_red", "anaglyph_green_magenta"])
+def test_stereo_pictures_in_two_colours_are_refused(tmp_path, mode: str) -> None:
+    path = write_video(tmp_path / "a.mkv", [corner()], metadata={"stereo_mode": mode})
+    with raises(VideoError, place="spherical metadata"):
+        next(open_video(path))
 
 
 def spherical_v1(path: Path, inner: str) -> Path:

@@ -307,6 +307,16 @@ def test_an_ogg_file_that_is_cut_off_is_refused(tmp_path) -> None:
     assert caught.value.advice == "The file is cut off"
 
 
+def test_an_ogg_file_that_is_cut_off_between_pages_is_said_to_be(tmp_path, caplog) -> None:
+    soundfile.write(tmp_path / "a.ogg", np.tile(FLOATS, (10, 1)), RATE)
+    content = (tmp_path / "a.ogg").read_bytes()
+    whole = open_recording(tmp_path / "a.ogg").samples
+    assert "its end is not marked" not in caplog.text
+    (tmp_path / "a.ogg").write_bytes(content[: content.rindex(b"OggS")])
+    assert 0 < open_recording(tmp_path / "a.ogg").samples < whole
+    assert "its end is not marked" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("kind", "subtype"),
     [("wav", "ULAW"), ("wav", "ALAW"), ("aiff", "ULAW"), ("caf", "ALAW"), ("wav", "IMA_ADPCM")],

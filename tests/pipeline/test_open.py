@@ -7,6 +7,9 @@ import soundfile
 from tests.errors import raises
 from tests.pictures import black
 
+from saiseld.arrays.converter import converter_for
+from saiseld.arrays.description import MicrophoneArray
+from saiseld.checks.recording import check_recording, open_for
 from saiseld.pipeline.open import open_checked
 from saiseld.runtime.errors import AudioError
 
@@ -36,6 +39,19 @@ def test_other_channels_than_said_are_refused(tmp_path, channels: int, kind: str
     with pytest.raises(AudioError) as caught:
         open_checked(tmp_path / "a.wav", kind)
     assert (caught.value.place, caught.value.found) == ("channels", str(channels))
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_arrays_of_three_microphones(tmp_path, channels: int) -> None:
+    positions = 0.04 * np.array([[1, 0, 0], [-0.5, 0.8, 0], [-0.5, -0.8, 0]])
+    array = MicrophoneArray("triangle", "open", positions, (1, 2, 4), half="up")
+    soundfile.write(tmp_path / "a.wav", NOISE[:, :channels], 24_000)
+    if channels == 2:
+        with raises(AudioError, place="channels", expected="3, or 4 and more, for triangle"):
+            open_checked(tmp_path / "a.wav", array)
+        assert check_recording(tmp_path / "a.wav", None, array)[0].severity == "error"
+        return
+    assert open_for(tmp_path / "a.wav", array).converted_by(converter_for(array)).frames == 10
 
 
 def test_slow_sampling_is_refused(tmp_path) -> None:

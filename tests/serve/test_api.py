@@ -15,6 +15,7 @@ from tests.serve.asking import Client, wav
 from tests.serve.fake import work
 from tests.waiting import PATIENCE_S, wait_until
 
+from saiseld.arrays.description import read_array
 from saiseld.runtime.errors import OutputError
 from saiseld.serve import uploads
 from saiseld.serve.api import serve
@@ -103,6 +104,22 @@ def test_what_is_no_recording_is_refused_as_the_command_line_does(client, server
     assert str(server.folder) not in message(answer)
     assert client.ask("GET", f"/jobs/{job}").json["uploaded"] == []
     assert client.ask("POST", f"/jobs/{job}/start").status == 409
+
+
+def test_an_upload_is_held_against_the_array_that_recorded(tmp_path):
+    with serve(
+        tmp_path, port=0, limits=LIMITS, array=read_array("respeaker-core-6"), do=work
+    ) as server:
+        client = Client(server.url)
+        for job, number in (
+            (client.open(), 6),
+            (client.ask("POST", "/jobs", {"array": "uma-8"}).json["id"], 7),
+        ):
+            answer = client.ask("PUT", f"/jobs/{job}/recording", wav(channels=2))
+            assert answer.status == 422
+            assert answer.json["error"]["expected"].startswith(f"{number},")
+        job = client.open()
+        assert client.ask("PUT", f"/jobs/{job}/recording", wav(channels=6)).status == 200
 
 
 def test_what_is_no_video_is_refused(client):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Literal, get_args
@@ -59,6 +59,26 @@ _COPY = 1 - 1e-6
 _SMALL_MISFIT, _LARGE_MISFIT = 0.03, 0.3
 
 
+def open_for(path: str | Path, channels: Layout = "auto") -> Recording:
+    """Open a recording for `check_opened`, not converted.
+
+    Parameters
+    ----------
+    path
+        The file.
+    channels
+        What its channels are.
+
+    Raises
+    ------
+    AudioError
+        As `open_recording`; an array refuses numbers of channels by its name.
+    """
+    if isinstance(channels, MicrophoneArray):
+        return replace(open_recording(path, converter_for(channels)), converter=None)
+    return open_recording(path, any_channels=True)
+
+
 def check_recording(
     path: str | Path, video: str | Path | None = None, channels: Layout = "auto"
 ) -> list[Finding]:
@@ -76,7 +96,7 @@ def check_recording(
     path = Path(path)
     try:
         with _captured_warnings() as messages:
-            recording = open_recording(path, any_channels=True)
+            recording = open_for(path, channels)
         checked = check_opened(recording, channels)
     except AudioError as error:
         return [unreadable(path, error)]

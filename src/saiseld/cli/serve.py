@@ -64,7 +64,14 @@ def serve(
     described = None if array is None else read_array(array)
     do = partial(image_job, networks=networks, array=described)
     with serve_jobs(
-        folder, host=host, port=port, token=token, root_path=root_path, limits=limits, do=do
+        folder,
+        host=host,
+        port=port,
+        token=token,
+        root_path=root_path,
+        limits=limits,
+        array=described,
+        do=do,
     ) as server:
         typer.echo(server.url)
         threading.Event().wait()

@@ -27,6 +27,8 @@ _CONTAINERS = (
 _FORWARDS = ("flac", "matroska", "ogg")
 _STREAM_BUFFER = 1 << 12
 _OGG_TAIL = 1 << 17
+_OGG_END = 4
+"""Flag of the last page of an Ogg stream (RFC 3533, section 6)."""
 _WAVPACK_HEADER = struct.Struct("<4xI2xBBIIII4x")
 _WAVPACK_OPEN, _WAVPACK_FINAL = 0xFFFFFFFF, 1 << 12
 _MATROSKA_SEGMENT = b"\x18\x53\x80\x67"
@@ -131,7 +133,16 @@ def missing_bytes(path: Path, kind: type[InputError]) -> int:
             return max(8 + int(length) - size, 0) if length else 0
         if name == "wv":
             return int(not _ends_with_the_last_block(file, size))
-        return int(name == "ogg" and not _ends_with_a_page(file, size))
+        return int(name == "ogg" and _last_page(file, size) is None)
+
+
+def is_ended(path: Path, kind: type[InputError]) -> bool:
+    """Return whether the last page of an Ogg file says that none follows; True for other files."""
+    name, _ = _container(path, kind)
+    if name != "ogg":
+        return True
+    with path.open("rb") as file:
+        return bool((_last_page(file, path.stat().st_size) or 0) & _OGG_END)
 
 
 def top_level_box(path: Path, kind: bytes, most: int) -> bytes:
@@ -214,8 +225,8 @@ def _vint(file: BinaryIO) -> int | None:
     return None if value == (1 << 7 * width) - 1 else value
 
 
-def _ends_with_a_page(file: BinaryIO, size: int) -> bool:
-    """Return whether an Ogg file ends where a page of it does."""
+def _last_page(file: BinaryIO, size: int) -> int | None:
+    """Return the flags of an Ogg file's last page; None where the file does not end with a page."""
     begin = max(size - _OGG_TAIL, 0)
     file.seek(begin)
     tail = file.read(_OGG_TAIL)
@@ -225,9 +236,9 @@ def _ends_with_a_page(file: BinaryIO, size: int) -> bool:
         if len(page) >= 27 and page[4] == 0 and len(page) >= 27 + page[26]:
             length = 27 + page[26] + sum(page[27 : 27 + page[26]])
             if length == len(page):
-                return True
+                return page[5]
         at = tail.rfind(b"OggS", 0, at)
-    return False
+    return None
 
 
 def _ends_with_the_last_block(file: BinaryIO, size: int) -> bool:

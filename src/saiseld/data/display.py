@@ -8,7 +8,7 @@ whether they are one panorama, six faces of a cube or one for each eye. Sources:
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -93,9 +93,17 @@ def display_size(frame: av.VideoFrame) -> tuple[int, int]:
     return display_of(frame).size(frame.width, frame.height)
 
 
-def check_projection(frame: av.VideoFrame, path: str | Path) -> None:
-    """Raise ``VideoError`` where a frame says that it is no single equirectangular panorama."""
+def check_projection(
+    frame: av.VideoFrame, path: str | Path, tags: Mapping[str, str] | None = None
+) -> None:
+    """Raise ``VideoError`` where a frame is said to be no single equirectangular panorama.
+
+    By the frame itself, and by its stream's ``tags``: both eyes in complementary colours, which
+    Matroska has a tag for (``stereo_mode``), are no layout that FFmpeg tells with the frame.
+    """
     found, filters = [], []
+    if (tags or {}).get("stereo_mode", "").startswith("anaglyph"):
+        found.append("a stereo picture, both eyes in one (anaglyph)")
     if (data := _side_data(frame, Type.STEREO3D)) is not None:
         kind = struct.unpack("=i", data[:4])[0]
         if kind:

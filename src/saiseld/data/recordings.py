@@ -59,6 +59,8 @@ MIN_SAMPLE_RATE = 9_000
 SAMPLE_RATE_HZ = Limit("sample_rate", 768_000)
 _LOUDEST = 16.0
 """Peak of samples in floats up to which they are taken as they are, 24 dB over full scale."""
+_FEWEST = 3
+"""Channels of the smallest arrays that hear directions round a listener."""
 CHANNELS_SUFFIX = ".channels.wav"
 """Of all channels of a live source, recorded beside the capsules that were made of them."""
 _ADVICE_STEREO = (
@@ -263,7 +265,7 @@ def open_recording(
         says=sound.ambisonics,
         is_float=sound.is_float,
     )
-    if not any_channels or (sound.channels < 4 and sound.ambisonics is None):
+    if not any_channels or (sound.channels < _FEWEST and sound.ambisonics is None):
         _check_channels(recording, sound)
     check_length(recording)
     return _with_gain(recording) if sound.is_float else recording

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from saiseld.conventions.timebase import FPS
 from saiseld.data.ambisonics import AmbisonicFormat
 from saiseld.data.coded_sound import Tracks, decoded_tracks, tracks_of
-from saiseld.data.containers import missing_bytes, open_container
+from saiseld.data.containers import is_ended, missing_bytes, open_container
 from saiseld.data.pcm import SampleFormat
 from saiseld.data.sound_headers import SoundExtent, SoundHeader, header_of, sound_extent
 from saiseld.runtime.errors import AudioError, refusing
@@ -214,7 +214,7 @@ def _opened_by_ffmpeg(path: Path, reason: str) -> SoundFile:
     if not tracks.is_lossless:
         _warn_of_loss(path, tracks.coding)
     left_out: list[int] = []
-    samples = sum(map(len, decoded_tracks(path, tracks, left_out))) if tracks.channels >= 4 else 0
+    samples = sum(map(len, decoded_tracks(path, tracks, left_out))) if tracks.channels >= 3 else 0
     if max(left_out, default=0) * FPS > tracks.sample_rate:
         _warn_of_ends(path, tracks, left_out)
     return SoundFile(
@@ -255,6 +255,11 @@ def _check_container_is_whole(path: Path) -> None:
             expected="a whole file",
             found="less than its structure announces",
             advice="The file is cut off",
+        )
+    if not is_ended(path, AudioError):
+        # A stream that was recorded up to a moment has no end either, and all of it can be heard.
+        _log.warning(
+            "%s: its end is not marked, as in a file that is cut off; read to the last page", path
         )
 
 

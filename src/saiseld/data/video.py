@@ -304,7 +304,7 @@ def timed_pictures(path: Path) -> Iterator[TimedPicture]:
             VIDEO_PIXELS.check(frame.width * frame.height, VideoError, path, place="pixels")
             time = frame.time if frame.time is not None else end
             if zero is None:
-                check_projection(frame, path)
+                check_projection(frame, path, container.streams.video[0].metadata)
                 zero = _zero_of(container, time)
             base = frame.time_base
             lasts = float(frame.duration * base) if frame.duration and base else 1 / FPS

@@ -136,7 +136,7 @@ class DeviceCamera:
                     for frame in container.decode(video=0):
                         if self._stopped.is_set():
                             return
-                        check_projection(frame, self._address)
+                        check_projection(frame, self._address, container.streams.video[0].metadata)
                         width, height = display_size(frame)
                         if width != 2 * height:
                             raise VideoError(

@@ -19,6 +19,7 @@ from saiseld.checks.recording import AMBISONICS as AMBISONICS
 from saiseld.checks.recording import FORMATS, check_opened
 from saiseld.checks.recording import Format as Format
 from saiseld.checks.recording import Layout as Layout
+from saiseld.checks.recording import open_for as open_for
 from saiseld.checks.video import glance_at_video
 from saiseld.data.ambisonics import Converter
 from saiseld.data.recordings import Recording, open_recording, recording_of_array
@@ -81,7 +82,7 @@ def open_checked(
     VideoError
         If the video is of a projection that cannot be used.
     """
-    recording = open_recording(path, converter, any_channels=True)
+    recording = open_for(path, kind) if converter is None else open_recording(path, converter)
     return _checked(recording, kind, video)
 
 

@@ -25,6 +25,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from saiseld.arrays.description import MicrophoneArray
 from saiseld.formats.sound_events import SoundEvent, read_sound_events
 from saiseld.pipeline.results import Results
 from saiseld.runtime.errors import OutputError, SaiseldError
@@ -78,8 +79,8 @@ class Health(BaseModel):
 class _State:
     """What the routes share."""
 
-    def __init__(self, jobs: Jobs, limits: Limits) -> None:
-        self.jobs, self.limits = jobs, limits
+    def __init__(self, jobs: Jobs, limits: Limits, array: MicrophoneArray | None) -> None:
+        self.jobs, self.limits, self.array = jobs, limits, array
         self.uploading: set[str] = set()
         self.deleted: set[str] = set()
         self.uploads = anyio.CapacityLimiter(limits.uploads)
@@ -240,7 +241,7 @@ _UPLOAD_REFUSED = _refused(404, 408, 409, 413, 422, 503, 507)
 
 @routes.put("/jobs/{job}/recording", openapi_extra=_UPLOAD, responses=_UPLOAD_REFUSED)
 async def put_recording(shared: Shared, request: Request, job: Id) -> Job:
-    """Put the recording of an open job: WAV, FLAC, ...; 4 or 32 channels.
+    """Put the recording of an open job: WAV, FLAC, ...; the channels of its array or format.
 
     The body is the file itself; it is looked at when it is whole.
     """
@@ -269,7 +270,7 @@ async def _upload(shared: _State, request: Request, job: str, part: Part) -> Job
     try:
         await anyio.to_thread.run_sync(shared.jobs.touch, job)
         await _store(shared, request, job, folder / part)
-        await _look_at(shared, folder, part)
+        await _look_at(shared, job, part)
         await anyio.to_thread.run_sync(shared.jobs.touch, job)
         return await anyio.to_thread.run_sync(_found, shared, job)
     except SaiseldError as error:
@@ -284,14 +285,17 @@ async def _upload(shared: _State, request: Request, job: str, part: Part) -> Job
             shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _look_at(shared: _State, folder: Path, part: Part) -> None:
+async def _look_at(shared: _State, job: str, part: Part) -> None:
     """Open an uploaded file in a child process; remove it where it cannot be used."""
+    path = shared.jobs.folder_of(job) / part
     try:
+        request = await anyio.to_thread.run_sync(shared.jobs.request, job)
+        layout = (request or JobRequest()).layout(shared.array)
         await anyio.to_thread.run_sync(
-            check_upload, folder / part, part, shared.limits, limiter=shared.checks
+            check_upload, path, part, shared.limits, layout, limiter=shared.checks
         )
     except BaseException:
-        (folder / part).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise
 
 
@@ -431,8 +435,8 @@ async def _on_mistake(request: Request, error: Exception) -> Response:
     return _answer(ErrorDetail(message="this is a mistake of the server's, not yours"), 500)
 
 
-def application(jobs: Jobs, limits: Limits) -> FastAPI:
-    """Return the API over some jobs."""
+def application(jobs: Jobs, limits: Limits, array: MicrophoneArray | None = None) -> FastAPI:
+    """Return the API over some jobs; ``array`` is what recorded where a job says nothing."""
     app = FastAPI(
         title="saiseld",
         version=__version__,
@@ -442,7 +446,7 @@ def application(jobs: Jobs, limits: Limits) -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.shared = _State(jobs, limits)
+    app.state.shared = _State(jobs, limits, array)
     app.include_router(routes)
     handlers: dict[Any, Any] = {
         HTTPException: _on_http,
@@ -467,6 +471,7 @@ def serve(
     token: str | None = None,
     root_path: str = "",
     limits: Limits | None = None,
+    array: MicrophoneArray | None = None,
     do: Do = image_job,
 ) -> Iterator[Server]:
     """Serve the API as long as the block lasts.
@@ -484,6 +489,8 @@ def serve(
         Path under which a proxy has the server, such as ``/imaging``.
     limits
         What the server takes on.
+    array
+        What recorded where a job says nothing; ``do`` knows it by itself.
     do
         What works on a job; it can be sent to another process.
 
@@ -501,6 +508,6 @@ def serve(
         remove_leftovers(own, deep=True)  # uploads that ended with a killed server
         with (
             working(jobs, limits, do),
-            serving(application(jobs, limits), host, port, secret, root_path) as server,
+            serving(application(jobs, limits, array), host, port, secret, root_path) as server,
         ):
             yield server

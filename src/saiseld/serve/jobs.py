@@ -318,6 +318,12 @@ class Jobs:
             ).fetchone()
         return None if row is None else self._job(row)
 
+    def request(self, job: str) -> JobRequest | None:
+        """Return what was asked for with a job, None where there is none."""
+        with self._transaction(write=False) as table:
+            row = table.execute("SELECT wish FROM jobs WHERE id = ?", (job,)).fetchone()
+        return None if row is None else JobRequest.model_validate_json(row["wish"])
+
     def all(self) -> list[Job]:
         """Return all jobs, the youngest first."""
         with self._transaction(write=False) as table:

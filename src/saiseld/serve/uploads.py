@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from saiseld.data.recordings import open_recording
 from saiseld.data.video import open_video
+from saiseld.pipeline.open import Layout, open_for
 from saiseld.runtime.errors import OutputError
 from saiseld.runtime.isolation import ProcessLimits, call_isolated
 from saiseld.serve.jobs import RECORDING, VIDEO, Limits, Part
@@ -90,8 +90,19 @@ class Reservation:
         self._left = 0
 
 
-def check_upload(path: Path, part: Part, limits: Limits) -> None:
+def check_upload(path: Path, part: Part, limits: Limits, layout: Layout = "auto") -> None:
     """Open an uploaded file in a child process with limits, as imaging it would.
+
+    Parameters
+    ----------
+    path
+        The file.
+    part
+        Which of a job's.
+    limits
+        Those of the server.
+    layout
+        What the channels of a recording are.
 
     Raises
     ------
@@ -103,14 +114,14 @@ def check_upload(path: Path, part: Part, limits: Limits) -> None:
     allowed = ProcessLimits(
         memory_bytes=limits.check_bytes, cpu_s=limits.check_s, wall_s=4 * limits.check_s
     )
-    call_isolated(_CHECKS[part], str(path), limits=allowed, preload=(__name__,))
+    call_isolated(_CHECKS[part], str(path), layout, limits=allowed, preload=(__name__,))
 
 
-def _check_recording(path: str) -> None:
-    open_recording(path, any_channels=True)
+def _check_recording(path: str, layout: Layout) -> None:
+    open_for(path, layout)
 
 
-def _check_video(path: str) -> None:
+def _check_video(path: str, _: Layout) -> None:
     """Raise ``VideoError`` where not even a first frame can be read."""
     next(iter(open_video(path)))
 
