@@ -10,8 +10,8 @@ import soundfile
 from saiseld.checks.channels import Recognition, recognise
 from saiseld.conventions.arrays import TETRAHEDRON, eigenmike_xyz
 from saiseld.conventions.rigid_sphere import SPEED_OF_SOUND
-from saiseld.conventions.sphere import unit_vector
-from saiseld.data.ambisonics import wxyz
+from saiseld.conventions.sphere import real_harmonics, unit_vector
+from saiseld.data.ambisonics import AmbisonicConverter, wxyz
 from saiseld.data.recordings import open_recording, recording_of_array
 from saiseld.pipeline.open import open_array, open_checked
 from saiseld.runtime.errors import AudioError
@@ -141,23 +141,24 @@ def test_higher_orders_begin_with_the_first(tmp_path, channels: int) -> None:
     np.testing.assert_allclose(block, next(first.blocks(10)), atol=1e-4)
 
 
-def second_order(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Return V, T, R, S and U (channels 4 to 8 of ACN) of unit vectors in SN3D."""
-    root = np.sqrt(3)
-    return np.stack(
-        [root * x * y, root * y * z, (3 * z**2 - 1) / 2, root * x * z, root * (x**2 - y**2) / 2]
-    )
-
-
 @pytest.mark.parametrize(("name", "gain"), [("ambix", 1.0), ("n3d", np.sqrt(5))])
 def test_second_order_says_more_of_the_gains(name: str, gain: float) -> None:
     # So little height that three channels alone have the power of another convention.
     noises, directions = field(TWO)
-    x, y, z = directions.T
     first = harmonics() * [1, 0.87, 0.87, 0.87]
-    second = gain * 0.01 * noises.T @ second_order(x, y, z).T
+    second = gain * 0.01 * noises.T @ real_harmonics(directions, 2)[:, 4:]
     audio = np.concatenate([in_format(name, first), second], axis=1)
     assert recognise(recording_of_array(audio, RATE, any_channels=True)).format == name
+
+
+@pytest.mark.parametrize("kind", ["auto", "foa"])
+@pytest.mark.parametrize(("level", "order"), [(1.0, 2), (0.2, 1)])
+def test_components_of_second_order_are_used_where_they_are_as_strong(kind, level, order) -> None:
+    noises, directions = field(TWO)
+    second = level * 0.01 * noises.T @ real_harmonics(directions, 2)[:, 4:]
+    audio = np.concatenate([harmonics(), second], axis=1)
+    converter = open_array(audio, RATE, kind).converter
+    assert isinstance(converter, AmbisonicConverter) and converter.order == order
 
 
 @pytest.mark.parametrize("channels", [5, 6, 7, 16])

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import sph_harm_y
 
-from saiseld.conventions.sphere import unit_vector
+from saiseld.conventions.sphere import real_harmonics, unit_vector
 from saiseld.runtime.errors import DataError, refusing
 from saiseld.runtime.limits import Limit
 
@@ -74,8 +73,10 @@ class MeasuredResponses:
         0 above half the sample rate.
         """
         order = min(_MAX_ORDER, int(np.sqrt(len(self.directions) / 1.5)) - 1)
-        basis, target = _harmonics(self.directions, order), _harmonics(directions, order)
         degree = np.repeat(np.arange(order + 1), 2 * np.arange(order + 1) + 1)
+        orthonormal = np.sqrt((2 * degree + 1) / (4 * np.pi))
+        basis = real_harmonics(self.directions, order) * orthonormal
+        target = real_harmonics(directions, order) * orthonormal
         # Regularised as a smooth function is: high orders cost more.
         ridge = _RIDGE * len(basis) / (4 * np.pi) * np.diag(1 + degree * (degree + 1.0)) / 50
         fit = target @ np.linalg.solve(basis.T @ basis + ridge, basis.T)
@@ -102,19 +103,6 @@ class MeasuredResponses:
         phase = np.unwrap(np.angle(spectrum[used]))
         slope = np.polyfit(hz[used], phase, 1, w=np.abs(spectrum[used]))[0]
         return float(-slope / (2 * np.pi))
-
-
-def _harmonics(directions: FloatArray, order: int) -> FloatArray:
-    """Return real spherical harmonics (D, (order + 1)^2) of unit vectors (D, 3)."""
-    polar = np.arccos(np.clip(directions[:, 2], -1, 1))
-    azimuth = np.arctan2(directions[:, 1], directions[:, 0])
-    columns = []
-    for n in range(order + 1):
-        for m in range(-n, n + 1):
-            value = sph_harm_y(n, abs(m), polar, azimuth)
-            part = value.real if m >= 0 else value.imag
-            columns.append(part * (np.sqrt(2) if m else 1.0))
-    return np.stack(columns, axis=1)
 
 
 def read_sofa(path: Path) -> MeasuredResponses:

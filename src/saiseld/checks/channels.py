@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saiseld.checks.summary import BANDS_HZ, ChannelSummary
-from saiseld.data.ambisonics import AmbisonicFormat, wxyz
+from saiseld.data.ambisonics import MAX_ORDER, AmbisonicFormat, wxyz
 from saiseld.data.recordings import Recording
 
 LONGEST_S = 30.0
@@ -228,6 +228,16 @@ def power_share(summary: ChannelSummary, mixing: NDArray[np.float64] | None = No
     bands count alike in the one, single bins in the other.
     """
     return _share(summary, range(4), mixing) / _SHARE_BIAS
+
+
+def order_of(summary: ChannelSummary) -> int:
+    """Return the order of ambisonics up to which components can be used, 1 to `MAX_ORDER`.
+
+    1 where channels after the fourth are not as many, or as strong, as those of an order.
+    """
+    if _second_share(summary) is None:
+        return 1
+    return min(int(np.sqrt(summary.channels)) - 1, MAX_ORDER)
 
 
 def _second_share(summary: ChannelSummary) -> float | None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from saiseld.arrays.converter import converter_for
 from saiseld.arrays.description import MicrophoneArray, tetrahedron
 from saiseld.checks.arrays import a_format_findings, array_findings, geometry_findings
-from saiseld.checks.channels import Recognition, recognise
+from saiseld.checks.channels import Recognition, order_of, recognise
 from saiseld.checks.findings import Finding, unreadable
 from saiseld.checks.summary import ChannelSummary, dead_channels
 from saiseld.checks.video import check_video
@@ -171,6 +171,7 @@ def check_opened(
             expected=f"{number} (--format {channels})",
             found=f"{recording.channels}",
         )
+    summary = ChannelSummary(recording, seconds)
     if channels in AMBISONICS:
         converter = AmbisonicConverter(AMBISONICS[channels])
         converted, findings = recording.converted_by(converter), []
@@ -179,10 +180,8 @@ def check_opened(
             findings.append(Finding("warning", path, what, "Leave out --format to believe it"))
         if converter.format == "a-format":
             findings += a_format_findings(recording, seconds)
-        return Checked(
-            converted, [*findings, *_level_findings(path, ChannelSummary(converted, seconds))]
-        )
-    summary = ChannelSummary(recording, seconds)
+        converted = recording.converted_by(replace(converter, order=order_of(summary)))
+        return Checked(converted, [*findings, *_level_findings(path, summary)])
     found = recognise(recording, summary)
     if channels != "auto":
         return Checked(recording, _of_capsules(recording, summary, found, seconds))
@@ -190,18 +189,19 @@ def check_opened(
         # What is no ambisonics, with another number of channels, is refused here.
         capsules = recording.converted_by(None)
         return Checked(capsules, _of_capsules(capsules, summary, found, seconds))
-    findings = [_recognised(recording, found), *_level_findings(path, summary)]
+    order = order_of(summary)
+    findings = [_recognised(recording, found, order), *_level_findings(path, summary)]
     if found.format == "a-format":
         findings += a_format_findings(recording, seconds)
-    return Checked(recording.converted_by(AmbisonicConverter(found.format)), findings)
+    return Checked(recording.converted_by(AmbisonicConverter(found.format, order)), findings)
 
 
-def _recognised(recording: Recording, found: Recognition) -> Finding:
+def _recognised(recording: Recording, found: Recognition, order: int) -> Finding:
     assert found.format is not None
     what = f"{AMBISONIC_NAMES[found.format]}"
     is_flat = found.format == "fuma" and recording.channels in FUMA_WITHOUT_Z
     if recording.channels > 4:
-        used = "three" if is_flat else "four"
+        used = 3 if is_flat else (order + 1) ** 2
         what += f", the first {used} of {recording.channels} channels"
     what += f" ({found.reason}), converted to capsules"
     if found.is_sure:

@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import sph_harm_y
 
 WIDTH = 360
 HEIGHT = 180
@@ -89,6 +90,23 @@ def fibonacci_sphere(order: int = 10) -> FloatArray:
             np.cos(colatitude),
         ]
     )
+
+
+def real_harmonics(directions: ArrayLike, order: int) -> FloatArray:
+    """Return the real spherical harmonics (D, (order + 1)^2) of unit vectors (D, 3).
+
+    In ACN order and SN3D, without the Condon-Shortley phase: 1, y, z, x, ... (Nachbar, Zotter,
+    Deleflie, Sontacchi, "ambiX: A Suggested Ambisonics Format", Ambisonics Symposium 2011).
+    """
+    x, y, z = np.asarray(directions, float).T
+    polar, azimuth = np.arccos(np.clip(z, -1, 1)), np.arctan2(y, x)
+    columns = []
+    for n in range(order + 1):
+        for m in range(-n, n + 1):
+            value = sph_harm_y(n, abs(m), polar, azimuth) * np.sqrt(4 * np.pi / (2 * n + 1))
+            part = value.real if m >= 0 else value.imag
+            columns.append(part * ((-1.0) ** m * np.sqrt(2) if m else 1.0))
+    return np.stack(columns, axis=1)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""First-order ambisonics as the four capsules of the tetrahedron would have recorded it.
+"""Ambisonics as the four capsules of the tetrahedron would have recorded it.
 
 A plane wave from direction u has W = 1 and (X, Y, Z) = u in SN3D. On the rigid sphere of the em32 a
 capsule receives it through the series of `saiseld.conventions.rigid_sphere`, of which first order
@@ -7,7 +7,9 @@ kHz, just where acoustic images are made. So each bin of a short-time spectrum i
 plane wave, from where its intensity Re(W* (X, Y, Z)) points (Pulkki, "Spatial Sound Reproduction
 with Directional Audio Coding", JAES 55, 2007), that reaches a capsule through the whole series;
 what the wave leaves over of X, Y and Z reaches it through the first-order term. One source is
-exact, several are as apart as they are in time and frequency. docs/data.md has the measured error.
+exact, several are as apart as they are in time and frequency. Components of second and third order
+reach it through their own terms, exactly, instead of the wave's. docs/data.md has the measured
+error.
 A-format is converted as the array that it is (`saiseld.arrays.converter`).
 """
 
@@ -23,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, rfft
 from scipy.ndimage import uniform_filter
+from scipy.special import eval_legendre
 
 from saiseld.arrays.converter import ArrayConverter
 from saiseld.arrays.description import read_array
@@ -32,6 +35,7 @@ from saiseld.conventions.rigid_sphere import (
     radial_term,
     rigid_sphere_response,
 )
+from saiseld.conventions.sphere import real_harmonics
 from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.runtime.errors import AudioError
 
@@ -39,6 +43,9 @@ AmbisonicFormat = Literal["ambix", "n3d", "fuma", "a-format"]
 """``ambix``: W, Y, Z, X (ACN) in SN3D. ``n3d``: the same in N3D, Y, Z and X sqrt(3) larger.
 ``fuma``: W, X, Y, Z with W 3 dB lower. ``a-format``: four cardioids, front left up, front right
 down, back left down, back right up. What follows the first four channels are higher orders."""
+
+MAX_ORDER = 3
+"""Of the components that are used: capsules hear little of what is above up to 4 kHz."""
 
 _WINDOW, _HOP = 512, 128
 _MARGIN = 8 * _HOP
@@ -50,6 +57,10 @@ _FIRST_ORDER = 4
 FUMA_WITHOUT_Z = (3, 5, 7)
 """Numbers of channels of FuMa that is horizontal: W, X, Y and what follows of U, V, P, Q (Dobson,
 "The AMB Ambisonic File Format", which tells the order by the number of channels)."""
+_FUMA_HIGHER = (2, 3, 1, 4, 0, 8, 9, 7, 10, 6, 11, 5)
+"""Where R, S, T, U, V and K to Q are among the ACN components of second and third order."""
+_FUMA_GAINS = np.sqrt([1, *[4 / 3] * 4, 1, 45 / 32, 45 / 32, 9 / 5, 9 / 5, 8 / 5, 8 / 5])
+"""Of the same against SN3D (Malham)."""
 _OUTWARD = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
 """Signs of x, y and z of the four cardioids."""
 
@@ -93,20 +104,23 @@ class Converter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AmbisonicConverter:
-    """First-order ambisonics to capsules.
+    """Ambisonics to capsules.
 
     Parameters
     ----------
     format
         Which ambisonics.
+    order
+        1 to `MAX_ORDER`: of the components to use, all of which have to be there.
     """
 
     format: AmbisonicFormat = "ambix"
+    order: int = 1
 
     @property
     def name(self) -> str:
-        """The format."""
-        return self.format
+        """The format, and its order where that is above the first."""
+        return self.format if self.order == 1 else f"{self.format}, order {self.order}"
 
     @property
     def elevation_assumed(self) -> bool:
@@ -116,6 +130,8 @@ class AmbisonicConverter:
     def check(self, channels: int, source: str | Path) -> None:
         """Raise ``AudioError`` where there are too few channels."""
         fewest = 3 if self.format == "fuma" else _FIRST_ORDER
+        if self.order > 1:
+            fewest = (self.order + 1) ** 2
         is_right = channels == 4 if self.format == "a-format" else channels >= fewest
         # No order of ambisonics has 32 channels, but the em32 has.
         if not is_right or channels == 32:
@@ -131,7 +147,7 @@ class AmbisonicConverter:
         """Return a new stream; see `Converter`."""
         if self.format == "a-format":
             return _cardioids().stream(live=live)
-        return AmbisonicStream(self.format, _LIVE_CHUNK if live else _FILE_CHUNK)
+        return AmbisonicStream(self.format, _LIVE_CHUNK if live else _FILE_CHUNK, self.order)
 
 
 @cache
@@ -150,17 +166,22 @@ class AmbisonicStream:
     chunk
         Samples that are computed at a time, a multiple of the hop. The output is later than the
         input by up to this and 43 ms.
+    order
+        As in `AmbisonicConverter`.
     """
 
-    def __init__(self, format_: AmbisonicFormat = "ambix", chunk: int = _FILE_CHUNK) -> None:
-        self._format, self._chunk = format_, chunk
-        self._held = np.zeros((_MARGIN, 4))
+    def __init__(
+        self, format_: AmbisonicFormat = "ambix", chunk: int = _FILE_CHUNK, order: int = 1
+    ) -> None:
+        self._format, self._chunk, self._order = format_, chunk, order
+        self._held = np.zeros((_MARGIN, (order + 1) ** 2))
         self._due = 0
 
     def push(self, samples: Samples) -> NDArray[np.float32]:
         """Take (n, channels) samples and return the (m, 4) that they complete."""
         self._due += len(samples)
-        self._held = np.concatenate([self._held, wxyz(samples, self._format)])
+        components = [wxyz(samples, self._format), *self._higher(samples)]
+        self._held = np.concatenate([self._held, np.column_stack(components)])
         whole = (len(self._held) - 2 * _MARGIN) // self._chunk
         return self._give([self._next() for _ in range(whole)])
 
@@ -169,6 +190,18 @@ class AmbisonicStream:
         missing = -(-self._due // self._chunk) * self._chunk + 2 * _MARGIN - len(self._held)
         self._held = np.pad(self._held, ((0, max(missing, 0)), (0, 0)))
         return self._give([self._next() for _ in range(-(-self._due // self._chunk))])
+
+    def _higher(self, samples: Samples) -> list[NDArray[np.float64]]:
+        """Return the components (n, (order + 1)^2 - 4) of second order and above, if any."""
+        if self._order == 1:
+            return []
+        higher = np.asarray(samples[:, _FIRST_ORDER : (self._order + 1) ** 2], float)
+        if self._format == "fuma":
+            count = higher.shape[1]
+            ordered = np.empty_like(higher)
+            ordered[:, _FUMA_HIGHER[:count]] = higher / _FUMA_GAINS[:count]
+            return [ordered]
+        return [higher / np.sqrt(2 * _degrees(self._order) + 1 if self._format == "n3d" else 1)]
 
     def _next(self) -> NDArray[np.float32]:
         part = self._held[: self._chunk + 2 * _MARGIN]
@@ -232,23 +265,29 @@ def wxyz(block: Samples, format_: AmbisonicFormat) -> NDArray[np.float64]:
     return ordered / np.sqrt([1, 3, 3, 3]) if format_ == "n3d" else ordered
 
 
-def _capsules(wxyz: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the capsule signals (n - 2 _MARGIN, 4) of W, X, Y, Z (n, 4)."""
-    starts = np.arange(0, len(wxyz) - _WINDOW + 1, _HOP)
+def _degrees(order: int) -> NDArray[np.intp]:
+    """Return the order n of each component of second order and above."""
+    return np.repeat(np.arange(2, order + 1), 2 * np.arange(2, order + 1) + 1)
+
+
+def _capsules(components: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the capsule signals (n - 2 _MARGIN, 4) of W, X, Y, Z and higher orders (n, K)."""
+    starts = np.arange(0, len(components) - _WINDOW + 1, _HOP)
     window = np.sqrt(np.hanning(_WINDOW + 1)[:-1])
-    frames = wxyz[starts[:, None] + np.arange(_WINDOW)] * window[:, None]
+    frames = components[starts[:, None] + np.arange(_WINDOW)] * window[:, None]
     spectra = rfft(frames, axis=1)
-    rendered = _rendered(spectra[..., 0], spectra[..., 1:])
+    rendered = _rendered(spectra[..., 0], spectra[..., 1:4], spectra[..., 4:])
     parts = irfft(rendered, _WINDOW, axis=1) * (window[:, None] * 2 * _HOP / _WINDOW)
-    out = np.zeros((len(wxyz), 4))
+    out = np.zeros((len(components), 4))
     for start, part in zip(starts, parts, strict=True):
         out[start : start + _WINDOW] += part
     return out[_MARGIN:-_MARGIN].astype(np.float32)
 
 
-def _rendered(pressure: Complex, velocity: Complex) -> Complex:
-    """Return capsule spectra (T, F, 4) of W (T, F) and X, Y, Z (T, F, 3)."""
-    whole, dipole = _responses()
+def _rendered(pressure: Complex, velocity: Complex, higher: Complex) -> Complex:
+    """Return capsule spectra (T, F, 4) of W (T, F), X, Y, Z (T, F, 3) and what is above."""
+    order = int(np.sqrt(_FIRST_ORDER + higher.shape[-1])) - 1
+    whole, dipole = _responses(order)
     facing = eigenmike_xyz()[list(TETRAHEDRON)] / RADIUS_M
     intensity = uniform_filter((pressure.conj()[..., None] * velocity).real, (*_SMOOTH, 0))
     length = np.linalg.norm(intensity, axis=-1, keepdims=True)
@@ -257,12 +296,30 @@ def _rendered(pressure: Complex, velocity: Complex) -> Complex:
     angle = np.rint(np.arccos(cosine) * ((_ANGLES - 1) / np.pi)).astype(int)
     wave = whole[np.arange(whole.shape[0])[None, :, None], angle] * pressure[..., None]
     left_over = velocity - direction * pressure[..., None]
-    return np.asarray(wave + dipole[None, :, None] * (left_over @ facing.T))
+    rendered = wave + dipole[None, :, None] * (left_over @ facing.T)
+    if order > 1:
+        # sum over m of Y_nm(u) Y_nm(v) in SN3D is P_n(u . v), of which the series is made.
+        at_capsules = real_harmonics(facing, order)[:, _FIRST_ORDER:]
+        radial = np.stack([radial_term(int(n), _ka()) for n in _degrees(order)], axis=-1)
+        rendered += np.matmul(higher * radial, at_capsules.T)
+    return np.asarray(rendered)
+
+
+def _ka() -> NDArray[np.float64]:
+    """Return wave number times radius of each bin."""
+    hz = np.fft.rfftfreq(_WINDOW, 1 / SAMPLE_RATE)
+    return np.asarray(2 * np.pi * hz * RADIUS_M / SPEED_OF_SOUND)
 
 
 @cache
-def _responses() -> tuple[Complex, Complex]:
-    """Return the responses by frequency and angle (F, _ANGLES), and the first-order term (F,)."""
-    ka = 2 * np.pi * np.fft.rfftfreq(_WINDOW, 1 / SAMPLE_RATE) * RADIUS_M / SPEED_OF_SOUND
-    angle = np.linspace(0, np.pi, _ANGLES)
-    return rigid_sphere_response(ka, np.cos(angle)), radial_term(1, ka)
+def _responses(order: int) -> tuple[Complex, Complex]:
+    """Return what a wave gives by frequency and angle (F, _ANGLES), and the first-order term (F,).
+
+    Without its terms of second order and above up to ``order``, which are in the recording.
+    """
+    ka = _ka()
+    cosine = np.cos(np.linspace(0, np.pi, _ANGLES))
+    whole = rigid_sphere_response(ka, cosine)
+    for n in range(2, order + 1):
+        whole -= np.multiply.outer(radial_term(n, ka), eval_legendre(n, cosine))
+    return whole, radial_term(1, ka)
