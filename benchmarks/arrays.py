@@ -393,15 +393,21 @@ NEAR_DEG = 15.0
 LIKELY = 0.05
 
 
-def pair_sources(index: int, rng: np.random.Generator) -> tuple[int, list[FloatArray]]:
-    """Return a room and two places in it, 90 degrees apart as the array sees them."""
+@cache
+def pair_of(index: int) -> tuple[list[FloatArray], list[dict[str, NDArray[np.generic]]]]:
+    """Return two sources' azimuth and elevation, 90 degrees apart, and the room drawn for each.
+
+    The same for every array.
+    """
+    rng = np.random.default_rng([90, index])
     number = index % len(ROOMS)
     middle = np.array(ROOMS[number][-1])
     while True:
         first, second = draw_source(number, rng), draw_source(number, rng)
         away = [angles_of_vector(point - middle) for point in (first, second)]
         if abs(great_circle(*away[0], *away[1]) - 90) < 10:
-            return number, [first, second]
+            drawn = [draw_room(number, place, 700 + index) for place in (first, second)]
+            return [np.array(angles) for angles in away], drawn
 
 
 def pairs(folder: Path, names: list[str]) -> None:
@@ -410,11 +416,10 @@ def pairs(folder: Path, names: list[str]) -> None:
     branch = AudioBranch.load(find_weights(None).seld)
     for name in names or ("tetrahedron", "octahedron", "a-format", "square"):
         recorder = recorders()[name]
-        rng = np.random.default_rng(90)
         both, either = [], []
         for index in range(PAIRS):
-            number, places = pair_sources(index, rng)
-            drawn = [draw_room(number, place, 700 + index) for place in places]
+            rng = np.random.default_rng([91, index])
+            places, drawn = pair_of(index)
             dry = [dry_clip(Path(clips[(index * k + 3 * k) % len(clips)])) for k in (5, 7)]
             dry = [np.tile(d, 3)[: 6 * SAMPLE_RATE] / np.sqrt(np.mean(d**2)) for d in dry]
             heard = [room_response(d, recorder.real, 7 * index + i) for i, d in enumerate(drawn)]
@@ -425,8 +430,7 @@ def pairs(folder: Path, names: list[str]) -> None:
             frames = len(mix) // SAMPLES_PER_FRAME
             found = np.zeros((2, frames), bool)
             for table in candidates(name, frames, branch.blocks([mix]), {}):
-                for k, place in enumerate(places):
-                    azimuth, elevation = angles_of_vector(place - np.array(ROOMS[number][-1]))
+                for k, (azimuth, elevation) in enumerate(places):
                     apart = (
                         np.abs(wrap_azimuth(table.azimuth - azimuth))
                         if name in PLANAR
@@ -489,6 +493,7 @@ def measured(folder: Path, sofa: Path, every: int | None) -> None:
     }
     branch = AudioBranch.load(find_weights(None).seld)
     errors: dict[str, list[FloatArray]] = {way: [] for way in ways}
+    spent: dict[str, list[float]] = {way: [] for way in ways}
     rng = np.random.default_rng(480)
     for path in sorted({row[5] for row in truth(folder)})[:: every or 1]:
         dry = dry_clip(Path(path))
@@ -508,12 +513,14 @@ def measured(folder: Path, sofa: Path, every: int | None) -> None:
         azimuth, elevation = angles_of_vector(responses.directions[chosen])
         loud = np.abs(dry).reshape(-1, SAMPLES_PER_FRAME).max(axis=1)
         for way, converter in ways.items():
-            if converter is None:
+            stream = None if converter is None else converter.stream()
+            began = time.process_time()
+            if stream is None:
                 capsules = audio[:, list(TETRAHEDRON)]
             else:
-                stream = converter.stream()
                 capsules = np.concatenate([stream.push(audio), stream.close()])
             frames = len(capsules) // SAMPLES_PER_FRAME
+            spent[way].append(1e3 * (time.process_time() - began) / frames)
             apart = np.full(frames, 180.0)
             for table in candidates(way, frames, branch.blocks([capsules]), {}):
                 first = np.unique(table.frame, return_index=True)[1]
@@ -532,6 +539,7 @@ def measured(folder: Path, sofa: Path, every: int | None) -> None:
             "clips": len(parts),
             "within 10": round(100 * float((apart <= 10).mean())),
             "frames": len(apart),
+            "cpu ms": round(float(np.median(spent[way])), 1),
         }
         print(f"{way:36s}", json.dumps(row), flush=True)
 
