@@ -1,15 +1,14 @@
 """Ambisonics as the four capsules of the tetrahedron would have recorded it.
 
 A plane wave from direction u has W = 1 and (X, Y, Z) = u in SN3D. On the rigid sphere of the em32 a
-capsule receives it through the series of `saiseld.conventions.rigid_sphere`, of which first order
-holds two terms. Those two alone miss a tenth of the pressure at 750 Hz and most of it above 2.5
-kHz, just where acoustic images are made. So each bin of a short-time spectrum is taken for one
-plane wave, from where its intensity Re(W* (X, Y, Z)) points (Pulkki, "Spatial Sound Reproduction
-with Directional Audio Coding", JAES 55, 2007), that reaches a capsule through the whole series;
-what the wave leaves over of X, Y and Z reaches it through the first-order term. One source is
-exact, several are as apart as they are in time and frequency. Components of second and third order
-reach it through their own terms, exactly, instead of the wave's. docs/data.md has the measured
-error.
+capsule receives it through the series of `saiseld.conventions.rigid_sphere`. Components that are
+recorded reach a capsule through their terms of it, exactly: two of first order. Those alone miss a
+tenth of the pressure at 750 Hz and most of it above 2.5 kHz, just where acoustic images are made.
+So each bin of a short-time spectrum is taken for one plane wave and what is around it. The wave is
+where the intensity Re(W* (X, Y, Z)) points (Pulkki, "Spatial Sound Reproduction with Directional
+Audio Coding", JAES 55, 2007), and as strong as the narrowest beam of first order hears there,
+(W + 3 u . (X, Y, Z)) / 4; it reaches a capsule through the rest of the series. One source is exact,
+several are as apart as they are in time and frequency. docs/data.md has the measured error.
 A-format is converted as the array that it is (`saiseld.arrays.converter`).
 """
 
@@ -287,39 +286,35 @@ def _capsules(components: NDArray[np.float64]) -> NDArray[np.float32]:
 def _rendered(pressure: Complex, velocity: Complex, higher: Complex) -> Complex:
     """Return capsule spectra (T, F, 4) of W (T, F), X, Y, Z (T, F, 3) and what is above."""
     order = int(np.sqrt(_FIRST_ORDER + higher.shape[-1])) - 1
-    whole, dipole = _responses(order)
+    rest, radial = _responses(order)
     facing = eigenmike_xyz()[list(TETRAHEDRON)] / RADIUS_M
     intensity = uniform_filter((pressure.conj()[..., None] * velocity).real, (*_SMOOTH, 0))
     length = np.linalg.norm(intensity, axis=-1, keepdims=True)
     direction = np.divide(intensity, length, out=np.zeros_like(intensity), where=length > 0)
     cosine = np.clip(direction @ facing.T, -1, 1)
     angle = np.rint(np.arccos(cosine) * ((_ANGLES - 1) / np.pi)).astype(int)
-    wave = whole[np.arange(whole.shape[0])[None, :, None], angle] * pressure[..., None]
-    left_over = velocity - direction * pressure[..., None]
-    rendered = wave + dipole[None, :, None] * (left_over @ facing.T)
+    wave = (pressure + 3 * (direction * velocity).sum(axis=-1)) / 4
+    rendered = rest[np.arange(len(rest))[None, :, None], angle] * wave[..., None]
+    rendered += (radial[:, 0] * pressure)[..., None]
+    rendered += radial[:, 1, None] * (velocity @ facing.T)
     if order > 1:
-        # sum over m of Y_nm(u) Y_nm(v) in SN3D is P_n(u . v), of which the series is made.
+        # The sum over m of Y_nm(u) Y_nm(v) in SN3D is P_n(u . v), of which the series is made.
         at_capsules = real_harmonics(facing, order)[:, _FIRST_ORDER:]
-        radial = np.stack([radial_term(int(n), _ka()) for n in _degrees(order)], axis=-1)
-        rendered += np.matmul(higher * radial, at_capsules.T)
+        rendered += (higher * radial[:, _degrees(order)]) @ at_capsules.T
     return np.asarray(rendered)
-
-
-def _ka() -> NDArray[np.float64]:
-    """Return wave number times radius of each bin."""
-    hz = np.fft.rfftfreq(_WINDOW, 1 / SAMPLE_RATE)
-    return np.asarray(2 * np.pi * hz * RADIUS_M / SPEED_OF_SOUND)
 
 
 @cache
 def _responses(order: int) -> tuple[Complex, Complex]:
-    """Return what a wave gives by frequency and angle (F, _ANGLES), and the first-order term (F,).
+    """Return the series above an order by frequency and angle (F, _ANGLES), and its terms below.
 
-    Without its terms of second order and above up to ``order``, which are in the recording.
+    Those (F, order + 1) are of components that are recorded.
     """
-    ka = _ka()
+    hz = np.fft.rfftfreq(_WINDOW, 1 / SAMPLE_RATE)
+    ka = 2 * np.pi * hz * RADIUS_M / SPEED_OF_SOUND
     cosine = np.cos(np.linspace(0, np.pi, _ANGLES))
-    whole = rigid_sphere_response(ka, cosine)
-    for n in range(2, order + 1):
-        whole -= np.multiply.outer(radial_term(n, ka), eval_legendre(n, cosine))
-    return whole, radial_term(1, ka)
+    rest = rigid_sphere_response(ka, cosine)
+    radial = np.stack([radial_term(n, ka) for n in range(order + 1)], axis=1)
+    for n in range(order + 1):
+        rest -= np.multiply.outer(radial[:, n], eval_legendre(n, cosine))
+    return rest, radial
