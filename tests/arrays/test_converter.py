@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.reference.array_converter import convert
 
-from saiseld.arrays.converter import LATENCY, ArrayConverter, converter_for
+from saiseld.arrays.converter import LATENCY, ArrayConverter, Levels, converter_for
 from saiseld.arrays.description import MicrophoneArray, read_array, tetrahedron
 from saiseld.arrays.responses import array_response
 from saiseld.conventions.arrays import TETRAHEDRON
@@ -61,6 +63,34 @@ def test_the_same_numbers_whatever_the_blocks(converters, lengths) -> None:
     made.append(parts.close())
     np.testing.assert_array_equal(np.concatenate(made), expected)
     assert expected.shape == sound.shape
+
+
+def levels_of(array, gains, own_noise=0.0) -> np.ndarray:
+    """Return the last gains (M,) learnt of long waves from all round, unequally recorded."""
+    rng = np.random.default_rng(4)
+    learnt = Levels(array)
+    for _ in range(60):
+        wave = rng.standard_normal((1, 16, 257)) + 1j * rng.standard_normal((1, 16, 257))
+        own = rng.standard_normal((array.microphones, 16, 257))
+        own[1:] *= 0.01
+        heard = np.array(gains)[:, None, None] * wave + own_noise * own
+        found = learnt.gains(heard.astype(np.complex64))
+    return found
+
+
+def test_gains_are_learnt_of_long_waves() -> None:
+    gains = np.array([1.0, 1.2, 0.85, 0.95])
+    square = replace(read_array("respeaker-usb-4"), channels=(1, 2, 3, 4))
+    relative = np.exp(np.log(gains).mean()) / gains
+    believed = relative ** (60 / 65)
+    np.testing.assert_allclose(levels_of(square, gains), believed, rtol=0.02)
+    # The first microphone's own noise, three times as loud, is not taken for a gain.
+    np.testing.assert_allclose(levels_of(square, gains, 3.0), believed, rtol=0.1)
+    most = 10 ** (3 / 20 * 60 / 65)
+    assert levels_of(square, [1, 1, 1, 1e-3]).max() == pytest.approx(most, rel=0.01)
+    wide = replace(square, positions_m=3 * square.positions_m)
+    for other in (read_array("ambeo"), wide):
+        np.testing.assert_array_equal(levels_of(other, gains), 1)
 
 
 def test_streams_do_not_touch_one_another(converters) -> None:

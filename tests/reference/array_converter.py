@@ -10,7 +10,12 @@ import numpy as np
 from saiseld.arrays.converter import (
     CELL,
     HOP,
+    LEVEL_AFTER,
+    LEVEL_BINS,
+    LEVEL_MEMORY,
+    LEVEL_MOST_DB,
     LOADING,
+    STEP,
     WHITENING,
     WINDOW,
     band_edges,
@@ -20,6 +25,28 @@ from saiseld.arrays.description import tetrahedron
 from saiseld.arrays.responses import array_response
 from saiseld.conventions.sphere import fibonacci_sphere
 from saiseld.conventions.timebase import SAMPLE_RATE
+
+
+def levels(spectra, array):
+    """Return (hops, 1, M) gains, of each step by all sound up to its end."""
+    hops, _, microphones = spectra.shape
+    gains = np.ones((hops, 1, microphones))
+    if array.model == "cardioid":
+        return gains
+    pairs = [(i, j) for i in range(microphones) for j in range(i + 1, microphones)]
+    design = np.array([[1.0] + [float(k in pair) for k in range(microphones)] for pair in pairs])
+    covariance, count, step = np.zeros((microphones, microphones), complex), 0.0, STEP * CELL
+    for first in range(0, hops, step):
+        covariance *= LEVEL_MEMORY
+        for hop in spectra[first : first + step, LEVEL_BINS].reshape(-1, microphones):
+            covariance += np.outer(hop, hop.conj())
+        count = LEVEL_MEMORY * count + 1
+        sizes = [np.log(abs(covariance[i, j])) for i, j in pairs]
+        level = np.linalg.lstsq(design, np.array(sizes), rcond=None)[0][1:]
+        decibels = 20 * np.log10(np.exp(level - level.mean()))
+        decibels = np.clip(decibels, -LEVEL_MOST_DB, LEVEL_MOST_DB) * count / (count + LEVEL_AFTER)
+        gains[first : first + step] = 10 ** (-decibels / 20)
+    return gains
 
 
 def convert(audio, array):
@@ -43,6 +70,7 @@ def convert(audio, array):
         for h in range(hops)
     ])  # fmt: skip
 
+    spectra = spectra * levels(spectra, array)
     diffuse = [seen[f].T @ seen[f].conj() / len(directions) for f in range(len(frequency))]
     size = [max(np.trace(g).real / microphones, 1e-6) for g in diffuse]
     power = np.zeros((hops // CELL, len(bands), len(directions)))

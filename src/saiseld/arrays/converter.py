@@ -12,6 +12,7 @@ map L with the smallest mean square error in a diffuse field::
     s = w_d^H x,    w_d = (G + eps I)^-1 a_d / (a_d^H (G + eps I)^-1 a_d)
     y = h_d s + L (x - a_d s),    L = E[h a^H] (G + eps I)^-1
 
+Before, gains of a small array's microphones are made alike by what they hear of long waves.
 Parametric recording of one wave a cell, and the rest by a linear map, is that of Pulkki, "Spatial
 Sound Reproduction with Directional Audio Coding", JAES 55 (2007), for general arrays.
 """
@@ -52,6 +53,14 @@ MAX_RANK = 9
 """Dimensions that steering keeps of a diffuse field, the strongest."""
 SMALL = 3e-4
 """Singular values of steering below this, relative to the largest, are left out."""
+
+LEVEL_BINS = slice(2, 7)
+"""94 to 281 Hz, where what microphones hear differs by their gains alone."""
+LEVEL_ACROSS_M = 0.15
+"""Of the widest array of which that is true."""
+LEVEL_MEMORY, LEVEL_AFTER = 0.998, 5.0
+"""Share of levels that a step leaves (40 s of memory), and steps after which half is believed."""
+LEVEL_MOST_DB = 3.0
 
 CAPSULES = 4
 LATENCY = WINDOW - HOP + (STEP + 1) * CELL * HOP
@@ -272,6 +281,46 @@ def converter_for(array: MicrophoneArray) -> ArrayConverter | ChannelPick:
     return ChannelPick(array) if is_native and array.yaw_deg == 0 else ArrayConverter(array)
 
 
+class Levels:
+    """Gains that make the microphones of a small array alike, learnt while sound comes.
+
+    Waves of 1.2 m and longer are as loud at all of them. Of the covariance there, ``log |C_ij| =
+    log P + l_i + l_j`` with l the logarithm of gains, however loud each microphone's own noise is,
+    which is in the diagonal alone; with l of mean 0 the least squares of all pairs are
+    ``l_i = (s_i - mean s) / (M - 2)``, s_i the sum of log |C_ij| over j.
+
+    Parameters
+    ----------
+    array
+        The array; of cardioids, measured responses and wide ones nothing is learnt.
+    """
+
+    def __init__(self, array: MicrophoneArray) -> None:
+        spread = array.positions_m[:, None] - array.positions_m
+        is_small = float(np.linalg.norm(spread, axis=-1).max()) <= LEVEL_ACROSS_M
+        self._learns = is_small and array.model in ("open", "rigid-sphere")
+        self._covariance = np.zeros((array.microphones, array.microphones), np.complex128)
+        self._steps = 0.0
+        self._gains = np.ones(array.microphones, np.float32)
+
+    def gains(self, spectra: Complex) -> Array:
+        """Return the gains (M,) to apply, by all spectra (M, hops, F) so far."""
+        long = spectra[:, :, LEVEL_BINS].reshape(len(spectra), -1).astype(np.complex128)
+        covariance = long @ long.conj().T
+        if not self._learns or not np.trace(covariance).real > 0:
+            return self._gains
+        self._covariance = LEVEL_MEMORY * self._covariance + covariance
+        self._steps = LEVEL_MEMORY * self._steps + 1
+        least = 1e-9 * np.trace(self._covariance).real
+        pairs = np.log(np.maximum(np.abs(self._covariance), least))
+        sums = pairs.sum(axis=1) - np.diag(pairs)
+        level = (sums - sums.mean()) / (len(sums) - 2)
+        most = LEVEL_MOST_DB * np.log(10) / 20
+        believed = self._steps / (self._steps + LEVEL_AFTER)
+        self._gains = np.exp(-believed * np.clip(level, -most, most)).astype(np.float32)
+        return self._gains
+
+
 class ArrayStream:
     """Converts one stream, block by block; the same numbers whatever the blocks.
 
@@ -297,6 +346,7 @@ class ArrayStream:
         self._power = np.zeros((2, bands, tables.prior.size), np.float32)
         self._spectra = np.zeros((microphones, CELL, BINS), np.complex64)
         self._tail = np.zeros((CAPSULES, WINDOW - HOP), np.float32)
+        self._levels = Levels(array)
         self._taken = self._given = 0
         # The first cell that comes out is one before the first that goes in, the first hops are
         # of windows that begin before the sound does.
@@ -344,6 +394,7 @@ class ArrayStream:
         # A product of transposed operands keeps their order in memory, which the FFT copies twice.
         shaped = np.multiply(windows.transpose(1, 0, 2), self._window, order="C")
         new = rfft(shaped, axis=-1)  # (M, hops, F)
+        new *= self._levels.gains(new)[:, None, None]
         power = np.concatenate([self._power, self._steered(new)])
         self._power = power[-2:]
         near = power[:-2] + power[1:-1] + power[2:]
