@@ -138,8 +138,7 @@ def live(
 
     if list_devices:
         return _print_devices()
-    chosen = _array(array, channels)
-    of = _layout(chosen, kind)
+    of = _layout(chosen := _array(array, channels), kind)
     config = SourceConfig(source, video, loop, source_channels, rate, form, camera_late, of, once)
     if find_channels is not None:
         return _find_channels(config, chosen, find_channels)
