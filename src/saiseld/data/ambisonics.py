@@ -8,7 +8,7 @@ So each bin of a short-time spectrum is taken for one plane wave and what is aro
 where the intensity Re(W* (X, Y, Z)) points (Pulkki, "Spatial Sound Reproduction with Directional
 Audio Coding", JAES 55, 2007), and as strong as the narrowest beam of first order hears there,
 (W + 3 u . (X, Y, Z)) / 4; it reaches a capsule through the rest of the series. One source is exact,
-several are as apart as they are in time and frequency. docs/data.md has the measured error.
+several are as apart as they are in time and frequency. docs/research-log.md has the measured error.
 A-format is converted as the array that it is (`saiseld.arrays.converter`).
 """
 
