@@ -139,6 +139,8 @@ def test_a_browser_without_a_token_gets_a_form(guarded):
     assert log_in(guarded, TOKEN, origin="https://lab.example").status == 403
     secure = log_in(guarded, TOKEN, **{"x-forwarded-proto": "https"})
     assert secure.getheader("set-cookie").endswith("Secure")
+    # A program that sends its token in a header means what it asks, whatever it calls it.
+    assert log_in(guarded, "x", authorization=f"Bearer {TOKEN}").status == 200
 
 
 def test_a_server_is_found_under_a_path_whether_the_proxy_takes_it_off_or_not():

@@ -263,7 +263,9 @@ class AuthMiddleware:
 
 def _is_login(scope: Scope, headers: Mapping[str, str]) -> bool:
     kind = headers.get("content-type", "").partition(";")[0]
-    return bool(scope["method"] == "POST" and kind == "application/x-www-form-urlencoded")
+    is_form = scope["method"] == "POST" and kind == "application/x-www-form-urlencoded"
+    # Programs that send their token beside what they ask may call anything a form, as curl does.
+    return bool(is_form and "authorization" not in headers)
 
 
 async def _sent_token(receive: Receive) -> str:
