@@ -23,7 +23,7 @@ def main() -> None:
     torch.manual_seed(0)
     rgb = torch.randint(0, 256, (FRAMES, 3, 180, 360), dtype=torch.uint8)
     latent = torch.rand(FRAMES, 9, 484)
-    paper = _random("paper")
+    paper = random_detector("paper")
     seconds: dict[str, list[float]] = {"everything": [], "saved": []}
     for _ in range(ROUNDS):  # in turns, so that a busy machine slows both
         start = perf_counter()
@@ -40,7 +40,7 @@ def main() -> None:
     print(f"paper size, saved work:    {saved_ms:.0f} ms a frame, {everything_ms / saved_ms:.2f} x")
     for cap in (1, 3):
         print(f"masks at cap {cap} identical: {_masks(everything, cap) == _masks(saved, cap)}")
-    compact = _random("compact")
+    compact = random_detector("compact")
     compact_seconds = []
     for _ in range(2 * ROUNDS):
         start = perf_counter()
@@ -49,7 +49,8 @@ def main() -> None:
     print(f"compact size: {1e3 * min(compact_seconds) / FRAMES:.1f} ms a frame")
 
 
-def _random(size: str) -> Detector:
+def random_detector(size: str) -> Detector:
+    """Return a detector of random weights whose candidates are scored as a trained one's are."""
     detector = Detector(size, "official").eval()  # type: ignore[arg-type]
     heads = detector.det.roi_heads
     heard: list[torch.Tensor] = []

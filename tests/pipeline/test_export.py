@@ -51,7 +51,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of an untrained compact system with a context, UpLAM as a public file."""
     folder = tmp_path_factory.mktemp("given")
     torch.manual_seed(0)
-    torch.save(UpLAM().state_dict(), folder / "uplam.pth")
+    torch.save(UpLAM(torch.float64).state_dict(), folder / "uplam.pth")
     detector = Detector("compact", "official", context=1)
     torch.nn.init.normal_(detector.det.roi_heads.box_predictor.cls_score.weight, std=0.5)
     detector.save(folder / "detector.safetensors")
@@ -68,6 +68,16 @@ def exported(given: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert sorted(path.name for path in graphs) == sorted(p.name for p in folder.glob("*.onnx"))
     assert all(path.stat().st_size < 200_000 for path in graphs)
     return folder
+
+
+def test_wide_numbers_are_not_written_over_in_place(tmp_path: Path) -> None:
+    wide = tmp_path / "uplam.safetensors"
+    write_checkpoint(wide, UpLAM(torch.float64).state_dict(), {"projection": "official"})
+    Detector("compact", "official").save(tmp_path / "detector.safetensors")
+    before = wide.read_bytes()
+    with raises(CheckpointError, place="key ", found="torch.float64"):
+        export_system(tmp_path, tmp_path)
+    assert wide.read_bytes() == before
 
 
 @pytest.mark.slow

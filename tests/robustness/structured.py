@@ -119,9 +119,17 @@ def _edited(value: Any, random: Random) -> Any:
         return copies
     if isinstance(value, int | float) and random.random() < 0.4:
         return random.choice((-value, value * 1e9, value + 1, -1, value / 3))
-    if hasattr(value, "untyped_storage") and random.random() < 0.7:
+    if _is_plain_tensor(value) and random.random() < 0.7:
         return _other_tensor(value, random)
     return random.choice(VALUES)
+
+
+def _is_plain_tensor(value: Any) -> bool:
+    """Return whether it is a tensor that was not yet made a sparse, empty or endless one."""
+    if not hasattr(value, "untyped_storage"):
+        return False
+    plain = str(value.layout) == "torch.strided" and value.device.type == "cpu"
+    return plain and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def _other_tensor(value: Any, random: Random) -> Any:

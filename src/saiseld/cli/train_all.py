@@ -35,6 +35,10 @@ def train_all(
     detector_start: Annotated[
         Path | None, typer.Option(help="Weights for the detector to start from.")
     ] = None,
+    recogniser: Annotated[
+        str,
+        typer.Option(help="What names sources on beams: packaged, none, or a file of weights."),
+    ] = "packaged",
     bank: Bank = None,
     responses: Responses = None,
     encoder: Annotated[
@@ -67,6 +71,7 @@ def train_all(
         detector_recipe=detector_recipe,
         seld_start=None if seld_start == "none" else seld_start,
         detector_start=detector_start,
+        recogniser=_recogniser_named(recogniser),
         bank=bank,
         responses=responses,
         encoder=encoder,
@@ -82,6 +87,21 @@ def train_all(
     records = run_stages(plan.stages, output, partial(run_command, run_saiseld))
     typer.echo(f"{write_page(output, plan, records, dataset)}: scores by system and class")
     typer.echo(image_command(output, plan))
+
+
+def _recogniser_named(name: str) -> Path | None:
+    """Return a recogniser's checkpoint; raises ``CheckpointError`` if it is none."""
+    from saiseld.formats.checkpoint import check_header, read_checkpoint
+    from saiseld.pipeline.weights import find_weights
+    from saiseld.seld.recogniser_model import KIND
+
+    if name == "none":
+        return None
+    if name == "packaged":
+        return find_weights().recogniser
+    _, header = read_checkpoint(name)
+    check_header(name, header, kind=KIND)
+    return Path(name)
 
 
 def run_saiseld(arguments: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +19,11 @@ from saiseld.formats.checkpoint import read_checkpoint, write_checkpoint
 from saiseld.formats.graph import FAST
 from saiseld.pipeline.defaults import VIEWING
 from saiseld.pipeline.weights import DEMO, Weights, find_weights
+from saiseld.runtime.errors import CheckpointError
 from saiseld.runtime.files import atomic_path, output_folder
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _ROWS, _EVERY = 4, 8
 """Frames at a time, and from one such to the next, that feature maps are measured on."""
@@ -106,12 +111,29 @@ def _round_fast(weights: Weights, sound: Path) -> None:
 
 
 def _safetensors(checkpoint: Path, folder: Path) -> Path:
+    """Write a checkpoint to a folder, in 32 bits at most: its graphs name the places in it."""
     target = folder / f"{checkpoint.stem}.safetensors"
-    if checkpoint.suffix == target.suffix:
+    state, header = read_checkpoint(checkpoint)
+    narrow = {key: _in_32_bits(value) for key, value in state.items()}
+    wide = [key for key, value in state.items() if narrow[key] is not value]
+    if checkpoint.suffix == target.suffix and not wide:
         _copy(checkpoint, target)
-    else:
-        write_checkpoint(target, *read_checkpoint(checkpoint))
+        return target
+    if target.exists() and checkpoint.samefile(target):
+        raise CheckpointError(
+            checkpoint,
+            place=f"key {wide[0]}",
+            expected="at most 32 bits a number, as graphs compute",
+            found=str(state[wide[0]].dtype),
+            advice="Export to another folder; there it is written in 32 bits",
+        )
+    write_checkpoint(target, narrow, header)
     return target
+
+
+def _in_32_bits(value: Tensor) -> Tensor:
+    narrower = {"torch.float64": value.float, "torch.complex128": value.cfloat}
+    return narrower.get(str(value.dtype), lambda: value)()
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -51,6 +51,9 @@ class Choices:
         SELD weights to start from; None for none.
     detector_start
         A detector's, or torchvision's.
+    recogniser
+        What names sources on beams towards them, a checkpoint that is taken as it is; None for
+        none.
     bank, responses
         What to mix scenes of, beside the recordings.
     encoder
@@ -70,6 +73,7 @@ class Choices:
     detector_recipe: str = "compact"
     seld_start: str | None = "packaged"
     detector_start: Path | None = None
+    recogniser: Path | None = None
     bank: Path | None = None
     responses: Path | None = None
     encoder: Path | None = None
@@ -237,6 +241,9 @@ def _networks(
     result = run / "seld.safetensors"
     copies = {result: weights / result.name}
     stages.append(Stage("SELD network", ((*line, "-o", str(run)),), (result,), copies))
+    if choices.recogniser is not None:
+        copies = {choices.recogniser: weights / "recogniser.safetensors"}
+        stages.append(Stage("recogniser", (), (), copies))
     return stages
 
 

@@ -123,7 +123,7 @@ def _run(
         _place(stage)
         seconds = round(time.monotonic() - begun, 1)
         records[stage.name] = StageRecord(lines, seconds, _digests(stage, folder))
-        if found is not None and found.digests != records[stage.name].digests:
+        if found is None or found.digests != records[stage.name].digests:
             for later in stages[number:]:  # they were made from what is no more
                 records.pop(later.name, None)
         write_bytes(path, indented_json(records) + b"\n")
