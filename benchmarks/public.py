@@ -1,4 +1,4 @@
-"""This package beside the public baseline of DCASE 2026 Task 3, in one run, on one thread.
+"""Side by side with the public baseline of DCASE 2026 Task 3, in one run, on one thread.
 
     git clone https://github.com/iranroman/DCASE2026_Task3_SAISELD_baseline baseline
     python -m benchmarks.public baseline
@@ -6,8 +6,8 @@
 Front end, detector (paper size, full precision) and the scorer of the baseline do the same work as
 ours: random weights that both load, noise, and the packaged scene under several names. Processor
 time of the best of three rounds, in turns; the largest differences of what comes out are printed
-beside the ratios. The baseline's own packages (astropy, scikit-image, pycocotools) are needed; those
-it only draws with are left out.
+beside the ratios. The baseline's own packages (astropy, scikit-image, pycocotools) are needed;
+those it only draws with are left out.
 """
 
 from __future__ import annotations
@@ -187,9 +187,10 @@ def _tell(
     here: tuple[float, np.ndarray[Any, Any]],
 ) -> None:
     difference = np.abs(there[1] - here[1]).max() / np.abs(there[1]).max()
+    slow, fast = (1e3 * seconds / frames for seconds, _ in (there, here))
     print(
-        f"{name}: {1e3 * there[0] / frames:.1f} ms a frame there, {1e3 * here[0] / frames:.1f} ms "
-        f"here: {there[0] / here[0]:.1f} x; largest difference {difference:.1e} of the largest value"
+        f"{name}: {slow:.1f} ms a frame there, {fast:.1f} ms here: {slow / fast:.1f} x; "
+        f"largest difference {difference:.1e} of the largest value"
     )
 
 

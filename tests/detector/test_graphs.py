@@ -1,9 +1,11 @@
 """The detector's graphs against the detector in torch, on the packaged scene."""
 
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torchvision.ops.poolers import LevelMapper
 
 from saiseld.acoustics.front_end import FrontEnd
@@ -12,6 +14,7 @@ from saiseld.data.recordings import open_recording
 from saiseld.data.video import open_video, rgb_planes
 from saiseld.decision.selection import emittable
 from saiseld.detector.detections import Found
+from saiseld.detector.export import example_regions, write_detector_graphs
 from saiseld.detector.graphs import GraphDetector, canvas_of_latent, pooled_level
 from saiseld.detector.model import Detector
 from saiseld.pipeline.weights import PACKAGED
@@ -108,6 +111,32 @@ def test_regions_are_pooled_where_torchvision_pools_them() -> None:
     levels = LevelMapper(2, 5)([torch.from_numpy(boxes)])
     assert pooled_level(boxes, [2, 3, 4, 5]).tolist() == levels.tolist()
     assert set(levels.tolist()) == {0, 1, 2, 3}
+
+
+def test_no_two_maps_are_traced_with_the_same_regions() -> None:
+    regions = example_regions(4)
+    assert len({id(each) for each in regions}) == len({len(each) for each in regions}) == 4
+
+
+@pytest.mark.slow
+def test_graphs_of_the_paper_size_find_what_torch_finds(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    detector = Detector("paper", "official").eval()
+    torch.nn.init.normal_(detector.det.roi_heads.box_predictor.cls_score.weight, std=0.1)
+    weights = tmp_path / "detector.safetensors"
+    detector.save(weights)
+    write_detector_graphs(detector, weights)
+    rgb, latent = (
+        np.random.default_rng(0).random((2, 3, 180, 360), np.float32),
+        np.ones((2, 9, 484)),
+    )
+    latent = latent.astype(np.float32)
+    expected = detector.find(rgb, latent)
+    for found, other in zip(GraphDetector(weights).find(rgb, latent), expected, strict=True):
+        assert len(found["scores"]) == len(other["scores"]) > 10
+        # Random features are large, and so is what rounding makes of them.
+        np.testing.assert_allclose(found["scores"], other["scores"], atol=0.02)
+        np.testing.assert_allclose(found["energy_maps"], other["energy_maps"], atol=0.05)
 
 
 def test_each_region_gets_its_own_values_back() -> None:

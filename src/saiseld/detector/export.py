@@ -62,9 +62,7 @@ def write_detector_graphs(detector: Detector, weights: Path) -> list[Path]:
         "proposals": detector.det.rpn.post_nms_top_n(),
         "pooled": strides,
     }
-    box = torch.tensor([10.0, 20.0, 60.0, 90.0])
-    regions = [torch.stack([torch.tensor([row, *box]) for row in range(_ROWS)])] * len(strides)
-    of_regions = features + regions
+    of_regions = features + example_regions(len(strides))
     few = {**header, "proposals": round(_FAST_SHARE * header["proposals"])}
     paths = []
     for name, network, inputs in (
@@ -77,6 +75,18 @@ def write_detector_graphs(detector: Detector, weights: Path) -> list[Path]:
         _sample_less(model)
         paths.append(write_model_beside(weights, name + FAST, model, few))
     return paths
+
+
+def example_regions(maps: int) -> list[Tensor]:
+    """Return, for each of some feature maps, regions (R, 5) to trace with: frame and box.
+
+    Each map has its own, and another number of them: what is alike would become one input.
+    """
+    box = [10.0, 20.0, 60.0, 90.0]
+    return [
+        torch.tensor([[row % _ROWS, *box] for row in range(_ROWS + number)])
+        for number in range(maps)
+    ]
 
 
 def _sample_less(model: onnx.ModelProto) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from tests.errors import raises
 from typer.main import get_command
 
 from saiseld.cli.main import build
+from saiseld.cli.train_all import train_all
 from saiseld.data.corpora import open_corpus
-from saiseld.runtime.errors import DataError
+from saiseld.formats.checkpoint import write_checkpoint
+from saiseld.runtime.errors import CheckpointError, DataError
 from saiseld.training.all.plan import Choices, make_plan
 
 
@@ -84,6 +88,25 @@ def test_every_command_of_a_plan_can_be_parsed(tmp_path, video) -> None:
                 command = command.commands[words.pop(0)]
             with command.make_context("saiseld", words) as context:
                 assert context.params
+
+
+def test_a_recogniser_lies_beside_the_network_before_anything_is_decided(tmp_path) -> None:
+    choices = Choices("uplam.safetensors", recogniser=tmp_path / "mine.safetensors")
+    data = open_corpus(corpus(tmp_path / "data", video=False))
+    stages = make_plan(data, tmp_path / "out", choices).stages
+    names = [stage.name for stage in stages]
+    taken = stages[names.index("recogniser")]
+    assert taken.copies == {choices.recogniser: tmp_path / "out/recogniser.safetensors"}
+    assert names.index("recogniser") < names.index("candidates to decide by")
+
+
+def test_a_file_that_is_no_recogniser_is_told_before_any_work(tmp_path) -> None:
+    other = tmp_path / "other.safetensors"
+    write_checkpoint(other, {"weight": torch.zeros(1)}, {"kind": "seld"})
+    data = corpus(tmp_path / "data", video=False)
+    with raises(CheckpointError, place="kind", expected="recogniser", found="seld"):
+        train_all(data, tmp_path / "out", recogniser=str(other))
+    assert not (tmp_path / "out").exists()
 
 
 def test_links_follow_the_corpus(tmp_path) -> None:

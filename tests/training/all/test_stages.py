@@ -71,6 +71,17 @@ def test_what_was_made_from_what_is_no_more_is_made_anew(tmp_path) -> None:
     assert len(other.lines) == 3
 
 
+def test_what_follows_a_new_stage_is_made_anew(tmp_path) -> None:
+    first, second = stages(tmp_path)
+    run_stages([first, second], tmp_path, Runner())
+    given = tmp_path / "given"
+    given.write_text("weights")
+    new = Stage("new", (), (), {given: tmp_path / "taken"})
+    runner = Runner()
+    run_stages([first, new, second], tmp_path, runner)
+    assert [line[0] for line in runner.lines] == ["make", "look"]
+
+
 @pytest.mark.parametrize(
     ("change", "place"), [("one", "first"), ("two", "second"), ("command", "second")]
 )
