@@ -161,6 +161,14 @@ def test_components_of_second_order_are_used_where_they_are_as_strong(kind, leve
     assert isinstance(converter, AmbisonicConverter) and converter.order == order
 
 
+def test_other_tracks_as_strong_are_no_second_order() -> None:
+    first = harmonics()
+    tracks = np.random.default_rng(3).standard_normal((SAMPLES, 5)) * first[:, 0].std() / 5**0.5
+    recording = open_array(np.concatenate([first, tracks], axis=1), RATE)
+    assert isinstance(recording.converter, AmbisonicConverter)
+    assert recording.converter.order == 1
+
+
 @pytest.mark.parametrize("channels", [5, 6, 7, 16])
 def test_other_numbers_of_capsules_are_refused(channels: int) -> None:
     audio = np.tile(capsules(), 4)[:, :channels]

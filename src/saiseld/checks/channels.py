@@ -60,6 +60,8 @@ _NO_HEIGHT_SHARE = 0.95
 _COPY, _NO_COPY = 0.9999, 0.99
 """Coherence at short waves of channels that are the same, and the most of some that are not."""
 _SECOND_ORDER = 9
+_OF_ONE_FIELD = 0.15
+"""Most coherence of first with second order: 0.21 and more over simulated rooms, of tracks 0.09."""
 _SURE = 0.9
 _SILENT = 1e-6
 _SAME_DB = 0.1
@@ -233,9 +235,13 @@ def power_share(summary: ChannelSummary, mixing: NDArray[np.float64] | None = No
 def order_of(summary: ChannelSummary) -> int:
     """Return the order of ambisonics up to which components can be used, 1 to `MAX_ORDER`.
 
-    1 where channels after the fourth are not as many, or as strong, as those of an order.
+    1 where channels after the fourth are not as many, or as strong, as those of an order, or have
+    nothing in common with the first four.
     """
     if _second_share(summary) is None:
+        return 1
+    between = summary.coherence(_SHARE_HZ)[:4, 4:_SECOND_ORDER]
+    if np.abs(between).max() < _OF_ONE_FIELD:
         return 1
     return min(int(np.sqrt(summary.channels)) - 1, MAX_ORDER)
 
