@@ -58,20 +58,21 @@ def train_all(
 
         saiseld train all --data STAIRS26 -o weights
     """
-    from saiseld.pipeline.weights import PACKAGED
+    from saiseld.pipeline.weights import PACKAGED, find_weights
     from saiseld.runtime.devices import device_of
     from saiseld.training.all.page import image_command, write_page
     from saiseld.training.all.plan import Choices, read_plan
     from saiseld.training.all.stages import run_command, run_stages
 
     device_of(device)
+    named = {"packaged": find_weights().recogniser, "none": None}
     chosen = Choices(
         front_end=str(PACKAGED / "uplam.safetensors") if front_end == "packaged" else front_end,
         seld_recipe=seld_recipe,
         detector_recipe=detector_recipe,
         seld_start=None if seld_start == "none" else seld_start,
         detector_start=detector_start,
-        recogniser=_recogniser_named(recogniser),
+        recogniser=named[recogniser] if recogniser in named else Path(recogniser),
         bank=bank,
         responses=responses,
         encoder=encoder,
@@ -87,21 +88,6 @@ def train_all(
     records = run_stages(plan.stages, output, partial(run_command, run_saiseld))
     typer.echo(f"{write_page(output, plan, records, dataset)}: scores by system and class")
     typer.echo(image_command(output, plan))
-
-
-def _recogniser_named(name: str) -> Path | None:
-    """Return a recogniser's checkpoint; raises ``CheckpointError`` if it is none."""
-    from saiseld.formats.checkpoint import check_header, read_checkpoint
-    from saiseld.pipeline.weights import find_weights
-    from saiseld.seld.recogniser_model import KIND
-
-    if name == "none":
-        return None
-    if name == "packaged":
-        return find_weights().recogniser
-    _, header = read_checkpoint(name)
-    check_header(name, header, kind=KIND)
-    return Path(name)
 
 
 def run_saiseld(arguments: Sequence[str]) -> None:

@@ -22,8 +22,10 @@ from pathlib import Path
 
 from saiseld.data.corpora import AnnotatedRecording, Corpus, open_corpus, read_corpus_map
 from saiseld.data.stairs26 import AUDIO_FOLDERS, FRAMES_FOLDER, LABEL_FOLDER, VIDEO_FOLDER
+from saiseld.formats.checkpoint import check_header, read_checkpoint
 from saiseld.runtime.errors import DataError
 from saiseld.runtime.files import output_folder
+from saiseld.seld.recogniser_model import KIND
 from saiseld.training.all.stages import Stage
 from saiseld.training.seld.data import corpus_roles
 
@@ -110,7 +112,16 @@ class Plan:
 
 
 def read_plan(dataset: str | Path, weights: str | Path, choices: Choices) -> Plan:
-    """Return the plan of a corpus on disk; see `make_plan`."""
+    """Return the plan of a corpus on disk; see `make_plan`.
+
+    Raises
+    ------
+    CheckpointError
+        If what is to be the recogniser is none.
+    """
+    if choices.recogniser is not None:
+        _, header = read_checkpoint(choices.recogniser)
+        check_header(choices.recogniser, header, kind=KIND)
     corpus = open_corpus(dataset, read_corpus_map(choices.class_map))
     return make_plan(corpus, weights, choices)
 
