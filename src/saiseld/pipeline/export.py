@@ -132,8 +132,10 @@ def _safetensors(checkpoint: Path, folder: Path) -> Path:
 
 
 def _in_32_bits(value: Tensor) -> Tensor:
-    narrower = {"torch.float64": value.float, "torch.complex128": value.cfloat}
-    return narrower.get(str(value.dtype), lambda: value)()
+    import torch
+
+    narrower = {torch.float64: torch.float32, torch.complex128: torch.complex64}
+    return value.to(narrower.get(value.dtype, value.dtype))
 
 
 def _copy(source: Path, target: Path) -> None:
