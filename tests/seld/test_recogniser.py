@@ -12,6 +12,7 @@ from saiseld.conventions.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 from saiseld.seld.inference import SlidingWindowInference
 from saiseld.seld.output import GRID, MAPS, ROWS, SeldOutput
 from saiseld.seld.recogniser import (
+    LIMIT,
     SourceRecognition,
     beam_mels,
     regions,
@@ -34,15 +35,16 @@ def output(points: dict[int, float], class_id: int = HEARD) -> SeldOutput:
 
 
 class Fixed:
-    """Recognises the same class in every beam, and counts the beams."""
+    """Recognises the same class, the last one for none, in every beam, and counts the beams."""
 
-    def __init__(self) -> None:
+    def __init__(self, recognised: int = TRUE) -> None:
+        self.recognised = recognised
         self.frames: list[int] = []
 
     def __call__(self, mels):
         self.frames.append(len(mels))
         head = np.full((len(mels), NUM_CLASSES + 1), -20.0, np.float32)
-        head[:, TRUE] = -0.02
+        head[:, self.recognised] = -0.02
         return head
 
 
@@ -100,6 +102,14 @@ def test_a_class_that_the_network_hears_beside_it_stays_where_it_is():
     before.maps[:, TRUE, beside] = 2.0
     after = SourceRecognition(Fixed())(before, noise(FRAMES), 0)
     np.testing.assert_array_equal(after.maps[:, TRUE].argmax(1), np.full(FRAMES, beside))
+
+
+def test_a_source_of_no_class_is_of_none_of_ours():
+    before = output({ONE: 3.0})
+    after = SourceRecognition(Fixed(NUM_CLASSES))(before, noise(FRAMES), 0)
+    near = regions(GRID[:, [ONE]].T)[0]
+    np.testing.assert_allclose(after.maps[:, :, near].max((1, 2)), 3.0 - LIMIT, atol=0.01)
+    np.testing.assert_array_equal(after.maps[:, :, ~near], before.maps[:, :, ~near])
 
 
 def test_nothing_is_recognised_where_nothing_is():

@@ -56,7 +56,10 @@ LIMIT = 8.0
 OWN_SHAPE = 4.0
 """A class whose log odds are no farther below the strongest class's has a map of its own there."""
 
-_LEVEL, _FLOOR = 0.05, 2e-5
+NO_CLASS = 2.0
+"""Factor on opinions where they say that a source is of no class: there they count in full."""
+
+_LEVEL, _FLOOR, _LEAST = 0.05, 2e-5, 1e-4
 
 FloatArray = NDArray[np.float64]
 
@@ -200,12 +203,17 @@ def recognised(output: SeldOutput, sources: FloatArray, opinions: list[Array]) -
     """Return the output with the maps of all classes round each source moved by the opinions.
 
     A class's log odds move by the log of its share by both opinions over its share by the
-    network's. Its map keeps its own shape, since another source may be near; where the network does
-    not see the class at all (`OWN_SHAPE`), it takes the shape of the strongest class.
+    network's, and all classes fall where the source is of none by the opinion (`NO_CLASS`). A map
+    keeps its own shape, since another source may be near; where the network does not see the class
+    at all (`OWN_SHAPE`), it takes the shape of the strongest class.
     """
     network = source_logits(output, sources).clip(-LIMIT, LIMIT)
-    both = network + np.stack(opinions, axis=1)[..., :-1]
-    moved = (log_softmax(both, axis=-1) - log_softmax(network, axis=-1)).clip(-LIMIT, LIMIT)
+    heard = np.stack(opinions, axis=1)
+    both = network + heard[..., :-1]
+    moved = log_softmax(both, axis=-1) - log_softmax(network, axis=-1)
+    # Averages of log probabilities do not sum to 1.
+    none = log_softmax(NO_CLASS * heard, axis=-1)[..., -1:]
+    moved = (moved + np.log(-np.expm1(np.minimum(none, -_LEAST)))).clip(-LIMIT, LIMIT)
     maps = output.maps.copy()
     every = np.arange(len(output))
     for number, region in enumerate(regions(sources)):
