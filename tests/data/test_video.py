@@ -15,9 +15,12 @@ from saiseld.data.video_array import video_array
 from saiseld.runtime.errors import VideoError
 
 
-def write_video(path: Path, levels: list[int], fps: int = 10, size=(720, 360)) -> Path:
+def write_video(
+    path: Path, levels: list[int], fps: int = 10, size=(720, 360), codec: str = "libx264"
+) -> Path:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"crf": "1"})
+        options = {"crf": "1"} if codec == "libx264" else {}
+        stream = container.add_stream(codec, rate=fps, options=options)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         for number, level in enumerate(levels):
             frame = av.VideoFrame.from_ndarray(
@@ -46,6 +49,16 @@ def test_thirty_fps_video_is_thinned_by_time(tmp_path: Path) -> None:
     # Input times round to the nearest tenth: output k shows the last input up to k + 1/2.
     assert len(found) == 20
     assert np.abs(np.array(found[:-1]) - [levels[3 * k + 1] for k in range(19)]).max() <= 3
+
+
+def test_a_picture_that_is_cut_off_is_left_out(tmp_path: Path, caplog) -> None:
+    path = write_video(tmp_path / "a.avi", [0, 40, 80], size=(64, 32), codec="mpeg4")
+    content = path.read_bytes()
+    for kept in (10, 50, 80):  # bytes of the last picture, which decoders would complete
+        path.write_bytes(content[: content.rfind(b"00dc", 0, content.rfind(b"idx1")) + 8 + kept])
+        caplog.clear()
+        assert np.abs(np.array(levels_of(path)) - [0, 40, 40][: len(levels_of(path))]).max() <= 5
+        assert "pictures cut off: 1" in caplog.text
 
 
 def test_five_fps_video_repeats_frames(tmp_path: Path) -> None:

@@ -300,7 +300,7 @@ def timed_pictures(path: Path) -> Iterator[TimedPicture]:
         before: TimedPicture | None = None
         zero: float | None = None
         end = 0.0
-        for frame in container.decode(video=0):
+        for frame in _whole_pictures(container, path):
             VIDEO_PIXELS.check(frame.width * frame.height, VideoError, path, place="pixels")
             time = frame.time if frame.time is not None else end
             if zero is None:
@@ -321,6 +321,18 @@ def timed_pictures(path: Path) -> Iterator[TimedPicture]:
             raise VideoError(path, expected="at least one picture", found="none")
         if before is not None:
             yield TimedPicture(before.frame, 0.0, max(before.end, 0.0))
+
+
+def _whole_pictures(container: av.container.InputContainer, path: Path) -> Iterator[av.VideoFrame]:
+    """Yield a video's pictures but those whose bytes are cut off: decoders would guess the rest."""
+    cut = 0
+    for packet in container.demux(video=0):
+        if packet.is_corrupt:
+            cut += 1
+        else:
+            yield from packet.decode()
+    if cut:
+        _log.warning("%s: pictures cut off: %d; those before them stand", path, cut)
 
 
 def _ready(container: av.container.InputContainer, path: Path) -> None:
