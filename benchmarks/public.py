@@ -19,7 +19,7 @@ import json
 import shutil
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -116,7 +116,7 @@ def detector(folder: Path) -> None:
     def theirs() -> np.ndarray[Any, Any]:
         with torch.inference_mode():
             found = [one for part in parts for one in network(list(both[part]))]
-        return np.concatenate([one["scores"].numpy() for one in found])
+        return _likely(one["scores"].numpy() for one in found)
 
     def here() -> np.ndarray[Any, Any]:
         found = [
@@ -124,9 +124,15 @@ def detector(folder: Path) -> None:
             for part in parts
             for one in graphs.find(rgb[part].numpy(), latent[part].numpy(), keep=emittable)
         ]
-        return np.concatenate([one["scores"] for one in found])
+        return _likely(one["scores"] for one in found)
 
     _tell("detector", PICTURES, *_in_turns(theirs, here))
+
+
+def _likely(scores: Iterable[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    """Return the scores above that from which the baseline lists detections."""
+    listed = np.concatenate(list(scores))
+    return listed[listed > 0.05]
 
 
 def scoring(folder: Path) -> None:

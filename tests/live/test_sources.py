@@ -243,6 +243,7 @@ def test_a_video_that_ends_first_says_so(tmp_path) -> None:
 class FakeContainer:
     def __init__(self, frames) -> None:
         self._frames = frames
+        self.streams = SimpleNamespace(video=[SimpleNamespace(metadata={})])
 
     def __enter__(self):
         return self
