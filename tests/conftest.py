@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_limits
 
 from saiseld.formats.annotation import EnergyMask
 from tests import GOLDEN
@@ -27,6 +28,10 @@ settings.register_profile(
 )
 settings.load_profile("saiseld")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
+# As `make test` has it: how sums are rounded, and what is begun ahead, depends on threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+threadpool_limits(1, user_api="blas")
 
 # Six thousand modules are imported before the first test: no collection of garbage looks at them.
 gc.disable()
