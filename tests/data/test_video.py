@@ -61,6 +61,16 @@ def test_a_picture_that_is_cut_off_is_left_out(tmp_path: Path, caplog) -> None:
         assert "pictures cut off: 1" in caplog.text
 
 
+def test_more_samples_than_bytes_are_refused(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", [0, 40], size=(64, 32))
+    content = bytearray(path.read_bytes())
+    at = content.rfind(b"stsz") + 8
+    content[at : at + 8] = (1 << 28).to_bytes(4, "big") + (1 << 25).to_bytes(4, "big")
+    path.write_bytes(content)
+    with raises(VideoError, place="stsz", found="33,554,432"):
+        list(open_video(path))
+
+
 def test_five_fps_video_repeats_frames(tmp_path: Path) -> None:
     found = levels_of(write_video(tmp_path / "a.mp4", [50, 100, 150], fps=5))
     assert np.abs(np.array(found) - [50, 50, 100, 100, 150, 150]).max() <= 3

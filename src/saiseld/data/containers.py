@@ -5,6 +5,7 @@ FFmpeg asked to guess takes a playlist by another name for one, and follows it t
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -23,6 +24,9 @@ _CONTAINERS = (
     (0, {b"TTA1"}, "tta"),
 )
 """Where four bytes tell a container, which bytes, and FFmpeg's name of it."""
+
+MOOV_BYTES = 1 << 26
+"""Of an MP4 file's table of contents that is looked into."""
 
 _FORWARDS = ("flac", "matroska", "ogg")
 _STREAM_BUFFER = 1 << 12
@@ -48,6 +52,8 @@ def open_container(path: Path, kind: type[InputError]) -> av.container.InputCont
     if name is None:
         expected = "MP4, MOV, M4A, Matroska, WebM, AVI, Ogg, FLAC, WavPack or TTA"
         raise kind(path, expected=expected, found=repr(start) if start else "an empty file")
+    if name == "mov":
+        _check_samples(path, kind)
     with refusing(kind, path, "a readable file"):
         return av.open(
             f"file:{path}",
@@ -55,6 +61,20 @@ def open_container(path: Path, kind: type[InputError]) -> av.container.InputCont
             options={"protocol_whitelist": "file"},
             metadata_errors="replace",
         )
+
+
+def _check_samples(path: Path, kind: type[InputError]) -> None:
+    """Refuse an MP4 file that says to hold more samples than bytes: FFmpeg lists each at once."""
+    moov, size = top_level_box(path, b"moov", MOOV_BYTES), path.stat().st_size
+    for box in re.finditer(b"stsz|stz2", moov):
+        (count,) = struct.unpack(">I", moov[box.end() + 8 : box.end() + 12].rjust(4, b"\0"))
+        if count > size:
+            raise kind(
+                path,
+                place=box.group().decode(),
+                expected=f"at most a sample a byte, {size:,}",
+                found=f"{count:,}",
+            )
 
 
 def open_stream(

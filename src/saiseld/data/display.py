@@ -17,7 +17,7 @@ import numpy as np
 from av.sidedata.sidedata import SideData, Type
 from numpy.typing import NDArray
 
-from saiseld.data.containers import top_level_box
+from saiseld.data.containers import MOOV_BYTES, top_level_box
 from saiseld.runtime.errors import VideoError
 
 _PROJECTIONS = (
@@ -29,7 +29,6 @@ _READ_BOXES = {b"equi", b"cbmp"}
 _BOX_NAMES = {b"mshp": "a mesh (VR180)"}
 _EYE_BOXES = {3: "a mesh for each eye", 4: "right eye beside left"}
 """``st3d`` modes that FFmpeg leaves out."""
-_MOOV_BYTES = 1 << 26
 _V360 = {1: "c3x2", 3: "hequirect"}
 _STEREO = {
     1: ("side by side", "crop=iw/2:ih:0:0"),
@@ -140,7 +139,7 @@ def pose_of(frame: av.VideoFrame) -> tuple[float, float, float]:
 
 def _boxes_left_out(path: Path) -> list[str]:
     """Return what an MP4 file's ``sv3d`` and ``st3d`` say that FFmpeg does not read."""
-    moov = top_level_box(path, b"moov", _MOOV_BYTES)
+    moov = top_level_box(path, b"moov", MOOV_BYTES)
     found = []
     for stereo in _bodies(moov, b"st3d"):
         if stereo[4:5] and stereo[4] in _EYE_BOXES:
