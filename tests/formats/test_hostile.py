@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from tests.errors import raises
 from tests.reference.perturbed_labels import perturbed
 
 from saiseld.formats import candidates, parquet_check
@@ -58,6 +59,17 @@ def test_encodings_that_grow_are_refused(table, tmp_path, options):
     with pytest.raises(CandidateError) as caught:
         read_candidates(rewritten(table, tmp_path, **options))
     assert caught.value.place.startswith("column ")
+
+
+def test_a_compression_that_there_is_none_of_is_refused(table, tmp_path):
+    """Arrow would end the process where it is asked for its name."""
+    content = bytearray(table.read_bytes())
+    codec = content.rindex(b"score\x15\x0c") + 6  # a path, then zstd, which is number 6
+    content[codec] = 2 * 8
+    path = tmp_path / table.name
+    path.write_bytes(content)
+    with raises(CandidateError, place="footer", found="8"):
+        read_candidates(path)
 
 
 def varint(value):

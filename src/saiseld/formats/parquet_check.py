@@ -29,6 +29,8 @@ _LARGEST_HEADER = 1 << 16
 _DEEPEST = 8
 
 _UNPACKED, _PACKED = 2, 3
+_ROW_GROUPS, _COLUMNS, _ABOUT, _CODEC = 4, 1, 3, 4  # fields, each within the one before
+_KNOWN_CODECS = 8
 _VALUES = {5: 1, 8: 1}  # field of a page header, and in it that of the number of values
 
 
@@ -71,6 +73,36 @@ def check_pages(
                 _Column(path, file, kind, column, values).check()
     if rows != metadata.num_rows:
         raise kind(path, place="rows", expected=f"{metadata.num_rows}, as it says", found=str(rows))
+
+
+def check_codecs(path: Path, kind: type[InputError]) -> None:
+    """Refuse a file that names a compression by a number that there is none for.
+
+    Arrow ends the process where it is asked for the name of one.
+
+    Raises
+    ------
+    InputError
+        Of ``kind``. ``ValueError`` or ``IndexError`` where the footer is malformed.
+    """
+    with path.open("rb") as file:
+        file.seek(-8, 2)
+        length, mark = int.from_bytes(file.read(4), "little"), file.read(4)
+        if mark != b"PAR1" or length + 8 > path.stat().st_size:
+            return  # Arrow refuses it
+        file.seek(-8 - length, 2)
+        footer = _Thrift(file.read(length)).struct()
+    for group in _structs(footer.get(_ROW_GROUPS)):
+        for column in _structs(group.get(_COLUMNS)):
+            about = column.get(_ABOUT)
+            codec = about.get(_CODEC) if isinstance(about, dict) else None
+            if not isinstance(codec, int) or not 0 <= codec < _KNOWN_CODECS:
+                expected = "compressions by their numbers"
+                raise kind(path, place="footer", expected=expected, found=str(codec))
+
+
+def _structs(value: object) -> list[dict[int, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 class _Column:
@@ -139,7 +171,7 @@ class _Column:
 
 
 class _Thrift:
-    """A value in Thrift's compact protocol; only as much as page headers have.
+    """A value in Thrift's compact protocol; only as much as page headers and footers have.
 
     Raises ``ValueError`` (or ``IndexError``) where it is malformed.
     """
@@ -149,7 +181,7 @@ class _Thrift:
         self.place = 0
 
     def struct(self, depth: int = 0) -> dict[int, Any]:
-        """Return the fields of a struct by number: integers and structs, None for others."""
+        """Return a struct's fields by number: integers, structs, lists; None for others."""
         if depth > _DEEPEST:
             raise ValueError("a page header that is nested too deeply")
         fields: dict[int, Any] = {}
@@ -178,9 +210,9 @@ class _Thrift:
             count = head >> 4 if head >> 4 != 15 else self._varint()
             if count > len(self._content):
                 raise ValueError("a list that is longer than its header")
-            for _ in range(count):
-                self._byte() if head & 15 in (1, 2) else self._value(head & 15, depth)
-            return None
+            if head & 15 in (1, 2):
+                return self._skip(count)
+            return [self._value(head & 15, depth) for _ in range(count)]
         if kind == 12:
             return self.struct(depth + 1)
         raise ValueError(f"type {kind} in a page header")
