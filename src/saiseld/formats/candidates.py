@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.conventions.taxonomy import NUM_CLASSES
-from saiseld.formats.parquet_check import check_codecs, check_pages
+from saiseld.formats.parquet_check import check_pages
 from saiseld.runtime.errors import CandidateError, refusing
 from saiseld.runtime.extras import optional_module
 from saiseld.runtime.files import atomic_path, is_plain_name, visible
@@ -435,7 +435,6 @@ def _opened(path: Path) -> tuple[pq.ParquetFile, _Header]:
         raise CandidateError(path, expected="a candidate table", found="no such file")
     with refusing(CandidateError, path, "a candidate table (Parquet)"):
         _check_footer(path)
-        check_codecs(path, CandidateError)
         file = pq.ParquetFile(path, page_checksum_verification=True)
         schema, rows = file.schema_arrow, file.metadata.num_rows
         content = (schema.metadata or {}).get(b"saiseld", b"{}")

@@ -29,7 +29,7 @@ _LARGEST_HEADER = 1 << 16
 _DEEPEST = 8
 
 _UNPACKED, _PACKED = 2, 3
-_ROW_GROUPS, _COLUMNS, _ABOUT, _CODEC = 4, 1, 3, 4  # fields, each within the one before
+_COLUMN, _CODEC = (4, 1, 3), 4  # fields down to what is said of a column chunk, and one in it
 _KNOWN_CODECS = 8
 _VALUES = {5: 1, 8: 1}  # field of a page header, and in it that of the number of values
 
@@ -59,6 +59,7 @@ def check_pages(
         Of ``kind``, naming the column.
     """
     ROW_GROUPS.check(metadata.num_row_groups, kind, path, place="row groups")
+    _check_codecs(path, kind)
     rows = 0
     with path.open("rb") as file:
         for number in range(metadata.num_row_groups):
@@ -75,34 +76,17 @@ def check_pages(
         raise kind(path, place="rows", expected=f"{metadata.num_rows}, as it says", found=str(rows))
 
 
-def check_codecs(path: Path, kind: type[InputError]) -> None:
-    """Refuse a file that names a compression by a number that there is none for.
-
-    Arrow ends the process where it is asked for the name of one.
-
-    Raises
-    ------
-    InputError
-        Of ``kind``. ``ValueError`` or ``IndexError`` where the footer is malformed.
-    """
+def _check_codecs(path: Path, kind: type[InputError]) -> None:
+    """Refuse a number of a compression that there is none of: asked its name, Arrow aborts."""
     with path.open("rb") as file:
         file.seek(-8, 2)
-        length, mark = int.from_bytes(file.read(4), "little"), file.read(4)
-        if mark != b"PAR1" or length + 8 > path.stat().st_size:
-            return  # Arrow refuses it
+        length = int.from_bytes(file.read(4), "little")
         file.seek(-8 - length, 2)
-        footer = _Thrift(file.read(length)).struct()
-    for group in _structs(footer.get(_ROW_GROUPS)):
-        for column in _structs(group.get(_COLUMNS)):
-            about = column.get(_ABOUT)
-            codec = about.get(_CODEC) if isinstance(about, dict) else None
-            if not isinstance(codec, int) or not 0 <= codec < _KNOWN_CODECS:
-                expected = "compressions by their numbers"
-                raise kind(path, place="footer", expected=expected, found=str(codec))
-
-
-def _structs(value: object) -> list[dict[int, Any]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+        footer = _Footer(file.read(length))
+    footer.struct()
+    if unknown := footer.codecs - set(range(_KNOWN_CODECS)):
+        expected = "compressions by their numbers"
+        raise kind(path, place="footer", expected=expected, found=", ".join(map(str, unknown)))
 
 
 class _Column:
@@ -180,9 +164,12 @@ class _Thrift:
         self._content = content
         self.place = 0
 
-    def struct(self, depth: int = 0) -> dict[int, Any]:
-        """Return a struct's fields by number: integers, structs, lists; None for others."""
-        if depth > _DEEPEST:
+    def struct(self, within: tuple[int, ...] = ()) -> dict[int, Any]:
+        """Return the fields of a struct by number: integers and structs, None for others.
+
+        ``within`` are the fields that lead to it.
+        """
+        if len(within) > _DEEPEST:
             raise ValueError("a page header that is nested too deeply")
         fields: dict[int, Any] = {}
         number = 0
@@ -190,10 +177,10 @@ class _Thrift:
             number = number + (head >> 4) if head >> 4 else self._zigzag()
             if number in fields:
                 raise ValueError("a field twice in a page header")
-            fields[number] = self._value(head & 15, depth)
+            fields[number] = self._value(head & 15, (*within, number))
         return fields
 
-    def _value(self, kind: int, depth: int) -> Any:
+    def _value(self, kind: int, within: tuple[int, ...]) -> Any:
         if kind in (1, 2):  # a boolean is its type
             return None
         if kind == 3:
@@ -210,11 +197,11 @@ class _Thrift:
             count = head >> 4 if head >> 4 != 15 else self._varint()
             if count > len(self._content):
                 raise ValueError("a list that is longer than its header")
-            if head & 15 in (1, 2):
-                return self._skip(count)
-            return [self._value(head & 15, depth) for _ in range(count)]
+            for _ in range(count):
+                self._byte() if head & 15 in (1, 2) else self._value(head & 15, within)
+            return None
         if kind == 12:
-            return self.struct(depth + 1)
+            return self.struct(within)
         raise ValueError(f"type {kind} in a page header")
 
     def _byte(self) -> int:
@@ -239,3 +226,17 @@ class _Thrift:
     def _zigzag(self) -> int:
         value = self._varint()
         return (value >> 1) ^ -(value & 1)
+
+
+class _Footer(_Thrift):
+    """A footer, of which the numbers of the compressions are kept."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.codecs: set[object] = set()
+
+    def struct(self, within: tuple[int, ...] = ()) -> dict[int, Any]:
+        fields = super().struct(within)
+        if within == _COLUMN:
+            self.codecs.add(fields.get(_CODEC))
+        return fields
