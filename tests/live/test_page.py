@@ -1,5 +1,6 @@
 """The page's server: what browsers are sent, and that none of them can hold it up."""
 
+import asyncio
 import itertools
 import json
 import socket
@@ -104,8 +105,6 @@ def test_the_oldest_are_lost_and_counted():
 
     async def take_all():
         return [await client.take() for _ in range(4)]
-
-    import asyncio
 
     assert asyncio.run(take_all()) == [b"\x02", b"\x03", b"\x04", b"new"]
     assert client.lost == 2
@@ -215,6 +214,25 @@ def test_a_browser_that_comes_late_is_sent_the_marks_so_far_and_told_the_end():
     assert about["about"]["threshold"] == 0.4
     assert [of[0]["azimuth"] for of in past["past"]["marks"]] == [0, 1, 2]
     assert past["past"]["first"] == 0 and ended == {"error": str(error)}
+
+
+def test_each_frame_comes_once_with_the_past_or_after_it(page, monkeypatch):
+    """Frames shown while the first message is on its way too."""
+    send = page._send
+
+    async def send_slowly(socket, message):
+        if isinstance(message, str):
+            page.show(frame_at(1, 0))
+            await asyncio.sleep(0.01)
+        await send(socket, message)
+
+    page.show(frame_at(0, 0))
+    monkeypatch.setattr(page, "_send", send_slowly)
+    with connect(address(page, "look")) as look:
+        about, past, frame = (look.recv(PATIENCE_S) for _ in range(3))
+    assert "about" in json.loads(about)
+    assert len(json.loads(past)["past"]["marks"]) == 1
+    assert unpacked(frame)[1]["frame"] == 1
 
 
 def test_clients_that_go_in_the_middle_leave_no_traceback(page, caplog):

@@ -116,9 +116,10 @@ class Page:
         self._lock = threading.Lock()  # guards the state of the stream
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sockets = 0
-        self._viewers: set[Outbox] = set()
         self._beams: dict[Outbox, Beam] = {}
-        self._programs: dict[Outbox, int] = {}  # with the number of the last frame that it knows
+        # With the number of the last frame that each knows.
+        self._viewers: dict[Outbox, int] = {}
+        self._programs: dict[Outbox, int] = {}
         self._picture: tuple[int, NDArray[np.uint8]] | None = None
         self._encoding: asyncio.Task[None] | None = None
 
@@ -129,8 +130,9 @@ class Page:
 
     @property
     def clients(self) -> int:
-        """Browsers that look or listen."""
-        return self._sockets
+        """Browsers that look or listen; what is shown from now on is sent to each."""
+        with self._lock:
+            return self._sockets
 
     @property
     def most_waiting(self) -> int:
@@ -146,7 +148,7 @@ class Page:
             self._number += 1
             self._past.append((frame.frame, _marks(frame)))
             changes = self._tracker.changes(frame)
-            if self._loop is not None and self.clients:
+            if self._loop is not None and self._sockets:
                 with suppress(RuntimeError):  # the server has just ended
                     self._loop.call_soon_threadsafe(self._broadcast, self._number, frame, changes)
 
@@ -177,8 +179,9 @@ class Page:
     def _broadcast(self, number: int, frame: LiveFrame, changes: Sequence[EventChange]) -> None:
         self._send_changes(number, changes)
         message = frame_message(frame)
-        for viewer in self._viewers:
-            viewer.offer(message)
+        for viewer, since in self._viewers.items():
+            if number > since:
+                viewer.offer(message)
         for outbox, beam in self._beams.items():
             samples = np.clip(beam.hear(frame.sound), -1, 1)
             outbox.offer(np.rint(samples * 32767).astype("<i2").tobytes())
@@ -216,14 +219,19 @@ class Page:
             "source": self._source,
         }
 
+        past: list[tuple[int, list[dict[str, Any]]]] = []
+
+        def begin() -> None:
+            past.extend(self._past)
+            self._viewers[viewer] = self._number
+
         async def send() -> None:
             reported = 0
             await self._send(socket, msgspec.json.encode({"about": about}).decode())
-            with self._lock:
-                past = list(self._past)
             if past:
                 first, marks = past[0][0], [marks for _, marks in past]
                 sent = msgspec.json.encode({"past": {"first": first, "marks": marks}}).decode()
+                past.clear()
                 await self._send(socket, sent)
             while True:
                 await self._send(socket, await viewer.take())
@@ -235,8 +243,8 @@ class Page:
             pong = {"ping": message.get("ping"), "now": time.monotonic()}
             await self._send(socket, msgspec.json.encode(pong).decode())
 
-        await self._serve(socket, lambda: self._viewers.add(viewer), send, answer)
-        self._viewers.discard(viewer)
+        await self._serve(socket, begin, send, answer)
+        self._viewers.pop(viewer, None)
 
     async def listen(self, socket: WebSocket) -> None:
         """Serve the WebSocket of one who listens: PCM, 16 bits, one channel, 24 kHz."""
@@ -260,11 +268,10 @@ class Page:
         program = Outbox(EVENTS_AHEAD)
 
         def begin() -> None:
-            with self._lock:
-                for change in self._tracker.active:
-                    begun = msgspec.structs.replace(change, type="begin")
-                    program.offer(msgspec.json.encode(begun).decode())
-                self._programs[program] = self._number
+            for change in self._tracker.active:
+                begun = msgspec.structs.replace(change, type="begin")
+                program.offer(msgspec.json.encode(begun).decode())
+            self._programs[program] = self._number
 
         async def send() -> None:
             while True:
@@ -290,9 +297,10 @@ class Page:
         if self._sockets >= MAX_CLIENTS:
             await socket.close(_TRY_AGAIN_LATER, "too many browsers")
             return
-        self._loop = asyncio.get_running_loop()
-        self._sockets += 1
-        begin()
+        with self._lock:  # a frame is either shown before it begins or sent to it
+            self._loop = asyncio.get_running_loop()
+            self._sockets += 1
+            begin()
         both = asyncio.ensure_future(send()), asyncio.ensure_future(_receive(socket, answer))
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
