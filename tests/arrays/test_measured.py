@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import h5py
 import numpy as np
 import pytest
@@ -162,3 +164,49 @@ def test_responses_lie_beside_their_description(tmp_path, responses, name) -> No
         read_array(own)
     assert error.value.place == "responses"
     assert error.value.found == repr(name)
+
+
+def _packed(path, responses, unpacked, **how):
+    """Write a file whose responses are in chunks, of which the first unpacks to zeros."""
+    sofa(path, responses)
+    with h5py.File(path, "a") as file:
+        del file["Data.IR"]
+        held = file.create_dataset("Data.IR", responses.shape, "f8", compression="gzip", **how)
+        held.id.write_direct_chunk((0, 0, 0), zlib.compress(bytes(unpacked)))
+    return path
+
+
+def test_packed_responses_are_those_that_are_not(tmp_path, responses) -> None:
+    plain, packed = sofa(tmp_path / "plain.sofa", responses), tmp_path / "packed.sofa"
+    sofa(packed, responses)
+    with h5py.File(packed, "a") as file:
+        del file["Data.IR"]
+        how = {"chunks": (50, 4, 64), "compression": "gzip", "shuffle": True, "fletcher32": True}
+        file.create_dataset("Data.IR", data=responses, **how)
+    wanted, found = (read_sofa(path).impulse_responses for path in (plain, packed))
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_chunks_that_unpack_to_more_than_they_are_are_refused(tmp_path, responses) -> None:
+    path = _packed(tmp_path / "a.sofa", responses, 1 << 24, chunks=(1, 4, LENGTH))
+    with pytest.raises(DataError, match="unpacks to more"):
+        read_sofa(path)
+
+
+@pytest.mark.parametrize("chunks", [(1, 1, (1 << 28) + 5), (1, 1, 1)])
+def test_chunks_of_other_sizes_than_the_numbers_need_are_refused(
+    tmp_path, responses, chunks
+) -> None:
+    how = {"chunks": chunks, "maxshape": (None, None, None)}
+    path = _packed(tmp_path / "a.sofa", responses, 8, **how)
+    with pytest.raises(DataError, match="in chunks of"):
+        read_sofa(path)
+
+
+def test_packing_that_sofa_does_not_use_is_refused(tmp_path, responses) -> None:
+    path = sofa(tmp_path / "a.sofa", responses)
+    with h5py.File(path, "a") as file:
+        del file["Data.IR"]
+        file.create_dataset("Data.IR", data=responses, compression="lzf")
+    with pytest.raises(DataError, match="shuffle and deflate"):
+        read_sofa(path)

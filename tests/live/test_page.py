@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from starlette.websockets import WebSocketDisconnect
 from tests.live.synthetic import frame_at, heat_at, picture_at, tone_from
 from tests.waiting import PATIENCE_S, wait_until
 from websockets.sync.client import connect
@@ -216,23 +217,36 @@ def test_a_browser_that_comes_late_is_sent_the_marks_so_far_and_told_the_end():
     assert past["past"]["first"] == 0 and ended == {"error": str(error)}
 
 
-def test_each_frame_comes_once_with_the_past_or_after_it(page, monkeypatch):
-    """Frames shown while the first message is on its way too."""
-    send = page._send
+class SlowBrowser:
+    """A WebSocket: a frame is shown while each text is on its way to it."""
 
-    async def send_slowly(socket, message):
-        if isinstance(message, str):
-            page.show(frame_at(1, 0))
-            await asyncio.sleep(0.01)
-        await send(socket, message)
+    def __init__(self, page, wanted):
+        self.page, self.wanted, self.sent = page, wanted, []
 
+    async def accept(self):
+        pass
+
+    async def send_text(self, text):
+        self.page.show(frame_at(1 + len(self.sent), 0))
+        await asyncio.sleep(0)
+        self.sent.append(json.loads(text))
+
+    async def send_bytes(self, message):
+        self.sent.append(unpacked(message)[1]["frame"])
+
+    async def receive_text(self):
+        while len(self.sent) < self.wanted:
+            await asyncio.sleep(0)
+        raise WebSocketDisconnect
+
+
+def test_each_frame_comes_once_with_the_past_or_after_it(page):
     page.show(frame_at(0, 0))
-    monkeypatch.setattr(page, "_send", send_slowly)
-    with connect(address(page, "look")) as look:
-        about, past, frame = (look.recv(PATIENCE_S) for _ in range(3))
-    assert "about" in json.loads(about)
-    assert len(json.loads(past)["past"]["marks"]) == 1
-    assert unpacked(frame)[1]["frame"] == 1
+    browser = SlowBrowser(page, wanted=4)
+    asyncio.run(page.look(browser))
+    about, past, *frames = browser.sent
+    assert "about" in about and len(past["past"]["marks"]) == 1
+    assert frames == [1, 2]
 
 
 def test_clients_that_go_in_the_middle_leave_no_traceback(page, caplog):

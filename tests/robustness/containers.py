@@ -500,8 +500,10 @@ def hdf5(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
 
 def _change_dataset(h5py: Any, file: Any, random: Random) -> None:
     name = random.choice([n for n in file if isinstance(file.get(n), h5py.Dataset)])
-    values, attributes = file[name][()], dict(file[name].attrs)
-    what = random.randrange(9)
+    attributes = dict(file[name].attrs)
+    # What the change before made of it may claim more than there is memory.
+    values = file[name][()] if file[name].size < 1 << 20 else np.zeros(3)
+    what = random.randrange(10)
     options: dict[str, Any] = {}
     if what == 0:
         wide = random.choice(("f2", "f4", "f8", "i1", "i8", "u4", ">f8", "S8", "c16", "?", "f16"))
@@ -540,6 +542,18 @@ def _change_dataset(h5py: Any, file: Any, random: Random) -> None:
         links = (h5py.SoftLink(f"/{name}"), h5py.ExternalLink("/etc/passwd", "/x"))
         del file[name]
         file[name] = random.choice((*links, h5py.SoftLink("/nowhere")))
+        return
+    elif what == 8:
+        # Chunks that are larger than all numbers, or unpack to more than they are.
+        shape, beyond = np.shape(values) or (1,), random.choice((0, 1 << 16, 1 << 28))
+        chunk = (*(1 for _ in shape[:-1]), shape[-1] + beyond)
+        del file[name]
+        held = file.create_dataset(
+            name, shape, "f8", chunks=chunk, maxshape=(None,) * len(shape), compression="gzip"
+        )
+        packed = zlib.compress(bytes(random.choice((1, 1 << 16, 1 << 26))))
+        held.id.write_direct_chunk((0,) * len(shape), packed)
+        held.attrs.update(attributes)
         return
     else:
         del file[name]

@@ -7,6 +7,8 @@ Any convention with FIR data will do (``GeneralFIR``, ``SimpleFreeFieldHRIR``,
 from __future__ import annotations
 
 import logging
+import math
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +26,12 @@ VALUES = Limit("responses", 50_000_000)
 
 POSITIONS = Limit("positions", 1_000_000)
 """Coordinates in all positions of a file."""
+
+_MOST_CHUNKS = 100_000
+_CHUNK_ALWAYS_READ = 1 << 20
+"""Values; a larger chunk must not be larger than its dataset."""
+_DEFLATE, _SHUFFLE, _CHECKSUM = 1, 2, 3
+"""Numbers of the filters of HDF5 that netCDF, and so SOFA, uses."""
 
 _MOST_SAMPLE_RATE = 768_000
 _NEAREST_M, _FARTHEST_M = 1e-6, 1e6
@@ -163,7 +171,53 @@ def _numbers(file: Any, path: Path, name: str, most: Limit) -> FloatArray:
     if held.dtype.kind not in "fiu" or held.dtype.itemsize > 8 or held.shape is None:
         raise DataError(path, place=name, expected="numbers", found=str(held.dtype))
     most.check(int(held.size), DataError, path, place=name)
+    if held.chunks is not None:
+        _check_chunks(held, path, name)
     return np.asarray(held, float)
+
+
+def _check_chunks(held: Any, path: Path, name: str) -> None:
+    """Refuse what HDF5 would take much more memory or time to unpack than the numbers need."""
+    values = math.prod(held.chunks)
+    count = math.prod(-(-n // of) for n, of in zip(held.shape, held.chunks, strict=True))
+    if values > max(held.size, _CHUNK_ALWAYS_READ) or count > _MOST_CHUNKS:
+        raise DataError(
+            path,
+            place=name,
+            expected=f"at most {_MOST_CHUNKS} chunks, none larger than all numbers together",
+            found=f"shape {held.shape} in chunks of {held.chunks}",
+        )
+    created = held.id.get_create_plist()
+    filters = [created.get_filter(number)[0] for number in range(created.get_nfilters())]
+    packed = [number for number in filters if number != _CHECKSUM]
+    if packed not in ([], [_SHUFFLE], [_DEFLATE], [_SHUFFLE, _DEFLATE]):
+        raise DataError(
+            path,
+            place=name,
+            expected="numbers as they are, or packed by shuffle and deflate (gzip)",
+            found=f"HDF5 filters {filters}",
+        )
+    if _DEFLATE not in packed:
+        return
+    skipped, most = 1 << filters.index(_DEFLATE), values * held.dtype.itemsize
+    stored: list[Any] = []
+    held.id.chunk_iter(stored.append)
+    for chunk in stored:
+        content = b"" if chunk.filter_mask & skipped else _raw(held, chunk, path)
+        if len(zlib.decompressobj().decompress(content, most + 1)) > most:
+            raise DataError(
+                path,
+                place=name,
+                expected=f"chunks of {most} bytes",
+                found="one that unpacks to more",
+            )
+
+
+def _raw(held: Any, chunk: Any, path: Path) -> bytes:
+    if chunk.size > path.stat().st_size:
+        raise DataError(path, expected="chunks within the file", found=f"{chunk.size} bytes in one")
+    _, content = held.id.read_direct_chunk(chunk.chunk_offset)
+    return bytes(content)
 
 
 def _check(path: Path, values: FloatArray, rate: float, sources: FloatArray) -> None:
