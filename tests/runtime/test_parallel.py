@@ -155,6 +155,21 @@ def test_a_process_that_is_stopped_says_nothing(tmp_path: Path, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
+def _is_without_ctrl_c() -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no masks of signals")
+def test_the_first_process_never_sees_ctrl_c_while_it_starts():
+    program = (
+        "from tests.runtime.test_parallel import _is_without_ctrl_c\n"
+        "from saiseld.runtime.parallel import run_all\n"
+        "print(run_all(_is_without_ctrl_c, {'a': (), 'b': ()}, jobs=2))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert done.stdout.decode().strip() == "{'a': True, 'b': True}"
+
+
 def _die(number: int) -> int:
     if number == 2:
         os.kill(os.getpid(), signal.SIGKILL)

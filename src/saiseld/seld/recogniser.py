@@ -22,7 +22,7 @@ from scipy.special import expit, log_softmax
 from saiseld.acoustics.beamforming import beam_weights
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.conventions.timebase import SAMPLES_PER_FRAME
-from saiseld.formats.graph import Graph
+from saiseld.formats.graph import Graph, check_torch_for, has_graphs
 from saiseld.seld.inputs import HOPS_PER_FRAME, MELS, log_mels, smoothing, spectra, used_frequencies
 from saiseld.seld.output import GRID, Array, SeldOutput
 
@@ -92,14 +92,19 @@ class SourceRecognition:
 
     @classmethod
     def load(cls, path: str | Path) -> SourceRecognition:
-        """Read a checkpoint of `saiseld.training.seld.recognition` by the graph beside it.
+        """Read a checkpoint of `saiseld.training.seld.recognition`: its graph, else in torch.
 
         Raises
         ------
         CheckpointError
-            If it is not one, or its graph is missing or another's.
+            If it is not one, its graph is another's, or it needs torch and that is not installed.
         """
-        return cls(GraphRecogniser(path))
+        if has_graphs(path, [GRAPH]):
+            return cls(GraphRecogniser(path))
+        check_torch_for(path)
+        from saiseld.seld.recogniser_model import TorchRecogniser
+
+        return cls(TorchRecogniser(path))
 
     def __call__(self, output: SeldOutput, audio: Array, before: int) -> SeldOutput:
         """Return the output with the classes of its sources recognised.

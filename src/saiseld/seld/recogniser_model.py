@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from saiseld.conventions.taxonomy import CLASS_NAMES, NUM_CLASSES
@@ -84,13 +86,37 @@ def write_recogniser_graph(path: Path) -> Path:
     CheckpointError
         If it is no recogniser's, or of other classes.
     """
+    model = _read(path)
+    mels = torch.rand(50, HOPS_PER_FRAME, MELS)
+    return write_graph(path, GRAPH, _Traced(model), [mels], {"kind": KIND})
+
+
+class TorchRecogniser:
+    """A `saiseld.seld.recogniser.Recogniser` in torch, on the CPU.
+
+    Raises
+    ------
+    CheckpointError
+        If it is no recogniser's, or of other classes.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._model = _read(path)
+
+    @torch.inference_mode()
+    def __call__(self, mels: NDArray[np.float32], /) -> NDArray[np.float32]:
+        """See `saiseld.seld.recogniser.Recogniser`."""
+        opinion: Tensor = self._model(torch.from_numpy(np.ascontiguousarray(mels)))
+        return np.asarray(opinion.numpy())
+
+
+def _read(path: str | Path) -> RecogniserModel:
     state, header = read_checkpoint(path)
     check_header(path, header, kind=KIND, classes=list(CLASS_NAMES))
     model = RecogniserModel(YAMNetEncoder(), make_head())
     load_weights(model, state, path)
     model.eval().requires_grad_(False)
-    mels = torch.rand(50, HOPS_PER_FRAME, MELS)
-    return write_graph(path, GRAPH, _Traced(model), [mels], {"kind": KIND})
+    return model
 
 
 class _Traced(nn.Module):

@@ -9,7 +9,12 @@ import torch
 from saiseld.conventions.taxonomy import NUM_CLASSES
 from saiseld.pipeline.weights import PACKAGED
 from saiseld.seld.encoders import read_encoder
-from saiseld.seld.recogniser import RECOGNISER, GraphRecogniser, recogniser_beside
+from saiseld.seld.recogniser import (
+    RECOGNISER,
+    GraphRecogniser,
+    SourceRecognition,
+    recogniser_beside,
+)
 from saiseld.seld.recogniser_model import RecogniserModel, save_recogniser
 from saiseld.training.seld.mixing import Scene, Track
 from saiseld.training.seld.recognition import (
@@ -73,3 +78,8 @@ def test_a_saved_recogniser_is_found_and_says_what_the_model_says(tmp_path, enco
     with torch.inference_mode():
         expected = model(torch.from_numpy(mels)).numpy()
     np.testing.assert_allclose(said, expected, atol=0.02)
+    # A checkpoint that has no graph yet, as while a system is trained, is used all the same.
+    for graph in tmp_path.glob("*.onnx"):
+        graph.unlink()
+    without = SourceRecognition.load(path).recogniser(mels)
+    np.testing.assert_allclose(without, said, atol=1e-3)
