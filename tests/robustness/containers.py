@@ -226,6 +226,48 @@ def wav(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
     return grammars.get(content[:4], RIFF).changed(content, others, random)
 
 
+def _box(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I4s", len(body) + 8, name) + body
+
+
+def mp4(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
+    """Change boxes of an MP4 file, or let a small table claim, repeat or unpack to much."""
+    whole = Chunk(b"", inside=BOXES.parse(content))
+    named = {held[at].name: (held, at) for held, at in whole.all()}
+    if random.random() < 0.7 or not {b"moov", b"trak", b"edts"} <= named.keys():
+        return BOXES.changed(content, others, random)
+    count = random.choice((0, 2, 300, 1 << 16, 20_000_000, 60_000_000, 0xFFFFFFFF))
+    what = random.randrange(4)
+    if what == 0:  # edits that each show everything, or nothing
+        edits = min(count, 1 << 14)
+        held, at = named[b"edts"]
+        begin = random.choice((0, 0, -1, 1 << 30))
+        rows = struct.pack(">II", 0, edits) + struct.pack(">IiI", 1 << 20, begin, 1 << 16) * edits
+        held[at] = Chunk(b"edts", inside=[Chunk(b"elst", rows)])
+    elif what == 1:  # a table of contents that is compressed
+        held, at = named[b"moov"]
+        moov = random.choice((BOXES.write(held[at]), bytes(1 << random.choice((10, 24, 26)))))
+        packed = zlib.compress(moov)
+        claimed = random.choice((len(moov), count, 1_900_000_000))
+        parts = _box(b"dcom", b"zlib") + _box(b"cmvd", struct.pack(">I", claimed) + packed)
+        held[at] = Chunk(b"moov", _box(b"cmov", parts))
+    elif what == 2:  # a fragment whose samples need no bytes
+        header = _box(b"tfhd", struct.pack(">IIII", 0x8 | 0x10, 1, 1, random.choice((0, 1))))
+        run = _box(b"trun", struct.pack(">IIi", 1, count, 0))
+        assert whole.inside is not None
+        whole.inside.append(Chunk(b"moof", _box(b"traf", header + run)))
+    else:  # items of a picture file
+        version = random.choice((1, 2))
+        items = random.choice((
+            _box(b"iloc", struct.pack(">BBHHI", version, 0, 0, 0x4400, count) + bytes(64)),
+            _box(b"iinf", struct.pack(">BBHI", version, 0, 0, count) + bytes(64)),
+        ))  # fmt: skip
+        shown = _box(b"hdlr", bytes(8) + b"pict" + bytes(13))
+        assert whole.inside is not None
+        whole.inside.insert(random.choice((0, 1)), Chunk(b"meta", bytes(4) + shown + items))
+    return b"".join(map(BOXES.write, whole.inside or ()))
+
+
 # Pictures.
 
 

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 
 from tests.robustness.containers import (
-    BOXES,
     EBML,
     NUMBERS,
     RIFF,
@@ -29,6 +28,7 @@ from tests.robustness.containers import (
     flac,
     hdf5,
     jpeg,
+    mp4,
     ogg,
     png,
     wav,
@@ -440,7 +440,7 @@ CHANGES: dict[str, Change] = {
     "WAV": wav,
     "FLAC": flac,
     "Ogg": ogg,
-    "MP4": BOXES.changed,
+    "MP4": mp4,
     "Matroska": EBML.changed,
     "AVI": RIFF.changed,
     "PNG frames": png,

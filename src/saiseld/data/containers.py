@@ -5,14 +5,14 @@ FFmpeg asked to guess takes a playlist by another name for one, and follows it t
 
 from __future__ import annotations
 
-import re
 import struct
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import av
 
-from saiseld.runtime.errors import InputError, VideoError, refusing
+from saiseld.data.mp4 import announced_bytes, check_claims
+from saiseld.runtime.errors import InputError, refusing
 
 _CONTAINERS = (
     (4, {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"}, "mov"),
@@ -24,9 +24,6 @@ _CONTAINERS = (
     (0, {b"TTA1"}, "tta"),
 )
 """Where four bytes tell a container, which bytes, and FFmpeg's name of it."""
-
-MOOV_BYTES = 1 << 26
-"""Of an MP4 file's table of contents that is looked into."""
 
 _FORWARDS = ("flac", "matroska", "ogg")
 _STREAM_BUFFER = 1 << 12
@@ -53,7 +50,7 @@ def open_container(path: Path, kind: type[InputError]) -> av.container.InputCont
         expected = "MP4, MOV, M4A, Matroska, WebM, AVI, Ogg, FLAC, WavPack or TTA"
         raise kind(path, expected=expected, found=repr(start) if start else "an empty file")
     if name == "mov":
-        _check_samples(path, kind)
+        check_claims(path, kind)
     with refusing(kind, path, "a readable file"):
         return av.open(
             f"file:{path}",
@@ -61,20 +58,6 @@ def open_container(path: Path, kind: type[InputError]) -> av.container.InputCont
             options={"protocol_whitelist": "file"},
             metadata_errors="replace",
         )
-
-
-def _check_samples(path: Path, kind: type[InputError]) -> None:
-    """Refuse an MP4 file that says to hold more samples than bytes: FFmpeg lists each at once."""
-    moov, size = top_level_box(path, b"moov", MOOV_BYTES), path.stat().st_size
-    for box in re.finditer(b"stsz|stz2", moov):
-        (count,) = struct.unpack(">I", moov[box.end() + 8 : box.end() + 12].rjust(4, b"\0"))
-        if count > size:
-            raise kind(
-                path,
-                place=box.group().decode(),
-                expected=f"at most a sample a byte, {size:,}",
-                found=f"{count:,}",
-            )
 
 
 def open_stream(
@@ -145,7 +128,7 @@ def missing_bytes(path: Path, kind: type[InputError]) -> int:
     size = path.stat().st_size
     with path.open("rb") as file:
         if name == "mov":
-            return _mov_end(file, size) - size
+            return max(announced_bytes(file, size) - size, 0)
         if name == "matroska":
             return max(_matroska_end(file) - size, 0)
         if name == "avi":
@@ -165,35 +148,6 @@ def is_ended(path: Path, kind: type[InputError]) -> bool:
         return bool((_last_page(file, path.stat().st_size) or 0) & _OGG_END)
 
 
-def top_level_box(path: Path, kind: bytes, most: int) -> bytes:
-    """Return the body of the first outermost box of a kind in an MP4 file.
-
-    Empty where there is none, it is larger than ``most`` bytes, or the file is no MP4.
-    """
-    if _container(path, VideoError)[0] != "mov":
-        return b""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        position = 0
-        while position < size:
-            file.seek(position)
-            head = file.read(16)
-            if len(head) < 8:
-                return b""
-            length, header = struct.unpack(">I", head[:4])[0], 8
-            if length == 1 and len(head) == 16:
-                length, header = struct.unpack(">Q", head[8:])[0], 16
-            if length == 0:
-                length = size - position
-            if length < header:
-                return b""
-            if head[4:8] == kind:
-                file.seek(position + header)
-                return file.read(length - header) if length - header <= most else b""
-            position += length
-    return b""
-
-
 def _container(path: Path, kind: type[InputError]) -> tuple[str | None, bytes]:
     with refusing(kind, path, "a readable file"), path.open("rb") as file:
         start = file.read(12)
@@ -202,23 +156,6 @@ def _container(path: Path, kind: type[InputError]) -> tuple[str | None, bytes]:
 
 def _container_of(start: bytes) -> str | None:
     return next((n for at, marks, n in _CONTAINERS if start[at : at + 4] in marks), None)
-
-
-def _mov_end(file: BinaryIO, size: int) -> int:
-    """Return where the last of the outermost boxes ends; ``size`` where nothing is missing."""
-    position = 0
-    while position < size:
-        file.seek(position)
-        head = file.read(16)
-        if len(head) < 8:
-            return size
-        length = struct.unpack(">I", head[:4])[0]
-        if length == 1 and len(head) == 16:
-            length = struct.unpack(">Q", head[8:])[0]
-        if length < 8:  # 0 is up to the end
-            return size
-        position += length
-    return position
 
 
 def _matroska_end(file: BinaryIO) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 from av.sidedata.sidedata import SideData, Type
 from numpy.typing import NDArray
 
-from saiseld.data.containers import MOOV_BYTES, top_level_box
+from saiseld.data.mp4 import top_level_box
 from saiseld.runtime.errors import VideoError
 
 _PROJECTIONS = (
@@ -139,7 +139,7 @@ def pose_of(frame: av.VideoFrame) -> tuple[float, float, float]:
 
 def _boxes_left_out(path: Path) -> list[str]:
     """Return what an MP4 file's ``sv3d`` and ``st3d`` say that FFmpeg does not read."""
-    moov = top_level_box(path, b"moov", MOOV_BYTES)
+    moov = top_level_box(path, b"moov")
     found = []
     for stereo in _bodies(moov, b"st3d"):
         if stereo[4:5] and stereo[4] in _EYE_BOXES:
