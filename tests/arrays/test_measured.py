@@ -187,9 +187,12 @@ def test_packed_responses_are_those_that_are_not(tmp_path, responses) -> None:
     np.testing.assert_array_equal(found, wanted)
 
 
-def test_chunks_that_unpack_to_more_than_they_are_are_refused(tmp_path, responses) -> None:
-    path = _packed(tmp_path / "a.sofa", responses, 1 << 24, chunks=(1, 4, LENGTH))
-    with pytest.raises(DataError, match="unpacks to more"):
+@pytest.mark.parametrize("unpacked", [1 << 24, 100])
+def test_chunks_that_unpack_to_more_or_less_than_they_are_are_refused(
+    tmp_path, responses, unpacked
+) -> None:
+    path = _packed(tmp_path / "a.sofa", responses, unpacked, chunks=(1, 4, LENGTH))
+    with pytest.raises(DataError, match="chunks that unpack to 4096 bytes"):
         read_sofa(path)
 
 

@@ -1,6 +1,7 @@
 """Pictures are upright, of the right moment, one panorama, and of the recording's name."""
 
 import struct
+import tracemalloc
 from fractions import Fraction
 from pathlib import Path
 
@@ -401,3 +402,26 @@ def test_a_panorama_s_boxes_are_taken_and_its_pose_is_warned_of(tmp_path) -> Non
         assert len(list(open_video(path))) == 1
         for findings in (check_video(path, 1), glance_at_video(path, recording)):
             assert any(f"yaw {yaw}" in f.what for f in findings) == warned
+
+
+def test_a_jpeg_that_goes_over_its_pixels_again_and_again_is_refused(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (64, 32), (90, 80, 70)).save(path, progressive=True)
+    content = path.read_bytes()
+    assert read_picture(path, VideoError).size == (64, 32)
+    scan = content[content.rindex(b"\xff\xda") : -2]
+    path.write_bytes(content[:-2] + scan * 200 + content[-2:])
+    with pytest.raises(VideoError, match="scans") as told:
+        read_picture(path, VideoError)
+    assert told.value.place == "scans"
+
+
+def test_grey_of_16_bits_takes_little_memory_beside_its_pixels(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.full((2000, 4000), 134 * 257, np.uint16)).save(path)
+    tracemalloc.start()
+    picture = read_picture(path, VideoError)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert picture.getpixel((0, 0)) == (134,) * 3
+    assert peak < 8 * 2000 * 4000  # bytes of numpy: 16 a pixel before

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 import re
 import struct
 import zlib
@@ -544,7 +545,8 @@ def _change_dataset(h5py: Any, file: Any, random: Random) -> None:
     name = random.choice([n for n in file if isinstance(file.get(n), h5py.Dataset)])
     attributes = dict(file[name].attrs)
     # What the change before made of it may claim more than there is memory.
-    values = file[name][()] if file[name].size < 1 << 20 else np.zeros(3)
+    claimed = max(file[name].size, math.prod(file[name].chunks or ()))
+    values = file[name][()] if claimed < 1 << 20 else np.zeros(3)
     what = random.randrange(10)
     options: dict[str, Any] = {}
     if what == 0:
