@@ -1,5 +1,6 @@
 """Video comes out at 10 FPS by timestamps, 360 x 180, and what is missing is said."""
 
+import gc
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,18 +11,30 @@ from PIL import Image
 from tests.errors import raises
 from tests.pictures import black
 
-from saiseld.data.video import IMAGENET_MEAN, find_video, open_video, rgb_planes
+from saiseld.data.display import upright
+from saiseld.data.video import (
+    IMAGENET_MEAN,
+    find_video,
+    open_video,
+    rgb_planes,
+    timed_pictures,
+)
 from saiseld.data.video_array import video_array
 from saiseld.runtime.errors import VideoError
 
 
 def write_video(
-    path: Path, levels: list[int], fps: int = 10, size=(720, 360), codec: str = "libx264"
+    path: Path,
+    levels: list[int],
+    fps: int = 10,
+    size=(720, 360),
+    codec: str = "libx264",
+    pixels: str = "yuv420p",
 ) -> Path:
     with av.open(str(path), "w") as container:
         options = {"crf": "1"} if codec == "libx264" else {}
         stream = container.add_stream(codec, rate=fps, options=options)
-        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = *size, pixels
         for number, level in enumerate(levels):
             frame = av.VideoFrame.from_ndarray(
                 np.full((size[1], size[0], 3), level, np.uint8), format="rgb24"
@@ -191,6 +204,31 @@ def test_a_small_file_of_two_million_frames_fills_no_disk(tmp_path: Path) -> Non
     with raises(VideoError, video, place="frames", expected="864000", found="2097151"):
         video_array(video, tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
+
+
+def test_pixels_of_more_bits_count_for_more(tmp_path: Path, monkeypatch) -> None:
+    """Where a decoder holds many frames; one that holds one takes what it takes."""
+    size, levels = (64, 32), [100] * 3
+    monkeypatch.setenv("SAISELD_MAX_VIDEO_PIXELS", "4096")
+    usual = write_video(tmp_path / "a.mp4", levels, size=size)
+    deep = write_video(tmp_path / "b.mp4", levels, size=size, pixels="yuv444p10le")
+    single = write_video(tmp_path / "c.avi", levels, size=size, codec="mjpeg", pixels="yuvj444p")
+    assert len(levels_of(usual)) == len(levels_of(single)) == 3
+    assert "pixels: expected at most 4096, found 8192" in refusal(deep)
+
+
+def test_frames_that_were_shown_are_let_go(tmp_path: Path) -> None:
+    """At once, not when Python looks for cycles: a frame may be 50 MB."""
+    path = write_video(tmp_path / "a.mp4", [100] * 30, size=(64, 32))
+    gc.collect()
+    gc.disable()
+    try:
+        assert len(levels_of(path)) == 30
+        shown = sum(1 for one in timed_pictures(path) if upright(one.frame, one.display))
+        held = sum(isinstance(one, av.VideoFrame) for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert shown == 30 and held <= 4  # the first of each video was asked how it is to be shown
 
 
 def test_claims_of_frames_and_pixels_are_checked(tmp_path: Path, monkeypatch) -> None:

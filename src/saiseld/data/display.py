@@ -72,24 +72,46 @@ def display_of(frame: av.VideoFrame) -> Display:
     return Display(True, c < 0, b < 0)
 
 
-def rgb_of(frame: av.VideoFrame, size: tuple[int, int], scaling: str) -> NDArray[np.uint8]:
+class Displays:
+    """How the frames of one video are to be shown: as the first of each size and rotation says.
+
+    A frame whose side data was asked for stays in memory until Python looks for cycles, which is
+    seldom: those of a large video would fill it meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int, int], Display] = {}
+
+    def is_new(self, frame: av.VideoFrame) -> bool:
+        """Return whether no frame of this size and rotation has been asked yet."""
+        return _shape_of(frame) not in self._known
+
+    def of(self, frame: av.VideoFrame) -> Display:
+        """Return how a frame is to be shown."""
+        shape = _shape_of(frame)
+        if shape not in self._known:
+            self._known[shape] = display_of(frame)
+        return self._known[shape]
+
+
+def _shape_of(frame: av.VideoFrame) -> tuple[int, int, int]:
+    return frame.width, frame.height, frame.rotation
+
+
+def rgb_of(
+    frame: av.VideoFrame, display: Display, size: tuple[int, int], scaling: str
+) -> NDArray[np.uint8]:
     """Return a frame upright, scaled to a size (width, height), in RGB (H, W, 3)."""
-    display = display_of(frame)
     scaled = frame.reformat(*display.size(*size), "rgb24", interpolation=scaling.upper())
     stored = np.asarray(scaled.to_ndarray(), np.uint8)
     return stored if display == AS_STORED else display.upright(stored)
 
 
-def upright(frame: av.VideoFrame) -> av.VideoFrame | NDArray[np.uint8]:
+def upright(frame: av.VideoFrame, display: Display) -> av.VideoFrame | NDArray[np.uint8]:
     """Return a frame itself where it is stored upright, else upright in RGB (H, W, 3)."""
-    return (
-        frame if display_of(frame) == AS_STORED else rgb_of(frame, display_size(frame), "bicubic")
-    )
-
-
-def display_size(frame: av.VideoFrame) -> tuple[int, int]:
-    """Return width and height that a frame is shown in."""
-    return display_of(frame).size(frame.width, frame.height)
+    if display == AS_STORED:
+        return frame
+    return rgb_of(frame, display, display.size(frame.width, frame.height), "bicubic")
 
 
 def check_projection(

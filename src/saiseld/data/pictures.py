@@ -19,7 +19,10 @@ PIXELS = Limit("pixels", 1 << 26)
 """Pixels of a picture: 11,585 x 5,792."""
 
 VIDEO_PIXELS = Limit("video_pixels", 1 << 25)
-"""Pixels of a frame of a video: 8,192 x 4,096. A decoder holds up to 17 of them."""
+"""Pixels of a frame of a video: 8,192 x 4,096. A decoder holds up to 17 of them.
+
+Those of 8 bits in 4:2:0; a pixel that takes more counts for more.
+"""
 
 MOST_SCANS = 100
 """Of a JPEG; writers of progressive ones make about ten."""

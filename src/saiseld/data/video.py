@@ -21,7 +21,14 @@ from saiseld.conventions.sphere import HEIGHT, WIDTH
 from saiseld.conventions.timebase import FPS
 from saiseld.data.coded_sound import sound_start
 from saiseld.data.containers import open_container
-from saiseld.data.display import check_projection, display_size, pose_of, rgb_of
+from saiseld.data.display import (
+    Display,
+    Displays,
+    check_projection,
+    display_of,
+    pose_of,
+    rgb_of,
+)
 from saiseld.data.pictures import VIDEO_PIXELS, read_picture
 from saiseld.runtime.errors import VideoError, refusing
 from saiseld.runtime.files import visible
@@ -41,6 +48,9 @@ _SAME_START_S = 0.05
 """Half a frame: by so much the parts of one file begin apart without a meaning."""
 _MOST_NAMED = 5
 _log = logging.getLogger(__name__)
+
+_USUAL_BITS = 12
+"""A pixel of 8 bits in 4:2:0 takes."""
 
 _LARGE_FRAME = 1 << 23  # pixels
 
@@ -95,7 +105,8 @@ def video_size(path: str | Path) -> tuple[int, int] | None:
             return read_picture(frames[0][1], VideoError).size if frames else None
         with refusing(VideoError, path, "a picture"), open_container(path, VideoError) as container:
             _ready(container, path)
-            return display_size(next(container.decode(video=0)))
+            frame = next(container.decode(video=0))
+            return display_of(frame).size(frame.width, frame.height)
     except VideoError:
         return None
 
@@ -265,7 +276,7 @@ def _video_frames(path: Path, size: tuple[int, int], scaling: Scaling) -> Iterat
         for _ in range(number, position):
             yield current
         number = max(number, position)
-        current = rgb_of(picture.frame, size, scaling)
+        current = rgb_of(picture.frame, picture.display, size, scaling)
         end = picture.end
     length = max(1, int(np.floor(end * FPS + 0.5)))
     FRAMES.check(length, VideoError, path)
@@ -274,9 +285,10 @@ def _video_frames(path: Path, size: tuple[int, int], scaling: Scaling) -> Iterat
 
 
 class TimedPicture(NamedTuple):
-    """A picture of a video as it is stored, and from when to when it is shown, in s."""
+    """A picture of a video as it is stored, how and from when to when it is shown, in s."""
 
     frame: av.VideoFrame
+    display: Display
     time: float
     end: float
 
@@ -297,11 +309,11 @@ def timed_pictures(path: Path) -> Iterator[TimedPicture]:
         open_container(path, VideoError) as container,
     ):
         _ready(container, path)
-        before: TimedPicture | None = None
+        displays, before = Displays(), None
         zero: float | None = None
         end = 0.0
         for frame in _whole_pictures(container, path):
-            VIDEO_PIXELS.check(frame.width * frame.height, VideoError, path, place="pixels")
+            _check_size(frame, container, path)
             time = frame.time if frame.time is not None else end
             if zero is None:
                 check_projection(frame, path, container.streams.video[0].metadata)
@@ -309,18 +321,18 @@ def timed_pictures(path: Path) -> Iterator[TimedPicture]:
             base = frame.time_base
             lasts = float(frame.duration * base) if frame.duration and base else 1 / FPS
             end = time + lasts
-            picture = TimedPicture(frame, time - zero, end - zero)
+            picture = TimedPicture(frame, displays.of(frame), time - zero, end - zero)
             if picture.time < 0:
                 before = picture
                 continue
             if before is not None and picture.time > 0:
-                yield TimedPicture(before.frame, 0.0, picture.time)
+                yield before._replace(time=0.0, end=picture.time)
             before = None
             yield picture
         if zero is None:
             raise VideoError(path, expected="at least one picture", found="none")
         if before is not None:
-            yield TimedPicture(before.frame, 0.0, max(before.end, 0.0))
+            yield before._replace(time=0.0, end=max(before.end, 0.0))
 
 
 def _whole_pictures(container: av.container.InputContainer, path: Path) -> Iterator[av.VideoFrame]:
@@ -349,11 +361,24 @@ def _ready(container: av.container.InputContainer, path: Path) -> None:
     stream = container.streams.video[0]
     if stream.codec_context is None:
         raise VideoError(path, expected="a codec that can be decoded", found="another")
-    VIDEO_PIXELS.check(stream.width * stream.height, VideoError, path, place="pixels")
+    _check_size(stream.codec_context, container, path)
     # A frame may be larger than the container says: the decoder refuses it before it is made.
     stream.codec_context.options = {"max_pixels": str(VIDEO_PIXELS.most)}
     large = stream.width * stream.height > _LARGE_FRAME
     stream.thread_type = "SLICE" if large else "AUTO"  # a frame a thread takes memory
+
+
+def _check_size(
+    pictures: av.VideoFrame | av.VideoCodecContext,
+    container: av.container.InputContainer,
+    path: Path,
+) -> None:
+    """Refuse pictures of more than `VIDEO_PIXELS`, or that take the memory of more in a decoder."""
+    bits = pictures.format.padded_bits_per_pixel if pictures.format is not None else 0
+    holds_one = container.streams.video[0].codec_context.codec.intra_only
+    weight = 1 if holds_one else max(bits / _USUAL_BITS, 1)
+    pixels = round(pictures.width * pictures.height * weight)
+    VIDEO_PIXELS.check(pixels, VideoError, path, place="pixels")
 
 
 def _start_of(container: av.container.InputContainer) -> float:

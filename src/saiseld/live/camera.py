@@ -12,7 +12,7 @@ from typing import Protocol
 import av
 
 from saiseld.conventions.timebase import FPS
-from saiseld.data.display import check_projection, display_size, upright
+from saiseld.data.display import Displays, check_projection, upright
 from saiseld.data.video import open_video, timed_pictures
 from saiseld.live.sources import FileSource
 from saiseld.live.synchronizer import Picture
@@ -85,7 +85,7 @@ class FileCamera:
             )
             return
         for picture in timed_pictures(self._path):
-            yield upright(picture.frame), picture.time
+            yield upright(picture.frame, picture.display), picture.time
 
     def stop(self) -> None:
         """Let `pictures` end soon."""
@@ -128,6 +128,7 @@ class DeviceCamera:
 
     def pictures(self) -> Iterator[tuple[Picture | None, float]]:
         """Yield each picture when it comes."""
+        displays = Displays()
         while not self._stopped.is_set():
             reason = "no more pictures"
             try:
@@ -136,15 +137,18 @@ class DeviceCamera:
                     for frame in container.decode(video=0):
                         if self._stopped.is_set():
                             return
-                        check_projection(frame, self._address, container.streams.video[0].metadata)
-                        width, height = display_size(frame)
+                        if displays.is_new(frame):
+                            tags = container.streams.video[0].metadata
+                            check_projection(frame, self._address, tags)
+                        display = displays.of(frame)
+                        width, height = display.size(frame.width, frame.height)
                         if width != 2 * height:
                             raise VideoError(
                                 self._address,
                                 expected="twice as wide as high",
                                 found=f"{width} x {height}",
                             )
-                        yield upright(frame), time.monotonic() - self._late_s
+                        yield upright(frame, display), time.monotonic() - self._late_s
             except (av.FFmpegError, VideoError) as error:
                 reason = str(error)
             self._first = None
