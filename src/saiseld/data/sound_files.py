@@ -22,6 +22,7 @@ from saiseld.data.coded_sound import Tracks, decoded_tracks, tracks_of
 from saiseld.data.containers import is_ended, missing_bytes, open_container
 from saiseld.data.pcm import SampleFormat
 from saiseld.data.sound_headers import SoundExtent, SoundHeader, header_of, sound_extent
+from saiseld.data.vorbis import check_codebooks
 from saiseld.runtime.errors import AudioError, refusing
 
 _EXPECTED = "a WAV or FLAC recording"
@@ -94,6 +95,7 @@ def open_sound_file(path: Path) -> SoundFile:
                 raise _cut_off(path, header, extent)
             if extent.verdict != "whole" and header.length != extent.length:
                 return _opened_by_header(path, header, extent)
+        check_codebooks(path, AudioError)
         try:
             info = soundfile.info(path)
         except soundfile.LibsndfileError as error:
