@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import soundfile
@@ -6,7 +8,7 @@ from tests.errors import raises
 from saiseld.conventions.taxonomy import CLASS_FOLDERS, NUM_CLASSES
 from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.runtime.errors import DataError
-from saiseld.simulation.sounds.bank import ProceduralBank, levelled, read_bank
+from saiseld.simulation.sounds.bank import ProceduralBank, decode, levelled, read_bank
 
 
 def draw(class_id, voice=1, seconds=1.5):
@@ -135,3 +137,15 @@ def test_a_pause_is_never_cut_out_of_a_clip(tmp_path):
     for seed in range(8):
         sound = bank.draw(7, "train", 1.0, 0, np.random.default_rng(seed))
         assert np.isfinite(sound).all() and np.abs(sound).max() > 0.1
+
+
+def test_a_clip_of_many_channels_takes_the_memory_of_one(tmp_path):
+    path = tmp_path / "a.flac"
+    samples = np.zeros((480_000, 8), np.int16)
+    samples[1000] = 1000
+    soundfile.write(path, samples, 48_000)
+    tracemalloc.start()
+    decode(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * samples.size  # as 32-bit floats, all channels

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from saiseld.conventions.taxonomy import CLASS_FOLDERS, CLASS_NAMES, NUM_CLASSES
 from saiseld.conventions.timebase import SAMPLE_RATE
 from saiseld.data.recordings import SAMPLE_RATE_HZ
+from saiseld.data.vorbis import check_codebooks
 from saiseld.runtime.errors import DataError, refusing
 from saiseld.runtime.files import visible
 from saiseld.simulation.sounds.synthesis import synthesise
@@ -179,10 +180,13 @@ def _read_folders(
 MAX_CLIP_S = 60.0
 """Only this much of a clip is read."""
 MAX_CLIP_CHANNELS = 8
+_BLOCK = 1 << 16
 
 
 def decode(path: Path) -> Signal:
     """Return a clip, mono, 24 kHz, silence trimmed off its ends."""
+    with refusing(DataError, path, "a readable sound file"):
+        check_codebooks(path, DataError)
     with refusing(DataError, path, "a readable sound file"), soundfile.SoundFile(path) as file:
         rate = file.samplerate
         SAMPLE_RATE_HZ.check(rate, DataError, path)
@@ -193,7 +197,10 @@ def decode(path: Path) -> Signal:
                 expected=f"at most {MAX_CLIP_CHANNELS}",
                 found=str(file.channels),
             )
-        samples = file.read(int(MAX_CLIP_S * rate), dtype="float32", always_2d=True).mean(1)
+        # Minutes of silence in many channels are a small file: mono at once.
+        most = int(MAX_CLIP_S * rate)
+        parts = file.blocks(_BLOCK, frames=most, dtype="float32", always_2d=True)
+        samples = np.concatenate([np.zeros(0, np.float32), *(part.mean(1) for part in parts)])
     if not np.isfinite(samples).all():
         raise DataError(path, expected="finite samples", found="NaN or infinity")
     if rate != SAMPLE_RATE:
