@@ -114,10 +114,15 @@ class _Claims:
         self._samples = self._fragmented = 0
         self._edits = 1
 
-    def refuse(self, box: bytes, found: int, expected: str) -> None:
+    def refuse(self, box: bytes, found: int, expected: str, advice: str = "") -> None:
         """Raise the error."""
-        place = box.decode("latin-1")
-        raise self._kind(self._path, place=place, expected=expected, found=f"{found:,}")
+        raise self._kind(
+            self._path,
+            place=box.decode("latin-1"),
+            expected=expected,
+            found=f"{found:,}",
+            advice=advice,
+        )
 
     def add(self, content: bytes) -> None:
         """Add what an outermost box claims, whole, and refuse what is too much."""
@@ -132,7 +137,9 @@ class _Claims:
             else:
                 self._count(box, _claimed(box, content, at))
         if (repeated := (self._edits - 1) * self._samples) > LISTED:
-            self.refuse(b"elst", repeated, f"edits that repeat at most {LISTED:,} samples")
+            expected = f"edits that repeat at most {LISTED:,} samples"
+            advice = "If the file is sound: ffmpeg -i IN -map 0 -c copy OUT joins its edits"
+            self.refuse(b"elst", repeated, expected, advice)
 
     def _count(self, box: bytes, count: int) -> None:
         if count > self._size:
