@@ -16,6 +16,7 @@ ENTRIES = 1 << 20
 
 _LOOKED_INTO = 1 << 20
 """Bytes from the beginning of a file, where headers are."""
+_PAGE = b"OggS"
 _SETUP = b"\x05vorbis"
 _BOOK = 0x564342
 _FLOATS_AND_MORE = 32 + 32
@@ -30,7 +31,9 @@ def check_codebooks(path: Path, kind: type[InputError]) -> None:
         Of ``kind``.
     """
     with path.open("rb") as file:
-        start = file.read(_LOOKED_INTO)
+        if file.read(len(_PAGE)) != _PAGE:
+            return
+        start = _PAGE + file.read(_LOOKED_INTO)
     for packet in _packets(start):
         if packet.startswith(_SETUP) and (found := _entries(packet)) > ENTRIES:
             raise kind(
@@ -45,7 +48,7 @@ def _packets(content: bytes) -> Iterator[bytes]:
     """Yield the packets of the streams of an Ogg file's beginning, the last of each maybe cut."""
     begun: dict[bytes, bytes] = {}
     at = 0
-    while content[at : at + 4] == b"OggS" and len(content) >= at + 27:
+    while content[at : at + 4] == _PAGE and len(content) >= at + 27:
         serial, count = content[at + 14 : at + 18], content[at + 26]
         lacing = content[at + 27 : at + 27 + count]
         at += 27 + count

@@ -183,11 +183,14 @@ MAX_CLIP_CHANNELS = 8
 _BLOCK = 1 << 16
 
 
+def _opened(path: Path) -> soundfile.SoundFile:
+    check_codebooks(path, DataError)
+    return soundfile.SoundFile(path)
+
+
 def decode(path: Path) -> Signal:
     """Return a clip, mono, 24 kHz, silence trimmed off its ends."""
-    with refusing(DataError, path, "a readable sound file"):
-        check_codebooks(path, DataError)
-    with refusing(DataError, path, "a readable sound file"), soundfile.SoundFile(path) as file:
+    with refusing(DataError, path, "a readable sound file"), _opened(path) as file:
         rate = file.samplerate
         SAMPLE_RATE_HZ.check(rate, DataError, path)
         if file.channels > MAX_CLIP_CHANNELS:
