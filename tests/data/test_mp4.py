@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,26 @@ def test_numbers_that_look_like_a_box_are_numbers(tmp_path, video):
     path.write_bytes(box(b"ftyp", b"isom") + moov)
     check_claims(path, VideoError)
     refused(path, box(b"ftyp", b"isom") + box(b"udta", bytes(moov[at - 20 :])), "trun")
+
+
+@pytest.mark.parametrize("kind", [b"trun", b"elst", b"cmvd", b"stsz"])
+def test_many_that_look_like_claims_are_looked_at_once_each(tmp_path, video, kind):
+    """A check that goes over all boxes for each of them would not end."""
+    many = struct.pack(">I4s", 8, kind) * 100_000
+    path = tmp_path / "a.mp4"
+    path.write_bytes(video + box(b"udta", many))
+    with suppress(VideoError):
+        check_claims(path, VideoError)
+
+
+def test_a_table_of_contents_is_not_compressed_twice(tmp_path, video):
+    def packed(moov: bytes) -> bytes:
+        unpacked = struct.pack(">I", len(moov)) + zlib.compress(moov)
+        return box(b"moov", box(b"cmov", box(b"dcom", b"zlib") + box(b"cmvd", unpacked)))
+
+    moov = box(b"moov", next(body for kind, body in boxes(video) if kind == b"moov"))
+    check = box(b"ftyp", b"isom")
+    path = tmp_path / "a.mp4"
+    path.write_bytes(check + packed(moov))
+    check_claims(path, VideoError)
+    refused(path, check + packed(packed(moov)), "cmvd")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -19,7 +20,7 @@ TABLE_BYTES = 1 << 28
 """Of one outermost box that is looked into."""
 
 UNPACKED_BYTES = 1 << 26
-"""Of a compressed table of contents (``cmov``)."""
+"""Of compressed tables of contents (``cmov``)."""
 
 LISTED = 20_000_000
 """Samples that fragments may list, and edits may repeat; FFmpeg takes 24 bytes for each."""
@@ -36,6 +37,8 @@ _LOOKED_INTO = (
 _CLAIMS = re.compile(b"stsz|stz2|trun|elst|iloc|iinf|cmvd")
 _ONLY_A_PAUSE = -1
 """Beginning of an edit that shows nothing."""
+_EDITS_LOOKED_AT = 64
+"""Of a list; all of a longer one count as if they show something."""
 
 
 class Box(NamedTuple):
@@ -111,7 +114,7 @@ class _Claims:
 
     def __init__(self, path: Path, size: int, kind: type[InputError]) -> None:
         self._path, self._size, self._kind = path, size, kind
-        self._samples = self._fragmented = 0
+        self._samples = self._fragmented = self._unpacked = 0
         self._edits = 1
 
     def refuse(self, box: bytes, found: int, expected: str, advice: str = "") -> None:
@@ -124,13 +127,21 @@ class _Claims:
             advice=advice,
         )
 
-    def add(self, content: bytes) -> None:
-        """Add what an outermost box claims, whole, and refuse what is too much."""
+    def add(self, content: bytes, *, is_unpacked: bool = False) -> None:
+        """Add what an outermost box claims, whole, and refuse what is too much.
+
+        Bytes that look like a box count wherever they are, but for the numbers of tables.
+        """
+        numbers = _numbers(content)
+        begins = [begin for begin, _ in numbers]
         for found in _CLAIMS.finditer(content):
             at, box = found.end(), found.group()
-            if _is_in_numbers(content, found.start()):
+            before = bisect_right(begins, found.start()) - 1
+            if before >= 0 and found.start() < numbers[before][1]:
                 continue
             if box == b"cmvd":
+                if is_unpacked:
+                    self.refuse(box, 2, "one table of contents, compressed once")
                 self._unpack(content, at)
             elif box == b"elst":
                 self._edits = max(self._edits, _edits(content, at))
@@ -153,13 +164,15 @@ class _Claims:
 
     def _unpack(self, content: bytes, at: int) -> None:
         claimed = _uint(content, at, 4)
-        if claimed > UNPACKED_BYTES:
-            self.refuse(b"cmvd", claimed, f"at most {UNPACKED_BYTES:,} bytes")
+        self._unpacked += claimed
+        if self._unpacked > UNPACKED_BYTES:
+            self.refuse(b"cmvd", self._unpacked, f"at most {UNPACKED_BYTES:,} bytes")
         try:
-            unpacked = zlib.decompressobj().decompress(content[at + 4 :], claimed or 1)
+            packed = memoryview(content)[at + 4 :]
+            unpacked = zlib.decompressobj().decompress(packed, claimed or 1)
         except zlib.error:
             return  # FFmpeg cannot unpack it either
-        self.add(unpacked)
+        self.add(unpacked, is_unpacked=True)
 
 
 def _claimed(box: bytes, content: bytes, at: int) -> int:
@@ -179,6 +192,8 @@ def _edits(content: bytes, at: int) -> int:
     row = struct.Struct(">8xq4x" if _uint(content, at, 1) == 1 else ">4xi4x")
     first, most = at + 8, _uint(content, at + 4, 4)
     count = min(most, max(len(content) - first, 0) // row.size)
+    if count > _EDITS_LOOKED_AT:
+        return count
     rows = row.iter_unpack(content[first : first + count * row.size])
     return sum(begin != _ONLY_A_PAUSE for (begin,) in rows)
 
@@ -187,14 +202,22 @@ def _uint(content: bytes, at: int, size: int) -> int:
     return int.from_bytes(content[at : at + size], "big")
 
 
-def _is_in_numbers(content: bytes, at: int) -> bool:
-    """Return whether bytes are numbers of a table in its place, which nobody takes for a box."""
-    begin, end = 0, len(content)
-    while (box := _box(content[begin : begin + 16], begin, end)) is not None and box.end <= end:
-        if at >= box.end:
-            begin = box.end
-        elif box.kind in _CONTAINERS and at >= box.body:
-            begin, end = box.body, box.end
+def _numbers(content: bytes) -> list[tuple[int, int]]:
+    """Return where numbers of tables begin and end that are in their place, in order.
+
+    Nobody takes them for boxes, whatever bytes they are.
+    """
+    at, ends = 0, [len(content)]
+    found = []
+    while ends:
+        box = _box(content[at : at + 16], at, ends[-1])
+        if at >= ends[-1] or box is None or box.end > ends[-1]:
+            at = ends.pop()
+        elif box.kind in _CONTAINERS:
+            at = box.body
+            ends.append(box.end)
         else:
-            return box.kind in _NUMBERS and at >= box.body
-    return False
+            at = box.end
+            if box.kind in _NUMBERS:
+                found.append((box.body, box.end))
+    return found
